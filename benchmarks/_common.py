@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the scripts of the three experiments have in common: options, printing, JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from rich.console import Console
+
+from fasttime.experiments import environment, output
+from fasttime.experiments.settings import (
+    CPU_BATCHES,
+    DEFAULT_REPEAT,
+    DEFAULT_ROUNDS,
+    DEFAULT_WARMUP,
+    Settings,
+    resolve_device,
+)
+
+
+def json_path(text: str) -> Path:
+    """Return the path of a file to write, or complain before the work and not after it."""
+    path = Path(text)
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"cannot write a file at {text!r}")
+    return path
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the options that every script has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", help="cpu, cuda or cuda:<index>; default: cuda if any")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random; default: 0")
+    parser.add_argument("--json", type=json_path, metavar="PATH", help="write raw data there")
+    return parser
+
+
+def run_experiment(experiment: ModuleType) -> int:
+    """Read the options, run the experiment at each batch, print and write what came of it."""
+    parser = make_parser(experiment.__doc__ or "")
+    batches = experiment.GPU_BATCHES
+
+    def add(name: str, what: str, on_gpu: object, on_cpu: object, nargs: str | None = None) -> None:
+        defaults = f"{on_gpu} on a GPU, {on_cpu} on the CPU"
+        parser.add_argument(name, type=int, nargs=nargs, help=f"{what}; default: {defaults}")
+
+    shown = " ".join(map(str, batches))
+    add("--batch", "images in a call", shown, *CPU_BATCHES, nargs="+" if len(batches) > 1 else "*")
+    for name, what, defaults in (
+        ("--repeat", "runs in a row, the ignored ones included", DEFAULT_REPEAT),
+        ("--warmup", "runs ignored, the first ones", DEFAULT_WARMUP),
+        ("--rounds", "how often all is done, each time in a new order", DEFAULT_ROUNDS),
+    ):
+        add(name, what, defaults["cuda"], defaults["cpu"])
+    options = parser.parse_args()
+    console = Console()
+    try:
+        device = resolve_device(options.device)
+        plan = [
+            Settings.with_defaults(
+                device,
+                batch,
+                repeat=options.repeat,
+                warmup=options.warmup,
+                rounds=options.rounds,
+                seed=options.seed,
+            )
+            for batch in options.batch or (batches if device != "cpu" else CPU_BATCHES)
+        ]
+        results = []
+        for settings in plan:
+            results.append(experiment.run(settings, output.track))
+            console.print(experiment.table(results[-1]))
+    except (ImportError, ValueError, torch.OutOfMemoryError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError) else 1
+    sentence = experiment.sentence(results)
+    if options.json:
+        here = environment.describe(device)
+        output.save(output.document(experiment.NAME, here, results, sentence), options.json)
+    console.print(sentence, markup=False, highlight=False)
+    return 0

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "context_stack.h"
+
+#include <algorithm>
+#include <new>
+#include <vector>
+
+#include "process.h"
+
+namespace fasttime {
+namespace {
+
+struct Entry {
+  const void* scope;  // null: inherited from the context that this one was copied from
+  uint64_t recorder;
+  SiteTable::Id site;
+};
+
+PyTypeObject* g_type = nullptr;
+PyObject* g_variable = nullptr;
+
+}  // namespace
+
+struct ContextStack {
+  PyObject_HEAD
+      // Which context this is the stack of: an identity, not a reference, which would be a cycle.
+      const void* context;
+  uint32_t process;  // entries made before a fork mean nothing after it
+  std::vector<Entry> entries;
+};
+
+namespace {
+
+const void* current_context() noexcept { return PyThreadState_Get()->context; }
+
+void dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  reinterpret_cast<ContextStack*>(self)->entries.~vector();
+  PyObject_Free(self);
+  Py_DECREF(type);
+}
+
+PyType_Slot g_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&dealloc)}, {0, nullptr}};
+PyType_Spec g_spec = {"fasttime._C.ContextStack", sizeof(ContextStack), 0, Py_TPFLAGS_DEFAULT,
+                      g_slots};
+
+// A stack for the current context, under what is open in `inherited`, if that is given.
+ContextStack* make_stack(const ContextStack* inherited) {
+  auto* stack = PyObject_New(ContextStack, g_type);
+  if (stack == nullptr) {
+    return nullptr;
+  }
+  new (&stack->entries) std::vector<Entry>();
+  stack->process = process_number();
+  try {
+    if (inherited != nullptr && inherited->process == stack->process) {
+      stack->entries = inherited->entries;
+      for (Entry& entry : stack->entries) {
+        entry.scope = nullptr;
+      }
+    }
+    stack->entries.reserve(stack->entries.size() + 16);
+  } catch (const std::bad_alloc&) {
+    Py_DECREF(stack);
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  PyObject* token = PyContextVar_Set(g_variable, reinterpret_cast<PyObject*>(stack));
+  if (token == nullptr) {
+    Py_DECREF(stack);
+    return nullptr;
+  }
+  Py_DECREF(token);
+  // Only now: setting a variable is what gives a fresh thread its context.
+  stack->context = current_context();
+  return stack;
+}
+
+}  // namespace
+
+bool init_context_stack() {
+  g_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_spec));
+  g_variable = PyContextVar_New("fasttime.open_scopes", nullptr);
+  return g_type != nullptr && g_variable != nullptr;
+}
+
+ContextStack* current_stack() {
+  PyObject* found = nullptr;
+  if (PyContextVar_Get(g_variable, nullptr, &found) < 0) {
+    return nullptr;
+  }
+  auto* stack = reinterpret_cast<ContextStack*>(found);
+  if (stack == nullptr) {
+    return make_stack(nullptr);
+  }
+  if (stack->context == current_context() && stack->process == process_number()) {
+    return stack;
+  }
+  ContextStack* own = make_stack(stack);
+  Py_DECREF(stack);
+  return own;
+}
+
+SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept {
+  for (auto entry = stack->entries.rbegin(); entry != stack->entries.rend(); ++entry) {
+    if (entry->recorder == recorder) {
+      return entry->site;
+    }
+  }
+  return SiteTable::kRoot;
+}
+
+bool push(ContextStack* stack, const void* scope, uint64_t recorder, SiteTable::Id site) noexcept {
+  try {
+    stack->entries.push_back({scope, recorder, site});
+    return true;
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return false;
+  }
+}
+
+void remove(ContextStack* stack, const void* scope) noexcept {
+  auto& entries = stack->entries;
+  const auto found = std::find_if(entries.rbegin(), entries.rend(),
+                                  [&](const Entry& entry) { return entry.scope == scope; });
+  if (found != entries.rend()) {
+    entries.erase(std::next(found).base());
+  }
+}
+
+}  // namespace fasttime

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cuda_runtime.h"
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "host_clock.h"
+#include "symbols.h"
+
+namespace fasttime {
+namespace {
+
+void pause_thread(int64_t ns) noexcept {
+  std::this_thread::sleep_for(std::chrono::nanoseconds(ns));
+}
+
+CudaRuntime host_runtime() noexcept {
+  CudaRuntime table;
+  table.host_now_ns = &host_now_ns;
+  table.pause = &pause_thread;
+  return table;
+}
+
+constexpr const char* kUnboundReason =
+    "torch has not started CUDA in this process yet (it does so at the first use of a CUDA "
+    "tensor, or by torch.cuda.init())";
+
+enum class Binding { kUnbound, kBound, kMissing, kRetired };
+
+// Every table that was ever in use is kept: a reader may still hold it.
+const CudaRuntime g_host = host_runtime();
+std::atomic<const CudaRuntime*> g_active{&g_host};
+std::atomic<Binding> g_binding{Binding::kUnbound};
+std::atomic<int> g_device_count{0};
+
+std::mutex g_mutex;  // guards what follows, and binding
+std::string g_reason = kUnboundReason;
+std::string g_last_failure;
+int g_version = 0;
+
+// Fills the CUDA half of the table. Returns the name of the first symbol that is missing.
+const char* fill(CudaRuntime& table, const SymbolSource& source) {
+  const char* missing = nullptr;
+  const auto find = [&](auto& entry, const char* name) {
+    void* symbol = source.cuda(name);
+    if (symbol == nullptr && missing == nullptr) {
+      missing = name;
+    }
+    entry = reinterpret_cast<std::decay_t<decltype(entry)>>(symbol);
+  };
+  find(table.event_create_with_flags, "cudaEventCreateWithFlags");
+  find(table.event_record, "cudaEventRecord");
+  find(table.event_elapsed_time, "cudaEventElapsedTime");
+  find(table.get_device_count, "cudaGetDeviceCount");
+  find(table.get_device, "cudaGetDevice");
+  find(table.set_device, "cudaSetDevice");
+  find(table.stream_create_with_flags, "cudaStreamCreateWithFlags");
+  find(table.stream_is_capturing, "cudaStreamIsCapturing");
+  find(table.thread_exchange_stream_capture_mode, "cudaThreadExchangeStreamCaptureMode");
+  find(table.get_last_error, "cudaGetLastError");
+  find(table.peek_at_last_error, "cudaPeekAtLastError");
+  find(table.get_error_name, "cudaGetErrorName");
+  find(table.get_error_string, "cudaGetErrorString");
+  find(table.runtime_get_version, "cudaRuntimeGetVersion");
+  table.driver_stream_is_capturing = reinterpret_cast<decltype(table.driver_stream_is_capturing)>(
+      source.driver("cuStreamIsCapturing"));
+  table.current_stream = reinterpret_cast<decltype(table.current_stream)>(
+      source.torch("aoti_torch_get_current_cuda_stream"));
+  if (table.current_stream == nullptr && missing == nullptr) {
+    missing = "aoti_torch_get_current_cuda_stream";
+  }
+  table.has_cuda = true;
+  return missing;
+}
+
+void publish(const CudaRuntime& table) {
+  int version = 0;
+  int devices = 0;
+  if (table.runtime_get_version(&version) != cuda::kSuccess) {
+    version = 0;
+  }
+  if (table.get_device_count(&devices) != cuda::kSuccess) {
+    devices = 0;
+  }
+  g_version = version;
+  g_device_count.store(devices, std::memory_order_relaxed);
+  g_reason = "bound to the CUDA runtime that torch uses";
+  g_binding.store(Binding::kBound, std::memory_order_relaxed);
+  // Pairs with the acquire in runtime(): whoever sees the table sees it filled.
+  g_active.store(new CudaRuntime(table), std::memory_order_release);
+}
+
+// After these no call on the device can succeed again.
+bool is_sticky(int status) noexcept {
+  switch (status) {
+    case 4:    // cudaErrorCudartUnloading
+    case 46:   // cudaErrorDevicesUnavailable
+    case 214:  // cudaErrorECCUncorrectable
+    case 220:  // cudaErrorNvlinkUncorrectable
+    case 700:  // cudaErrorIllegalAddress
+    case 702:  // cudaErrorLaunchTimeout
+    case 709:  // cudaErrorContextIsDestroyed
+    case 710:  // cudaErrorAssert
+    case 714:  // cudaErrorHardwareStackError
+    case 715:  // cudaErrorIllegalInstruction
+    case 716:  // cudaErrorMisalignedAddress
+    case 717:  // cudaErrorInvalidAddressSpace
+    case 718:  // cudaErrorInvalidPc
+    case 719:  // cudaErrorLaunchFailure
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+const CudaRuntime& runtime() noexcept { return *g_active.load(std::memory_order_acquire); }
+
+Backend backend() {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  return {runtime().has_cuda, runtime().has_cuda ? g_version : 0, g_reason};
+}
+
+bool bind_torch_runtime() {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  if (g_binding.load(std::memory_order_relaxed) != Binding::kUnbound) {
+    return runtime().has_cuda;
+  }
+  std::string why;
+  const SymbolSource source = torch_symbols(why);
+  CudaRuntime table = host_runtime();
+  const char* missing = why.empty() ? fill(table, source) : nullptr;
+  if (missing != nullptr) {
+    why = std::string("torch's CUDA runtime has no symbol ") + missing +
+          "; fasttime needs torch >= 2.6 with CUDA >= 11.8";
+  }
+  if (!why.empty()) {
+    g_reason = why;
+    g_binding.store(Binding::kMissing, std::memory_order_relaxed);
+    return false;
+  }
+  publish(table);
+  return true;
+}
+
+void bind_library(const std::string& path) {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  const SymbolSource source = library_symbols(path);
+  CudaRuntime table;
+  if (const char* missing = fill(table, source)) {
+    throw std::runtime_error(path + " has no symbol " + missing);
+  }
+  table.host_now_ns =
+      reinterpret_cast<decltype(table.host_now_ns)>(source.cuda("fasttime_host_now_ns"));
+  table.pause = reinterpret_cast<decltype(table.pause)>(source.cuda("fasttime_pause"));
+  if (table.host_now_ns == nullptr || table.pause == nullptr) {
+    throw std::runtime_error(path + " has no fasttime_host_now_ns or no fasttime_pause");
+  }
+  publish(table);
+}
+
+void unbind() {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  g_reason = kUnboundReason;
+  g_last_failure.clear();
+  g_binding.store(Binding::kUnbound, std::memory_order_relaxed);
+  g_active.store(&g_host, std::memory_order_release);
+}
+
+void retire(const std::string& reason) noexcept {
+  // The swap comes first and alone decides who speaks: it must work where the mutex cannot be had,
+  // as in the child of a fork.
+  const Binding before = g_binding.exchange(Binding::kRetired, std::memory_order_relaxed);
+  g_active.store(&g_host, std::memory_order_release);
+  if (before != Binding::kRetired && g_mutex.try_lock()) {
+    try {
+      g_reason = reason;
+    } catch (...) {  // out of memory: the old reason stands
+    }
+    g_mutex.unlock();
+  }
+}
+
+bool is_retired() noexcept {
+  return g_binding.load(std::memory_order_relaxed) == Binding::kRetired;
+}
+
+bool is_unbound() noexcept {
+  return g_binding.load(std::memory_order_relaxed) == Binding::kUnbound;
+}
+
+void clear_own_error(const CudaRuntime& cuda, int status) noexcept {
+  if (status != cuda::kSuccess && cuda.peek_at_last_error() == status) {
+    cuda.get_last_error();
+  }
+}
+
+void note_failure(const CudaRuntime& cuda, const char* function, int status) noexcept {
+  clear_own_error(cuda, status);
+  try {
+    const std::string words = std::string(function) + " answered " + std::to_string(status) + " (" +
+                              cuda.get_error_name(status) + ": " + cuda.get_error_string(status) +
+                              ")";
+    if (is_sticky(status)) {
+      retire(words + "; the device is lost to this process, so timing went on with host time only");
+    }
+    const std::lock_guard<std::mutex> lock(g_mutex);
+    g_last_failure = words;
+  } catch (...) {  // out of memory: the status of the sample still tells
+  }
+}
+
+std::mutex& runtime_mutex() noexcept { return g_mutex; }
+
+std::string last_failure() {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  return g_last_failure;
+}
+
+DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(cuda) {
+  if (device == kNoDevice || g_device_count.load(std::memory_order_relaxed) <= 1) {
+    return;
+  }
+  int current = device;
+  if (const int status = cuda_.get_device(&current)) {
+    clear_own_error(cuda_, status);
+    return;
+  }
+  if (current != device) {
+    if (const int status = cuda_.set_device(device)) {
+      clear_own_error(cuda_, status);
+      return;
+    }
+    previous_ = current;
+  }
+}
+
+DeviceGuard::~DeviceGuard() {
+  if (previous_ >= 0) {
+    clear_own_error(cuda_, cuda_.set_device(previous_));
+  }
+}
+
+RelaxedCaptureGuard::RelaxedCaptureGuard(const CudaRuntime& cuda) noexcept : cuda_(cuda) {
+  clear_own_error(cuda_, cuda_.thread_exchange_stream_capture_mode(&mode_));
+}
+
+RelaxedCaptureGuard::~RelaxedCaptureGuard() {
+  clear_own_error(cuda_, cuda_.thread_exchange_stream_capture_mode(&mode_));
+}
+
+}  // namespace fasttime

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+namespace fasttime {
+
+// The one seam to CUDA and to the clock: a table of function pointers, found at run time. Behind it
+// stands the CUDA runtime that torch itself reaches or, in tests, a simulated one. Nothing else in
+// this project calls CUDA. Types are those of the C ABI: a stream or an event is an opaque pointer,
+// a status an int, 0 for success.
+struct CudaRuntime {
+  // False: the host backend. Then only the two host functions may be called.
+  bool has_cuda = false;
+
+  int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
+  int (*event_record)(void* event, void* stream) = nullptr;
+  // All that reading needs: answers kNotReady, with the thread's last error left clean, while
+  // either event is not done. Allowed in every capture mode, on every thread.
+  int (*event_elapsed_time)(float* elapsed_ms, void* begin, void* end) = nullptr;
+  int (*get_device_count)(int* count) = nullptr;
+  int (*get_device)(int* device) = nullptr;
+  int (*set_device)(int device) = nullptr;
+  int (*stream_create_with_flags)(void** stream, unsigned flags) = nullptr;
+  int (*stream_is_capturing)(void* stream, int* status) = nullptr;
+  int (*thread_exchange_stream_capture_mode)(int* mode) = nullptr;
+  int (*get_last_error)() = nullptr;
+  int (*peek_at_last_error)() = nullptr;
+  const char* (*get_error_name)(int error) = nullptr;
+  const char* (*get_error_string)(int error) = nullptr;
+  int (*runtime_get_version)(int* version) = nullptr;
+
+  // From libcuda, optional: 26 ns instead of 65, and no last error left behind.
+  int (*driver_stream_is_capturing)(void* stream, int* status) = nullptr;
+
+  // From torch: the stream that torch would launch on now. device -1 is the current one.
+  int32_t (*current_stream)(int32_t device, void** stream) = nullptr;
+
+  int64_t (*host_now_ns)() noexcept = nullptr;
+  // Lets `ns` pass. Only drain calls it.
+  void (*pause)(int64_t ns) noexcept = nullptr;
+};
+
+namespace cuda {
+constexpr int kSuccess = 0;
+constexpr int kInvalidValue = 1;
+constexpr int kNotReady = 600;
+constexpr int kStreamCaptureImplicit = 906;
+constexpr int kCapturedEvent = 907;
+constexpr unsigned kStreamNonBlocking = 1;
+constexpr int kCaptureModeRelaxed = 2;
+}  // namespace cuda
+
+// The table in use. Thread-safe; never null; a table once returned stays valid for the life of the
+// process. After a fork, after a lost device and at interpreter exit it is the host backend's.
+const CudaRuntime& runtime() noexcept;
+
+// What stands behind the table, and why, in words a user can act on.
+struct Backend {
+  bool has_cuda = false;
+  int runtime_version = 0;  // as cudaRuntimeGetVersion says it; 0 on the host backend
+  std::string reason;       // never empty
+};
+Backend backend();
+
+// Binds to the CUDA runtime that torch reaches. Call it once torch has started CUDA, not earlier:
+// a look at the device before would start CUDA and poison a later fork. True when CUDA is in use
+// afterwards. A failure is final for this process; backend().reason says what was missing.
+bool bind_torch_runtime();
+
+// Binds every entry to the shared library at `path`: the way in of the simulated runtime.
+// Throws std::runtime_error if a symbol is missing. For tests; no scope may be open.
+void bind_library(const std::string& path);
+
+// Back to an unbound host backend. For tests; no scope may be open.
+void unbind();
+
+// Stops all use of CUDA for good. The first reason is kept. Never waits, calls nothing of CUDA's.
+void retire(const std::string& reason) noexcept;
+bool is_retired() noexcept;
+
+// True where nothing was bound, retired or found missing yet, so that binding is worth a try.
+bool is_unbound() noexcept;
+
+// What a failing call leaves in this thread's last error is what torch's next launch check would
+// raise. Call it at once after a call of ours answered `status`; another's error is left alone.
+void clear_own_error(const CudaRuntime& cuda, int status) noexcept;
+
+// Guards the words above; for a fork, which takes it before and lets it go after.
+std::mutex& runtime_mutex() noexcept;
+
+// What to do after a call of ours failed: clears its error, keeps it in words for a report, and
+// after a sticky error, when no call on the device can succeed again, retires CUDA.
+void note_failure(const CudaRuntime& cuda, const char* function, int status) noexcept;
+// The last one noted in this process, such as "cudaEventRecord answered 400
+// (cudaErrorInvalidResourceHandle: invalid resource handle)"; empty if none.
+std::string last_failure();
+
+// Makes `device` current for its lifetime. Does nothing where it already is, and at no cost where
+// the process has one device or `device` is kNoDevice.
+class DeviceGuard {
+ public:
+  static constexpr int kNoDevice = -1;
+
+  DeviceGuard(const CudaRuntime& cuda, int device) noexcept;
+  ~DeviceGuard();
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  const CudaRuntime& cuda_;
+  int previous_ = -1;
+};
+
+// Lifts this thread's capture mode to relaxed for its lifetime, so that a call which CUDA counts as
+// unsafe cannot destroy somebody's capture.
+class RelaxedCaptureGuard {
+ public:
+  explicit RelaxedCaptureGuard(const CudaRuntime& cuda) noexcept;
+  ~RelaxedCaptureGuard();
+  RelaxedCaptureGuard(const RelaxedCaptureGuard&) = delete;
+  RelaxedCaptureGuard& operator=(const RelaxedCaptureGuard&) = delete;
+
+ private:
+  const CudaRuntime& cuda_;
+  int mode_ = cuda::kCaptureModeRelaxed;
+};
+
+}  // namespace fasttime

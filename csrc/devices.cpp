@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "devices.h"
+
+#include <array>
+#include <atomic>
+#include <new>
+
+namespace fasttime {
+namespace {
+
+constexpr int kMaxDevices = 64;
+std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
+
+}  // namespace
+
+Device* device_at(const CudaRuntime& cuda, int index) noexcept {
+  if (index < 0 || index >= kMaxDevices) {
+    return nullptr;
+  }
+  auto& slot = g_devices[static_cast<size_t>(index)];
+  if (Device* known = slot.load(std::memory_order_acquire)) {
+    return known;
+  }
+  auto* made = new (std::nothrow) Device;
+  if (made == nullptr) {
+    return nullptr;
+  }
+  {
+    const DeviceGuard guard(cuda, index);
+    made->pool.prefill(cuda);
+    made->clock.prepare(cuda);
+  }
+  Device* expected = nullptr;
+  // Pairs with the acquire above. Where two threads raced, the loser's handful of events is left
+  // to the process: destroying them is a driver call that can hang.
+  return slot.compare_exchange_strong(expected, made, std::memory_order_acq_rel) ? made : expected;
+}
+
+void forget_devices() noexcept {
+  for (auto& slot : g_devices) {
+    slot.store(nullptr, std::memory_order_release);
+  }
+}
+
+}  // namespace fasttime

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cuda_runtime.h"
+#include "spin_lock.h"
+
+namespace fasttime {
+
+// A timing event, bound for life to the device it was made on. `references` counts the boundaries
+// that it serves (of scopes that are open or pending); the lane it was recorded on guards it.
+struct Event {
+  void* handle = nullptr;
+  uint32_t references = 0;
+  // Moves on each time the event is set free, so that a stale pointer can be told. Atomic only
+  // because such a pointer may look while another lane has the event by now.
+  std::atomic<uint32_t> serial{0};
+};
+
+// Timing events of one device. Thread-safe. Creating an event takes a third of a microsecond as a
+// rule and now and then milliseconds, so the pool makes them in batches, the first before the first
+// scope, and never destroys one: at exit the CUDA runtime may be gone before us.
+//
+// Bounded: past kMaxEvents take() answers null, and the scope is counted as dropped. The newest is
+// given up, since giving up the oldest could mean never to yield a sample at all.
+class EventPool {
+ public:
+  static constexpr size_t kMaxEvents = 16384;
+  static constexpr size_t kBatch = 64;
+
+  // Makes the first batch. The pool's device must be current. Idempotent.
+  void prefill(const CudaRuntime& cuda) noexcept;
+
+  // Moves up to `count` free events to `out`. May create a batch; `device` need not be current.
+  // Returns how many came; on none, `status` is what cudaEventCreateWithFlags answered, or 0 where
+  // the pool has reached its bound.
+  size_t take(const CudaRuntime& cuda, int device, Event** out, size_t count, int& status) noexcept;
+
+  // Gives back events that the device is done with, or that were never recorded.
+  void give_back(Event* const* events, size_t count) noexcept;
+
+  // Takes in an event that the device has not reached yet. It is handed out again only once it
+  // has been seen to be done.
+  void park(Event* event) noexcept;
+
+  // Counts, for reports and tests.
+  size_t created() const noexcept;
+  size_t free_count() const noexcept;
+
+ private:
+  size_t grow(const CudaRuntime& cuda, int& status) noexcept;
+  void collect_parked(const CudaRuntime& cuda) noexcept;
+
+  mutable SpinLock lock_;  // guards everything below
+  std::vector<Event*> free_;
+  std::vector<Event*> parked_;
+  size_t created_ = 0;
+};
+
+}  // namespace fasttime

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "lane.h"
+
+#include <mutex>
+
+namespace fasttime {
+
+Lane::Lane(Place where, EventPool& pool)
+    : place(where), pool_(pool), ring_(new Pending[kMaxScopes]) {
+  // Room for every event that this lane's scopes can hold, so that a release never allocates.
+  free_.reserve(2 * kMaxScopes + kMaxAtHand);
+}
+
+bool Lane::book() noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  if (booked_ == kMaxScopes) {
+    return false;
+  }
+  ++booked_;
+  return true;
+}
+
+void Lane::cancel() noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  --booked_;
+}
+
+Event* Lane::take(const CudaRuntime& cuda, int& status) noexcept {
+  status = cuda::kSuccess;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    {
+      const std::lock_guard<SpinLock> hold(lock_);
+      if (!free_.empty()) {
+        Event* event = free_.back();
+        free_.pop_back();
+        event->references = 1;
+        return event;
+      }
+    }
+    Event* batch[kRefill];
+    const size_t taken = pool_.take(cuda, place.device, batch, kRefill, status);
+    if (taken == 0) {
+      return nullptr;
+    }
+    const std::lock_guard<SpinLock> hold(lock_);
+    free_.insert(free_.end(), batch, batch + taken);
+  }
+  return nullptr;
+}
+
+bool Lane::borrow(Event* event, uint32_t serial) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  if (event->serial.load(std::memory_order_relaxed) != serial || event->references == 0) {
+    return false;
+  }
+  ++event->references;
+  return true;
+}
+
+void Lane::drop_reference(Event* event) noexcept {
+  if (--event->references == 0) {
+    event->serial.fetch_add(1, std::memory_order_relaxed);
+    free_.push_back(event);
+  }
+}
+
+void Lane::release(Event* event) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  drop_reference(event);
+}
+
+uint64_t Lane::push(const Pending& pending) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  const uint64_t index = pushed_.load(std::memory_order_relaxed);
+  ring_[index % kMaxScopes] = pending;
+  pushed_.store(index + 1, std::memory_order_release);
+  return index + 1;
+}
+
+const Pending* Lane::oldest() const noexcept {
+  const uint64_t index = popped_.load(std::memory_order_relaxed);
+  if (index == pushed_.load(std::memory_order_acquire)) {
+    return nullptr;
+  }
+  return &ring_[index % kMaxScopes];
+}
+
+void Lane::pop() noexcept {
+  const uint64_t index = popped_.load(std::memory_order_relaxed);
+  const Pending& pending = ring_[index % kMaxScopes];
+  Event* surplus[kMaxAtHand];
+  size_t surplus_count = 0;
+  {
+    const std::lock_guard<SpinLock> hold(lock_);
+    for (Event* event : {pending.begin, pending.end}) {
+      if (event != nullptr) {
+        drop_reference(event);
+      }
+    }
+    --booked_;
+    popped_.store(index + 1, std::memory_order_release);
+    if (free_.size() > kMaxAtHand) {
+      // A burst leaves events here that other lanes of the device may want.
+      while (surplus_count < kMaxAtHand - kRefill) {
+        surplus[surplus_count++] = free_.back();
+        free_.pop_back();
+      }
+    }
+  }
+  if (surplus_count > 0) {
+    pool_.give_back(surplus, surplus_count);
+  }
+}
+
+size_t Lane::booked() const noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  return booked_;
+}
+
+void Lane::dissolve() noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  pool_.give_back(free_.data(), free_.size());
+  free_.clear();
+  for (uint64_t i = popped_.load(); i != pushed_.load(); ++i) {
+    for (Event* event : {ring_[i % kMaxScopes].begin, ring_[i % kMaxScopes].end}) {
+      if (event != nullptr && --event->references == 0) {
+        pool_.park(event);
+      }
+    }
+  }
+  popped_.store(pushed_.load());
+}
+
+}  // namespace fasttime

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// fasttime._C: everything that is not hot, by pybind11. Conversions only; the hot path is
+// scope_type.cpp. Times are nanoseconds here and become seconds in Python.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <limits>
+
+#include "cuda_runtime.h"
+#include "devices.h"
+#include "process.h"
+#include "recorder.h"
+#include "scope_functions.h"
+#include "scope_type.h"
+#include "torch_flag.h"
+
+namespace py = pybind11;
+
+namespace fasttime {
+namespace {
+
+// Between two looks at Python's signals, so that Ctrl-C interrupts a drain.
+constexpr int64_t kSignalCheckNs = 50'000'000;
+
+py::str decode(const std::string& name) {
+  PyObject* text =
+      PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "surrogatepass");
+  if (text == nullptr) {
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::str>(text);
+}
+
+const char* status_name(Status status) {
+  switch (status) {
+    case Status::kOk:
+      return "ok";
+    case Status::kHostOnly:
+      return "host_only";
+    case Status::kDropped:
+      return "dropped";
+    case Status::kCaptured:
+      return "captured";
+    case Status::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+struct SiteEntry {
+  SiteTable::Id id;
+  SiteTable::Id parent;
+  py::str name;
+  SiteSummary summary;
+};
+
+// Every site, by id, with a parent before its children.
+py::list site_entries(Recorder& recorder, bool take) {
+  std::vector<SiteSummary> summaries = recorder.summaries(take);
+  py::list entries;
+  for (SiteTable::Id id = SiteTable::kMore; id < summaries.size(); ++id) {
+    entries.append(SiteEntry{id, recorder.sites().parent_of(id),
+                             decode(recorder.sites().name_of(id)), std::move(summaries[id])});
+  }
+  return entries;
+}
+
+// True when all that was pending at the call is resolved. A negative timeout means none.
+bool drain(Recorder& recorder, double timeout_s) {
+  const Recorder::Mark mark = recorder.mark();
+  const int64_t start_ns = runtime().host_now_ns();
+  const double limit_ns = timeout_s < 0 ? 9e18 : std::min(timeout_s * 1e9, 9e18);
+  const int64_t end_ns = limit_ns > 9e18 - static_cast<double>(start_ns)
+                             ? std::numeric_limits<int64_t>::max()
+                             : start_ns + static_cast<int64_t>(limit_ns);
+  for (;;) {
+    bool resolved = false;
+    int64_t now_ns = 0;
+    {
+      const py::gil_scoped_release release;
+      resolved = recorder.drain(mark, std::min(end_ns, runtime().host_now_ns() + kSignalCheckNs));
+      now_ns = runtime().host_now_ns();
+    }
+    if (PyErr_CheckSignals() != 0) {
+      throw py::error_already_set();
+    }
+    if (resolved || now_ns >= end_ns) {
+      return resolved;
+    }
+  }
+}
+
+py::list recent(const Recorder& recorder, SiteTable::Id site) {
+  py::list samples;
+  for (const Sample& sample : recorder.recent(site)) {
+    samples.append(
+        py::make_tuple(status_name(sample.status), sample.host_begin_ns, sample.host_ns,
+                       sample.status == Status::kOk ? py::cast(sample.device_ns) : py::none(),
+                       sample.shares_boundary));
+  }
+  return samples;
+}
+
+py::tuple scope_functions(py::object self) {
+  PyObject* functions = make_scope_functions(self.ptr(), self.cast<Recorder&>());
+  if (functions == nullptr) {
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::tuple>(functions);
+}
+
+py::dict backend_dict() {
+  const Backend found = backend();
+  py::dict facts;
+  facts["has_cuda"] = found.has_cuda;
+  facts["runtime_version"] = found.runtime_version;
+  facts["reason"] = found.reason;
+  facts["retired"] = is_retired();
+  facts["last_failure"] = last_failure();
+  return facts;
+}
+
+// Counts of a device's event pool; None where the device was never used.
+py::object event_pool(int index) {
+  const CudaRuntime& cuda = runtime();
+  Device* device = cuda.has_cuda ? device_at(cuda, index) : nullptr;
+  if (device == nullptr) {
+    return py::none();
+  }
+  return py::make_tuple(device->pool.created(), device->pool.free_count());
+}
+
+void define_statistics(py::module_& module) {
+  py::class_<Series>(module, "Series")
+      .def_property_readonly("count", &Series::count)
+      .def_property_readonly("total_ns", &Series::total)
+      .def_property_readonly("mean_ns", &Series::mean)
+      .def_property_readonly("std_ns", &Series::standard_deviation)
+      .def_property_readonly("min_ns", &Series::min)
+      .def_property_readonly("max_ns", &Series::max)
+      .def("quantile_ns", &Series::quantile, py::arg("q"));
+  py::class_<SiteSummary>(module, "SiteSummary")
+      .def_property_readonly("counts",
+                             [](const SiteSummary& summary) {
+                               py::dict counts;
+                               for (int i = 0; i < kStatusCount; ++i) {
+                                 counts[status_name(static_cast<Status>(i))] =
+                                     summary.counts[static_cast<size_t>(i)];
+                               }
+                               return counts;
+                             })
+      .def_readonly("shared_boundaries", &SiteSummary::shared_boundaries)
+      .def_readonly("host", &SiteSummary::host)
+      .def_readonly("device", &SiteSummary::device)
+      .def_readonly("backlog_near", &SiteSummary::backlog_near)
+      .def_readonly("backlog_above", &SiteSummary::backlog_above)
+      .def_readonly("backlog_between", &SiteSummary::backlog_between)
+      .def_readonly("backlog_total_ns", &SiteSummary::backlog_total_ns)
+      .def_readonly("device_outlasted", &SiteSummary::device_outlasted)
+      .def_readonly("host_held_back", &SiteSummary::host_held_back);
+  py::class_<SiteEntry>(module, "SiteEntry")
+      .def_readonly("id", &SiteEntry::id)
+      .def_readonly("parent", &SiteEntry::parent)
+      .def_readonly("name", &SiteEntry::name)
+      .def_readonly("summary", &SiteEntry::summary);
+  py::class_<RecorderCounts>(module, "RecorderCounts")
+      .def_readonly("open", &RecorderCounts::open)
+      .def_readonly("pending", &RecorderCounts::pending)
+      .def_readonly("refused_sites", &RecorderCounts::refused_sites);
+}
+
+void define_recorder(py::module_& module) {
+  py::class_<Recorder>(module, "Recorder")
+      .def(py::init<>())
+      .def("scope_functions", &scope_functions)
+      .def("site_entries", &site_entries, py::arg("take"))
+      .def("counts", &Recorder::counts)
+      .def("poll", &Recorder::poll)
+      .def("drain", &drain, py::arg("timeout_s"))
+      .def("recent", &recent, py::arg("site"))
+      .def("reset", &Recorder::reset)
+      .def("set_keep", &Recorder::set_keep, py::arg("count"))
+      .def("set_share_window_ns", &Recorder::set_share_window, py::arg("ns"));
+}
+
+PyObject* checked_scope(const py::object& scope) {
+  if (!is_scope(scope.ptr())) {
+    throw py::type_error("not a scope");
+  }
+  return scope.ptr();
+}
+
+void define_process(py::module_& module) {
+  module.def("backend", &backend_dict);
+  module.def("bind_if_cuda_is_up", &bind_if_cuda_is_up);
+  module.def("retire", &retire, py::arg("reason"));
+  module.def("event_pool", &event_pool, py::arg("device"));
+  module.def("host_now_ns", [] { return runtime().host_now_ns(); });
+  module.def(
+      "set_scope_hooks",
+      [](const py::dict& torch_cuda, const py::object& decorate) {
+        set_torch_cuda(torch_cuda.ptr());
+        set_decorator(decorate.ptr());
+      },
+      py::arg("torch_cuda"), py::arg("decorate"));
+  module.def(
+      "set_enabled",
+      [](const py::object& scope_function, bool enabled) {
+        if (!set_scopes_enabled(scope_function.ptr(), enabled)) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope_function"), py::arg("enabled"));
+  module.def(
+      "is_enabled",
+      [](const py::object& scope_function) {
+        const int enabled = scopes_enabled(scope_function.ptr());
+        if (enabled < 0) {
+          throw py::error_already_set();
+        }
+        return enabled == 1;
+      },
+      py::arg("scope_function"));
+  module.def(
+      "suspend", [](const py::object& scope) { suspend_scope(checked_scope(scope)); },
+      py::arg("scope"));
+  module.def(
+      "resume",
+      [](const py::object& scope) {
+        if (!resume_scope(checked_scope(scope))) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope"));
+  // For tests: another runtime behind the table, and a process that has forgotten everything.
+  module.def("testing_bind_library", [](const std::string& path) {
+    restart_recorders();
+    bind_library(path);
+  });
+  module.def("testing_unbind", [] {
+    restart_recorders();
+    unbind();
+  });
+}
+
+void define_module(py::module_& module) {
+  if (!init_scope_functions()) {
+    throw py::error_already_set();
+  }
+  module.attr("Scope") = py::reinterpret_borrow<py::object>(scope_type());
+  define_statistics(module);
+  define_recorder(module);
+  define_process(module);
+}
+
+}  // namespace
+}  // namespace fasttime
+
+#if PYBIND11_VERSION_HEX >= 0x03000000
+PYBIND11_MODULE(_C, module, py::multiple_interpreters::not_supported()) {
+#else
+PYBIND11_MODULE(_C, module) {
+#endif
+  fasttime::define_module(module);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "name_cache.h"
+
+#include <new>
+#include <string_view>
+
+namespace fasttime {
+
+NameCache::~NameCache() {
+  for (Slot& slot : slots_) {
+    Py_XDECREF(slot.name);
+  }
+  Py_XDECREF(by_value_);
+}
+
+SiteTable::Id NameCache::find_by_value(SiteTable& sites, PyObject* name) {
+  if (by_value_ == nullptr && (by_value_ = PyDict_New()) == nullptr) {
+    return 0;
+  }
+  if (PyObject* known = PyDict_GetItemWithError(by_value_, name)) {
+    const auto id = static_cast<SiteTable::Id>(PyLong_AsUnsignedLong(known));
+    remember_address(name, id);
+    return id;
+  }
+  if (PyErr_Occurred()) {
+    return 0;
+  }
+  // Lone surrogates have no UTF-8; they pass through as they are, and come back so.
+  PyObject* bytes = PyUnicode_AsEncodedString(name, "utf-8", "surrogatepass");
+  if (bytes == nullptr) {
+    return 0;
+  }
+  SiteTable::Id id = 0;
+  try {
+    id = sites.intern(
+        std::string_view(PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes))));
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  }
+  Py_DECREF(bytes);
+  // What was turned away or is long is looked up anew each time, so that this dict is bounded.
+  if (id != 0 && id != SiteTable::kMore &&
+      static_cast<size_t>(PyUnicode_GET_LENGTH(name)) <= SiteTable::kMaxNameBytes) {
+    PyObject* value = PyLong_FromUnsignedLong(id);
+    if (value == nullptr || PyDict_SetItem(by_value_, name, value) < 0) {
+      PyErr_Clear();
+    }
+    Py_XDECREF(value);
+    remember_address(name, id);
+  }
+  return id;
+}
+
+void NameCache::remember_address(PyObject* name, SiteTable::Id id) {
+  if (!PyUnicode_CHECK_INTERNED(name)) {
+    return;
+  }
+  for (size_t i = 0, slot = slot_of(name); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
+    if (slots_[slot].name == nullptr) {
+      Py_INCREF(name);
+      slots_[slot] = {name, id};
+      return;
+    }
+  }
+}
+
+}  // namespace fasttime

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "process.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "cuda_runtime.h"
+#include "devices.h"
+#include "recorder.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace fasttime {
+namespace {
+
+std::atomic<uint32_t> g_process_number{1};
+
+// Leaked, so that no static destructor runs while a daemon thread still records.
+struct Registry {
+  std::mutex mutex;  // guards recorders; taken before any other mutex
+  std::vector<Recorder*> recorders;
+};
+Registry& registry() {
+  static auto* instance = new Registry;
+  return *instance;
+}
+
+void before_fork() noexcept {
+  registry().mutex.lock();
+  for (Recorder* recorder : registry().recorders) {
+    recorder->lock_for_fork();
+  }
+  runtime_mutex().lock();
+}
+
+void after_fork() noexcept {
+  runtime_mutex().unlock();
+  for (Recorder* recorder : registry().recorders) {
+    recorder->unlock_after_fork();
+  }
+  registry().mutex.unlock();
+}
+
+void forget_everything() noexcept {
+  g_process_number.fetch_add(1, std::memory_order_relaxed);
+  forget_devices();
+  for (Recorder* recorder : registry().recorders) {
+    recorder->forget();
+  }
+}
+
+void after_fork_in_child() noexcept {
+  after_fork();
+  if (runtime().has_cuda) {
+    retire(
+        "this process was forked after CUDA had started, and CUDA cannot be used in it; timing "
+        "goes on with host time. Use the spawn start method to have CUDA in a child");
+  }
+  forget_everything();
+}
+
+}  // namespace
+
+uint32_t process_number() noexcept { return g_process_number.load(std::memory_order_relaxed); }
+
+void register_recorder(Recorder* recorder) {
+#if defined(__unix__) || defined(__APPLE__)
+  static const int registered = pthread_atfork(&before_fork, &after_fork, &after_fork_in_child);
+  (void)registered;
+#endif
+  const std::lock_guard<std::mutex> hold(registry().mutex);
+  registry().recorders.push_back(recorder);
+}
+
+void unregister_recorder(Recorder* recorder) noexcept {
+  const std::lock_guard<std::mutex> hold(registry().mutex);
+  auto& all = registry().recorders;
+  all.erase(std::remove(all.begin(), all.end(), recorder), all.end());
+}
+
+void restart_recorders() noexcept {
+  const std::lock_guard<std::mutex> hold(registry().mutex);
+  forget_everything();
+}
+
+}  // namespace fasttime

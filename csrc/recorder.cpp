@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "recorder.h"
+
+#include <algorithm>
+#include <new>
+
+#include "devices.h"
+#include "process.h"
+#include "resolver.h"
+
+namespace fasttime {
+namespace {
+
+// Reading is spread over scope ends: every eighth end of a lane reads up to sixteen scopes, so that
+// reading keeps up, and no single end pays for more than two microseconds of it. A lane that ends
+// scopes rarely is read at each end.
+constexpr uint64_t kEndsBetweenPolls = 8;
+constexpr size_t kPollLimit = 16;
+constexpr int64_t kPollAgeNs = 100'000'000;
+
+constexpr int64_t kFirstPauseNs = 20'000;
+constexpr int64_t kLongestPauseNs = 1'000'000;
+
+// The boundary that this thread recorded last. One event can serve two boundaries that lie closer
+// together than anything could have reached the stream in.
+struct ThreadBoundary {
+  const Lane* lane = nullptr;
+  Event* event = nullptr;
+  uint32_t serial = 0;
+  int64_t recorded_ns = 0;  // when the record returned
+};
+thread_local ThreadBoundary t_boundary;
+
+// The handles that mean a stream of whatever device is current.
+bool belongs_to_current_device(void* stream) noexcept {
+  return reinterpret_cast<uintptr_t>(stream) <= 2;
+}
+
+size_t slot_of(const Place& place) noexcept {
+  const uint64_t key =
+      reinterpret_cast<uintptr_t>(place.stream) * 64 + static_cast<uint64_t>(place.device);
+  return static_cast<size_t>((key * 0x9E3779B97F4A7C15ull) >> 40);
+}
+
+// A record on, or a question about, such a handle needs the stream's device to be current.
+int device_to_switch_to(const Place& place) noexcept {
+  return belongs_to_current_device(place.stream) ? place.device : DeviceGuard::kNoDevice;
+}
+
+}  // namespace
+
+Recorder::Recorder() { register_recorder(this); }
+
+Recorder::~Recorder() {
+  unregister_recorder(this);
+  poll();
+  each_lane([](Lane& lane) {
+    lane.dissolve();
+    delete &lane;
+  });
+}
+
+template <typename Visit>
+void Recorder::each_lane(Visit visit) const {
+  for (const auto& slot : lanes_) {
+    if (Lane* lane = slot.load(std::memory_order_acquire)) {
+      visit(*lane);
+    }
+  }
+}
+
+void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) noexcept {
+  scope = OpenScope{};
+  scope.site = site;
+  scope.epoch = epoch_.load(std::memory_order_relaxed);
+  scope.process = process_number();
+  open_.fetch_add(1, std::memory_order_relaxed);
+  const CudaRuntime& cuda = runtime();
+  if (cuda.has_cuda) {
+    begin_on_device(cuda, scope, chosen);
+  }
+  // Last, so that the scope's host time is its body's and not this call's.
+  scope.host_begin_ns = cuda.host_now_ns();
+}
+
+void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope,
+                               const Place* chosen) noexcept {
+  Place place;
+  if (chosen != nullptr && chosen->device >= 0) {
+    place = *chosen;
+  } else if (const int status = current_place(cuda, place)) {
+    note_failure(cuda, "looking up torch's current stream", status);
+    scope.status = Status::kFailed;
+    return;
+  } else if (chosen != nullptr) {
+    place.stream = chosen->stream;
+  }
+  const DeviceGuard guard(cuda,
+                          chosen != nullptr ? device_to_switch_to(place) : DeviceGuard::kNoDevice);
+  Lane* lane = lane_at(cuda, place);
+  if (lane == nullptr) {
+    scope.status = Status::kDropped;
+    return;
+  }
+  if (!lane->book()) {
+    resolve(cuda, *lane, Lane::kMaxScopes, cuda.host_now_ns());
+    if (!lane->book()) {
+      scope.status = Status::kDropped;
+      return;
+    }
+  }
+  scope.status = Status::kOk;
+  const int64_t now_ns = t_boundary.lane == lane ? cuda.host_now_ns() : 0;
+  scope.begin_event = boundary(cuda, *lane, now_ns, scope);
+  if (scope.begin_event == nullptr) {
+    lane->cancel();
+    return;
+  }
+  scope.lane = lane;
+}
+
+Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns,
+                          OpenScope& scope) noexcept {
+  int status = cuda::kSuccess;
+  switch (capture_state(cuda, lane.place.stream, status)) {
+    case CaptureState::kNone:
+      break;
+    case CaptureState::kCapturing:
+      scope.status = Status::kCaptured;
+      return nullptr;
+    case CaptureState::kUnknown:
+      note_failure(cuda, "cudaStreamIsCapturing", status);
+      scope.status = Status::kFailed;
+      return nullptr;
+  }
+  // A scope's own begin must not be its end: the scope would take no time by construction. And a
+  // lent event does not renew the window: chained loans could stretch it to any length.
+  ThreadBoundary& last = t_boundary;
+  if (last.lane == &lane && last.event != scope.begin_event &&
+      now_ns - last.recorded_ns < share_window_ns_.load(std::memory_order_relaxed) &&
+      lane.borrow(last.event, last.serial)) {
+    scope.shares_boundary = true;
+    return last.event;
+  }
+  Event* event = take_event(cuda, lane, scope);
+  if (event == nullptr) {
+    return nullptr;
+  }
+  status = cuda.event_record(event->handle, lane.place.stream);
+  if (status != cuda::kSuccess) {
+    note_failure(cuda, "cudaEventRecord", status);
+    lane.release(event);
+    scope.status = Status::kFailed;
+    return nullptr;
+  }
+  last = {&lane, event, event->serial.load(std::memory_order_relaxed), cuda.host_now_ns()};
+  return event;
+}
+
+Event* Recorder::take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scope) noexcept {
+  int status = cuda::kSuccess;
+  Event* event = lane.take(cuda, status);
+  if (event == nullptr && status == cuda::kSuccess) {
+    poll();  // the pool has reached its bound: what other lanes hold may be done by now
+    event = lane.take(cuda, status);
+  }
+  if (event == nullptr) {
+    scope.status = Status::kDropped;
+    if (status != cuda::kSuccess) {
+      note_failure(cuda, "cudaEventCreateWithFlags", status);
+      scope.status = Status::kFailed;
+    }
+  }
+  return event;
+}
+
+void Recorder::end(OpenScope& scope) noexcept {
+  const CudaRuntime& cuda = runtime();
+  // First, so that the scope's host time is its body's and not this call's.
+  const int64_t now_ns = std::max(cuda.host_now_ns(), scope.host_begin_ns);
+  if (scope.process != process_number()) {
+    return;
+  }
+  open_.fetch_sub(1, std::memory_order_relaxed);
+  Lane* lane = scope.lane;
+  if (lane == nullptr) {
+    add_unresolved(scope, now_ns);
+    return;
+  }
+  if (!cuda.has_cuda) {
+    scope.status = Status::kFailed;
+    lane->release(scope.begin_event);
+    lane->cancel();
+    add_unresolved(scope, now_ns);
+    return;
+  }
+  const DeviceGuard guard(cuda, device_to_switch_to(lane->place));
+  Pending pending;
+  pending.begin = scope.begin_event;
+  pending.end = boundary(cuda, *lane, now_ns, scope);
+  pending.host_begin_ns = scope.host_begin_ns;
+  pending.host_end_ns = now_ns;
+  pending.site = scope.site;
+  pending.epoch = scope.epoch;
+  pending.status = scope.status;
+  pending.shares_boundary = scope.shares_boundary;
+  const uint64_t pushed = lane->push(pending);
+  if (pushed % kEndsBetweenPolls == 0 ||
+      now_ns - lane->last_poll_ns.load(std::memory_order_relaxed) > kPollAgeNs) {
+    resolve(cuda, *lane, kPollLimit, now_ns);
+  }
+}
+
+void Recorder::abandon(OpenScope& scope) noexcept {
+  if (scope.process != process_number()) {
+    return;
+  }
+  open_.fetch_sub(1, std::memory_order_relaxed);
+  scope.status = Status::kDropped;
+  if (scope.lane == nullptr) {
+    add_unresolved(scope, scope.host_begin_ns + kNoHostTime);
+    return;
+  }
+  Pending pending;
+  pending.begin = scope.begin_event;
+  pending.host_begin_ns = scope.host_begin_ns;
+  pending.host_end_ns = scope.host_begin_ns + kNoHostTime;
+  pending.site = scope.site;
+  pending.epoch = scope.epoch;
+  pending.status = scope.status;
+  scope.lane->push(pending);
+}
+
+void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept {
+  Sample sample;
+  sample.site = scope.site;
+  sample.epoch = scope.epoch;
+  sample.status = scope.status;
+  sample.host_begin_ns = scope.host_begin_ns;
+  sample.host_ns = host_end_ns - scope.host_begin_ns;
+  statistics_.add(sample);
+}
+
+Lane* Recorder::lane_at(const CudaRuntime& cuda, const Place& place) noexcept {
+  size_t slot = slot_of(place) % kLaneSlots;
+  const auto find = [&]() noexcept -> Lane* {
+    while (Lane* lane = lanes_[slot].load(std::memory_order_acquire)) {
+      if (lane->place.stream == place.stream && lane->place.device == place.device) {
+        return lane;
+      }
+      slot = (slot + 1) % kLaneSlots;
+    }
+    return nullptr;
+  };
+  if (Lane* known = find()) {
+    return known;
+  }
+  Device* device = device_at(cuda, place.device);
+  if (device == nullptr) {
+    return nullptr;
+  }
+  const std::lock_guard<std::mutex> hold(mutex_);
+  if (Lane* made_meanwhile = find()) {
+    return made_meanwhile;
+  }
+  if (lane_count_ == kMaxLanes) {
+    return nullptr;
+  }
+  try {
+    auto* lane = new Lane(place, device->pool);
+    lanes_[slot].store(lane, std::memory_order_release);
+    ++lane_count_;
+    return lane;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void Recorder::resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept {
+  if (Device* device = device_at(cuda, lane.place.device)) {
+    resolve_ready(cuda, lane, device->clock, statistics_, limit, now_ns);
+  }
+}
+
+void Recorder::poll() noexcept {
+  const CudaRuntime& cuda = runtime();
+  const int64_t now_ns = cuda.host_now_ns();
+  each_lane([&](Lane& lane) {
+    if (cuda.has_cuda) {
+      resolve(cuda, lane, Lane::kMaxScopes, now_ns);
+    } else {
+      give_up_pending(lane, statistics_);
+    }
+  });
+}
+
+Recorder::Mark Recorder::mark() {
+  Mark mark;
+  each_lane([&](Lane& lane) { mark.emplace_back(&lane, lane.pushed()); });
+  return mark;
+}
+
+bool Recorder::drain(const Mark& mark, int64_t deadline_ns) noexcept {
+  const auto is_resolved = [](const std::pair<Lane*, uint64_t>& wanted) {
+    return wanted.first->popped() >= wanted.second;
+  };
+  for (int64_t pause_ns = kFirstPauseNs;; pause_ns = std::min(2 * pause_ns, kLongestPauseNs)) {
+    poll();
+    if (std::all_of(mark.begin(), mark.end(), is_resolved)) {
+      return true;
+    }
+    const CudaRuntime& cuda = runtime();
+    const int64_t left_ns = deadline_ns - cuda.host_now_ns();
+    if (left_ns <= 0) {
+      return false;
+    }
+    cuda.pause(std::min(pause_ns, left_ns));
+  }
+}
+
+std::vector<SiteSummary> Recorder::summaries(bool take) {
+  std::vector<SiteSummary> all(sites_.size());
+  for (SiteTable::Id site = 0; site < all.size(); ++site) {
+    if (SiteStatistics* statistics = statistics_.find(site)) {
+      all[site] = take ? statistics->take() : statistics->copy();
+    }
+  }
+  return all;
+}
+
+std::vector<Sample> Recorder::recent(SiteTable::Id site) const {
+  const SiteStatistics* statistics = statistics_.find(site);
+  return statistics == nullptr ? std::vector<Sample>{} : statistics->recent();
+}
+
+RecorderCounts Recorder::counts() const noexcept {
+  RecorderCounts counts;
+  counts.open = static_cast<uint64_t>(std::max<int64_t>(0, open_.load(std::memory_order_relaxed)));
+  counts.refused_sites = sites_.refused();
+  each_lane([&](Lane& lane) { counts.pending += lane.pushed() - lane.popped(); });
+  return counts;
+}
+
+void Recorder::reset() noexcept {
+  statistics_.reset(epoch_.fetch_add(1, std::memory_order_relaxed) + 1);
+}
+
+void Recorder::lock_for_fork() noexcept {
+  mutex_.lock();
+  sites_.mutex().lock();
+}
+
+void Recorder::unlock_after_fork() noexcept {
+  sites_.mutex().unlock();
+  mutex_.unlock();
+}
+
+void Recorder::forget() noexcept {
+  for (auto& slot : lanes_) {
+    slot.store(nullptr, std::memory_order_relaxed);
+  }
+  lane_count_ = 0;
+  statistics_.abandon();
+  open_.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace fasttime

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "cuda_runtime.h"
+#include "lane.h"
+#include "site_table.h"
+#include "statistics.h"
+
+namespace fasttime {
+
+// One pass through a site, between begin() and end(). Owned by the caller, who calls end() or
+// abandon() once for each begin(), from any thread.
+struct OpenScope {
+  SiteTable::Id site = SiteTable::kRoot;
+  uint32_t epoch = 0;
+  uint32_t process = 0;  // which process began it: a fork makes a new one
+  Status status = Status::kHostOnly;
+  bool shares_boundary = false;
+  Lane* lane = nullptr;  // null: nothing of it is on a device
+  Event* begin_event = nullptr;
+  int64_t host_begin_ns = 0;
+};
+
+// The counts that belong to no one site.
+struct RecorderCounts {
+  uint64_t open = 0;
+  uint64_t pending = 0;
+  uint64_t refused_sites = 0;
+};
+
+// Owns sites, lanes and statistics. All members are thread-safe; only drain() waits. begin(), end()
+// and abandon() allocate nothing once their lane and site are known, and report trouble as the
+// status of a sample.
+//
+// Bounded: kMaxLanes streams; scopes on further ones are counted as dropped.
+class Recorder {
+ public:
+  Recorder();
+  ~Recorder();
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  SiteTable& sites() noexcept { return sites_; }
+
+  // --- the hot path ---
+
+  // Records an event on torch's current stream, or on `chosen`, whose device may be -1 for the
+  // current one, and takes the host time.
+  void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) noexcept;
+  // Takes the host time and records the other event, on the stream of the first.
+  void end(OpenScope& scope) noexcept;
+  // Gives up a scope that will never end. Counted as dropped, without times.
+  void abandon(OpenScope& scope) noexcept;
+
+  // --- reading ---
+
+  // Resolves whatever is ready, on every lane.
+  void poll() noexcept;
+  // A mark that drain() can wait for: everything pending now.
+  using Mark = std::vector<std::pair<Lane*, uint64_t>>;
+  Mark mark();
+  // Waits, with growing pauses, until everything up to the mark is resolved or `deadline_ns` of the
+  // runtime's host clock has passed. True when resolved. The caller must not hold the GIL.
+  bool drain(const Mark& mark, int64_t deadline_ns) noexcept;
+
+  // One entry a site, by id. With `take` it is cleared in the same step.
+  std::vector<SiteSummary> summaries(bool take);
+  std::vector<Sample> recent(SiteTable::Id site) const;
+  RecorderCounts counts() const noexcept;
+
+  // Forgets all samples, those of scopes still open or pending included. Sites stay known.
+  void reset() noexcept;
+
+  // How many samples to keep for each site; 0 for none.
+  void set_keep(size_t count) noexcept { statistics_.set_keep(count); }
+
+  // Two boundaries on one lane and thread that are less than this apart use one event; 0: never.
+  void set_share_window(int64_t ns) noexcept { share_window_ns_.store(ns); }
+
+  // --- for process.cpp ---
+
+  void lock_for_fork() noexcept;
+  void unlock_after_fork() noexcept;
+  // Empty again, with nothing freed and no CUDA call: what there was belongs to another process.
+  void forget() noexcept;
+
+ private:
+  static constexpr size_t kMaxLanes = 1024;
+  static constexpr size_t kLaneSlots = 2 * kMaxLanes;
+
+  void begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const Place* chosen) noexcept;
+  // The event that marks this moment on the lane: a fresh one, recorded now, or the one that this
+  // thread recorded a moment ago. Null where there is none; `scope.status` then says why.
+  Event* boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope) noexcept;
+  Event* take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scope) noexcept;
+  Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
+  void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;
+  void add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept;
+
+  template <typename Visit>
+  void each_lane(Visit visit) const;
+
+  SiteTable sites_;
+  StatisticsTable statistics_;
+  std::atomic<int64_t> open_{0};
+  std::atomic<uint32_t> epoch_{0};
+  std::atomic<int64_t> share_window_ns_{250};
+
+  // By hash of their place, read without a lock: the release on a slot pairs with the acquire of
+  // its readers. A lane lives as long as its recorder.
+  std::array<std::atomic<Lane*>, kLaneSlots> lanes_{};
+  size_t lane_count_ = 0;  // guarded by mutex_
+  std::mutex mutex_;       // guards the making of lanes
+};
+
+}  // namespace fasttime

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "resolver.h"
+
+namespace fasttime {
+namespace {
+
+// Backlog at the scope's end: when the device reached its end event, less when the host recorded
+// it. Called before the event goes back to its pool.
+void look_at_backlog(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pending,
+                     Sample& sample) noexcept {
+  PlacedMoment reached;
+  if (!clock.place(cuda, pending.end->handle, reached)) {
+    return;
+  }
+  sample.backlog_ns = reached.host_ns - pending.host_end_ns;
+  const double threshold_ns = backlog_threshold_ns(sample.device_ns);
+  if (static_cast<double>(sample.backlog_ns + reached.uncertainty_ns) <= threshold_ns) {
+    sample.backlog = Backlog::kNear;
+  } else if (static_cast<double>(sample.backlog_ns - reached.uncertainty_ns) > threshold_ns) {
+    sample.backlog = Backlog::kAbove;
+  } else {
+    sample.backlog = Backlog::kBetween;
+  }
+}
+
+Sample sample_of(const Pending& pending) noexcept {
+  Sample sample;
+  sample.site = pending.site;
+  sample.epoch = pending.epoch;
+  sample.status = pending.status;
+  sample.shares_boundary = pending.shares_boundary;
+  sample.host_begin_ns = pending.host_begin_ns;
+  sample.host_ns = pending.host_end_ns - pending.host_begin_ns;
+  return sample;
+}
+
+}  // namespace
+
+void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
+                   StatisticsTable& statistics, size_t limit, int64_t now_ns) noexcept {
+  if (!lane.try_start_reading()) {
+    return;
+  }
+  lane.last_poll_ns.store(now_ns, std::memory_order_relaxed);
+  clock.renew(cuda, now_ns);
+  bool looked = false;
+  for (size_t done = 0; done < limit; ++done) {
+    const Pending* pending = lane.oldest();
+    if (pending == nullptr) {
+      break;
+    }
+    // A scope without an end event waits for its begin: an event compared with itself says
+    // whether it is done.
+    void* begin = pending->begin->handle;
+    void* end = pending->end != nullptr ? pending->end->handle : begin;
+    float elapsed_ms = 0;
+    const int status = cuda.event_elapsed_time(&elapsed_ms, begin, end);
+    if (status == cuda::kNotReady) {
+      break;
+    }
+    Sample sample = sample_of(*pending);
+    if (status == cuda::kCapturedEvent || status == cuda::kInvalidValue) {
+      // A capture began between our look at the stream and the record, which then became a
+      // dependency in a graph: the event has no time, while the capture lasts and afterwards.
+      clear_own_error(cuda, status);
+      sample.status = Status::kCaptured;
+    } else if (status != cuda::kSuccess) {
+      note_failure(cuda, "cudaEventElapsedTime", status);
+      sample.status = Status::kFailed;
+    } else if (sample.status == Status::kOk) {
+      sample.device_ns = static_cast<double>(elapsed_ms) * 1e6;
+      if (!looked) {
+        look_at_backlog(cuda, clock, *pending, sample);
+        looked = true;
+      }
+    }
+    statistics.add(sample);
+    lane.pop();
+  }
+  lane.stop_reading();
+}
+
+void give_up_pending(Lane& lane, StatisticsTable& statistics) noexcept {
+  if (!lane.try_start_reading()) {
+    return;
+  }
+  while (const Pending* pending = lane.oldest()) {
+    Sample sample = sample_of(*pending);
+    sample.status = Status::kFailed;
+    statistics.add(sample);
+    lane.pop();
+  }
+  lane.stop_reading();
+}
+
+}  // namespace fasttime

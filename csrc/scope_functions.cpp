@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "scope_functions.h"
+
+#include <new>
+
+#include "scope_type.h"
+
+namespace fasttime {
+namespace {
+
+PyTypeObject* g_source_type = nullptr;
+
+void source_dealloc(PyObject* object) {
+  auto* self = reinterpret_cast<ScopeSource*>(object);
+  PyTypeObject* type = Py_TYPE(object);
+  self->names.~NameCache();
+  Py_XDECREF(self->owner);
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+// Fills in where to record. A torch.cuda.Stream, a raw handle on the current device, or None.
+bool parse_stream(PyObject* stream, Place& place) {
+  PyObject* handle = nullptr;
+  PyObject* device = nullptr;
+  if (PyLong_Check(stream) && !PyBool_Check(stream)) {
+    Py_INCREF(stream);
+    handle = stream;
+    device = PyLong_FromLong(-1);
+  } else if ((handle = PyObject_GetAttrString(stream, "cuda_stream")) != nullptr) {
+    device = PyObject_GetAttrString(stream, "device_index");
+  }
+  if (handle != nullptr && device != nullptr) {
+    // Unsigned, as a handle is an address: a negative one raises here.
+    place.stream =
+        reinterpret_cast<void*>(static_cast<uintptr_t>(PyLong_AsUnsignedLongLong(handle)));
+    place.device = static_cast<int>(PyLong_AsLong(device));
+  }
+  const bool good = PyErr_Occurred() == nullptr;
+  Py_XDECREF(handle);
+  Py_XDECREF(device);
+  if (!good) {
+    PyErr_Format(
+        PyExc_TypeError,
+        "stream must be a torch.cuda.Stream, a raw CUDA stream handle (int) on the current "
+        "device, or None for torch's current stream; got %R",
+        stream);
+  }
+  return good;
+}
+
+PyObject* make_scope(ScopeSource* source, PyObject* name, PyObject* stream) {
+  if (!PyUnicode_Check(name)) {
+    PyErr_Format(PyExc_TypeError, "the name of a scope must be a str, got %R of type %s", name,
+                 Py_TYPE(name)->tp_name);
+    return nullptr;
+  }
+  if (PyUnicode_GET_LENGTH(name) == 0) {
+    PyErr_SetString(PyExc_ValueError, "the name of a scope must not be empty");
+    return nullptr;
+  }
+  PyObject* exact = name;
+  if (PyUnicode_CheckExact(name)) {
+    Py_INCREF(name);
+  } else if ((exact = PyUnicode_FromObject(name)) == nullptr) {
+    return nullptr;
+  }
+  Place place;
+  const SiteTable::Id name_id = source->names.find(source->recorder->sites(), exact);
+  PyObject* scope = nullptr;
+  if (name_id != 0 && (stream == nullptr || parse_stream(stream, place))) {
+    scope = new_scope(source, exact, name_id, stream, place);
+  }
+  Py_DECREF(exact);
+  return scope;
+}
+
+// (name, *, stream=None); a stream of None comes out as null.
+bool parse_arguments(const char* function, PyObject* const* arguments, Py_ssize_t count,
+                     PyObject* keywords, PyObject** name, PyObject** stream) {
+  const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+  *name = count == 1 ? arguments[0] : nullptr;
+  *stream = nullptr;
+  for (Py_ssize_t i = 0; i < keyword_count; ++i) {
+    PyObject* keyword = PyTuple_GET_ITEM(keywords, i);
+    if (PyUnicode_CompareWithASCIIString(keyword, "stream") == 0) {
+      *stream = arguments[count + i] == Py_None ? nullptr : arguments[count + i];
+    } else if (*name == nullptr && PyUnicode_CompareWithASCIIString(keyword, "name") == 0) {
+      *name = arguments[count + i];
+    } else {
+      PyErr_Format(PyExc_TypeError, "%s(name, *, stream=None) got an unexpected argument %R",
+                   function, keyword);
+      return false;
+    }
+  }
+  if (*name == nullptr || count > 1) {
+    PyErr_Format(PyExc_TypeError, "%s(name, *, stream=None) takes one name, got %zd arguments",
+                 function, count);
+    return false;
+  }
+  return true;
+}
+
+PyObject* function_scope(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                         PyObject* keywords) {
+  PyObject* name = count == 1 ? arguments[0] : nullptr;
+  PyObject* stream = nullptr;
+  if ((count != 1 || keywords != nullptr) &&
+      !parse_arguments("scope", arguments, count, keywords, &name, &stream)) {
+    return nullptr;
+  }
+  return make_scope(reinterpret_cast<ScopeSource*>(self), name, stream);
+}
+
+PyObject* function_begin(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                         PyObject* keywords) {
+  PyObject* name = nullptr;
+  PyObject* stream = nullptr;
+  if (!parse_arguments("begin", arguments, count, keywords, &name, &stream)) {
+    return nullptr;
+  }
+  PyObject* scope = make_scope(reinterpret_cast<ScopeSource*>(self), name, stream);
+  if (scope != nullptr && !enter_scope(scope)) {
+    Py_CLEAR(scope);
+  }
+  return scope;
+}
+
+PyObject* function_end(PyObject*, PyObject* token) {
+  if (!is_scope(token)) {
+    PyErr_Format(PyExc_TypeError, "end() takes the token that begin() returned, got %R", token);
+    return nullptr;
+  }
+  if (!leave_scope(token)) {
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyMethodDef g_scope_def = {
+    "scope", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_scope)),
+    METH_FASTCALL | METH_KEYWORDS,
+    "scope(name, *, stream=None)\n--\n\n"
+    "Time a block or a function on host and device, without waiting for either.\n\n"
+    "    with fasttime.scope(\"forward\"):\n"
+    "        y = model(x)\n\n"
+    "    @fasttime.scope(\"decode\")\n"
+    "    def decode(x): ...\n\n"
+    "Device time is what passes on the stream between two CUDA events, recorded on torch's "
+    "current\n"
+    "stream at the beginning, or on `stream`: a torch.cuda.Stream, or a raw handle (int) on the\n"
+    "current device. Host time is what passes on the host between them. Scopes nest, by thread "
+    "and\n"
+    "by asyncio task. Exceptions pass through, and the scope is counted all the same. A decorated\n"
+    "coroutine or generator is timed from its first step to its end.\n\n"
+    "Waits for nothing. Raises TypeError or ValueError for a name that is not a non-empty str,\n"
+    "TypeError for a stream of another kind, and RuntimeError for an exit without an enter."};
+PyMethodDef g_begin_def = {
+    "begin", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_begin)),
+    METH_FASTCALL | METH_KEYWORDS,
+    "begin(name, *, stream=None)\n--\n\n"
+    "Begin a scope where a `with` does not fit; returns the token that end() takes.\n\n"
+    "Arguments, errors and waiting are those of scope(). A token that is thrown away without "
+    "end()\n"
+    "counts as a dropped scope."};
+PyMethodDef g_end_def = {
+    "end", &function_end, METH_O,
+    "end(token)\n--\n\n"
+    "End the scope that begin() began, in any thread or task.\n\n"
+    "Waits for nothing. Raises TypeError for anything but a token, RuntimeError for one that was\n"
+    "ended already."};
+
+PyType_Slot g_source_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&source_dealloc)},
+                                {0, nullptr}};
+PyType_Spec g_source_spec = {"fasttime._C.ScopeSource", sizeof(ScopeSource), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                             g_source_slots};
+
+ScopeSource* source_of(PyObject* scope_function) {
+  PyObject* self =
+      PyCFunction_Check(scope_function) ? PyCFunction_GET_SELF(scope_function) : nullptr;
+  if (self == nullptr || Py_TYPE(self) != g_source_type) {
+    PyErr_SetString(PyExc_TypeError, "not a scope function");
+    return nullptr;
+  }
+  return reinterpret_cast<ScopeSource*>(self);
+}
+
+}  // namespace
+
+bool init_scope_functions() {
+  g_source_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_source_spec));
+  return g_source_type != nullptr && init_scope_type();
+}
+
+PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
+  static uint64_t last_number = 0;
+  auto* source = PyObject_New(ScopeSource, g_source_type);
+  if (source == nullptr) {
+    return nullptr;
+  }
+  new (&source->names) NameCache();
+  Py_INCREF(owner);
+  source->owner = owner;
+  source->recorder = &recorder;
+  source->number = ++last_number;
+  source->enabled = true;
+  auto* self = reinterpret_cast<PyObject*>(source);
+  PyObject* scope = PyCFunction_NewEx(&g_scope_def, self, nullptr);
+  PyObject* begin = PyCFunction_NewEx(&g_begin_def, self, nullptr);
+  PyObject* end = PyCFunction_NewEx(&g_end_def, self, nullptr);
+  source->scope_function = scope;
+  PyObject* functions = scope != nullptr && begin != nullptr && end != nullptr
+                            ? PyTuple_Pack(3, scope, begin, end)
+                            : nullptr;
+  Py_XDECREF(scope);
+  Py_XDECREF(begin);
+  Py_XDECREF(end);
+  Py_DECREF(self);
+  return functions;
+}
+
+bool set_scopes_enabled(PyObject* scope_function, bool enabled) {
+  ScopeSource* source = source_of(scope_function);
+  if (source != nullptr) {
+    source->enabled = enabled;
+  }
+  return source != nullptr;
+}
+
+int scopes_enabled(PyObject* scope_function) {
+  ScopeSource* source = source_of(scope_function);
+  return source == nullptr ? -1 : (source->enabled ? 1 : 0);
+}
+
+}  // namespace fasttime

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "scope_type.h"
+
+#include <structmember.h>
+
+#include <array>
+#include <cstddef>
+#include <new>
+
+#include "context_stack.h"
+#include "torch_flag.h"
+
+namespace fasttime {
+namespace {
+
+PyTypeObject* g_scope_type = nullptr;
+PyTypeObject* g_method_type = nullptr;
+PyObject* g_decorate = nullptr;
+
+// One entering of a scope object.
+struct Entering {
+  OpenScope open;
+  ContextStack* stack;  // where its entry is; owned
+  Entering* previous;   // of the same scope object
+};
+
+struct Scope {
+  PyObject_HEAD vectorcallfunc call;
+  ScopeSource* source;     // owned
+  PyObject* name;          // owned
+  PyObject* stream_owner;  // keeps a stream object alive; null if none was given
+  Place place;
+  SiteTable::Id name_id;
+  uint32_t entered_while_off;
+  Entering* last;  // the newest of those open
+  Entering inline_entering;
+  bool inline_in_use;
+};
+
+constexpr int kMaxSpare = 64;
+std::array<Scope*, kMaxSpare> g_spare;
+int g_spare_count = 0;
+
+Entering* new_entering(Scope* self) {
+  if (!self->inline_in_use) {
+    self->inline_in_use = true;
+    return &self->inline_entering;
+  }
+  auto* entering = static_cast<Entering*>(PyMem_Malloc(sizeof(Entering)));
+  if (entering == nullptr) {
+    PyErr_NoMemory();
+  }
+  return entering;
+}
+
+void free_entering(Scope* self, Entering* entering) {
+  if (entering == &self->inline_entering) {
+    self->inline_in_use = false;
+  } else {
+    PyMem_Free(entering);
+  }
+}
+
+bool enter(Scope* self) {
+  ScopeSource* source = self->source;
+  if (!source->enabled) {
+    ++self->entered_while_off;
+    return true;
+  }
+  if (!runtime().has_cuda) {
+    bind_if_cuda_is_up();
+  }
+  Entering* entering = new_entering(self);
+  if (entering == nullptr) {
+    return false;
+  }
+  ContextStack* stack = current_stack();
+  if (stack == nullptr) {
+    free_entering(self, entering);
+    return false;
+  }
+  SiteTable::Id site = SiteTable::kMore;
+  try {
+    site = source->recorder->sites().child(innermost(stack, source->number), self->name_id);
+  } catch (const std::bad_alloc&) {  // counted with those past the bound
+  }
+  if (!push(stack, entering, source->number, site)) {
+    Py_DECREF(stack);
+    free_entering(self, entering);
+    return false;
+  }
+  entering->stack = stack;
+  entering->previous = self->last;
+  self->last = entering;
+  const Place* chosen = self->stream_owner == nullptr ? nullptr : &self->place;
+  if (runtime().has_cuda) {
+    PyThreadState* thread = PyEval_SaveThread();
+    source->recorder->begin(entering->open, site, chosen);
+    PyEval_RestoreThread(thread);
+  } else {
+    source->recorder->begin(entering->open, site, chosen);
+  }
+  return true;
+}
+
+// The entering that an exit belongs to: the newest, or, where several are open, the newest of the
+// context that exits, since tasks and threads may share a scope object.
+Entering* take_entering(Scope* self) {
+  Entering** link = &self->last;
+  if (self->last->previous != nullptr) {
+    ContextStack* stack = current_stack();
+    if (stack == nullptr) {
+      PyErr_Clear();
+    }
+    for (Entering** i = &self->last; *i != nullptr; i = &(*i)->previous) {
+      if ((*i)->stack == stack) {
+        link = i;
+        break;
+      }
+    }
+    Py_XDECREF(stack);
+  }
+  Entering* entering = *link;
+  *link = entering->previous;
+  return entering;
+}
+
+// False with an exception set where the scope is not open.
+bool leave(Scope* self) {
+  if (self->last == nullptr) {
+    if (self->entered_while_off > 0) {
+      --self->entered_while_off;
+      return true;
+    }
+    PyErr_Format(PyExc_RuntimeError,
+                 "scope %R is not open: it was ended already or never begun; each begin() or "
+                 "`with` takes one end",
+                 self->name);
+    return false;
+  }
+  Entering* entering = take_entering(self);
+  Recorder* recorder = self->source->recorder;
+  if (entering->open.lane != nullptr) {
+    PyThreadState* thread = PyEval_SaveThread();
+    recorder->end(entering->open);
+    PyEval_RestoreThread(thread);
+  } else {
+    recorder->end(entering->open);
+  }
+  remove(entering->stack, entering);
+  Py_DECREF(entering->stack);
+  free_entering(self, entering);
+  return true;
+}
+
+void scope_dealloc(PyObject* object) {
+  auto* self = reinterpret_cast<Scope*>(object);
+  while (Entering* entering = self->last) {
+    self->last = entering->previous;
+    self->source->recorder->abandon(entering->open);
+    remove(entering->stack, entering);
+    Py_DECREF(entering->stack);
+    free_entering(self, entering);
+  }
+  Py_DECREF(self->source);
+  Py_DECREF(self->name);
+  Py_CLEAR(self->stream_owner);
+  if (g_spare_count < kMaxSpare) {
+    g_spare[static_cast<size_t>(g_spare_count++)] = self;
+    return;
+  }
+  PyTypeObject* type = Py_TYPE(object);
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+PyObject* scope_decorate(Scope* self, PyObject* function) {
+  if (!PyCallable_Check(function)) {
+    PyErr_Format(PyExc_TypeError,
+                 "scope %R decorates a function; it was called with %R. To time a block, write "
+                 "`with`",
+                 self->name, function);
+    return nullptr;
+  }
+  PyObject* stream = self->stream_owner == nullptr ? Py_None : self->stream_owner;
+  return PyObject_CallFunctionObjArgs(g_decorate, self->source->scope_function, self->name, stream,
+                                      function, nullptr);
+}
+
+// A scope called with nothing is entered, with an exception's three parts left, with a function
+// wrapped around it.
+PyObject* scope_call(PyObject* object, PyObject* const* arguments, size_t flagged_count,
+                     PyObject* keywords) {
+  auto* self = reinterpret_cast<Scope*>(object);
+  const Py_ssize_t count = PyVectorcall_NARGS(flagged_count);
+  if (keywords == nullptr || PyTuple_GET_SIZE(keywords) == 0) {
+    switch (count) {
+      case 0:
+        if (!enter(self)) {
+          return nullptr;
+        }
+        Py_INCREF(object);
+        return object;
+      case 1:
+        return scope_decorate(self, arguments[0]);
+      case 3:
+        if (!leave(self)) {
+          return nullptr;
+        }
+        Py_RETURN_FALSE;
+      default:
+        break;
+    }
+  }
+  PyErr_SetString(
+      PyExc_TypeError,
+      "a scope is used as `with scope(...)` or as a decorator, and takes no other call");
+  return nullptr;
+}
+
+PyObject* scope_repr(PyObject* object) {
+  return PyUnicode_FromFormat("<fasttime scope %R>", reinterpret_cast<Scope*>(object)->name);
+}
+
+Scope* allocate() {
+  if (g_spare_count > 0) {
+    Scope* self = g_spare[static_cast<size_t>(--g_spare_count)];
+    Py_SET_REFCNT(reinterpret_cast<PyObject*>(self), 1);
+    return self;
+  }
+  auto* self = PyObject_New(Scope, g_scope_type);
+  if (self != nullptr) {
+    self->call = &scope_call;
+    self->last = nullptr;
+    self->inline_in_use = false;
+  }
+  return self;
+}
+
+PyMemberDef g_scope_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Scope, call), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
+PyType_Slot g_scope_slots[] = {{Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
+                               {Py_tp_members, g_scope_members},
+                               {Py_tp_repr, reinterpret_cast<void*>(&scope_repr)},
+                               {Py_tp_dealloc, reinterpret_cast<void*>(&scope_dealloc)},
+                               {0, nullptr}};
+PyType_Spec g_scope_spec = {
+    "fasttime._C.Scope", sizeof(Scope), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    g_scope_slots};
+
+// --- __enter__ and __exit__ ---
+
+struct Method {
+  PyObject_HEAD vectorcallfunc call;
+};
+
+PyObject* method_get(PyObject* self, PyObject* instance, PyObject*) {
+  PyObject* bound = instance != nullptr ? instance : self;
+  Py_INCREF(bound);
+  return bound;
+}
+
+// Called unbound, as ExitStack does and newer interpreters may: the scope comes first.
+PyObject* method_call(PyObject*, PyObject* const* arguments, size_t flagged_count,
+                      PyObject* keywords) {
+  const Py_ssize_t count = PyVectorcall_NARGS(flagged_count);
+  if (count < 1 || Py_TYPE(arguments[0]) != g_scope_type) {
+    PyErr_SetString(PyExc_TypeError, "__enter__ and __exit__ need a scope");
+    return nullptr;
+  }
+  return scope_call(arguments[0], arguments + 1, static_cast<size_t>(count - 1), keywords);
+}
+
+PyMemberDef g_method_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Method, call), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
+PyType_Slot g_method_slots[] = {{Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
+                                {Py_tp_descr_get, reinterpret_cast<void*>(&method_get)},
+                                {Py_tp_members, g_method_members},
+                                {0, nullptr}};
+PyType_Spec g_method_spec = {"fasttime._C.ScopeMethod", sizeof(Method), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL |
+                                 Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                             g_method_slots};
+
+PyTypeObject* make_type(PyType_Spec& spec) {
+  return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+}
+
+}  // namespace
+
+bool init_scope_type() {
+  g_method_type = make_type(g_method_spec);
+  g_scope_type = make_type(g_scope_spec);
+  if (g_method_type == nullptr || g_scope_type == nullptr) {
+    return false;
+  }
+  for (const char* name : {"__enter__", "__exit__"}) {
+    auto* method = PyObject_New(Method, g_method_type);
+    if (method == nullptr) {
+      return false;
+    }
+    method->call = &method_call;
+    const int status = PyObject_SetAttrString(reinterpret_cast<PyObject*>(g_scope_type), name,
+                                              reinterpret_cast<PyObject*>(method));
+    Py_DECREF(method);
+    if (status < 0) {
+      return false;
+    }
+  }
+  return init_context_stack();
+}
+
+void set_decorator(PyObject* decorate) {
+  Py_INCREF(decorate);
+  Py_XSETREF(g_decorate, decorate);
+}
+
+PyObject* new_scope(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
+                    const Place& place) {
+  Scope* self = allocate();
+  if (self == nullptr) {
+    return nullptr;
+  }
+  Py_INCREF(source);
+  Py_INCREF(name);
+  Py_XINCREF(stream);
+  self->source = source;
+  self->name = name;
+  self->stream_owner = stream;
+  self->place = place;
+  self->name_id = name_id;
+  self->entered_while_off = 0;
+  return reinterpret_cast<PyObject*>(self);
+}
+
+PyObject* scope_type() noexcept { return reinterpret_cast<PyObject*>(g_scope_type); }
+
+bool is_scope(PyObject* object) noexcept { return Py_TYPE(object) == g_scope_type; }
+
+bool enter_scope(PyObject* scope) { return enter(reinterpret_cast<Scope*>(scope)); }
+
+void suspend_scope(PyObject* scope) {
+  if (const Entering* entering = reinterpret_cast<Scope*>(scope)->last) {
+    remove(entering->stack, entering);
+  }
+}
+
+bool resume_scope(PyObject* scope) {
+  auto* self = reinterpret_cast<Scope*>(scope);
+  Entering* entering = self->last;
+  if (entering == nullptr) {
+    return true;
+  }
+  ContextStack* stack = current_stack();
+  if (stack == nullptr || !push(stack, entering, self->source->number, entering->open.site)) {
+    Py_XDECREF(stack);
+    return false;
+  }
+  Py_DECREF(entering->stack);
+  entering->stack = stack;
+  return true;
+}
+
+bool leave_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope)); }
+
+}  // namespace fasttime

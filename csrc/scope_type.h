@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <Python.h>
+
+#include <cstdint>
+
+#include "name_cache.h"
+#include "recorder.h"
+
+namespace fasttime {
+
+// The hand-written CPython type behind `with scope("name"):`.
+//
+// A scope object is its own bound __enter__ and __exit__: the descriptors under those names answer
+// the object itself, and a call of it tells by the number of arguments which of the two was meant.
+// That saves the two method objects that `with` would else allocate, and with them half the cost.
+// A scope object may be entered again while it is open, also by other threads and tasks.
+//
+// Everything here needs the GIL. Entering and leaving let it go around their CUDA calls, which
+// block where the launch queue is full: see csrc/DESIGN.md.
+
+// What the scopes of one recorder have in common. A Python object, so that they can own it.
+struct ScopeSource {
+  PyObject_HEAD Recorder* recorder;
+  PyObject* owner;           // keeps the recorder alive
+  PyObject* scope_function;  // borrowed: it owns this
+  uint64_t number;           // tells recorders apart on a context's stack
+  bool enabled;
+  NameCache names;
+};
+
+// Makes the types; called once at import. False with an exception set.
+bool init_scope_type();
+
+// What wraps a decorated function: called with (scope function, name, stream or None, function).
+void set_decorator(PyObject* decorate);
+
+// A scope that is not open yet; a new reference, or null with an exception set. `name` is an exact
+// str; `stream` is null, or the object that `place` was read from.
+PyObject* new_scope(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
+                    const Place& place);
+
+// The type itself, borrowed.
+PyObject* scope_type() noexcept;
+bool is_scope(PyObject* object) noexcept;
+// Begins one pass; false with an exception set. The object must be a scope.
+bool enter_scope(PyObject* scope);
+// Ends one pass; false with an exception set where none is open. The object must be a scope.
+bool leave_scope(PyObject* scope);
+// While a generator is suspended its open scope is nobody's parent; resumed, it is again, in
+// whatever context it runs on. False with an exception set. The object must be a scope.
+void suspend_scope(PyObject* scope);
+bool resume_scope(PyObject* scope);
+
+}  // namespace fasttime

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace fasttime {
+
+// Names the places in the code that are timed. A site is a name under a parent site; both names and
+// sites are small integers that never change their meaning. Only grows.
+//
+// child() of a pair already known reads without a lock; the rest takes a mutex. May throw
+// std::bad_alloc, and is then unchanged.
+//
+// Bounded: past kMaxSites new pairs map to one site named "(more)" and new names to one such name,
+// so that a program which makes its names up keeps the sites it started with.
+class SiteTable {
+ public:
+  using Id = uint32_t;
+  static constexpr Id kRoot = 0;  // the parent of sites without one; no scope is ever at it
+  static constexpr Id kMore = 1;
+  static constexpr size_t kMaxSites = 8192;
+  static constexpr size_t kMaxNameBytes = 256;
+
+  SiteTable();
+
+  // The id of a name; bytes are kept as they are. A name longer than kMaxNameBytes is cut, and a
+  // digest of the whole makes up the end, so that two long names stay two.
+  Id intern(std::string_view name);
+
+  // The site for this name under `parent`.
+  Id child(Id parent, Id name);
+
+  size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
+  Id parent_of(Id site) const noexcept { return sites_[site].parent; }
+  std::string name_of(Id site) const;
+  // How often the bound turned a new name or site away.
+  uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
+
+  // The one lock, for a fork: taken before, let go after in both processes.
+  std::mutex& mutex() noexcept { return mutex_; }
+
+ private:
+  struct Site {
+    Id parent;
+    Id name;
+  };
+
+  // Open addressing, read without a lock. Key: parent in the upper half, name in the lower; names
+  // start at 1, so 0 is an empty slot. The release on a key pairs with the acquire in find().
+  struct Index {
+    explicit Index(size_t slots) : mask(slots - 1), keys(slots), ids(slots) {}
+    size_t mask;
+    std::vector<std::atomic<uint64_t>> keys;
+    std::vector<std::atomic<Id>> ids;
+  };
+
+  static Id find(const Index& index, uint64_t key) noexcept;
+  static void insert(Index& index, uint64_t key, Id id) noexcept;
+
+  mutable std::mutex mutex_;  // guards names, and the writing of the rest
+  std::unordered_map<std::string, Id> name_ids_;
+  std::vector<const std::string*> names_;  // by name id; the strings live in name_ids_
+  std::unique_ptr<Site[]> sites_;  // by site id; room for all, so that no reader sees it move
+  std::atomic<size_t> count_{0};
+  std::atomic<uint64_t> refused_{0};
+  std::atomic<Index*> index_{nullptr};
+  std::vector<std::unique_ptr<Index>> indexes_;  // outgrown ones too: a reader may still be inside
+};
+
+}  // namespace fasttime

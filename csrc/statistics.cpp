@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <new>
+#include <utility>
+
+namespace fasttime {
+
+Histogram::Histogram(const Histogram& other) : total_(other.total_) {
+  for (size_t i = 0; i < kOctaves; ++i) {
+    if (other.octaves_[i]) {
+      octaves_[i] = std::make_unique<Octave>(*other.octaves_[i]);
+    }
+  }
+}
+
+void Histogram::add(double ns) noexcept {
+  constexpr auto kLongest = (uint64_t{1} << kTopBit) - 1;
+  const uint64_t value =
+      ns <= 0 ? 0 : std::min(kLongest, static_cast<uint64_t>(std::llround(std::min(ns, 1e15))));
+  // Octave 0 holds 0 … 63 one by one; octave k the 64 steps of width 2^(k-1) above 2^(k+5).
+  const int octave = value < kBuckets ? 0 : 64 - __builtin_clzll(value) - kSubBits;
+  const size_t bucket = octave == 0 ? value : (value >> (octave - 1)) - kBuckets;
+  auto& row = octaves_[static_cast<size_t>(octave)];
+  if (!row) {
+    row.reset(new (std::nothrow) Octave{});
+    if (!row) {
+      return;
+    }
+  }
+  ++(*row)[bucket];
+  ++total_;
+}
+
+double Histogram::quantile(double q) const noexcept {
+  if (total_ == 0) {
+    return 0;
+  }
+  // The nearest rank: the smallest value with at least q of all at or below it.
+  const double wanted = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(total_));
+  const uint64_t rank = std::max<uint64_t>(1, static_cast<uint64_t>(wanted));
+  uint64_t seen = 0;
+  for (size_t octave = 0; octave < kOctaves; ++octave) {
+    if (!octaves_[octave]) {
+      continue;
+    }
+    for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
+      seen += (*octaves_[octave])[bucket];
+      if (seen >= rank) {
+        if (octave == 0) {
+          return static_cast<double>(bucket);
+        }
+        const double width = std::ldexp(1.0, static_cast<int>(octave) - 1);
+        return (static_cast<double>(kBuckets + bucket) * width) + (width - 1) / 2;
+      }
+    }
+  }
+  return 0;
+}
+
+void Series::add(double ns) noexcept {
+  ++count_;
+  total_ += ns;
+  const double delta = ns - mean_;
+  mean_ += delta / static_cast<double>(count_);
+  squares_ += delta * (ns - mean_);
+  min_ = count_ == 1 ? ns : std::min(min_, ns);
+  max_ = count_ == 1 ? ns : std::max(max_, ns);
+  histogram_.add(ns);
+}
+
+double Series::standard_deviation() const noexcept {
+  return count_ < 2 ? 0 : std::sqrt(squares_ / static_cast<double>(count_ - 1));
+}
+
+double Series::quantile(double q) const noexcept {
+  return std::clamp(histogram_.quantile(q), min_, max_);
+}
+
+void SiteStatistics::add(const Sample& sample, size_t keep) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  if (sample.epoch != epoch_) {
+    return;
+  }
+  SiteSummary& summary = summary_;
+  ++summary.counts[static_cast<size_t>(sample.status)];
+  summary.shared_boundaries += sample.shares_boundary ? 1 : 0;
+  const auto host_ns = static_cast<double>(sample.host_ns);
+  if (sample.host_ns != kNoHostTime) {
+    summary.host.add(host_ns);
+  }
+  if (sample.status == Status::kOk) {
+    summary.device.add(sample.device_ns);
+    if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
+      ++summary.device_outlasted;
+    }
+  }
+  if (sample.backlog != Backlog::kNotSampled) {
+    summary.backlog_near += sample.backlog == Backlog::kNear ? 1 : 0;
+    summary.backlog_above += sample.backlog == Backlog::kAbove ? 1 : 0;
+    summary.backlog_between += sample.backlog == Backlog::kBetween ? 1 : 0;
+    summary.backlog_total_ns += static_cast<double>(sample.backlog_ns);
+    if (sample.backlog == Backlog::kAbove && host_ns >= 0.9 * sample.device_ns) {
+      ++summary.host_held_back;
+    }
+  }
+  if (keep == 0) {
+    return;
+  }
+  try {
+    if (recent_.size() < keep) {
+      recent_.push_back(sample);
+    } else {
+      recent_[oldest_] = sample;
+      oldest_ = (oldest_ + 1) % recent_.size();
+    }
+  } catch (const std::bad_alloc&) {  // the history stays as long as it is
+  }
+}
+
+SiteSummary SiteStatistics::copy() const {
+  const std::lock_guard<SpinLock> hold(lock_);
+  return summary_;
+}
+
+SiteSummary SiteStatistics::take() {
+  const std::lock_guard<SpinLock> hold(lock_);
+  SiteSummary taken = std::move(summary_);
+  summary_ = SiteSummary{};
+  return taken;
+}
+
+void SiteStatistics::reset(uint32_t epoch) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  summary_ = SiteSummary{};
+  recent_.clear();
+  oldest_ = 0;
+  epoch_ = epoch;
+}
+
+std::vector<Sample> SiteStatistics::recent() const {
+  const std::lock_guard<SpinLock> hold(lock_);
+  std::vector<Sample> ordered;
+  ordered.reserve(recent_.size());
+  for (size_t i = 0; i < recent_.size(); ++i) {
+    ordered.push_back(recent_[(oldest_ + i) % recent_.size()]);
+  }
+  return ordered;
+}
+
+StatisticsTable::~StatisticsTable() {
+  for (auto& slot : blocks_) {
+    delete slot.load();
+  }
+}
+
+void StatisticsTable::add(const Sample& sample) noexcept {
+  auto& slot = blocks_[sample.site / kBlock];
+  Block* block = slot.load(std::memory_order_acquire);
+  if (block == nullptr) {
+    auto* made = new (std::nothrow) Block;
+    if (made == nullptr) {
+      return;
+    }
+    for (SiteStatistics& site : *made) {
+      site.reset(epoch_.load(std::memory_order_relaxed));
+    }
+    if (slot.compare_exchange_strong(block, made, std::memory_order_acq_rel)) {
+      block = made;
+    } else {
+      delete made;
+    }
+  }
+  (*block)[sample.site % kBlock].add(sample, keep_.load(std::memory_order_relaxed));
+}
+
+SiteStatistics* StatisticsTable::find(SiteTable::Id site) const noexcept {
+  Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);
+  return block == nullptr ? nullptr : &(*block)[site % kBlock];
+}
+
+void StatisticsTable::reset(uint32_t epoch) noexcept {
+  epoch_.store(epoch, std::memory_order_relaxed);
+  for (auto& slot : blocks_) {
+    if (Block* block = slot.load(std::memory_order_acquire)) {
+      for (SiteStatistics& site : *block) {
+        site.reset(epoch);
+      }
+    }
+  }
+}
+
+void StatisticsTable::abandon() noexcept {
+  for (auto& slot : blocks_) {
+    slot.store(nullptr, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace fasttime

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "sample.h"
+#include "site_table.h"
+#include "spin_lock.h"
+
+namespace fasttime {
+
+// Counts of durations in log-linear buckets: 64 to an octave, so that a bucket's middle is within
+// 0.8 % of whatever fell into it. From 0 to 2^42 ns (73 minutes); what is longer counts as that
+// long. An octave's buckets are allocated when first hit and kept, so memory is bounded by 20 KiB,
+// and a site whose times stay within a few octaves uses a tenth of that.
+class Histogram {
+ public:
+  Histogram() = default;
+  Histogram(const Histogram& other);
+  Histogram(Histogram&&) noexcept = default;
+  Histogram& operator=(Histogram&&) noexcept = default;
+
+  void add(double ns) noexcept;
+  // The value in ns below which a fraction `q` of the counted lie, q in [0, 1]; 0 when empty.
+  double quantile(double q) const noexcept;
+
+ private:
+  static constexpr int kSubBits = 6;
+  static constexpr size_t kBuckets = size_t{1} << kSubBits;
+  static constexpr int kTopBit = 42;
+  static constexpr size_t kOctaves = kTopBit - kSubBits + 1;
+  using Octave = std::array<uint64_t, kBuckets>;
+
+  std::array<std::unique_ptr<Octave>, kOctaves> octaves_;
+  uint64_t total_ = 0;
+};
+
+// Moments by Welford's streaming update (Technometrics 4, 1962), range and quantiles of durations
+// in nanoseconds, in constant memory. Not thread-safe.
+class Series {
+ public:
+  void add(double ns) noexcept;
+
+  uint64_t count() const noexcept { return count_; }
+  double total() const noexcept { return total_; }
+  double mean() const noexcept { return mean_; }
+  // With n - 1 below the line; 0 where fewer than two were counted.
+  double standard_deviation() const noexcept;
+  double min() const noexcept { return min_; }
+  double max() const noexcept { return max_; }
+  // Within 0.8 % of a counted value, and never outside [min, max].
+  double quantile(double q) const noexcept;
+
+ private:
+  uint64_t count_ = 0;
+  double total_ = 0;
+  double mean_ = 0;
+  double squares_ = 0;
+  double min_ = 0;
+  double max_ = 0;
+  Histogram histogram_;
+};
+
+// What is known of one site. A value; copied out for a report.
+struct SiteSummary {
+  std::array<uint64_t, kStatusCount> counts{};  // by Status
+  uint64_t shared_boundaries = 0;
+  Series host;    // every scope
+  Series device;  // the scopes whose status is ok
+  // Verdict material; see Resolver.
+  uint64_t backlog_near = 0;
+  uint64_t backlog_above = 0;
+  uint64_t backlog_between = 0;
+  double backlog_total_ns = 0;    // over the three above
+  uint64_t device_outlasted = 0;  // ok scopes whose device time clearly exceeded their host time
+  uint64_t host_held_back = 0;    // sampled above, yet host time no shorter than device time
+};
+
+// A SiteSummary that many threads add to, with the last few samples if any are to be kept.
+class SiteStatistics {
+ public:
+  // Counts the sample, unless reset() has moved on from the epoch it began in.
+  void add(const Sample& sample, size_t keep) noexcept;
+
+  SiteSummary copy() const;
+  // Copies and clears in one step: each sample is in one such copy, and in one only.
+  SiteSummary take();
+  // Forgets everything, and refuses samples from before `epoch`.
+  void reset(uint32_t epoch) noexcept;
+  // The kept samples, oldest first.
+  std::vector<Sample> recent() const;
+
+ private:
+  mutable SpinLock lock_;  // guards everything below; held for one update or, by a report, one copy
+  SiteSummary summary_;
+  uint32_t epoch_ = 0;
+  std::vector<Sample> recent_;  // a ring once it is full
+  size_t oldest_ = 0;
+};
+
+// The statistics of all sites of a recorder, by site id. Thread-safe. Made in blocks at first use.
+class StatisticsTable {
+ public:
+  StatisticsTable() = default;
+  ~StatisticsTable();
+  StatisticsTable(const StatisticsTable&) = delete;
+  StatisticsTable& operator=(const StatisticsTable&) = delete;
+
+  void add(const Sample& sample) noexcept;
+  // Null where nothing was ever counted near this site.
+  SiteStatistics* find(SiteTable::Id site) const noexcept;
+  void reset(uint32_t epoch) noexcept;
+  // In the child of a fork: forgets all, frees nothing, as a block may be half written.
+  void abandon() noexcept;
+
+  // How many samples to keep for each site; 0 for none.
+  void set_keep(size_t count) noexcept { keep_.store(count, std::memory_order_relaxed); }
+
+ private:
+  static constexpr size_t kBlock = 64;
+  using Block = std::array<SiteStatistics, kBlock>;
+
+  // The release on a block pairs with the acquire in find().
+  std::array<std::atomic<Block*>, SiteTable::kMaxSites / kBlock> blocks_{};
+  std::atomic<uint32_t> epoch_{0};
+  std::atomic<size_t> keep_{0};
+};
+
+}  // namespace fasttime

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Time GPU code in PyTorch: host time, device time and the bottleneck, without ever waiting.
+
+with fasttime.scope("model_large"):
+    y = model(x)
+
+print(fasttime.report())
+"""
+
+from __future__ import annotations
+
+import os
+
+from .compare import MethodComparison, compare
+from .measure import measure
+from .measurement import Measurement
+from .recorder import Recorder
+from .report import Durations, Report, SiteReport
+from .sample import Sample
+from .verdict import Verdict
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Durations",
+    "Measurement",
+    "MethodComparison",
+    "Recorder",
+    "Report",
+    "Sample",
+    "SiteReport",
+    "Verdict",
+    "begin",
+    "compare",
+    "disable",
+    "enable",
+    "end",
+    "keep_samples",
+    "measure",
+    "report",
+    "reset",
+    "samples",
+    "scope",
+]
+
+_default = Recorder()
+scope = _default.scope
+begin = _default.begin
+end = _default.end
+report = _default.report
+samples = _default.samples
+keep_samples = _default.keep_samples
+reset = _default.reset
+enable = _default.enable
+disable = _default.disable
+
+if os.environ.get("FASTTIME") == "0":
+    disable()

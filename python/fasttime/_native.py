@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The only importer of the compiled extension ``fasttime._C``, and of what it needs from torch.
+
+Importing torch comes first: the extension finds the CUDA runtime among the libraries that torch has
+loaded. Nothing here starts CUDA.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+
+import torch
+import torch.cuda
+
+from ._decorate import decorate
+
+_OLDEST_TORCH = (2, 6)
+
+if torch.__version__ < _OLDEST_TORCH:
+    raise ImportError(
+        f"fasttime needs torch >= {'.'.join(map(str, _OLDEST_TORCH))}, found {torch.__version__}. "
+        "Upgrade it: pip install --upgrade torch"
+    )
+
+try:
+    from . import _C
+except ImportError as error:
+    raise ImportError(
+        f"fasttime's compiled part could not be loaded: {error}. Likely causes, and what to do:\n"
+        "  * it was never built (running from a source tree): pip install .\n"
+        "  * it was built for another Python: reinstall with this one, "
+        "python -m pip install --force-reinstall --no-deps .\n"
+        "  * a C++ library is older here than where it was built: reinstall from source, "
+        "pip install --no-binary fasttime fasttime"
+    ) from error
+
+_C.set_scope_hooks(vars(torch.cuda), functools.partial(decorate, _C.suspend, _C.resume))
+
+# At exit the CUDA runtime may be unloaded before the last daemon thread ends: stop calling it.
+atexit.register(_C.retire, "the interpreter is shutting down")
+
+Core = _C.Recorder
+Scope = _C.Scope
+Series = _C.Series
+SiteEntry = _C.SiteEntry
+backend = _C.backend
+bind_if_cuda_is_up = _C.bind_if_cuda_is_up
+is_enabled = _C.is_enabled
+set_enabled = _C.set_enabled

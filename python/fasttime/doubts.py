@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Doubts: what to know about a measurement before its numbers are used, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from .report import Report
+from .sample import Sample
+from .units import format_change, format_seconds
+
+DoubtKind = Literal[
+    "cpu", "cuda_started", "queued_only", "launch_queue_full", "host_bound", "unclear"
+]
+
+
+class Doubt(NamedTuple):
+    """Something to know about a measurement before its numbers are used.
+
+    Attributes:
+        kind: ``cpu``: there was no CUDA, so all methods agree by nature;
+            ``cuda_started``: the callable itself started CUDA, so that some runs are timed by the
+            host only;
+            ``queued_only``: the naive method read how long queueing the work took;
+            ``launch_queue_full``: the naive method is right, but by accident;
+            ``host_bound``: the naive method is right, as the device kept up with the host;
+            ``unclear``: which of these holds for the naive method cannot be told.
+        message: the same in a sentence, with the figures it rests on.
+    """
+
+    kind: DoubtKind
+    message: str
+
+
+ON_CPU = Doubt(
+    "cpu",
+    "CUDA was not in use; on the CPU the work is done when the call returns, so naive, sync and "
+    "event agree by nature",
+)
+
+
+def judge_naive(reading: float, device_time: float, backlog: float) -> Doubt:
+    """Say what a naive reading is worth.
+
+    Args:
+        reading: the median, in seconds.
+        device_time: what a run took on the stream, its idle gaps included, in seconds.
+        backlog: how long the device went on after the host had left the loop, in seconds.
+    """
+    figures = (
+        f"the host read {format_seconds(reading)} a run, the device took "
+        f"{format_seconds(device_time)}, and had {format_seconds(backlog)} of work left at the end"
+    )
+    # The last kernels alone can explain less than this; a whole run left over only a full queue can.
+    is_behind = backlog > max(20e-6, 0.05 * device_time)
+    agrees = reading >= 0.9 * device_time
+    if not agrees and is_behind:
+        below = format_change(reading / device_time - 1)
+        return Doubt(
+            "queued_only",
+            f"wrong by {below}, as it measured how long the host took to queue the work: {figures}",
+        )
+    if agrees and backlog >= device_time and is_behind:
+        return Doubt(
+            "launch_queue_full",
+            f"right by accident, as the launch queue was full and held the host back: {figures}",
+        )
+    if agrees and not is_behind:
+        return Doubt(
+            "host_bound",
+            "right, as the device kept up: the host is the bottleneck, or the callable waits for "
+            f"the device itself: {figures}",
+        )
+    why = (
+        "a full launch queue, a wait inside the callable, or a host that is just the slower one"
+        if agrees
+        else "too little work to tell the host's part from the device's"
+    )
+    return Doubt("unclear", f"{why}: {figures}")
+
+
+def judge_samples(
+    samples: Sequence[Sample], warmup: int, report: Report, cuda_is_up: bool
+) -> Doubt | None:
+    """Say which runs are timed by the host; raise RuntimeError where that will not do.
+
+    Args:
+        samples: of all runs, in the order in which they ran.
+        warmup: how many of them are ignored.
+        report: made after the last one; it says what stood behind the samples.
+        cuda_is_up: what torch says after the last one.
+    """
+    for run, sample in enumerate(samples):
+        if sample.status in ("captured", "dropped", "failed"):
+            mend = {
+                "captured": "a CUDA graph was being captured; call measure() outside of captures",
+                "dropped": "there was no room to keep it; use a smaller repeat or method='sync'",
+                "failed": f"{report.last_failure}; mend that, or use method='sync'",
+            }
+            raise RuntimeError(
+                f"run {run} has no device time, its status is {sample.status!r}: "
+                f"{mend[sample.status]}"
+            )
+    host_only = [run for run, sample in enumerate(samples) if sample.status == "host_only"]
+    if not host_only:
+        return None
+    if report.backend == "host":
+        if not cuda_is_up:
+            return ON_CPU
+        raise RuntimeError(
+            f"CUDA is up, but fasttime cannot time with it: {report.backend_reason}; method='sync' "
+            "does without"
+        )
+    if host_only[-1] >= warmup:
+        raise RuntimeError(
+            f"run {host_only[-1]} has no device time, as fn itself started CUDA in it, and it is "
+            f"not among the warm-up runs (warmup={warmup}); give more of these, or start CUDA "
+            "before with torch.cuda.init()"
+        )
+    return Doubt(
+        "cuda_started",
+        f"fn itself started CUDA in run {host_only[-1]}; up to there the warm-up times are the "
+        "host's",
+    )

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Five ways to go through the pipeline: not timed, and timed as people do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+
+from ..recorder import Recorder
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The pipeline's three stages, how to wait for the device, and whether it is a GPU."""
+
+    large: Callable[[], object]
+    cpu_task: Callable[[], object]
+    small: Callable[[], object]
+    synchronize: Callable[[], None]
+    on_gpu: bool
+
+
+class NotTimed:
+    """The pipeline as it is."""
+
+    def __init__(self, stages: Stages, repeat: int) -> None:
+        self.stages = stages
+
+    def step(self) -> None:
+        """Go through the pipeline once."""
+        self.stages.large()
+        self.stages.cpu_task()
+        self.stages.small()
+
+    def readings(self) -> tuple[list[float], list[float]]:
+        """Return the times of the large and of the small model, in seconds, a step each."""
+        return [], []
+
+    def verdicts(self) -> tuple[str, ...]:
+        """Return what each model was bound by, where this way can tell."""
+        return ()
+
+
+class _ReadOnTheSpot(NotTimed):
+    """Ways that know a model's time as soon as it has been called."""
+
+    def __init__(self, stages: Stages, repeat: int) -> None:
+        super().__init__(stages, repeat)
+        self._large: list[float] = []
+        self._small: list[float] = []
+
+    def step(self) -> None:
+        self._large.append(self._time(self.stages.large))
+        self.stages.cpu_task()
+        self._small.append(self._time(self.stages.small))
+
+    def readings(self) -> tuple[list[float], list[float]]:
+        return self._large, self._small
+
+    def _time(self, call: Callable[[], object]) -> float:
+        raise NotImplementedError
+
+
+class Naive(_ReadOnTheSpot):
+    """A clock around the call."""
+
+    def _time(self, call: Callable[[], object]) -> float:
+        begin = perf_counter()
+        call()
+        return perf_counter() - begin
+
+
+class Sync(_ReadOnTheSpot):
+    """A clock around the call, the device waited for at both ends."""
+
+    def _time(self, call: Callable[[], object]) -> float:
+        self.stages.synchronize()
+        begin = perf_counter()
+        call()
+        self.stages.synchronize()
+        return perf_counter() - begin
+
+
+class EventsWaitedFor(_ReadOnTheSpot):
+    """A CUDA event before and after, the second one waited for on the spot."""
+
+    def __init__(self, stages: Stages, repeat: int) -> None:
+        super().__init__(stages, repeat)
+        self._begin = torch.cuda.Event(enable_timing=True)
+        self._end = torch.cuda.Event(enable_timing=True)
+
+    def _time(self, call: Callable[[], object]) -> float:
+        self._begin.record()
+        call()
+        self._end.record()
+        self._end.synchronize()
+        return self._begin.elapsed_time(self._end) * 1e-3
+
+
+class Scopes(NotTimed):
+    """A fasttime scope around each model, read when all is over."""
+
+    def __init__(self, stages: Stages, repeat: int) -> None:
+        super().__init__(stages, repeat)
+        self._recorder = Recorder(keep_samples=repeat)
+
+    def step(self) -> None:
+        with self._recorder.scope("model_large"):
+            self.stages.large()
+        self.stages.cpu_task()
+        with self._recorder.scope("model_small"):
+            self.stages.small()
+
+    def readings(self) -> tuple[list[float], list[float]]:
+        self._recorder.report(wait=True)
+        return self._times("model_large"), self._times("model_small")
+
+    def verdicts(self) -> tuple[str, ...]:
+        sites = self._recorder.report(wait=True).sites
+        return tuple(str(site.verdict) for site in sites if site.verdict is not None)
+
+    def _times(self, path: str) -> list[float]:
+        times = []
+        for sample in self._recorder.samples(path):
+            # On the CPU the host's time is the time; on a GPU it must not pass for it.
+            time = sample.device_time if self.stages.on_gpu else sample.host_time
+            if time is None:
+                raise RuntimeError(f"a scope at {path!r} has no time: its sample is {sample}")
+            times.append(time)
+        return times

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `fasttime.measure` has found out: raw times, what was measured, and doubts about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .doubts import Doubt
+from .units import format_seconds
+
+Method = Literal["naive", "sync", "event"]
+METHODS: tuple[Method, ...] = ("naive", "sync", "event")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measurement:
+    """The times of one callable, run many times in a loop. All times are in seconds.
+
+    Everything else is worked out from `times` when it is asked for. Prints as a few lines of text,
+    its own warnings among them.
+
+    Attributes:
+        times: one for each kept run, in the order in which they ran; float64, read-only.
+        warmup_times: the same for the runs that are ignored, which came first.
+        host_times: how long the host was in the callable, for each kept run. Where the launch queue
+            is not full, that is what issuing the work takes.
+        loop_time: the whole loop, warm-up included, with the device idle at either end.
+        method: ``naive``, ``sync`` or ``event``.
+        label: the callable's name.
+        device: such as ``cuda:0 NVIDIA H100 80GB HBM3``, or ``cpu``.
+        warmup: how many runs are ignored.
+        repeat: how many runs there were, the ignored ones included.
+        warnings: doubts about these numbers.
+    """
+
+    times: npt.NDArray[np.float64]
+    warmup_times: npt.NDArray[np.float64]
+    host_times: npt.NDArray[np.float64]
+    loop_time: float
+    method: Method
+    label: str
+    device: str
+    warmup: int
+    repeat: int
+    warnings: tuple[Doubt, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("times", "warmup_times", "host_times"):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        """Return the number of kept runs."""
+        return len(self.times)
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return float(self.times.mean())
+
+    @property
+    def median(self) -> float:
+        """Their median."""
+        return float(np.median(self.times))
+
+    @property
+    def std(self) -> float:
+        """Their standard deviation, with n - 1 below the line; NaN for a single run."""
+        return float(self.times.std(ddof=1)) if len(self) > 1 else float("nan")
+
+    @property
+    def min(self) -> float:
+        """The shortest."""
+        return float(self.times.min())
+
+    @property
+    def max(self) -> float:
+        """The longest."""
+        return float(self.times.max())
+
+    def quantile(self, q: float) -> float:
+        """Return the time below which a fraction `q` of the kept runs lie, interpolated linearly.
+
+        Raises ValueError unless 0 <= q <= 1.
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"q must lie between 0 and 1, got {q}")
+        return float(np.quantile(self.times, q))
+
+    def __repr__(self) -> str:
+        text = format_seconds
+        lines = [
+            f"Measurement of {self.label} on {self.device}, method {self.method!r}",
+            f"  median {text(self.median)}, mean {text(self.mean)}, std {text(self.std)}",
+            f"  min {text(self.min)}, max {text(self.max)}, {_runs(len(self))}",
+        ]
+        if self.warmup:
+            first = text(float(self.warmup_times[0]))
+            lines.append(f"  {_runs(self.warmup)} ignored as warm-up, the first took {first}")
+        if not np.array_equal(self.host_times, self.times):
+            host = text(float(np.median(self.host_times)))
+            lines.append(f"  the host was in the callable for {host} (median)")
+        lines += [f"  note ({doubt.kind}): {doubt.message}" for doubt in self.warnings]
+        return "\n".join(lines)
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"

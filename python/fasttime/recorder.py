@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The recorder: scopes, and what they have measured."""
+
+from __future__ import annotations
+
+import operator
+import time
+
+from . import _native
+from .report import Report, build_sites
+from .sample import Sample
+
+_MAX_KEPT = 1_000_000
+
+
+class Recorder:
+    """Owns sites and their statistics. ``fasttime.scope`` and its kin belong to a default one.
+
+    Make one of your own to keep a library's scopes apart from an application's.
+
+    Args:
+        keep_samples: how many recent samples to keep for each site, for `samples`; 0 to 1,000,000.
+        share_boundaries: let one CUDA event serve two boundaries that lie closer together (250 ns)
+            than anything could reach the stream in, such as the beginnings of nested scopes.
+
+    `scope`, `begin` and `end` are described where they are called from: ``help(fasttime.scope)``.
+    """
+
+    def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
+        self._core = _native.Core()
+        self.scope, self.begin, self.end = self._core.scope_functions()
+        self._since = time.perf_counter()
+        if not share_boundaries:
+            self._core.set_share_window_ns(0)
+        self.keep_samples(keep_samples)
+
+    def report(
+        self, wait: bool = False, reset: bool = False, timeout: float | None = None
+    ) -> Report:
+        """Return what has been measured so far.
+
+        Args:
+            wait: first wait until the device has finished every scope that had ended by the call.
+                Other Python threads run meanwhile, and Ctrl-C interrupts.
+            reset: clear the statistics in the same step, so that each scope is counted in one
+                report, and in one only. Scopes that are pending or open count in the next one.
+            timeout: how many seconds to wait at most; what is not done then is counted as pending.
+
+        Waits for nothing unless `wait` is given.
+        """
+        _native.bind_if_cuda_is_up()
+        if wait:
+            if timeout is not None and not timeout >= 0:
+                raise ValueError(f"timeout must be a number of seconds >= 0, got {timeout!r}")
+            self._core.drain(-1.0 if timeout is None else timeout)
+        else:
+            self._core.poll()
+        now = time.perf_counter()
+        entries = self._core.site_entries(reset)
+        counts = self._core.counts()
+        backend = _native.backend()
+        report = Report(
+            sites=build_sites(entries),
+            backend="cuda" if backend["has_cuda"] else "host",
+            backend_reason=backend["reason"],
+            duration=now - self._since,
+            open=counts.open,
+            pending=counts.pending,
+            refused_sites=counts.refused_sites,
+            last_failure=backend["last_failure"],
+        )
+        if reset:
+            self._since = now
+        return report
+
+    def samples(self, path: str) -> list[Sample]:
+        """Return the kept samples of the site at `path`, oldest first; see `keep_samples`.
+
+        Waits for nothing: scopes that the device has not finished are not among them yet. Raises
+        KeyError where nothing was ever timed at that path.
+        """
+        self._core.poll()
+        paths = {0: ""}
+        for entry in self._core.site_entries(False):
+            parent = paths[entry.parent]
+            paths[entry.id] = f"{parent}/{entry.name}" if parent else entry.name
+            if paths[entry.id] == path:
+                return [
+                    Sample(
+                        path,
+                        status,
+                        begin_ns * 1e-9,
+                        None if host_ns < 0 else host_ns * 1e-9,
+                        None if device_ns is None else device_ns * 1e-9,
+                        shared,
+                    )
+                    for status, begin_ns, host_ns, device_ns, shared in self._core.recent(entry.id)
+                ]
+        raise KeyError(f"no scope was timed at {path!r}; report() shows the paths there are")
+
+    def keep_samples(self, count: int) -> None:
+        """Keep the last `count` samples of each site from now on, for `samples`; 0 keeps none.
+
+        A sample takes about 64 bytes. Raises ValueError unless 0 <= count <= 1,000,000.
+        """
+        count = operator.index(count)
+        if not 0 <= count <= _MAX_KEPT:
+            raise ValueError(f"keep_samples must lie between 0 and {_MAX_KEPT:,}, got {count:,}")
+        self._core.set_keep(count)
+
+    def reset(self) -> None:
+        """Forget all that was measured, and scopes that are open or pending now as well."""
+        self._core.reset()
+        self._since = time.perf_counter()
+
+    def enable(self) -> None:
+        """Switch scopes on again after `disable`."""
+        _native.set_enabled(self.scope, True)
+
+    def disable(self) -> None:
+        """Switch scopes off: those that begin from now on do nothing, at next to no cost."""
+        _native.set_enabled(self.scope, False)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether scopes do anything."""
+        return _native.is_enabled(self.scope)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures for all tests, and the guard that nothing is left behind by one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent / "simulated_cuda"))
+
+import simulated_cuda  # noqa: E402
+
+from fasttime import Recorder, _C  # noqa: E402
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        if os.environ.get("FASTTIME_REQUIRE_CUDA") == "1":
+            pytest.fail("FASTTIME_REQUIRE_CUDA=1, but torch finds no CUDA device")
+        pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(scope="session")
+def simulated_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulated_cuda.build(tmp_path_factory.mktemp("simulated_cuda"))
+
+
+@pytest.fixture
+def cuda(simulated_library: Path) -> Iterator[simulated_cuda.Simulated]:
+    """The simulated runtime, bound into fasttime: two devices, a clock that stands still."""
+    simulated = simulated_cuda.Simulated(simulated_library)
+    simulated.reset()
+    _C.testing_bind_library(str(simulated_library))
+    yield simulated
+    _C.testing_unbind()
+    assert simulated.rerecorded_in_flight == 0, "an event was used again while in flight"
+    assert simulated.used_after_destroy == 0
+    assert simulated.last_error() == 0, "an error of ours was left for torch to find"
+    simulated.reset()
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """A recorder that keeps samples, records two events a scope, and is left with nothing open.
+
+    Boundaries are not shared: on a clock that stands still all of them would be.
+    """
+    made = Recorder(keep_samples=1000, share_boundaries=False)
+    yield made
+    assert made.report().open == 0
+
+
+def pool_is_whole(device: int = 0) -> bool:
+    """Whether every event of the device is back in its pool, once its recorders are gone."""
+    created, free = _C.event_pool(device) or (0, 0)
+    return created == free

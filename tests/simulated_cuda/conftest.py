@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import simulated_cuda as cuda
+from simulated_cuda import Simulated
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cuda.build(tmp_path_factory.mktemp("simulated_cuda"))
+
+
+@pytest.fixture
+def sim(library: Path) -> Iterator[Simulated]:
+    simulated = Simulated(library)
+    simulated.reset()
+    yield simulated
+    simulated.reset()

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The runtime's functions for devices, streams, events and errors. What a library that times needs.
+#include <cstring>
+
+#include "world.h"
+
+using namespace simulated;
+
+// ---- errors -------------------------------------------------------------------------------------
+
+SIMULATED_EXPORT int cudaGetLastError() {
+  int last = kSuccess;
+  const int error = call(
+      "cudaGetLastError",
+      [&](Call& c) {
+        last = c.thread.last_error;
+        c.thread.last_error = kSuccess;
+        return kSuccess;
+      },
+      false);
+  return error != kSuccess ? error : last;
+}
+
+SIMULATED_EXPORT int cudaPeekAtLastError() {
+  int last = kSuccess;
+  const int error = call(
+      "cudaPeekAtLastError",
+      [&](Call& c) {
+        last = c.thread.last_error;
+        return kSuccess;
+      },
+      false);
+  return error != kSuccess ? error : last;
+}
+
+SIMULATED_EXPORT const char* cudaGetErrorName(int error) {
+  switch (error) {
+    case kSuccess:
+      return "cudaSuccess";
+    case kInvalidValue:
+      return "cudaErrorInvalidValue";
+    case kOutOfMemory:
+      return "cudaErrorMemoryAllocation";
+    case 4:
+      return "cudaErrorCudartUnloading";
+    case kNoDevice:
+      return "cudaErrorNoDevice";
+    case kInvalidDevice:
+      return "cudaErrorInvalidDevice";
+    case kInvalidContext:
+      return "cudaErrorDeviceUninitialized";
+    case kInvalidHandle:
+      return "cudaErrorInvalidResourceHandle";
+    case kIllegalState:
+      return "cudaErrorIllegalState";
+    case kNotReady:
+      return "cudaErrorNotReady";
+    case 700:
+      return "cudaErrorIllegalAddress";
+    case 709:
+      return "cudaErrorContextIsDestroyed";
+    case 719:
+      return "cudaErrorLaunchFailure";
+    case kNotSupported:
+      return "cudaErrorNotSupported";
+    case kCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+    case kCaptureInvalidated:
+      return "cudaErrorStreamCaptureInvalidated";
+    case kCaptureMerge:
+      return "cudaErrorStreamCaptureMerge";
+    case kCaptureUnmatched:
+      return "cudaErrorStreamCaptureUnmatched";
+    case kCaptureIsolation:
+      return "cudaErrorStreamCaptureIsolation";
+    case kCaptureImplicit:
+      return "cudaErrorStreamCaptureImplicit";
+    case kCapturedEvent:
+      return "cudaErrorCapturedEvent";
+    case kCaptureWrongThread:
+      return "cudaErrorStreamCaptureWrongThread";
+    case kUnknownError:
+      return "cudaErrorUnknown";
+    default:
+      return "unrecognized error code";
+  }
+}
+
+// The real texts are sentences; nothing may depend on them, so the name serves.
+SIMULATED_EXPORT const char* cudaGetErrorString(int error) { return cudaGetErrorName(error); }
+
+// ---- devices ------------------------------------------------------------------------------------
+
+SIMULATED_EXPORT int cudaGetDeviceCount(int* count) {
+  return call(
+      "cudaGetDeviceCount",
+      [&](Call& c) {
+        *count = c.world.device_count;
+        return *count > 0 ? kSuccess : kNoDevice;
+      },
+      false);
+}
+
+SIMULATED_EXPORT int cudaGetDevice(int* device) {
+  return call(
+      "cudaGetDevice",
+      [&](Call& c) {
+        *device = c.thread.device;
+        return kSuccess;
+      },
+      false);
+}
+
+SIMULATED_EXPORT int cudaSetDevice(int device) {
+  return call("cudaSetDevice", [&](Call& c) {
+    if (device < 0 || device >= c.world.device_count) return kInvalidDevice;
+    c.thread.device = device;
+    return kSuccess;
+  });
+}
+
+SIMULATED_EXPORT int cudaRuntimeGetVersion(int* version) {
+  return call(
+      "cudaRuntimeGetVersion",
+      [&](Call&) {
+        *version = kRuntimeVersion;
+        return kSuccess;
+      },
+      false);
+}
+
+SIMULATED_EXPORT int cudaDriverGetVersion(int* version) {
+  return call(
+      "cudaDriverGetVersion",
+      [&](Call&) {
+        *version = kRuntimeVersion;
+        return kSuccess;
+      },
+      false);
+}
+
+// ---- streams ------------------------------------------------------------------------------------
+
+namespace {
+
+// A capturing stream is no queue: it can be neither asked nor waited for, and trying destroys the
+// capture.
+int refuse_waiting_for(Call& c, Stream& stream) {
+  if (const int error = c.world.refuse_unsafe(c.thread)) return error;
+  if (stream.capture) {
+    stream.capture->is_alive = false;
+    return kCaptureUnsupported;
+  }
+  return c.world.refuse_implicit(stream);
+}
+
+int create_stream(Call& c, void** stream, unsigned flags, int priority) {
+  if (flags > kStreamNonBlocking) return kInvalidValue;
+  *stream = c.world.make_stream(c.thread.device, flags != kStreamNonBlocking, priority);
+  return kSuccess;
+}
+
+}  // namespace
+
+SIMULATED_EXPORT int cudaStreamCreate(void** stream) {
+  return call("cudaStreamCreate", [&](Call& c) { return create_stream(c, stream, 0, 0); });
+}
+
+SIMULATED_EXPORT int cudaStreamCreateWithFlags(void** stream, unsigned flags) {
+  return call("cudaStreamCreateWithFlags",
+              [&](Call& c) { return create_stream(c, stream, flags, 0); });
+}
+
+SIMULATED_EXPORT int cudaStreamCreateWithPriority(void** stream, unsigned flags, int priority) {
+  return call("cudaStreamCreateWithPriority",
+              [&](Call& c) { return create_stream(c, stream, flags, priority); });
+}
+
+SIMULATED_EXPORT int cudaStreamDestroy(void* handle) {
+  return call("cudaStreamDestroy", [&](Call& c) -> int {
+    if (reinterpret_cast<uintptr_t>(handle) <= 2) return kInvalidHandle;
+    Stream* stream = c.world.find_stream(c.thread, handle);
+    if (!stream) return kInvalidHandle;
+    stream->is_alive = false;  // what is queued still completes
+    return kSuccess;
+  });
+}
+
+SIMULATED_EXPORT int cudaStreamGetPriority(void* handle, int* priority) {
+  return call("cudaStreamGetPriority", [&](Call& c) {
+    Stream* stream = c.world.find_stream(c.thread, handle);
+    if (!stream) return kInvalidHandle;
+    *priority = stream->priority;
+    return kSuccess;
+  });
+}
+
+SIMULATED_EXPORT int cudaStreamQuery(void* handle) {
+  return call("cudaStreamQuery", [&](Call& c) -> int {
+    Stream* stream = c.world.find_stream(c.thread, handle);
+    if (!stream) return kInvalidHandle;
+    if (const int error = refuse_waiting_for(c, *stream)) return error;
+    return c.world.is_done(stream->last) ? kSuccess : kNotReady;
+  });
+}
+
+SIMULATED_EXPORT int cudaStreamSynchronize(void* handle) {
+  return call("cudaStreamSynchronize", [&](Call& c) -> int {
+    Stream* stream = c.world.find_stream(c.thread, handle);
+    if (!stream) return kInvalidHandle;
+    if (const int error = refuse_waiting_for(c, *stream)) return error;
+    return c.world.wait(c.lock, stream->last);
+  });
+}
+
+SIMULATED_EXPORT int cudaDeviceSynchronize() {
+  return call("cudaDeviceSynchronize", [](Call& c) -> int {
+    // Illegal during any capture on the device, whatever its mode and whatever the guard.
+    int error = kSuccess;
+    for (auto& capture : c.world.captures) {
+      if (capture->origin->device != c.thread.device) continue;
+      capture->is_alive = false;
+      error = kCaptureUnsupported;
+    }
+    for (const TicketPtr& last : c.world.last_of_device(c.thread.device)) {
+      if (error == kSuccess) error = c.world.wait(c.lock, last);
+    }
+    return error;
+  });
+}
+
+SIMULATED_EXPORT int cudaStreamWaitEvent(void* handle, void* event_handle, unsigned) {
+  return call("cudaStreamWaitEvent", [&](Call& c) -> int {
+    Stream* stream = c.world.find_stream(c.thread, handle);
+    Event* event = c.world.find_event(event_handle);
+    if (!stream || !event) return kInvalidHandle;
+    if (const int error = c.world.refuse_implicit(*stream)) return error;
+    if (event->state == Event::kCaptured) {
+      const CapturePtr capture = event->captured_in.lock();
+      if (!capture) return kInvalidValue;
+      if (stream->capture && stream->capture != capture) return kCaptureMerge;
+      if (!stream->capture) {  // a fork: the stream joins the capture
+        stream->capture = capture;
+        capture->members.push_back(stream);
+      }
+      return kSuccess;
+    }
+    if (event->state == Event::kNever) return kSuccess;
+    if (stream->capture) {  // a dependency on work outside the graph
+      stream->capture->is_alive = false;
+      return kCaptureIsolation;
+    }
+    c.world.issue(*stream, 0, event->record);
+    return kSuccess;
+  });
+}
+
+// ---- events -------------------------------------------------------------------------------------
+
+namespace {
+
+int create_event(Call& c, void** event, unsigned flags) {
+  *event = c.world.make_event(c.thread.device, (flags & kEventDisableTiming) == 0);
+  return kSuccess;
+}
+
+int record(Call& c, void* event_handle, void* stream_handle, unsigned flags) {
+  Event* event = c.world.find_event(event_handle);
+  Stream* stream = c.world.find_stream(c.thread, stream_handle);
+  if (!event || !stream || event->device != stream->device) return kInvalidHandle;
+  if (flags > kEventRecordExternal) return kInvalidValue;
+  if (const int error = c.world.refuse_implicit(*stream)) return error;
+  const bool is_external = flags == kEventRecordExternal;
+  if (stream->capture) {
+    Capture& capture = *stream->capture;
+    if (!capture.is_alive) return kCaptureInvalidated;
+    c.world.now_ns += c.world.host_cost_ns;
+    if (is_external) {
+      capture.graph->nodes.push_back(std::make_shared<Node>(Node{0, event}));
+    } else {
+      ++capture.plain_records;
+      event->state = Event::kCaptured;
+      event->captured_in = stream->capture;
+    }
+    return kSuccess;
+  }
+  if (is_external) return kIllegalState;
+  if (const int error = c.world.admit(c.lock, *stream)) return error;
+  c.world.stamp(*event, *stream);
+  stream->entries.push_back(event->record);
+  return kSuccess;
+}
+
+// An event last recorded in a capture stands for no work: 907 until that capture ends, afterwards
+// just invalid.
+int captured_error(const Event& event) {
+  if (event.state != Event::kCaptured) return kSuccess;
+  return event.captured_in.expired() ? kInvalidValue : kCapturedEvent;
+}
+
+// Waiting for such an event, or asking how far it is, destroys the capture; reading a time does
+// not.
+int refuse_waiting_for(Call& c, const Event& event) {
+  const int error = captured_error(event);
+  if (error == kSuccess) return c.world.refuse_unsafe(c.thread);
+  if (const CapturePtr capture = event.captured_in.lock()) capture->is_alive = false;
+  return error;
+}
+
+int unreadable(const Event& event) {
+  if (event.state == Event::kNever || !event.timing_enabled) return kInvalidHandle;
+  return captured_error(event);
+}
+
+}  // namespace
+
+SIMULATED_EXPORT int cudaEventCreate(void** event) {
+  return call("cudaEventCreate", [&](Call& c) { return create_event(c, event, 0); });
+}
+
+SIMULATED_EXPORT int cudaEventCreateWithFlags(void** event, unsigned flags) {
+  return call("cudaEventCreateWithFlags", [&](Call& c) { return create_event(c, event, flags); });
+}
+
+SIMULATED_EXPORT int cudaEventDestroy(void* handle) {
+  return call("cudaEventDestroy", [&](Call& c) {
+    Event* event = c.world.find_event(handle);
+    if (!event) return kInvalidHandle;
+    event->is_alive = false;
+    if (event->era == c.world.era) --c.world.events_alive;
+    return kSuccess;
+  });
+}
+
+SIMULATED_EXPORT int cudaEventRecord(void* event, void* stream) {
+  return call("cudaEventRecord", [&](Call& c) { return record(c, event, stream, 0); });
+}
+
+SIMULATED_EXPORT int cudaEventRecordWithFlags(void* event, void* stream, unsigned flags) {
+  return call("cudaEventRecordWithFlags", [&](Call& c) { return record(c, event, stream, flags); });
+}
+
+SIMULATED_EXPORT int cudaEventQuery(void* handle) {
+  return call("cudaEventQuery", [&](Call& c) -> int {
+    Event* event = c.world.find_event(handle);
+    if (!event) return kInvalidHandle;
+    if (const int error = refuse_waiting_for(c, *event)) return error;
+    if (event->state == Event::kNever) return kSuccess;
+    return c.world.is_done(event->record) ? kSuccess : kNotReady;
+  });
+}
+
+SIMULATED_EXPORT int cudaEventSynchronize(void* handle) {
+  return call("cudaEventSynchronize", [&](Call& c) -> int {
+    Event* event = c.world.find_event(handle);
+    if (!event) return kInvalidHandle;
+    if (const int error = refuse_waiting_for(c, *event)) return error;
+    if (event->state == Event::kNever) return kSuccess;
+    return c.world.wait(c.lock, event->record);
+  });
+}
+
+// Harmless under every capture, and not-ready leaves the last error clean: all that reading needs.
+SIMULATED_EXPORT int cudaEventElapsedTime(float* ms, void* begin_handle, void* end_handle) {
+  return call("cudaEventElapsedTime", [&](Call& c) -> int {
+    Event* begin = c.world.find_event(begin_handle);
+    Event* end = c.world.find_event(end_handle);
+    if (!begin || !end) return kInvalidHandle;
+    if (const int error = unreadable(*begin)) return error;
+    if (const int error = unreadable(*end)) return error;
+    if (begin->device != end->device) return kInvalidHandle;
+    if (!c.world.is_done(begin->record) || !c.world.is_done(end->record)) return kNotReady;
+    *ms = static_cast<float>(static_cast<double>(end->record->done_ns - begin->record->done_ns) *
+                             1e-6);
+    return kSuccess;
+  });
+}

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Compile the simulated CUDA runtime, and run Python under it with the real torch on top."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+LIBRARY = "libsimulated_cudart.so"
+PRELOADED_LIBRARY = "libsimulated_cudart_preload.so"
+
+_FLAGS = ["-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fvisibility=hidden"]
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stderr}")
+
+
+def build(directory: str | os.PathLike[str]) -> Path:
+    """Compile into `directory` what is older than its sources; return the unit tests' library.
+
+    Needs g++ and no CUDA. Beside the returned library lie the one to preload and the stub driver.
+    """
+    out = Path(directory)
+    out.mkdir(parents=True, exist_ok=True)
+    library, preloaded, driver = out / LIBRARY, out / PRELOADED_LIBRARY, out / "libcuda.so.1"
+    nvml = out / "libnvidia-ml.so.1"
+    newest = max(
+        path.stat().st_mtime for path in HERE.iterdir() if path.suffix in {".c", ".cpp", ".h"}
+    )
+    products = (library, preloaded, driver, nvml)
+    if all(path.exists() and path.stat().st_mtime >= newest for path in products):
+        return library
+
+    sources = sorted(HERE.glob("*.cpp"))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = [out / f"{source.stem}.o" for source in sources]
+        compile_: list[str | Path] = ["g++", "-std=c++17", *_FLAGS, "-c"]
+        list(
+            pool.map(
+                lambda pair: _run([*compile_, pair[0], "-o", pair[1]]),
+                zip(sources, objects, strict=True),
+            )
+        )
+    link: list[str | Path] = ["g++", "-shared", "-pthread"]
+    _run([*link, *objects, "-ldl", "-o", library])
+    for_preload = [path for path in objects if path.stem != "torch_streams"]
+    _run([*link, f"-Wl,-soname,{PRELOADED_LIBRARY}", *for_preload, "-ldl", "-o", preloaded])
+    for stub in (driver, nvml):
+        flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-Wl,-soname,{stub.name}"]
+        depends: list[str | Path] = ["-Wl,--no-as-needed", preloaded, "-Wl,-rpath,$ORIGIN"]
+        _run(["gcc", *flags, HERE / "stub_libcuda.c", *depends, "-o", stub])
+    return library
+
+
+def torch_has_cuda_build() -> bool:
+    """Tell, without importing torch, whether it is a CUDA build (with or without a GPU)."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return False
+    return (Path(found.origin).parent / "lib" / "libtorch_cuda.so").exists()
+
+
+def run_under_simulation(
+    code_or_path: str | Path,
+    library: str | os.PathLike[str],
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    timeout: float = 120.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run Python under torch's CUDA build on simulated devices; return the finished process.
+
+    `code_or_path` is source text, or a Path of a script. `library` is what `build` returned. In the
+    subprocess `from simulated_cuda import Simulated; Simulated.preloaded()` steers the simulation.
+    """
+    folder = Path(library).resolve().parent
+    environment = {**os.environ, **(env or {})}
+    # A machine's own choice of devices would be applied to the simulated ones.
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    environment["LD_PRELOAD"] = _joined(folder / PRELOADED_LIBRARY, environment.get("LD_PRELOAD"))
+    environment["LD_LIBRARY_PATH"] = _joined(folder, environment.get("LD_LIBRARY_PATH"))
+    environment["PYTHONPATH"] = _joined(HERE, environment.get("PYTHONPATH"))
+    target = [str(code_or_path)] if isinstance(code_or_path, Path) else ["-c", code_or_path]
+    return subprocess.run(
+        [sys.executable, *target, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def _joined(first: Path, rest: str | None) -> str:
+    return f"{first}:{rest}" if rest else str(first)

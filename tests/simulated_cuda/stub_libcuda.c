@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A libcuda.so.1 that lets a CUDA build of torch load on a machine without a driver. torch's
+// libcaffe2_nvrtc needs these symbols to be there; all but one only answer "not supported". The
+// driver functions that are simulated come from the simulated runtime, on which this library
+// depends, so that a look-up in libcuda finds them as well. It also stands in for
+// libnvidia-ml.so.1: a real NVML would count the machine's real devices.
+
+#define NOT_SUPPORTED(name) \
+  int name(void) { return 801; }
+
+NOT_SUPPORTED(cuCtxGetCurrent)
+NOT_SUPPORTED(cuCtxSetCurrent)
+NOT_SUPPORTED(cuDeviceGet)
+NOT_SUPPORTED(cuDeviceGetAttribute)
+NOT_SUPPORTED(cuDevicePrimaryCtxRetain)
+NOT_SUPPORTED(cuFuncGetAttribute)
+NOT_SUPPORTED(cuFuncSetAttribute)
+NOT_SUPPORTED(cuFuncSetCacheConfig)
+NOT_SUPPORTED(cuGetErrorString)
+NOT_SUPPORTED(cuLaunchCooperativeKernel)
+NOT_SUPPORTED(cuLaunchKernel)
+NOT_SUPPORTED(cuLinkAddData_v2)
+NOT_SUPPORTED(cuLinkComplete)
+NOT_SUPPORTED(cuLinkCreate_v2)
+NOT_SUPPORTED(cuModuleGetFunction)
+NOT_SUPPORTED(cuModuleLoad)
+NOT_SUPPORTED(cuModuleLoadData)
+NOT_SUPPORTED(cuModuleLoadDataEx)
+NOT_SUPPORTED(cuModuleUnload)
+NOT_SUPPORTED(cuOccupancyMaxActiveBlocksPerMultiprocessor)
+NOT_SUPPORTED(cuPointerGetAttribute)
+NOT_SUPPORTED(cuTensorMapEncodeTiled)
+
+// torch asks this before it touches a device it has not used yet.
+int cuDevicePrimaryCtxGetState(int device, unsigned* flags, int* is_active) {
+  (void)device;
+  *flags = 0;
+  *is_active = 1;
+  return 0;
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// torch's C shim for the current stream. Only in the library for unit tests: preloaded under a real
+// torch it would stand in front of torch's own. Like torch's it leaves the runtime's last error
+// alone.
+#include "world.h"
+
+using namespace simulated;
+
+SIMULATED_EXPORT int32_t aoti_torch_get_current_cuda_stream(int32_t device, void** stream) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  Thread& thread = world.this_thread();
+  const int index = device < 0 ? thread.device : device;
+  if (world.begin_call("aoti_torch_get_current_cuda_stream") || index >= world.device_count)
+    return 1;
+  const auto found = thread.torch_streams.find(index);
+  *stream = found == thread.torch_streams.end() ? nullptr : found->second;
+  return 0;
+}

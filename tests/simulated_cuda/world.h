@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// The model behind the runtime's functions: streams as queues on a virtual clock, events, captures.
+// One World a process, never destroyed (threads and atexit handlers may still call when statics are
+// gone). World::mutex guards all of it; every function here expects it held.
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "cuda_abi.h"
+
+namespace simulated {
+
+constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
+constexpr int64_t kStartNs = 1'000'000;
+
+// When a piece of work completes. Unknown while something before it is held; then set once.
+struct Ticket {
+  int64_t done_ns = kUnknown;
+};
+using TicketPtr = std::shared_ptr<Ticket>;
+
+struct Event;
+struct Stream;
+
+struct Node {
+  int64_t work_ns = 0;
+  Event* stamps = nullptr;  // an external record
+};
+
+struct Graph {
+  std::vector<std::shared_ptr<Node>> nodes;
+};
+
+struct Executable {
+  std::vector<Node> nodes;
+  std::vector<const Node*> sources;  // the graph's node each one came from
+};
+
+struct Capture {
+  uint64_t id = 0;
+  int mode = kModeGlobal;
+  std::thread::id owner;
+  bool is_alive = true;
+  Stream* origin = nullptr;
+  std::vector<Stream*> members;
+  int64_t plain_records = 0;  // dependencies, not nodes: they have no time
+  Graph* graph = nullptr;
+};
+using CapturePtr = std::shared_ptr<Capture>;
+
+struct Operation {
+  int64_t issued_ns;
+  int64_t work_ns;
+  TicketPtr after;  // may be null
+  TicketPtr done;
+};
+
+struct Stream {
+  int device = 0;
+  bool is_blocking = true;
+  bool is_legacy = false;
+  int priority = 0;
+  bool is_alive = true;
+  int64_t tail_ns = 0;            // completion of everything that left `waiting`
+  std::deque<Operation> waiting;  // behind something whose time is unknown
+  std::deque<TicketPtr> entries;  // launch queue: what was issued and may not have completed
+  std::vector<TicketPtr> holds;   // latches not released yet
+  TicketPtr last = std::make_shared<Ticket>();
+  CapturePtr capture;
+};
+
+struct Event {
+  enum State { kNever, kRecorded, kCaptured };
+  int device = 0;
+  bool timing_enabled = true;
+  State state = kNever;
+  bool is_alive = true;
+  uint64_t era = 0;
+  TicketPtr record;
+  std::weak_ptr<Capture> captured_in;
+};
+
+// cuStreamWaitValue32: opens when the word in host memory says so.
+struct ValueWait {
+  const volatile uint32_t* address;
+  uint32_t value;
+  unsigned condition;
+  TicketPtr opened;
+};
+
+struct Memory {
+  size_t bytes;
+  int device;
+  bool is_host;
+};
+
+struct Fault {
+  int error;
+  int64_t after;
+  int64_t times;
+};
+
+// A thread's own state. It restarts when the world was reset, hence `era`.
+struct Thread {
+  uint64_t era = 0;
+  int device = 0;
+  int last_error = kSuccess;
+  int capture_mode = kModeGlobal;
+  bool has_context = false;
+  std::map<int, Stream*> per_thread_streams;
+  std::map<int, void*> torch_streams;
+};
+
+using Lock = std::unique_lock<std::mutex>;
+
+class World {
+ public:
+  static World& instance();
+  Thread& this_thread();
+  void reset();
+
+  // Handles. Null for one that is unknown or destroyed; the latter is counted.
+  Stream* find_stream(Thread& thread, void* handle);
+  Event* find_event(void* handle);
+  Stream* make_stream(int device, bool is_blocking, int priority);
+  Event* make_event(int device, bool timing_enabled);
+  std::vector<TicketPtr> last_of_device(int device) const;
+
+  // Queues.
+  TicketPtr issue(Stream& stream, int64_t work_ns, TicketPtr after = nullptr);
+  void hold(Stream& stream);
+  void release(Stream& stream);
+  void settle();  // gives a time to all work that can have one by now
+  bool is_done(const TicketPtr& ticket) const { return ticket->done_ns <= now_ns; }
+  // Waits for the device: moves the clock if the moment is known, really waits for another thread
+  // if it is not.
+  int wait(Lock& lock, const TicketPtr& ticket);
+  // Room in the launch queue, and the host's cost of one call.
+  int admit(Lock& lock, Stream& stream);
+  void stamp(Event& event, Stream& stream);
+
+  // Captures.
+  int refuse_unsafe(Thread& thread);  // 900 and destroys, under a hostile capture
+  Capture* implicit_capture(
+      Stream& stream);                  // a capture that forbids the use of this legacy stream
+  int refuse_implicit(Stream& stream);  // 906 and destroys
+  void leave_capture(const CapturePtr& capture);
+
+  // Counts a call and says which error it has been ordered to fail with.
+  int begin_call(const char* function);
+
+  std::mutex mutex;
+  std::condition_variable changed;  // the clock moved or held work was let go
+
+  uint64_t era = 1;
+  int64_t now_ns = kStartNs;
+  int device_count = 2;
+  int64_t host_cost_ns = 0;
+  int64_t launch_ns = 10'000;
+  size_t queue_limit = 0;
+  bool driver_needs_context = false;
+  int sticky_error = kSuccess;
+  uint64_t next_capture_id = 1;
+
+  std::map<std::string, int64_t, std::less<>> calls;
+  std::map<std::string, std::vector<Fault>, std::less<>> faults;
+  int64_t events_alive = 0;
+  int64_t rerecorded_in_flight = 0;
+  int64_t used_after_destroy = 0;
+
+  std::vector<CapturePtr> captures;
+  std::vector<ValueWait> value_waits;
+  std::map<void*, Memory> memory;
+  std::unordered_set<void*> graphs;  // Graph and Executable, so that a stray handle is refused
+
+ private:
+  World() = default;
+  void order_after(Stream& stream, const TicketPtr& ticket);
+  bool settle_stream(Stream& stream);
+
+  // Never shrink: a handle of the past must not become a dangling pointer.
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Event>> events_;
+  std::unordered_set<void*> stream_handles_;
+  std::unordered_set<void*> event_handles_;
+  std::map<int, Stream*> legacy_streams_;
+};
+
+struct Call {
+  World& world;
+  Thread& thread;
+  Lock& lock;
+};
+
+// Every runtime function is one call: lock, count, ordered fault, body, last error.
+// Not-ready is an answer, not a failure: it does not stay in the last error.
+template <class Body>
+int call(const char* function, Body body, bool needs_context = true) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  Thread& thread = world.this_thread();
+  int error = world.begin_call(function);
+  if (error == kSuccess) {
+    if (needs_context) thread.has_context = true;
+    Call context{world, thread, lock};
+    error = body(context);
+  }
+  if (error != kSuccess && error != kNotReady) thread.last_error = error;
+  return error;
+}
+
+}  // namespace simulated

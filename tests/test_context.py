@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whose child a scope is: threads, tasks, generators, and exits out of order.
+
+These run on the host backend, where nothing is pending; the tree is the same on every backend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fasttime import Recorder
+
+
+def paths(recorder: Recorder) -> list[str]:
+    return sorted(site.path for site in recorder.report().walk())
+
+
+def test_scopes_nest(recorder: Recorder) -> None:
+    with recorder.scope("a"):
+        with recorder.scope("b"):
+            pass
+        with recorder.scope("b"):
+            pass
+    with recorder.scope("b"):
+        pass
+    assert paths(recorder) == ["a", "a/b", "b"]
+    assert recorder.report()["a/b"].count == 2
+
+
+def test_a_new_thread_starts_at_the_root(recorder: Recorder) -> None:
+    def work() -> None:
+        with recorder.scope("b"):
+            pass
+
+    with recorder.scope("a"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert paths(recorder) == ["a", "b"]
+
+
+def test_a_pool_thread_keeps_no_parent_between_jobs(recorder: Recorder) -> None:
+    def work(name: str) -> None:
+        with recorder.scope(name), recorder.scope("inner"):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        for name in "ab":
+            pool.submit(work, name).result()
+    assert paths(recorder) == ["a", "a/inner", "b", "b/inner"]
+
+
+def test_tasks_interleaved_on_one_thread_keep_their_own_parents(recorder: Recorder) -> None:
+    async def task(name: str) -> None:
+        with recorder.scope(name):
+            await asyncio.sleep(0)
+            with recorder.scope("inner"):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        with recorder.scope("main"):
+            await asyncio.gather(*(task(name) for name in "abc"))
+
+    asyncio.run(main())
+    names = [f"main/{name}" for name in "abc"]
+    assert paths(recorder) == ["main", *sorted(names + [f"{name}/inner" for name in names])]
+    assert all(site.count == 1 for site in recorder.report().walk())
+
+
+def test_a_task_starts_under_what_is_open_when_its_first_scope_begins(recorder: Recorder) -> None:
+    async def task() -> None:
+        with recorder.scope("inner"):
+            pass
+
+    async def main() -> None:
+        with recorder.scope("first"):
+            made = asyncio.create_task(task())
+        with recorder.scope("second"):
+            await made
+
+    asyncio.run(main())
+    assert paths(recorder) == ["first", "second", "second/inner"]
+
+
+def test_a_decorated_function_is_one_scope_a_call(recorder: Recorder) -> None:
+    @recorder.scope("f")
+    def f(n: int) -> int:
+        """Theirs."""
+        return n if n == 0 else f(n - 1)
+
+    assert f(1) == 0
+    assert (f.__name__, f.__doc__) == ("f", "Theirs.")
+    assert paths(recorder) == ["f", "f/f"]
+
+
+def test_a_decorated_function_that_raises_is_counted(recorder: Recorder) -> None:
+    @recorder.scope("f")
+    def f() -> None:
+        raise ValueError("theirs")
+
+    with pytest.raises(ValueError, match="theirs"):
+        f()
+    assert recorder.report()["f"].count == 1
+
+
+def test_a_decorated_coroutine_spans_its_awaits(recorder: Recorder) -> None:
+    @recorder.scope("f")
+    async def f() -> str:
+        await asyncio.sleep(0)
+        with recorder.scope("inner"):
+            await asyncio.sleep(0)
+        return "done"
+
+    assert asyncio.run(f()) == "done"
+    assert paths(recorder) == ["f", "f/inner"]
+
+
+@pytest.mark.parametrize("ending", ["failure", "cancellation"])
+def test_a_decorated_coroutine_is_counted_however_it_ends(
+    recorder: Recorder, ending: str
+) -> None:
+    @recorder.scope("f")
+    async def f() -> None:
+        if ending == "failure":
+            raise ValueError("theirs")
+        await asyncio.sleep(3600)
+
+    async def main() -> None:
+        task = asyncio.create_task(f())
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises((ValueError, asyncio.CancelledError)):
+        asyncio.run(main())
+    assert recorder.report()["f"].count == 1
+
+
+def test_a_decorated_generator_spans_its_run(recorder: Recorder) -> None:
+    @recorder.scope("f")
+    def f() -> Generator[int, str, str]:
+        received = yield 1
+        with recorder.scope("inner"):
+            return received
+
+    def outer() -> Generator[int, str, str]:
+        return (yield from f())
+
+    running = outer()
+    assert recorder.report().open == 0
+    assert next(running) == 1
+    assert recorder.report().open == 1
+    with pytest.raises(StopIteration) as stop:
+        running.send("sent")
+    assert stop.value.value == "sent"
+    assert paths(recorder) == ["f", "f/inner"]
+
+
+def test_a_suspended_generator_is_no_parent(recorder: Recorder) -> None:
+    @recorder.scope("load")
+    def load() -> Generator[int, None, None]:
+        yield 1
+        with recorder.scope("inner"):
+            yield 2
+
+    for _ in load():
+        with recorder.scope("step"):
+            pass
+    assert paths(recorder) == ["load", "load/inner", "step"]
+    assert recorder.report()["step"].count == 2
+
+
+def test_a_decorated_generator_is_counted_when_closed_or_thrown_into(recorder: Recorder) -> None:
+    seen = []
+
+    @recorder.scope("f")
+    def f() -> Generator[int, None, None]:
+        while True:
+            try:
+                yield 1
+            except KeyError as error:
+                seen.append(error)
+
+    running = f()
+    next(running)
+    error = KeyError("theirs")
+    assert running.throw(error) == 1
+    assert seen == [error]
+    running.close()
+    assert recorder.report()["f"].count == 1
+
+
+def test_a_decorated_async_generator_spans_its_run(recorder: Recorder) -> None:
+    seen = []
+
+    @recorder.scope("f")
+    async def f() -> AsyncGenerator[int, str]:
+        try:
+            seen.append((yield 1))
+            yield 2
+        except KeyError as error:
+            seen.append(repr(error))
+            yield 3
+        finally:
+            seen.append("closed")
+
+    async def main() -> None:
+        running = f()
+        assert await anext(running) == 1
+        assert await running.asend("sent") == 2
+        with recorder.scope("step"):
+            pass
+        assert await running.athrow(KeyError("theirs")) == 3
+        await running.aclose()
+
+    asyncio.run(main())
+    assert seen == ["sent", "KeyError('theirs')", "closed"]
+    assert paths(recorder) == ["f", "step"]
+
+
+def test_exits_out_of_order_leave_parents_right(recorder: Recorder) -> None:
+    a = recorder.begin("a")
+    b = recorder.begin("b")
+    recorder.end(a)
+    with recorder.scope("c"):
+        pass
+    recorder.end(b)
+    with recorder.scope("d"):
+        pass
+    assert paths(recorder) == ["a", "a/b", "a/b/c", "d"]
+
+
+def test_a_scope_may_end_in_another_thread(recorder: Recorder) -> None:
+    token = recorder.begin("a")
+    thread = threading.Thread(target=recorder.end, args=(token,))
+    thread.start()
+    thread.join()
+    with recorder.scope("b"):
+        pass
+    assert paths(recorder) == ["a", "b"]
+
+
+def test_threads_may_share_a_scope_object(recorder: Recorder) -> None:
+    scope = recorder.scope("shared")
+    inside = threading.Event()
+    leave = threading.Event()
+
+    def work() -> None:
+        with scope:
+            inside.set()
+            leave.wait(30)
+            with recorder.scope("thread"):
+                pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(30)
+    with scope, recorder.scope("main"):
+        pass
+    leave.set()
+    thread.join()
+    assert paths(recorder) == ["shared", "shared/main", "shared/thread"]
+    assert recorder.report()["shared"].count == 2
+
+
+def test_recorders_do_not_see_each_other(recorder: Recorder) -> None:
+    other = Recorder()
+    with recorder.scope("a"), other.scope("x"), recorder.scope("b"), other.scope("y"):
+        pass
+    assert paths(recorder) == ["a", "a/b"]
+    assert paths(other) == ["x", "x/y"]
+
+
+@pytest.mark.parametrize("name", ["ü", "\ud800", "nul\0nul", "🙂" * 30, "[bold]x[/]", "a\nb", "%s{}"])
+def test_names_come_back_as_they_were(recorder: Recorder, name: str) -> None:
+    with recorder.scope(name):
+        pass
+    assert [site.name for site in recorder.report().sites] == [name]
+    str(recorder.report()).encode()  # and can be printed
+
+
+def test_long_names_are_cut_and_stay_apart(recorder: Recorder) -> None:
+    for last in "ab":
+        with recorder.scope("x" * 1_000_000 + last):
+            pass
+    names = [site.name for site in recorder.report().sites]
+    assert len(set(names)) == 2
+    assert all(len(name) < 300 and name.startswith("xxx") for name in names)
+
+
+def test_past_the_bound_on_sites_scopes_are_counted_together(recorder: Recorder) -> None:
+    for number in range(10_000):
+        with recorder.scope(f"site {number}"):
+            pass
+    report = recorder.report()
+    assert report["site 0"].count == 1
+    assert sum(site.count for site in report.sites) == 10_000
+    assert report["(more)"].count == 10_000 - 8190
+    assert report.refused_sites == report["(more)"].count
+    assert "(more)" in str(report)

@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scopes on the simulated runtime: what they record, where, and what they read back."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+
+import pytest
+from conftest import pool_is_whole
+from simulated_cuda import Simulated
+
+from fasttime import Recorder
+
+MS = 1_000_000
+
+
+def test_a_scope_reads_the_device_time_of_the_work_inside_it(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    cuda.enqueue(0, 5 * MS)
+    with recorder.scope("a"):
+        cuda.enqueue(0, 3 * MS)
+    cuda.enqueue(0, 7 * MS)
+    cuda.advance(20 * MS)
+    site = recorder.report()["a"]
+    assert site.device is not None
+    assert site.device.mean == 3e-3
+    assert site.counts == {"ok": 1, "host_only": 0, "dropped": 0, "captured": 0, "failed": 0}
+
+
+def test_host_time_is_that_of_the_body(cuda: Simulated, recorder: Recorder) -> None:
+    cuda.set_host_cost(1000)  # of each record
+    with recorder.scope("a"):
+        cuda.advance(2 * MS)
+    assert recorder.report()["a"].host.mean == 2e-3
+
+
+def test_work_on_another_stream_is_not_seen(cuda: Simulated, recorder: Recorder) -> None:
+    mine, other = cuda.create_stream(), cuda.create_stream()
+    cuda.set_current_stream(mine)
+    with recorder.scope("a"):
+        cuda.enqueue(other, 3 * MS)
+    cuda.advance(20 * MS)
+    assert recorder.report()["a"].device.mean == 0.0
+
+
+def test_a_scope_records_two_events_and_no_more(cuda: Simulated, recorder: Recorder) -> None:
+    for _ in range(3):  # the first readings set up the clock
+        with recorder.scope("a"):
+            pass
+    recorder.report()
+    before = cuda.calls("cudaEventRecord")
+    for _ in range(100):
+        with recorder.scope("a"):
+            pass
+    assert cuda.calls("cudaEventRecord") - before == 200
+
+
+def test_reading_asks_for_elapsed_time_alone(cuda: Simulated, recorder: Recorder) -> None:
+    for _ in range(100):
+        with recorder.scope("a"):
+            cuda.enqueue(0, MS)
+        cuda.advance(MS // 2)
+        recorder.report()
+    for function in ("cudaEventQuery", "cudaEventSynchronize", "cudaStreamQuery"):
+        assert cuda.calls(function) == 0
+    assert cuda.calls("cudaStreamSynchronize") == 0
+    assert cuda.calls("cudaDeviceSynchronize") == 0
+
+
+def test_nothing_waits_while_the_stream_is_held(cuda: Simulated, recorder: Recorder) -> None:
+    cuda.hold(0)
+    for _ in range(300):
+        with recorder.scope("a"):
+            pass
+    report = recorder.report()
+    assert report.pending == 300
+    assert report.sites == ()
+    cuda.release(0)
+    cuda.advance(1)
+    assert recorder.report()["a"].count == 300
+
+
+def test_the_end_is_recorded_where_the_begin_was(cuda: Simulated, recorder: Recorder) -> None:
+    first, second = cuda.create_stream(device=0), cuda.create_stream(device=1)
+    cuda.set_current_stream(first, device=0)
+    cuda.set_current_stream(second, device=1)
+    with recorder.scope("a"):
+        cuda.enqueue(first, 3 * MS)
+        cuda.set_device(1)
+        cuda.enqueue(second, 50 * MS)
+    cuda.advance(100 * MS)
+    assert recorder.report()["a"].device.mean == 3e-3
+    assert cuda.device() == 1
+    cuda.set_device(0)
+
+
+def test_a_default_stream_scope_may_end_while_another_device_is_current(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with recorder.scope("a"):
+        cuda.enqueue(0, 3 * MS)
+        cuda.set_device(1)
+        with recorder.scope("b"):
+            cuda.enqueue(0, 5 * MS)
+    assert cuda.device() == 1
+    cuda.advance(100 * MS)
+    report = recorder.report()
+    assert report["a"].device.mean == 3e-3
+    assert report["a/b"].device.mean == 5e-3
+    cuda.set_device(0)
+
+
+def test_a_slow_stream_does_not_hold_up_the_reading_of_others(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    slow, fast = cuda.create_stream(), cuda.create_stream()
+    cuda.hold(slow)
+    with recorder.scope("slow", stream=slow):
+        pass
+    with recorder.scope("fast", stream=fast):
+        pass
+    cuda.advance(MS)
+    report = recorder.report()
+    assert [site.path for site in report.sites] == ["fast"]
+    assert report.pending == 1
+    cuda.release(slow)
+    recorder.report(wait=True)
+
+
+def test_stream_argument_overrides_the_current_stream(cuda: Simulated, recorder: Recorder) -> None:
+    stream = cuda.create_stream()
+    with recorder.scope("a", stream=stream):
+        cuda.enqueue(stream, 4 * MS)
+    cuda.advance(10 * MS)
+    assert recorder.report()["a"].device.mean == 4e-3
+
+
+def test_a_stream_object_brings_its_device(cuda: Simulated, recorder: Recorder) -> None:
+    class Stream:
+        device_index = 1
+        cuda_stream = 0
+
+    with recorder.scope("a", stream=Stream()):  # type: ignore[arg-type]
+        with cuda.on_device(1):
+            cuda.enqueue(0, 4 * MS)
+    cuda.advance(10 * MS)
+    assert recorder.report()["a"].device.mean == 4e-3
+
+
+@pytest.mark.parametrize("stream", ["cuda:0", 1.5, True, object(), -1])
+def test_a_stream_of_another_kind_is_refused(
+    cuda: Simulated, recorder: Recorder, stream: object
+) -> None:
+    with pytest.raises(TypeError, match=r"stream must be a torch\.cuda\.Stream"):
+        recorder.scope("a", stream=stream)  # type: ignore[arg-type]
+    with recorder.scope("a"):
+        pass
+
+
+def test_begin_and_end_make_a_scope(cuda: Simulated, recorder: Recorder) -> None:
+    token = recorder.begin("a")
+    cuda.enqueue(0, 3 * MS)
+    with recorder.scope("b"):
+        pass
+    recorder.end(token)
+    cuda.advance(10 * MS)
+    report = recorder.report()
+    assert report["a"].device.mean == 3e-3
+    assert report["a/b"].count == 1
+
+
+def test_a_token_ends_once(cuda: Simulated, recorder: Recorder) -> None:
+    token = recorder.begin("a")
+    recorder.end(token)
+    with pytest.raises(RuntimeError, match="scope 'a' is not open"):
+        recorder.end(token)
+    cuda.advance(1)
+    assert recorder.report()["a"].count == 1
+
+
+def test_end_takes_tokens_only(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match=r"end\(\) takes the token that begin\(\) returned"):
+        recorder.end("a")  # type: ignore[arg-type]
+
+
+def test_exit_without_enter_is_an_error(recorder: Recorder) -> None:
+    with pytest.raises(RuntimeError, match="each begin"):
+        recorder.scope("a").__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"a", ["a"]])
+def test_a_name_that_is_no_str_is_refused(recorder: Recorder, name: object) -> None:
+    with pytest.raises(TypeError, match="name of a scope must be a str"):
+        recorder.scope(name)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="name of a scope must be a str"):
+        recorder.begin(name)  # type: ignore[arg-type]
+
+
+def test_an_empty_name_is_refused(recorder: Recorder) -> None:
+    with pytest.raises(ValueError, match="must not be empty"):
+        recorder.scope("")
+
+
+def test_arguments_are_checked_by_name(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match="takes one name, got 0"):
+        recorder.scope()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes one name, got 2"):
+        recorder.scope("a", "b")  # type: ignore[misc]
+    with pytest.raises(TypeError, match="unexpected argument 'steam'"):
+        recorder.scope("a", steam=None)  # type: ignore[call-arg]
+    with recorder.scope(name="a", stream=None):
+        pass
+
+
+def test_a_call_that_means_nothing_is_refused(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match="takes no other call"):
+        recorder.scope("a")(1, 2)  # type: ignore[call-arg,type-var]
+    with pytest.raises(TypeError, match="To time a block, write `with`"):
+        recorder.scope("a")(3)  # type: ignore[type-var]
+
+
+def test_an_exception_passes_and_the_scope_counts(cuda: Simulated, recorder: Recorder) -> None:
+    error = ValueError("theirs")
+    with pytest.raises(ValueError, match="theirs") as caught, recorder.scope("a"):
+        cuda.enqueue(0, MS)
+        raise error
+    assert caught.value is error
+    assert error.__context__ is None
+    cuda.advance(10 * MS)
+    assert recorder.report()["a"].device.count == 1
+
+
+def test_a_scope_object_is_re_entrant(cuda: Simulated, recorder: Recorder) -> None:
+    scope = recorder.scope("a")
+    with scope:
+        with scope:
+            cuda.enqueue(0, 2 * MS)
+        cuda.enqueue(0, MS)
+    cuda.advance(10 * MS)
+    report = recorder.report()
+    assert report["a"].device.mean == 3e-3
+    assert report["a/a"].device.mean == 2e-3
+
+
+def test_exit_stack_works(cuda: Simulated, recorder: Recorder) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(recorder.scope("a"))
+        stack.enter_context(recorder.scope("b"))
+        cuda.enqueue(0, MS)
+    cuda.advance(10 * MS)
+    assert recorder.report()["a/b"].device.mean == 1e-3
+
+
+def test_a_scope_left_open_is_counted_as_dropped(cuda: Simulated) -> None:
+    recorder = Recorder()
+    token = recorder.begin("a")
+    assert recorder.report().open == 1
+    del token
+    cuda.advance(1)
+    report = recorder.report()
+    assert (report.open, report.dropped) == (0, 1)
+    assert report["a"].host.count == 0
+    with recorder.scope("b"):
+        pass
+    cuda.advance(1)
+    assert [site.path for site in recorder.report().sites] == ["a", "b"]
+
+
+def test_threads_on_streams_of_their_own(cuda: Simulated, recorder: Recorder) -> None:
+    def work(duration: int) -> None:
+        stream = cuda.create_stream()
+        cuda.set_current_stream(stream)
+        for _ in range(50):
+            with recorder.scope(f"thread {duration}"):
+                cuda.enqueue(stream, duration)
+
+    threads = [threading.Thread(target=work, args=(n * MS,)) for n in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    cuda.advance(1000 * MS)
+    report = recorder.report()
+    for n in (1, 2, 3):
+        device = report[f"thread {n * MS}"].device
+        assert (device.count, device.min, device.max) == (50, n * 1e-3, n * 1e-3)
+
+
+def test_events_are_made_before_they_are_needed_and_used_again(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    for _ in range(1000):
+        with recorder.scope("a"):
+            pass
+        cuda.advance(1)
+    warm = cuda.calls("cudaEventCreateWithFlags")
+    for _ in range(1000):
+        with recorder.scope("a"):
+            pass
+        cuda.advance(1)
+    assert cuda.calls("cudaEventCreateWithFlags") == warm
+    assert cuda.calls("cudaEventDestroy") == 0
+
+
+def test_a_recorder_gives_its_events_back(cuda: Simulated) -> None:
+    recorder = Recorder()
+    for _ in range(100):
+        with recorder.scope("a"):
+            pass
+    cuda.advance(1)
+    recorder.report()
+    del recorder
+    assert pool_is_whole(0)
+
+
+def test_events_in_flight_are_not_handed_out_when_their_recorder_dies(cuda: Simulated) -> None:
+    recorder = Recorder()
+    cuda.hold(0)
+    for _ in range(100):
+        with recorder.scope("a"):
+            pass
+    del recorder
+    stream = cuda.create_stream()
+    other = Recorder()
+    for _ in range(300):  # more than the pool has free
+        with other.scope("b", stream=stream):
+            pass
+    cuda.release(0)
+    cuda.advance(1)
+    assert other.report(wait=True)["b"].count == 300
+    assert cuda.rerecorded_in_flight == 0
+
+
+def test_when_a_lane_is_full_the_newest_scope_is_dropped(cuda: Simulated, recorder: Recorder) -> None:
+    cuda.hold(0)
+    for _ in range(2048 + 10):
+        with recorder.scope("a"):
+            pass
+    report = recorder.report()
+    assert (report.pending, report.dropped) == (2048, 10)
+    cuda.release(0)
+    cuda.advance(1)
+    report = recorder.report()
+    assert report["a"].counts["ok"] == 2048
+    with recorder.scope("a"):
+        pass
+    cuda.advance(1)
+    assert recorder.report()["a"].counts["ok"] == 2049
+
+
+def test_a_boundary_is_shared_where_nothing_can_lie_between(cuda: Simulated) -> None:
+    recorder = Recorder(keep_samples=10)
+    with recorder.scope("outer"):
+        with recorder.scope("inner"):
+            cuda.advance(1000)  # beyond the window
+            cuda.enqueue(0, 3 * MS)
+        cuda.advance(1000)
+    records = cuda.calls("cudaEventRecord")
+    cuda.advance(10 * MS)
+    report = recorder.report()
+    assert records == 3  # inner begins at outer's event; the ends lie apart
+    assert report["outer"].device.mean == pytest.approx(3.001e-3)
+    assert report["outer/inner"].device.mean == pytest.approx(3.001e-3)
+    assert [sample.shares_boundary for sample in recorder.samples("outer/inner")] == [True]
+    assert [sample.shares_boundary for sample in recorder.samples("outer")] == [False]
+    del recorder
+    assert pool_is_whole(0)
+
+
+def test_a_scope_never_ends_on_its_own_begin(cuda: Simulated) -> None:
+    recorder = Recorder()
+    with recorder.scope("a"):
+        cuda.enqueue(0, 3 * MS)  # no host time passes
+    cuda.advance(10 * MS)
+    assert recorder.report()["a"].device.mean == 3e-3
+
+
+def test_a_lent_boundary_does_not_renew_the_window(cuda: Simulated) -> None:
+    recorder = Recorder()
+    with recorder.scope("a"):
+        cuda.advance(200)
+        with recorder.scope("b"):  # on a's event
+            cuda.advance(200)
+            with recorder.scope("c"):  # 400 ns after it: an event of its own
+                cuda.advance(1000)
+            cuda.advance(1000)
+        cuda.advance(1000)
+    assert cuda.calls("cudaEventRecord") == 5
+
+
+def test_sharing_can_be_switched_off(cuda: Simulated) -> None:
+    recorder = Recorder(share_boundaries=False)
+    with recorder.scope("a"), recorder.scope("b"):
+        pass
+    assert cuda.calls("cudaEventRecord") == 4
+
+
+def test_a_disabled_scope_calls_nothing(cuda: Simulated, recorder: Recorder) -> None:
+    recorder.disable()
+    assert not recorder.enabled
+    with recorder.scope("a"):
+        pass
+    recorder.end(recorder.begin("a"))
+    assert cuda.calls("cudaEventRecord") == 0
+    assert recorder.report().sites == ()
+    recorder.enable()
+    with recorder.scope("a"):
+        pass
+    cuda.advance(1)
+    assert recorder.report()["a"].count == 1
+
+
+def test_scopes_may_be_switched_while_open(cuda: Simulated, recorder: Recorder) -> None:
+    with recorder.scope("a"):
+        recorder.disable()
+    with recorder.scope("b"):
+        recorder.enable()
+    cuda.advance(1)
+    assert [site.path for site in recorder.report().sites] == ["a"]
