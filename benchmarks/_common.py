@@ -46,12 +46,14 @@ def run_experiment(experiment: ModuleType) -> int:
     parser = make_parser(experiment.__doc__ or "")
     batches = experiment.GPU_BATCHES
 
-    def add(name: str, what: str, on_gpu: object, on_cpu: object, nargs: str | None = None) -> None:
+    def add(
+        name: str, what: str, on_gpu: object, on_cpu: object, nargs: int | str | None = None
+    ) -> None:
         defaults = f"{on_gpu} on a GPU, {on_cpu} on the CPU"
         parser.add_argument(name, type=int, nargs=nargs, help=f"{what}; default: {defaults}")
 
     shown = " ".join(map(str, batches))
-    add("--batch", "images in a call", shown, *CPU_BATCHES, nargs="+" if len(batches) > 1 else "*")
+    add("--batch", "images in a call", shown, *CPU_BATCHES, nargs="+" if len(batches) > 1 else 1)
     for name, what, defaults in (
         ("--repeat", "runs in a row, the ignored ones included", DEFAULT_REPEAT),
         ("--warmup", "runs ignored, the first ones", DEFAULT_WARMUP),
@@ -84,5 +86,5 @@ def run_experiment(experiment: ModuleType) -> int:
     if options.json:
         here = environment.describe(device)
         output.save(output.document(experiment.NAME, here, results, sentence), options.json)
-    console.print(sentence, markup=False, highlight=False)
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -208,7 +208,14 @@ void note_failure(const CudaRuntime& cuda, const char* function, int status) noe
     if (is_sticky(status)) {
       retire(words + "; the device is lost to this process, so timing went on with host time only");
     }
-    const std::lock_guard<std::mutex> lock(g_mutex);
+    note_failure(words.c_str());
+  } catch (...) {  // out of memory: the status of the sample still tells
+  }
+}
+
+void note_failure(const char* words) noexcept {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  try {
     g_last_failure = words;
   } catch (...) {  // out of memory: the status of the sample still tells
   }

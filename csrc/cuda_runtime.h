@@ -94,6 +94,7 @@ std::mutex& runtime_mutex() noexcept;
 // What to do after a call of ours failed: clears its error, keeps it in words for a report, and
 // after a sticky error, when no call on the device can succeed again, retires CUDA.
 void note_failure(const CudaRuntime& cuda, const char* function, int status) noexcept;
+void note_failure(const char* words) noexcept;
 // The last one noted in this process, such as "cudaEventRecord answered 400
 // (cudaErrorInvalidResourceHandle: invalid resource handle)"; empty if none.
 std::string last_failure();

@@ -71,6 +71,7 @@ void DeviceClock::adopt(const CudaRuntime& cuda, const Anchor& next) noexcept {
   if (has_anchor_) {
     float elapsed_ms = 0;
     const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_.event, next.event);
+    clear_own_error(cuda, status);
     const double device_ns = static_cast<double>(elapsed_ms) * 1e6;
     // Apart far enough for a ratio, near enough for a float of milliseconds to hold microseconds.
     if (status == cuda::kSuccess && device_ns > 5e7 && device_ns < 1e10) {
@@ -93,9 +94,12 @@ bool DeviceClock::place(const CudaRuntime& cuda, void* event, PlacedMoment& mome
     return false;
   }
   const std::lock_guard<SpinLock> hold(lock_, std::adopt_lock);
+  if (!has_anchor_) {
+    return false;
+  }
   float elapsed_ms = 0;
-  if (!has_anchor_ ||
-      cuda.event_elapsed_time(&elapsed_ms, anchor_.event, event) != cuda::kSuccess) {
+  if (const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_.event, event)) {
+    clear_own_error(cuda, status);
     return false;
   }
   const double device_ns = static_cast<double>(elapsed_ms) * 1e6;

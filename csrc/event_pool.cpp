@@ -66,7 +66,9 @@ void EventPool::collect_parked(const CudaRuntime& cuda) noexcept {
   }
   const auto first_done = std::partition(waiting.begin(), waiting.end(), [&](Event* event) {
     float elapsed_ms = 0;
-    return cuda.event_elapsed_time(&elapsed_ms, event->handle, event->handle) == cuda::kNotReady;
+    const int status = cuda.event_elapsed_time(&elapsed_ms, event->handle, event->handle);
+    clear_own_error(cuda, status);
+    return status == cuda::kNotReady;
   });
   const auto still_waiting = static_cast<size_t>(first_done - waiting.begin());
   give_back(waiting.data() + still_waiting, waiting.size() - still_waiting);

@@ -88,8 +88,7 @@ void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope,
   Place place;
   if (chosen != nullptr && chosen->device >= 0) {
     place = *chosen;
-  } else if (const int status = current_place(cuda, place)) {
-    note_failure(cuda, "looking up torch's current stream", status);
+  } else if (!current_place(cuda, place)) {
     scope.status = Status::kFailed;
     return;
   } else if (chosen != nullptr) {

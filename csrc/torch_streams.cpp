@@ -3,18 +3,19 @@
 
 namespace fasttime {
 
-int current_place(const CudaRuntime& cuda, Place& place) noexcept {
+bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
   int device = 0;
   if (const int status = cuda.get_device(&device)) {
-    clear_own_error(cuda, status);
-    return status;
+    note_failure(cuda, "cudaGetDevice", status);
+    return false;
   }
   void* stream = nullptr;
-  if (const int status = cuda.current_stream(device, &stream)) {
-    return status;
+  if (cuda.current_stream(device, &stream) != 0) {
+    note_failure("torch could not say which CUDA stream is current");
+    return false;
   }
   place = {device, stream};
-  return cuda::kSuccess;
+  return true;
 }
 
 CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept {

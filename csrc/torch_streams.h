@@ -13,8 +13,8 @@ struct Place {
 
 // Where torch would launch work on this thread now: its current device and that device's current
 // stream. `stream` null is CUDA's legacy default stream, which is torch's default. Calls no driver
-// function that could wait. Returns a CUDA status; on failure `place` is left as it was.
-int current_place(const CudaRuntime& cuda, Place& place) noexcept;
+// function that could wait. False after noting the failure; `place` is then left as it was.
+bool current_place(const CudaRuntime& cuda, Place& place) noexcept;
 
 // What is known of a stream's capture, asked of the stream that is about to be recorded on. A plain
 // record inside a capture would become a graph dependency without a time, and one on the NULL

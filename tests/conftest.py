@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import simulated_cuda
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent / "simulated_cuda"))
-
-import simulated_cuda  # noqa: E402
-
-from fasttime import Recorder, _C  # noqa: E402
+from fasttime import Recorder, _C
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -53,9 +49,3 @@ def recorder() -> Iterator[Recorder]:
     made = Recorder(keep_samples=1000, share_boundaries=False)
     yield made
     assert made.report().open == 0
-
-
-def pool_is_whole(device: int = 0) -> bool:
-    """Whether every event of the device is back in its pool, once its recorders are gone."""
-    created, free = _C.event_pool(device) or (0, 0)
-    return created == free

@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from conftest import pool_is_whole
+from leftovers import pool_is_whole
 from simulated_cuda import Simulated
 
 from fasttime import Recorder

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The three methods side by side: what each one sees, and what it does to the loop."""
+"""The three methods side by side: what each one reads, and what it does to the loop."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
-from .findings import Finding, find
-from .loops import untimed_loop
-from .measure import check_arguments, label_of, measure
+from . import loops
+from .findings import Finding, judge_methods
+from .measure import check_arguments, measure
 from .measurement import METHODS, Measurement, Method
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-Loop = Literal["untimed", "naive", "sync", "event"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,23 +25,33 @@ class MethodComparison:
 
     Attributes:
         measurements: by method, that of the round whose median is the middle one of all rounds.
-        loop_times: what the whole loop took in each round, by method, with the device idle at
-            either end; under ``untimed`` that of the same loop without timing.
-        findings: by method, whether its reading is right, and why.
+        loop_times: what the whole loop took in each round, with the device idle at either end: by
+            method, and under ``untimed`` without timing.
     """
 
     measurements: Mapping[Method, Measurement]
-    loop_times: Mapping[Loop, tuple[float, ...]]
-    findings: Mapping[Method, Finding]
+    loop_times: Mapping[str, Sequence[float]]
 
     @property
     def loop_change(self) -> dict[Method, float]:
         """By method, how much longer the loop took than without timing: 0.4 for 40 % longer.
 
-        The median over the rounds of each round's own ratio, so that a machine which becomes slower
-        or faster meanwhile does not show up as a difference between methods.
+        The median of each round's own ratio, so that a machine which becomes faster or slower from
+        round to round does not show up as a difference between methods.
         """
-        return loop_changes(self.loop_times)
+        untimed = self.loop_times["untimed"]
+        return {
+            method: statistics.median(
+                timed / bare for timed, bare in zip(self.loop_times[method], untimed, strict=True)
+            )
+            - 1
+            for method in self.measurements
+        }
+
+    @property
+    def findings(self) -> dict[Method, Finding]:
+        """By method, whether its reading is right, and why."""
+        return judge_methods(self.measurements, self.loop_change)
 
     def __str__(self) -> str:
         from .comparison_table import as_text
@@ -56,3 +64,69 @@ class MethodComparison:
         from .comparison_table import as_renderable
 
         return as_renderable(self)
+
+
+def compare(
+    fn: Callable[..., object],
+    /,
+    *args: object,
+    methods: Sequence[Method] = METHODS,
+    warmup: int = 5,
+    repeat: int = 50,
+    rounds: int = 3,
+    **kwargs: object,
+) -> MethodComparison:
+    """Time ``fn(*args, **kwargs)`` by each method, and tell which reading is wrong and why.
+
+    A round is one loop for each method and one without timing, `repeat` runs each, in an order that
+    is shuffled anew for each round and the same at each call.
+
+    Args:
+        fn: what to time; see `fasttime.measure`.
+        methods: which methods, each of them once.
+        warmup: how many runs of each timed loop are ignored, at least 0. So many, and at least one,
+            come before the first round as well.
+        repeat: how many runs a loop has, the ignored ones included; more than `warmup`.
+        rounds: how many rounds, at least 1.
+
+    Waits for the device at either end of each loop, and as `fasttime.measure` does.
+
+    Raises TypeError, ValueError and RuntimeError as `fasttime.measure` does, and ValueError where
+    no method is given, or one twice. What `fn` raises passes unchanged.
+
+    >>> comparison = compare(sorted, [3, 1, 2], repeat=10)
+    >>> comparison.findings["event"].reading
+    'right'
+    """
+    check_arguments("compare", fn, methods, warmup, repeat)
+    if not methods or len(set(methods)) < len(methods):
+        raise ValueError(f"methods must name at least one, each of them once, got {methods!r}")
+    if not isinstance(rounds, int) or isinstance(rounds, bool):
+        raise TypeError(f"rounds must be an int, got {rounds!r}")
+    if rounds < 1:
+        raise ValueError(f"rounds must be at least 1, got {rounds}")
+    call = functools.partial(fn, *args, **kwargs)
+    for _ in range(max(1, warmup)):
+        call()
+    measured: dict[Method, list[Measurement]] = {method: [] for method in methods}
+    untimed: list[float] = []
+    order: list[Method | None] = [None, *methods]
+    shuffle = random.Random(0).shuffle
+    for _ in range(rounds):
+        shuffle(order)
+        for method in order:
+            if method is None:
+                untimed.append(loops.untimed_loop(call, repeat))
+            else:
+                measured[method].append(measure(call, method=method, warmup=warmup, repeat=repeat))
+    loop_times: dict[str, Sequence[float]] = {"untimed": tuple(untimed)}
+    for method, found in measured.items():
+        loop_times[method] = tuple(measurement.loop_time for measurement in found)
+    return MethodComparison(
+        {method: _middle(found) for method, found in measured.items()}, loop_times
+    )
+
+
+def _middle(measurements: list[Measurement]) -> Measurement:
+    by_median = sorted(measurements, key=lambda measurement: measurement.median)
+    return by_median[(len(by_median) - 1) // 2]

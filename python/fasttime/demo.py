@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from .experiments import environment, output, pipeline, single_model
-from .experiments.pipeline import Pipeline
-from .experiments.settings import CPU_BATCHES, DEFAULT_ROUNDS, Settings, Track, resolve_device
+from .experiments.pipeline_result import Pipeline
+from .experiments.settings import CPU_BATCHES, DEFAULT_ROUNDS, Settings, resolve_device
+from .experiments.ways_to_time import WAYS, ways
 from .units import format_change, format_seconds
 
 # Seconds to spend on each batch of the pipeline, which takes most of the time; --quick takes less.
@@ -51,6 +52,7 @@ def demo(console: Console, device: str | None = None, quick: bool = False) -> No
             Settings.with_defaults(device, batch, rounds=rounds), output.track
         )
         console.print(single_model.table(single))
+        console.print(f"{single_model.sentence([single])}\n", markup=False, highlight=False)
 
     pipelines = []
     for batch in pipeline.GPU_BATCHES if on_gpu else CPU_BATCHES:
@@ -59,7 +61,6 @@ def demo(console: Console, device: str | None = None, quick: bool = False) -> No
         console.print(pipeline.table(result))
         pipelines.append(result)
 
-    console.print(f"{single_model.sentence([single])}\n", markup=False, highlight=False)
     console.print("\n".join(lesson(pipelines)), markup=False, highlight=False)
     console.print(f"\n{_ADVICE}", markup=False, highlight=False)
 
@@ -68,7 +69,7 @@ def fit(device: str, batch: int, rounds: int, seconds: float) -> Settings:
     """Return settings with which the pipeline takes about so many seconds, and 50 runs at most."""
     first = Settings.with_defaults(device, batch, rounds=rounds)
     # Those that wait for the device take longer, hence the half more.
-    once = 1.5 * pipeline.estimate(first) * rounds * len(pipeline.ways(first))
+    once = 1.5 * pipeline.estimate(first) * rounds * len(ways(first.on_gpu))
     repeat = max(_FEWEST_RUNS, min(50, int(seconds / once)))
     return Settings(device, batch, repeat, max(1, repeat // 10), rounds)
 
@@ -82,11 +83,10 @@ def lesson(pipelines: Sequence[Pipeline]) -> list[str]:
     if not largest.settings.on_gpu:
         return [pipeline.sentence(pipelines)]
     rows = largest.rows()
-    untimed, naive, sync, waited, scopes = (rows[way] for way in pipeline.WAYS)
-    assert naive.small is not None and sync.small is not None
+    untimed, naive, sync, awaited, scopes = (rows[way] for way in WAYS)
+    assert naive.small is not None
+    assert sync.small is not None
     right = abs(naive.small / sync.small - 1) < 0.1
-    costs = pipeline.waiting_costs(largest)
-    free = pipeline.scopes_are_free(largest)
     return [
         f"What this shows (batch {largest.settings.batch}, {largest.bound}):",
         " 1. A call returns when its work is queued, not when it is done. A clock around it read "
@@ -97,13 +97,17 @@ def lesson(pipelines: Sequence[Pipeline]) -> list[str]:
         f"meanwhile: the pipeline took {format_seconds(sync.whole)} instead of "
         f"{format_seconds(untimed.whole)} ({format_change(sync.change)}).",
         " 3. CUDA events do no better if each is waited for on the spot: "
-        f"{format_change(waited.change)}"
+        f"{format_change(awaited.change)}"
         + (
             "."
-            if costs
+            if largest.waiting_costs
             else "; here waiting cost little, which means that the device was not the bottleneck."
         ),
         " 4. Events that are read later read the same time: fasttime's scopes changed the pipeline "
         f"by {format_change(scopes.change)}"
-        + ("." if free else ", more than they should; the machine may be busy with other work."),
+        + (
+            "."
+            if largest.scopes_are_free
+            else ", more than they should; the machine may be busy with other work."
+        ),
     ]

@@ -52,7 +52,8 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> Doubt:
         f"the host read {format_seconds(reading)} a run, the device took "
         f"{format_seconds(device_time)}, and had {format_seconds(backlog)} of work left at the end"
     )
-    # The last kernels alone can explain less than this; a whole run left over only a full queue can.
+    # Less than this is launch latency. Up to a whole run may be the last kernels alone; more than
+    # that is left only where the queue was full, if the host did not run ahead in its readings.
     is_behind = backlog > max(20e-6, 0.05 * device_time)
     agrees = reading >= 0.9 * device_time
     if not agrees and is_behind:

@@ -22,10 +22,11 @@ _clock = time.perf_counter
 
 
 def _cuda_is_up() -> bool:
-    return torch.cuda.is_initialized()
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def is_capturing() -> bool:
+    """Say whether the current stream records a CUDA graph, in which nothing can be waited for."""
     return _cuda_is_up() and torch.cuda.is_current_stream_capturing()
 
 
@@ -38,16 +39,17 @@ def _mark() -> torch.cuda.Event | None:
     """Record an event on the current stream, between two runs; None while CUDA is not up."""
     if not _cuda_is_up():
         return None
-    event = torch.cuda.Event(enable_timing=True)
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     event.record()
     return event
 
 
 def device_name() -> str:
+    """Return a name for the current device, or ``cpu`` while CUDA is not up."""
     if not _cuda_is_up():
         return "cpu"
     device = torch.cuda.current_device()
-    return f"cuda:{device} {torch.cuda.getdevice_name(device)}"
+    return f"cuda:{device} {torch.cuda.get_device_name(device)}"
 
 
 # --- the loops ---
@@ -113,7 +115,8 @@ def _sync_loop(call: Call, warmup: int, repeat: int) -> Readings:
 
 
 def _event_loop(call: Call, warmup: int, repeat: int) -> Readings:
-    recorder = Recorder(keep_samples=repeat)
+    # Two events for each run, so that all runs are timed alike.
+    recorder = Recorder(keep_samples=repeat, share_boundaries=False)
     scope = recorder.scope("run")
     try:
         _synchronize()

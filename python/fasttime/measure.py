@@ -86,4 +86,4 @@ def label_of(fn: object) -> str:
     """Return a name for a callable: its own, or that of its type."""
     while isinstance(fn, functools.partial):
         fn = fn.func
-    return getattr(fn, "__qualname__", None) or type(fn).__name__
+    return getattr(fn, "__name__", None) or type(fn).__name__

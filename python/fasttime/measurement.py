@@ -102,7 +102,7 @@ class Measurement:
         if self.warmup:
             first = text(float(self.warmup_times[0]))
             lines.append(f"  {_runs(self.warmup)} ignored as warm-up, the first took {first}")
-        if not np.array_equal(self.host_times, self.times):
+        if self.method != "naive" and all(doubt.kind != "cpu" for doubt in self.warnings):
             host = text(float(np.median(self.host_times)))
             lines.append(f"  the host was in the callable for {host} (median)")
         lines += [f"  note ({doubt.kind}): {doubt.message}" for doubt in self.warnings]

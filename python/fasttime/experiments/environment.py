@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ class Environment:
         fasttime, torch, python: versions.
         cuda: the CUDA version that torch was built for; None without.
         gpu: the device's name; None on the CPU.
-        driver: version of the GPU's driver; None on the CPU.
+        driver: version of the GPU's driver, or ``unknown``; None on the CPU.
         cpu: the processor's name.
         cpu_count: its logical cores.
         platform: the operating system.
@@ -66,14 +68,17 @@ def describe(device: str) -> Environment:
 
 
 def _driver_version() -> str:
-    """Return the driver's version, or, where nvidia-smi is missing, the newest CUDA it serves."""
+    """Return the version of NVIDIA's driver; torch itself does not know it."""
     if tool := shutil.which("nvidia-smi"):
         query = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
         answer = subprocess.run(query, capture_output=True, text=True, check=False)
         if answer.returncode == 0 and answer.stdout.strip():
             return answer.stdout.split()[0]
-    version: int = torch._C._cuda_getDriverVersion()
-    return f"for CUDA up to {version // 1000}.{version % 1000 // 10}"
+    with contextlib.suppress(OSError):
+        kernel_module = Path("/proc/driver/nvidia/version").read_text()
+        if found := re.search(r"\d+\.\d+(\.\d+)?", kernel_module):
+            return found[0]
+    return "unknown"
 
 
 def _cpu_name() -> str:

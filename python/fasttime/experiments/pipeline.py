@@ -11,14 +11,11 @@ with that of the untimed one of the same round.
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import random
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,8 +23,9 @@ import torch
 from ..units import format_change, format_seconds
 from . import models
 from .output import table as make_table
+from .pipeline_result import Pipeline, Row, Trial
 from .settings import Settings, Track, untracked
-from .ways_to_time import EventsWaitedFor, Naive, NotTimed, Scopes, Stages, Sync
+from .ways_to_time import WAYS, NotTimed, Stages, ways
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,107 +33,11 @@ if TYPE_CHECKING:
 NAME = "pipeline"
 GPU_BATCHES = (32, 512)
 
-WAYS: dict[str, type[NotTimed]] = {
-    "not timed": NotTimed,
-    "naive": Naive,
-    "sync": Sync,
-    "events, waited for": EventsWaitedFor,
-    "fasttime scopes": Scopes,
-}
-_GPU_ONLY = ("events, waited for",)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One way in one round. Times are in seconds.
-
-    Attributes:
-        round: which round.
-        way: how the models were timed.
-        whole: the whole pipeline's time per iteration, warm-up left out.
-        large: the readings of the large model, warm-up left out; none if it was not timed.
-        small: the readings of the small model, likewise.
-        verdicts: what fasttime says the large and the small model were bound by; others cannot say.
-    """
-
-    round: int
-    way: str
-    whole: float
-    large: tuple[float, ...]
-    small: tuple[float, ...]
-    verdicts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One way over all rounds: medians, in seconds; changes are fractions.
-
-    Attributes:
-        large, small: the mean reading of a round; None where not timed.
-        whole: the whole pipeline's time per iteration.
-        change: of the whole pipeline, against not timed in the same round.
-        change_min, change_max: the least and the greatest change in a round.
-    """
-
-    large: float | None
-    small: float | None
-    whole: float
-    change: float
-    change_min: float
-    change_max: float
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """All trials at one batch."""
-
-    settings: Settings
-    trials: tuple[Trial, ...]
-
-    def row(self, way: str) -> Row:
-        """Return what was seen of one way."""
-        trials = [trial for trial in self.trials if trial.way == way]
-        untimed = {trial.round: trial.whole for trial in self.trials if trial.way == "not timed"}
-        changes = [trial.whole / untimed[trial.round] - 1 for trial in trials]
-
-        def typical(rounds: list[tuple[float, ...]]) -> float | None:
-            return statistics.median(map(statistics.fmean, rounds)) if all(rounds) else None
-
-        return Row(
-            typical([trial.large for trial in trials]),
-            typical([trial.small for trial in trials]),
-            statistics.median(trial.whole for trial in trials),
-            statistics.median(changes),
-            min(changes),
-            max(changes),
-        )
-
-    def rows(self) -> dict[str, Row]:
-        """Return what was seen of each way."""
-        seen = {trial.way for trial in self.trials}
-        return {way: self.row(way) for way in WAYS if way in seen}
-
-    @property
-    def bound(self) -> str:
-        """What both models were bound by in all rounds, as fasttime saw it, or ``unclear``."""
-        seen = {verdict for trial in self.trials for verdict in trial.verdicts}
-        return seen.pop() if len(seen) == 1 else "unclear"
-
-    def summary(self) -> dict[str, Any]:
-        """Return the derived figures; times in seconds, changes as fractions."""
-        rows = {way: dataclasses.asdict(row) for way, row in self.rows().items()}
-        return {"bound": self.bound if self.settings.on_gpu else None, "ways": rows}
-
-
-def ways(settings: Settings) -> list[str]:
-    """Return the ways that the device offers."""
-    return [way for way in WAYS if settings.on_gpu or way not in _GPU_ONLY]
-
 
 def run(settings: Settings, track: Track = untracked) -> Pipeline:
     """Run the pipeline in each way in each round. Waits for the device."""
     order = random.Random(settings.seed)
-    offered = ways(settings)
+    offered = ways(settings.on_gpu)
     plan = [
         (round_, way)
         for round_ in range(settings.rounds)
@@ -166,7 +68,13 @@ def _build(settings: Settings) -> Stages:
     def cpu_task() -> object:
         return draw.randn(1, 3, 512, 512).astype(np.float32) * np.float32(np.sqrt(1024))
 
-    return Stages(lambda: large(images), cpu_task, lambda: small(images), settings.synchronize, settings.on_gpu)
+    return Stages(
+        lambda: large(images),
+        cpu_task,
+        lambda: small(images),
+        settings.synchronize,
+        settings.on_gpu,
+    )
 
 
 def _go(way: NotTimed, warmup: int, kept: int) -> float:
@@ -196,7 +104,7 @@ def table(result: Pipeline) -> Table:
     return make_table(
         f"Pipeline: Large, CPU task, Small; batch {settings.batch}{bound}; "
         f"{settings.kept} of {settings.repeat} runs, {settings.rounds} rounds",
-        ["timed by", "large", "small", "whole pipeline", "change", "lowest", "highest"],
+        ["timed by", "large", "small", "pipeline", "change", "lowest", "highest"],
         [
             (
                 way,
@@ -230,34 +138,23 @@ def _clause(result: Pipeline) -> str:
     at = f"at batch {result.settings.batch}"
     naive, sync, scopes = (rows[way] for way in ("naive", "sync", "fasttime scopes"))
     if not result.settings.on_gpu:
-        changes = [row.change for row in rows.values()]
+        changes = [row.change for way, row in rows.items() if way != "not timed"]
         large = _apart([row.large for row in (naive, sync, scopes)])
         small = _apart([row.small for row in (naive, sync, scopes)])
         return (
             f"{at} their readings lie within {large} (large) and {small} (small) of one another, "
-            f"and the pipeline's time changed by {format_change(min(changes))} to {format_change(max(changes))}"
+            f"and the pipeline's time changed by {format_change(min(changes))} to "
+            f"{format_change(max(changes))}"
         )
-    waited = rows["events, waited for"]
-    does = "slows" if waiting_costs(result) else "does not clearly slow"
-    scopes_do = "leave it as it is" if scopes_are_free(result) else "change it"
+    awaited = rows["awaited events"]
+    does = "slows" if result.waiting_costs else "does not clearly slow"
+    scopes_do = "leave it as it is" if result.scopes_are_free else "change it"
     return (
         f"{at} ({result.bound}) waiting for the device {does} the pipeline down "
-        f"(sync {format_change(sync.change)}, events waited for {format_change(waited.change)}) "
+        f"(sync {format_change(sync.change)}, awaited events {format_change(awaited.change)}) "
         f"and fasttime's scopes {scopes_do} ({format_change(scopes.change)}); against sync they "
         f"read {_off(scopes, sync)}, and naive reads {_off(naive, sync)}"
     )
-
-
-def waiting_costs(result: Pipeline) -> bool:
-    """Whether both ways that wait slowed the pipeline by 5 % or more, and did in each round."""
-    rows = [result.row("sync"), result.row("events, waited for")]
-    return all(row.change >= 0.05 and row.change_min > 0 for row in rows)
-
-
-def scopes_are_free(result: Pipeline) -> bool:
-    """Whether scopes changed the pipeline's time by less than 1 %, or by less than its spread."""
-    row = result.row("fasttime scopes")
-    return abs(row.change) < 0.01 or row.change_min <= 0 <= row.change_max
 
 
 def _off(row: Row, truth: Row) -> str:

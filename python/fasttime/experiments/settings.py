@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 DEFAULT_REPEAT = {"cuda": 50, "cpu": 10}
 DEFAULT_WARMUP = {"cuda": 5, "cpu": 2}
-DEFAULT_ROUNDS = {"cuda": 5, "cpu": 2}
+DEFAULT_ROUNDS = {"cuda": 5, "cpu": 3}
 # What a CPU manages in a few seconds, whatever the article's batch is.
 CPU_BATCHES = (1,)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..measure import measure
+from ..measurement import METHODS, Method
 from ..units import format_change, format_seconds
 from . import models
 from .output import table as make_table
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 NAME = "single_model"
 GPU_BATCHES = (32, 256)
-METHODS = ("naive", "sync", "event")
 
 # Readings this close to each other agree.
 _AGREE = 0.03
@@ -38,7 +38,7 @@ class Reading:
     """The kept runs of one method in one round, in seconds."""
 
     round: int
-    method: str
+    method: Method
     times: tuple[float, ...]
 
 
@@ -85,7 +85,6 @@ def run(settings: Settings, track: Track = untracked) -> SingleModel:
         model(images)
         settings.synchronize()
         for round_, method in track(plan, f"one model, batch {settings.batch}"):
-            settings.synchronize()  # the naive method leaves work behind
             measured = measure(
                 model, images, method=method, warmup=settings.warmup, repeat=settings.repeat
             )

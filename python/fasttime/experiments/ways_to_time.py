@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -84,20 +85,22 @@ class Sync(_ReadOnTheSpot):
         return perf_counter() - begin
 
 
-class EventsWaitedFor(_ReadOnTheSpot):
+class AwaitedEvents(_ReadOnTheSpot):
     """A CUDA event before and after, the second one waited for on the spot."""
 
     def __init__(self, stages: Stages, repeat: int) -> None:
         super().__init__(stages, repeat)
-        self._begin = torch.cuda.Event(enable_timing=True)
-        self._end = torch.cuda.Event(enable_timing=True)
+        event: Any = torch.cuda.Event
+        self._begin = event(enable_timing=True)
+        self._end = event(enable_timing=True)
 
     def _time(self, call: Callable[[], object]) -> float:
         self._begin.record()
         call()
         self._end.record()
         self._end.synchronize()
-        return self._begin.elapsed_time(self._end) * 1e-3
+        milliseconds: float = self._begin.elapsed_time(self._end)
+        return milliseconds * 1e-3
 
 
 class Scopes(NotTimed):
@@ -131,3 +134,17 @@ class Scopes(NotTimed):
                 raise RuntimeError(f"a scope at {path!r} has no time: its sample is {sample}")
             times.append(time)
         return times
+
+
+WAYS: dict[str, type[NotTimed]] = {
+    "not timed": NotTimed,
+    "naive": Naive,
+    "sync": Sync,
+    "awaited events": AwaitedEvents,
+    "fasttime scopes": Scopes,
+}
+
+
+def ways(on_gpu: bool) -> list[str]:
+    """Return the names of the ways that a device offers; the CPU has no events."""
+    return [way for way, made in WAYS.items() if on_gpu or made is not AwaitedEvents]

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the pipeline experiment has seen, and what follows from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from .settings import Settings
+from .ways_to_time import WAYS
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way in one round. Times are in seconds.
+
+    Attributes:
+        round: which round.
+        way: how the models were timed.
+        whole: the whole pipeline's time per iteration, warm-up left out.
+        large: the readings of the large model, warm-up left out; none if it was not timed.
+        small: the readings of the small model, likewise.
+        verdicts: what fasttime says the large and the small model were bound by; others cannot say.
+    """
+
+    round: int
+    way: str
+    whole: float
+    large: tuple[float, ...]
+    small: tuple[float, ...]
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way over all rounds: medians, in seconds; changes are fractions.
+
+    Attributes:
+        large, small: the mean reading of a round; None where not timed.
+        whole: the whole pipeline's time per iteration.
+        change: of the whole pipeline, against not timed in the same round.
+        change_min, change_max: the least and the greatest change in a round.
+    """
+
+    large: float | None
+    small: float | None
+    whole: float
+    change: float
+    change_min: float
+    change_max: float
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """All trials at one batch."""
+
+    settings: Settings
+    trials: tuple[Trial, ...]
+
+    def row(self, way: str) -> Row:
+        """Return what was seen of one way."""
+        trials = [trial for trial in self.trials if trial.way == way]
+        untimed = {trial.round: trial.whole for trial in self.trials if trial.way == "not timed"}
+        changes = [trial.whole / untimed[trial.round] - 1 for trial in trials]
+
+        def typical(rounds: list[tuple[float, ...]]) -> float | None:
+            return statistics.median(map(statistics.fmean, rounds)) if all(rounds) else None
+
+        return Row(
+            typical([trial.large for trial in trials]),
+            typical([trial.small for trial in trials]),
+            statistics.median(trial.whole for trial in trials),
+            statistics.median(changes),
+            min(changes),
+            max(changes),
+        )
+
+    def rows(self) -> dict[str, Row]:
+        """Return what was seen of each way."""
+        seen = {trial.way for trial in self.trials}
+        return {way: self.row(way) for way in WAYS if way in seen}
+
+    @property
+    def waiting_costs(self) -> bool:
+        """Whether both ways that wait slowed the pipeline by 5 % or more, and in each round."""
+        rows = [self.row("sync"), self.row("awaited events")]
+        return all(row.change >= 0.05 and row.change_min > 0 for row in rows)
+
+    @property
+    def scopes_are_free(self) -> bool:
+        """Whether scopes changed the pipeline by less than 1 %, or by less than its spread."""
+        row = self.row("fasttime scopes")
+        return abs(row.change) < 0.01 or row.change_min <= 0 <= row.change_max
+
+    @property
+    def bound(self) -> str:
+        """What both models were bound by in all rounds, as fasttime saw it, or ``unclear``."""
+        seen = {verdict for trial in self.trials for verdict in trial.verdicts}
+        return seen.pop() if len(seen) == 1 else "unclear"
+
+    def summary(self) -> dict[str, Any]:
+        """Return the derived figures; times in seconds, changes as fractions."""
+        rows = {way: dataclasses.asdict(row) for way, row in self.rows().items()}
+        return {"bound": self.bound if self.settings.on_gpu else None, "ways": rows}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A scripted clock and device under the loops of `measure` and `compare`.
+
+Times are seconds that binary fractions hold exactly, so that tests can ask for equality.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+
+import pytest
+
+loops = importlib.import_module("fasttime.loops")
+
+
+@dataclass
+class Mark:
+    """A moment on the device's stream."""
+
+    reached: float
+
+    def elapsed_time(self, later: Mark) -> float:
+        return (later.reached - self.reached) * 1e3
+
+
+@dataclass
+class ScriptedLoop:
+    """One host, one device with one stream, and a clock that moves only when told to."""
+
+    cuda_is_up: bool = True
+    is_capturing: bool = False
+    now: float = 0.0
+    done: float = 0.0  # when the device will have finished all that was launched
+    queue_limit: float = float("inf")  # so much work may be ahead before a launch blocks
+    log: list[str] = field(default_factory=list)
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(loops, "_clock", lambda: self.now)
+        monkeypatch.setattr(loops, "_cuda_is_up", lambda: self.cuda_is_up)
+        monkeypatch.setattr(loops, "_synchronize", self.synchronize)
+        monkeypatch.setattr(loops, "_mark", self.mark)
+        monkeypatch.setattr(loops, "is_capturing", lambda: self.is_capturing)
+        monkeypatch.setattr(
+            loops, "device_name", lambda: "cuda:0 Scripted" if self.cuda_is_up else "cpu"
+        )
+
+    def work(self, host: float, device: float) -> None:
+        """Take the host so long, and the device so long after it has done what it has."""
+        self.log.append("run")
+        self.now += host
+        self.done = max(self.now, self.done) + device
+        self.now = max(self.now, self.done - self.queue_limit)
+
+    def synchronize(self) -> None:
+        self.log.append("wait")
+        if self.cuda_is_up:
+            self.now = max(self.now, self.done)
+
+    def mark(self) -> Mark | None:
+        return Mark(max(self.now, self.done)) if self.cuda_is_up else None

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What happens when CUDA answers errors, captures graphs, or holds streams."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+from leftovers import pool_is_whole
+from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
+
+from fasttime import Recorder, _C
+
+MS = 1_000_000
+ILLEGAL_ADDRESS = 700
+OUT_OF_MEMORY = 2
+INVALID_HANDLE = 400
+
+
+def scope_works(cuda: Simulated, recorder: Recorder) -> bool:
+    with recorder.scope("after"):
+        cuda.enqueue(0, MS)
+    cuda.advance(2 * MS)
+    return recorder.report()["after"].counts["ok"] == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "after"),
+    [
+        ("cudaEventRecord", 0),
+        ("cudaEventRecord", 1),
+        ("cudaEventElapsedTime", 0),
+        ("cudaEventElapsedTime", 1),
+        ("cudaGetDevice", 0),
+        ("aoti_torch_get_current_cuda_stream", 0),
+        ("aoti_torch_get_current_cuda_stream", 1),
+    ],
+)
+def test_a_failing_call_is_counted_told_and_got_over(
+    cuda: Simulated, recorder: Recorder, function: str, after: int
+) -> None:
+    with recorder.scope("before"):
+        cuda.enqueue(0, MS)
+    cuda.advance(2 * MS)
+    assert recorder.report()["before"].counts["ok"] == 1
+    cuda.fail(function, OUT_OF_MEMORY, after, 1)
+    for _ in range(3):
+        with recorder.scope("a"):
+            pass
+        cuda.advance(1)
+        recorder.report()
+        assert cuda.peek_error() == 0
+    report = recorder.report()
+    missed = function == "cudaEventElapsedTime" and after == 1  # it was the look at the backlog
+    assert report["a"].counts["failed"] == (0 if missed else 1)
+    assert report["before"].counts["ok"] == 1
+    told = "torch could not say" if function.startswith("aoti") else f"{function} answered 2"
+    assert report.last_failure.startswith("" if missed else told)
+    assert scope_works(cuda, recorder)
+
+
+def test_an_event_that_cannot_be_made_fails_the_scope(cuda: Simulated) -> None:
+    cuda.fail("cudaEventCreateWithFlags", OUT_OF_MEMORY, 0, 3)  # pool, clock, and the scope itself
+    recorder = Recorder()
+    with recorder.scope("a"):
+        pass
+    report = recorder.report()
+    assert report["a"].counts["failed"] == 1
+    assert "cudaEventCreateWithFlags answered 2 (cudaErrorMemoryAllocation" in report.last_failure
+    assert "cudaEventCreateWithFlags answered 2" in str(report)
+    assert scope_works(cuda, recorder)
+
+
+def test_a_failed_end_waits_for_the_begin_before_its_event_is_used_again(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    with recorder.scope("warm", stream=stream):
+        pass
+    cuda.hold(stream)
+    token = recorder.begin("a", stream=stream)
+    cuda.fail("cudaEventRecord", INVALID_HANDLE, 0, 1)
+    recorder.end(token)
+    assert recorder.report().pending == 2 - recorder.report()["warm"].count
+    for _ in range(200):
+        with recorder.scope("b"):
+            pass
+    cuda.release(stream)
+    cuda.advance(1)
+    assert recorder.report()["a"].counts["failed"] == 1
+
+
+def test_an_error_of_somebody_else_is_left_for_them(cuda: Simulated, recorder: Recorder) -> None:
+    cuda.lib.cudaSetDevice(99)
+    theirs = cuda.peek_error()
+    assert theirs != 0
+    cuda.fail("cudaEventElapsedTime", OUT_OF_MEMORY, 0, 1)
+    with recorder.scope("a"):
+        pass
+    assert cuda.last_error() == theirs
+
+
+def test_a_lost_device_is_told_once_and_the_library_goes_quiet(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with recorder.scope("before"):
+        cuda.enqueue(0, MS)
+    cuda.advance(2 * MS)
+    recorder.report()
+    with recorder.scope("pending"):
+        pass
+    open_then = recorder.begin("open")
+    cuda.set_sticky(ILLEGAL_ADDRESS)
+    for _ in range(3):
+        with recorder.scope("a"):
+            pass
+    recorder.end(open_then)
+    report = recorder.report()
+    assert report.backend == "host"
+    assert "answered 700 (cudaErrorIllegalAddress" in report.backend_reason
+    assert "the device is lost to this process" in " ".join(str(report).split())
+    assert report["before"].counts["ok"] == 1
+    assert report["pending"].counts["failed"] == 1
+    assert report["open"].count == 1
+    assert report.pending == 0
+    calls = cuda.calls("cudaEventRecord")
+    with recorder.scope("a"):
+        pass
+    assert cuda.calls("cudaEventRecord") == calls
+    cuda.set_sticky(0)
+    cuda.last_error()  # a sticky error cannot be cleared while it lasts
+
+
+@pytest.mark.parametrize("mode", [GLOBAL, THREAD_LOCAL, RELAXED])
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_scopes_never_destroy_a_capture(
+    cuda: Simulated, recorder: Recorder, mode: int, blocking: bool, elsewhere: bool
+) -> None:
+    capturing = cuda.create_stream(blocking=blocking)
+    other = cuda.create_stream()
+    before = recorder.begin("begun before", stream=capturing)
+    early = recorder.begin("default stream")
+    cuda.begin_capture(capturing, mode)
+    nodes = cuda.capture_nodes(capturing)
+
+    def work() -> None:
+        for _ in range(20):
+            with recorder.scope("inside", stream=capturing):
+                pass
+            with recorder.scope("beside", stream=other):
+                pass
+            with recorder.scope("default"):
+                pass
+            recorder.report()
+        recorder.report(wait=True)
+
+    in_thread(work) if elsewhere else work()
+    recorder.end(early)
+    recorder.end(before)
+    assert cuda.capture_alive(capturing)
+    assert cuda.capture_nodes(capturing) == nodes
+    code, _ = cuda.end_capture(capturing)
+    assert code == 0
+    cuda.advance(1)
+    report = recorder.report()
+    paths = {site.name: site for site in report.walk()}
+    assert paths["inside"].counts["captured"] == 20
+    assert paths["beside"].counts["ok"] == 20
+    assert paths["begun before"].counts["captured"] == 1
+    # A record on the default stream while a blocking stream captures would destroy the capture.
+    assert paths["default"].counts["captured" if blocking else "ok"] == 20
+    assert paths["default stream"].counts["captured" if blocking else "ok"] == 1
+
+
+def test_an_event_caught_in_a_capture_makes_its_scope_captured(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    # The capture starts between the look at the stream and the record.
+    token = recorder.begin("a", stream=stream)
+    cuda.begin_capture(stream)
+    cuda.fail("cuStreamIsCapturing", 201, 0, 1)
+    cuda.fail("cudaStreamIsCapturing", 0, 0, 1)
+    recorder.end(token)
+    cuda.end_capture(stream)
+    cuda.advance(1)
+    report = recorder.report()
+    assert report["a"].counts["ok"] == 0
+
+
+def test_a_thread_without_a_context_can_time_the_default_stream(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    cuda.set_driver_needs_context(True)
+
+    def work() -> None:
+        with recorder.scope("a"):
+            pass
+
+    in_thread(work)
+    cuda.advance(1)
+    assert recorder.report()["a"].counts["ok"] == 1
+
+
+def test_without_the_driver_library_the_runtime_is_asked(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    cuda.fail("cuStreamIsCapturing", 201, 0, -1)
+    cuda.begin_capture(stream)
+    with recorder.scope("a", stream=stream):
+        pass
+    assert cuda.capture_alive(stream)
+    cuda.end_capture(stream)
+    assert recorder.report()["a"].counts["captured"] == 1
+
+
+def test_drain_waits_and_reads(cuda: Simulated, recorder: Recorder) -> None:
+    with recorder.scope("a"):
+        cuda.enqueue(0, 30 * MS)
+    report = recorder.report(wait=True)  # its pauses move the clock
+    assert report["a"].device.mean == pytest.approx(30e-3)
+    assert report.pending == 0
+    assert cuda.calls("cudaEventSynchronize") == 0
+
+
+def test_drain_has_a_time_limit(cuda: Simulated, recorder: Recorder) -> None:
+    cuda.hold(0)
+    with recorder.scope("a"):
+        pass
+    started = cuda.now_ns
+    assert recorder.report(wait=True, timeout=0.25).pending == 1
+    assert cuda.now_ns - started == pytest.approx(250 * MS, rel=0.01)
+    cuda.release(0)
+    assert recorder.report(wait=True)["a"].count == 1
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_a_time_limit_must_be_a_length_of_time(recorder: Recorder, timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be a number of seconds >= 0"):
+        recorder.report(wait=True, timeout=timeout)
+
+
+def test_drain_lets_other_threads_run_and_can_be_interrupted(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    cuda.hold(0)
+    with recorder.scope("a"):
+        pass
+    ran = threading.Event()
+
+    def interrupt() -> None:
+        while cuda.calls("fasttime_pause") == 0:  # until the drain has begun
+            pass
+        ran.set()
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        recorder.report(wait=True)
+    thread.join()
+    assert ran.is_set()
+    cuda.release(0)
+    assert recorder.report(wait=True)["a"].count == 1
+
+
+def test_a_python_thread_can_let_a_full_queue_go(cuda: Simulated, recorder: Recorder) -> None:
+    stream = cuda.create_stream()
+    cuda.set_queue_limit(64)
+    cuda.hold(stream)
+    started = threading.Event()
+
+    def let_go() -> None:
+        started.wait(30)
+        cuda.release(stream)
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    for number in range(100):
+        if number == 20:
+            started.set()
+        with recorder.scope("a", stream=stream):  # the 33rd would block with the GIL in hand
+            pass
+    thread.join()
+    cuda.advance(1)
+    assert recorder.report(wait=True)["a"].count == 100
+
+
+def test_after_all_that_every_event_is_in_its_pool(cuda: Simulated) -> None:
+    recorder = Recorder()
+    stream = cuda.create_stream()
+    for number in range(300):
+        if number % 7 == 0:
+            cuda.fail("cudaEventRecord", INVALID_HANDLE, number % 2, 1)
+        if number % 11 == 0:
+            cuda.begin_capture(stream)
+        with recorder.scope("a", stream=stream):
+            pass
+        if number % 11 == 0:
+            cuda.end_capture(stream)
+        if number % 13 == 0:
+            recorder.begin("never ended", stream=stream)
+    cuda.advance(1)
+    recorder.report(wait=True)
+    assert recorder.report()["a"].count == 300
+    del recorder
+    assert pool_is_whole(0)
+
+
+def test_backend_says_what_is_missing(cuda: Simulated) -> None:
+    with pytest.raises(RuntimeError, match="cannot open shared object file"):
+        _C.testing_bind_library("/nonexistent.so")
