@@ -278,13 +278,11 @@ def main() -> int:
     console = Console()
     with contextlib.ExitStack() as stack:
         ways = host_ways()
-        synchronize: Callable[[], object] = lambda: None  # noqa: E731
         if device == "cpu":
             ways |= scope_ways()
         else:
             stack.enter_context(torch.cuda.device(device))
-            synchronize = torch.cuda.synchronize
-            synchronize()  # starts CUDA, without which scopes have host time only
+            torch.cuda.synchronize()  # starts CUDA, without which scopes have host time only
             ways |= scope_ways() | cuda_ways(device)
             try:
                 ways[YARDSTICK] = compile_yardstick(options.repeat)
@@ -292,7 +290,7 @@ def main() -> int:
                 console.print(f"No raw pair (is ninja installed, a C++ compiler?): {error}")
         result = measure(
             ways,
-            synchronize,
+            torch.cuda.synchronize if device != "cpu" else lambda: None,
             sections=options.repeat,
             warmup=options.warmup,
             rounds=options.rounds,

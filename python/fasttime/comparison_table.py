@@ -39,8 +39,7 @@ def as_renderable(comparison: MethodComparison) -> RenderableType:
     for method, finding in comparison.findings.items():
         by_finding.setdefault(finding, []).append(method)
     sentences = (
-        Text(f"{', '.join(methods)}: {finding.reading}. {finding.reason}")
-        for finding, methods in by_finding.items()
+        Text(f"{', '.join(methods)}: {finding.reason}") for finding, methods in by_finding.items()
     )
     return Group(Text(title), _table(comparison), *sentences)
 

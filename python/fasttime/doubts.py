@@ -70,13 +70,14 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> Doubt:
     if agrees and not is_behind:
         return Doubt(
             "host_bound",
-            "right, as the device kept up: the host is the bottleneck, or the callable waits for "
-            f"the device itself: {figures}",
+            "right, as the device kept up (the host is the bottleneck, or the callable waits for "
+            f"the device itself): {figures}",
         )
     why = (
-        "a full launch queue, a wait inside the callable, or a host that is just the slower one"
+        "right here, but whether through a full launch queue, a wait inside the callable or a slow "
+        "host cannot be told"
         if agrees
-        else "too little work to tell the host's part from the device's"
+        else "not to be relied on, as there is too little work to tell host and device apart"
     )
     return Doubt("unclear", f"{why}: {figures}")
 

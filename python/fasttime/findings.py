@@ -67,16 +67,16 @@ def _judge_naive(measurement: Measurement, event: Measurement | None) -> Finding
 
 def _judge_waiting(measurement: Measurement, event: Measurement | None, loop: str) -> Finding:
     if measurement.method == "event":
-        return Finding("right", f"read on the device, with no wait in between: {loop}")
+        return Finding("right", f"read on the device, without a wait; {loop}")
     if event is None:
-        return Finding("right", f"the host waited for the device at either end of a run: {loop}")
+        return Finding("right", f"the host waited for the device at either end of a run; {loop}")
     difference = _difference(measurement, event)
     if _agree(measurement, event):
-        return Finding("right", f"{difference}, but the host stood still meanwhile: {loop}")
+        return Finding("right", f"{difference}, but the host stood still meanwhile; {loop}")
     return Finding(
         "unclear",
         f"{difference}: the host's way to the device and back is part of it, which tells where "
-        f"runs are short: {loop}",
+        f"runs are short; {loop}",
     )
 
 

@@ -94,7 +94,7 @@ def table(result: FirstCall) -> Table:
         (f"warm call, events, mean of {len(result.warm)}", result.warm_mean),
     ]
     return make_table(
-        f"First call: MobileNetV3-Large, batch {result.settings.batch}",
+        f"First call, batch {result.settings.batch}",
         ["reading", "time", "against warm"],
         [(label, format_seconds(s), f"{s / result.warm_mean:.2f} x") for label, s in rows],
     )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME = "pipeline"
 GPU_BATCHES = (32, 512)
+CPU_TASK_SHAPE = (1, 3, 512, 512)
 
 
 def run(settings: Settings, track: Track = untracked) -> Pipeline:
@@ -66,7 +67,7 @@ def _build(settings: Settings) -> Stages:
     draw = np.random.RandomState(settings.seed)
 
     def cpu_task() -> object:
-        return draw.randn(1, 3, 512, 512).astype(np.float32) * np.float32(np.sqrt(1024))
+        return draw.randn(*CPU_TASK_SHAPE).astype(np.float32) * np.float32(np.sqrt(1024))
 
     return Stages(
         lambda: large(images),
@@ -102,7 +103,7 @@ def table(result: Pipeline) -> Table:
     settings = result.settings
     bound = f", {result.bound}" if settings.on_gpu else ""
     return make_table(
-        f"Pipeline: Large, CPU task, Small; batch {settings.batch}{bound}; "
+        f"Pipeline, batch {settings.batch}{bound}; "
         f"{settings.kept} of {settings.repeat} runs, {settings.rounds} rounds",
         ["timed by", "large", "small", "pipeline", "change", "lowest", "highest"],
         [

@@ -96,7 +96,7 @@ def table(result: SingleModel) -> Table:
     """Return the methods' times as a table."""
     settings = result.settings
     return make_table(
-        f"Single model: MobileNetV3-Large x 2.0, batch {settings.batch}; "
+        f"Single model, batch {settings.batch}; "
         f"{settings.kept} of {settings.repeat} runs, {settings.rounds} rounds",
         ["method", "time of a run", "lowest round", "highest round", "against sync"],
         [

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Everything that needs a GPU, in one go: builds and installs this checkout, runs the GPU tests and
+# the benchmarks, and leaves the results in $OUT (default: benchmarks/results) as JSON, with the logs
+# beside them, and all of it in results.tar.gz. Exits non-zero if a step failed; runs them all first.
+#
+#   benchmarks/run_on_gpu.sh [step ...]      steps: tests experiments overhead
+set -uo pipefail
+cd "$(dirname "$0")/.."
+out=${OUT:-benchmarks/results}
+results=$out/results
+mkdir -p "$results"
+steps=${*:-tests experiments overhead}
+failed=()
+
+step() { # step NAME COMMAND...
+  local name=$1
+  shift
+  echo "=== $name"
+  if ! "$@" 2>&1 | tee "$results/$name.log"; then
+    failed+=("$name")
+  fi
+}
+
+nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm --format=csv | tee "$results/gpu.txt"
+step build python3 -m pip install --quiet --no-build-isolation --no-deps .
+for name in $steps; do
+  case $name in
+    tests)
+      FASTTIME_REQUIRE_CUDA=1 step tests python3 -m pytest -q -m gpu -p no:cacheprovider
+      ;;
+    experiments)
+      step first_call python3 benchmarks/first_call.py --json "$results/first_call.json"
+      step single_model python3 benchmarks/single_model.py --json "$results/single_model.json"
+      step pipeline python3 benchmarks/pipeline.py --json "$results/pipeline.json"
+      ;;
+    overhead)
+      step scope_overhead python3 benchmarks/scope_overhead.py --json "$results/scope_overhead.json"
+      ;;
+    *)
+      echo "unknown step $name" >&2
+      exit 2
+      ;;
+  esac
+done
+
+tar -czf "$out/results.tar.gz" -C "$out" results
+if ((${#failed[@]})); then
+  echo "FAILED: ${failed[*]}"
+  exit 1
+fi
+echo "all steps passed"

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`compare`: rounds, figures and findings, on a scripted clock."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scripted_loop import ScriptedLoop
+
+import fasttime
+from fasttime import Measurement, MethodComparison
+from fasttime.doubts import Doubt, DoubtKind, judge_naive
+from fasttime.findings import Finding, judge_methods
+
+compare_module = importlib.import_module("fasttime.compare")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ScriptedLoop:
+    made = ScriptedLoop()
+    made.install(monkeypatch)
+    return made
+
+
+def measurement(method: Any, time: float, *doubts: Doubt, loop_time: float = 1.0) -> Measurement:
+    return Measurement(
+        times=np.array([time, time, 4 * time]),
+        warmup_times=np.array([]),
+        host_times=np.array([time] * 3),
+        loop_time=loop_time,
+        method=method,
+        label="model",
+        device="cuda:0 Scripted",
+        warmup=0,
+        repeat=3,
+        warnings=doubts,
+    )
+
+
+def judge(*measurements: Measurement, change: float = 0.0) -> dict[Any, Finding]:
+    by_method = {found.method: found for found in measurements}
+    return judge_methods(by_method, dict.fromkeys(by_method, change))
+
+
+# --- the rounds ---
+
+
+def test_naive_and_sync_see_and_cost_what_the_script_says(script: ScriptedLoop) -> None:
+    found = fasttime.compare(
+        script.work, 0.25, 1.0, methods=("naive", "sync"), warmup=0, repeat=4, rounds=3
+    )
+    assert found.loop_times == {
+        "untimed": (4.25, 4.25, 4.25),
+        "naive": (4.25, 4.25, 4.25),
+        "sync": (5.0, 5.0, 5.0),
+    }
+    assert found.loop_change == {"naive": 0.0, "sync": 5.0 / 4.25 - 1}
+    assert found.measurements["naive"].median == 0.25
+    assert found.measurements["sync"].median == 1.25
+    assert {method: finding.reading for method, finding in found.findings.items()} == {
+        "naive": "wrong",
+        "sync": "right",
+    }
+
+
+def test_each_round_has_every_loop_once_in_an_order_shuffled_alike_each_time(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def measure(call: Any, *, method: Any, warmup: int, repeat: int) -> Measurement:
+        order.append(method)
+        return measurement(method, 1.0)
+
+    def untimed_loop(call: Any, repeat: int) -> float:
+        order.append("untimed")
+        return 1.0
+
+    monkeypatch.setattr(compare_module, "measure", measure)
+    monkeypatch.setattr(compare_module.loops, "untimed_loop", untimed_loop)
+    fasttime.compare(lambda: None, rounds=6)
+    rounds = [tuple(order[i : i + 4]) for i in range(0, 24, 4)]
+    assert {frozenset(names) for names in rounds} == {
+        frozenset(("untimed", "naive", "sync", "event"))
+    }
+    assert len(set(rounds)) > 1
+    first = order.copy()
+    order.clear()
+    fasttime.compare(lambda: None, rounds=6)
+    assert order == first
+
+
+@pytest.mark.parametrize(("warmup", "before"), [(0, 1), (2, 2)])
+def test_the_callable_is_warm_before_the_first_round(
+    script: ScriptedLoop, warmup: int, before: int
+) -> None:
+    methods: Any = ("naive", "sync")
+    fasttime.compare(script.work, 0.0, 1.0, methods=methods, warmup=warmup, repeat=5, rounds=2)
+    assert script.log.count("run") == before + 2 * 3 * 5
+    assert script.log[: before + 1] == ["run"] * before + ["wait"]
+
+
+def test_the_change_of_the_loop_is_the_median_of_each_round_s_own_ratio() -> None:
+    found = MethodComparison(
+        {"sync": measurement("sync", 1.0)},
+        {"untimed": (1.0, 10.0, 4.0), "sync": (1.5, 11.0, 8.0)},
+    )
+    assert found.loop_change == {"sync": 0.5}
+
+
+def test_the_measurement_shown_is_that_of_the_middle_round(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    medians = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(
+        compare_module, "measure", lambda call, method, **_: measurement(method, next(medians))
+    )
+    found = fasttime.compare(script.work, 1.0, 0.0, methods=("sync",))
+    assert found.measurements["sync"].median == 2.0
+
+
+def test_arguments_reach_the_callable() -> None:
+    seen: list[object] = []
+
+    def fn(*args: object, **kwargs: object) -> None:
+        seen.append((args, kwargs))
+
+    found = fasttime.compare(fn, 1, warmup=0, repeat=1, rounds=1, key=2)
+    assert seen == [((1,), {"key": 2})] * 5
+    assert found.measurements["event"].label == "fn"
+
+
+# --- the findings ---
+
+
+def test_on_the_cpu_all_methods_are_right_by_nature() -> None:
+    found = fasttime.compare(lambda: None, repeat=6, rounds=1)
+    assert list(found.findings) == ["naive", "sync", "event"]
+    assert {finding.reading for finding in found.findings.values()} == {"right"}
+    reasons = {finding.reason for finding in found.findings.values()}
+    assert len(reasons) == 1
+    assert reasons.pop().endswith("naive, sync and event agree by nature")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reading"),
+    [
+        ("queued_only", "wrong"),
+        ("launch_queue_full", "right by accident"),
+        ("host_bound", "right"),
+        ("unclear", "unclear"),
+        ("cuda_started", "unclear"),
+    ],
+)
+def test_naive_is_judged_by_its_own_doubt(kind: DoubtKind, reading: str) -> None:
+    found = judge(measurement("naive", 1.0, Doubt(kind, "so it is")))
+    assert found == {"naive": Finding(reading, "so it is")}  # type: ignore[arg-type]
+
+
+def test_naive_is_not_called_right_where_the_events_say_otherwise() -> None:
+    doubt = judge_naive(1.0, device_time=1.0, backlog=0.0)
+    found = judge(measurement("naive", 1.0, doubt), measurement("event", 0.5))["naive"]
+    assert found.reading == "unclear"
+    assert found.reason == f"+100.0 % against the 500.0 ms of the events, and yet {doubt.message}"
+
+
+@pytest.mark.parametrize(("time", "difference"), [(1.04, "+4.0 %"), (0.96, "-4.0 %")])
+def test_sync_is_right_where_it_agrees_with_the_events(time: float, difference: str) -> None:
+    found = judge(measurement("sync", time), measurement("event", 1.0), change=0.41)
+    assert found["sync"] == (
+        "right",
+        f"{difference} against the 1.000 s of the events, but the host stood still meanwhile; the "
+        "loop takes longer than untimed (+41.0 %)",
+    )
+
+
+def test_sync_is_unclear_where_it_does_not() -> None:
+    found = judge(measurement("sync", 1.5), measurement("event", 1.0), change=0.41)
+    assert found["sync"] == (
+        "unclear",
+        "+50.0 % against the 1.000 s of the events: the host's way to the device and back is part "
+        "of it, which tells where runs are short; the loop takes longer than untimed (+41.0 %)",
+    )
+
+
+def test_sync_without_events_is_right_by_itself() -> None:
+    assert judge(measurement("sync", 1.5))["sync"] == (
+        "right",
+        "the host waited for the device at either end of a run; the loop takes as long as untimed "
+        "(+0.0 %)",
+    )
+
+
+def test_events_are_right() -> None:
+    assert judge(measurement("event", 1.0), change=0.002)["event"] == (
+        "right",
+        "read on the device, without a wait; the loop takes as long as untimed (+0.2 %)",
+    )
+
+
+# --- in print ---
+
+
+def comparison() -> MethodComparison:
+    return MethodComparison(
+        {
+            "naive": measurement("naive", 0.007, Doubt("queued_only", "so it is")),
+            "sync": measurement("sync", 0.0181),
+            "event": measurement("event", 0.0178),
+        },
+        {"untimed": (2.0,), "naive": (2.0,), "sync": (3.0,), "event": (2.0,)},
+    )
+
+
+def test_a_comparison_prints_as_a_plain_table_with_a_sentence_for_each_method() -> None:
+    assert str(comparison()).splitlines() == [
+        "model on cuda:0 Scripted: 1 x 3 runs, 0 ignored",
+        "           median      mean    whole  against",
+        "method      a run     a run     loop  untimed  reading",
+        "untimed         -         -  2.000 s        -  -",
+        "naive    7.000 ms  14.00 ms  2.000 s   +0.0 %  wrong",
+        "sync     18.10 ms  36.20 ms  3.000 s  +50.0 %  right",
+        "event    17.80 ms  35.60 ms  2.000 s   +0.0 %  right",
+        "naive: so it is",
+        "sync: +1.7 % against the 17.80 ms of the events, but the host stood still meanwhile; the "
+        "loop takes",
+        "longer than untimed (+50.0 %)",
+        "event: read on the device, without a wait; the loop takes as long as untimed (+0.0 %)",
+    ]
+    assert repr(comparison()) == str(comparison())
+
+
+def test_rich_prints_a_comparison_at_the_width_of_its_console() -> None:
+    file = io.StringIO()
+    Console(file=file, width=60).print(comparison())
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[0].rstrip() == "model on cuda:0 Scripted: 1 x 3 runs, 0 ignored"
+
+
+def test_a_finding_that_holds_for_all_is_printed_once() -> None:
+    cpu = Doubt("cpu", "all agree")
+    methods: Mapping[Any, Measurement] = {
+        method: measurement(method, 1.0, cpu) for method in ("naive", "sync", "event")
+    }
+    loop_times = dict.fromkeys(["untimed", *methods], (1.0,))
+    text = str(MethodComparison(methods, loop_times))
+    assert text.splitlines()[-1] == "naive, sync, event: all agree"
+
+
+# --- bad input ---
+
+
+def test_something_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(
+        TypeError, match=r"^compare\(\) takes a callable, got \{'a': 1\} of type dict$"
+    ):
+        fasttime.compare({"a": 1})  # type: ignore[arg-type]
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"^unknown method 'events'; there are naive, sync, event$"
+    ):
+        fasttime.compare(print, methods=("sync", "events"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("methods", [(), ("sync", "sync")])
+def test_methods_are_named_once_each(methods: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"^methods must name at least one, each of them once, got"
+    ):
+        fasttime.compare(print, methods=methods)
+
+
+def test_a_number_of_runs_out_of_range_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got warmup=5, repeat=5$"):
+        fasttime.compare(print, repeat=5)
+
+
+def test_fewer_than_one_round_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^rounds must be at least 1, got 0$"):
+        fasttime.compare(print, rounds=0)
+
+
+@pytest.mark.parametrize("rounds", [1.5, "3", True])
+def test_a_number_of_rounds_that_is_no_int_is_refused(rounds: Any) -> None:
+    with pytest.raises(TypeError, match=f"^rounds must be an int, got {rounds!r}$"):
+        fasttime.compare(print, rounds=rounds)
+
+
+def test_what_the_callable_raises_passes_unchanged() -> None:
+    error = OSError("in run 37")
+    runs = iter(range(1000))
+
+    def fn() -> None:
+        if next(runs) == 37:
+            raise error
+
+    with pytest.raises(OSError, match=r"^in run 37$") as caught:
+        fasttime.compare(fn)
+    assert caught.value is error

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The naive method and what it says about itself, on a scripted clock."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_loop import ScriptedLoop
+
+import fasttime
+from fasttime.doubts import judge_naive
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ScriptedLoop:
+    made = ScriptedLoop()
+    made.install(monkeypatch)
+    return made
+
+
+def kinds(measurement: fasttime.Measurement) -> list[str]:
+    return [doubt.kind for doubt in measurement.warnings]
+
+
+def test_naive_reads_the_host_alone_and_waits_at_the_ends_only(script: ScriptedLoop) -> None:
+    found = fasttime.measure(script.work, 0.25, 1.0, method="naive", warmup=1, repeat=4)
+    assert found.times.tolist() == [0.25] * 3
+    assert found.warmup_times.tolist() == [0.25]
+    assert found.host_times.tolist() == [0.25] * 3
+    assert found.loop_time == 4.25
+    assert found.device == "cuda:0 Scripted"
+    assert script.log == ["wait", "run", "run", "run", "run", "wait"]
+
+
+def test_naive_says_that_it_measured_queueing_only(script: ScriptedLoop) -> None:
+    found = fasttime.measure(script.work, 0.25, 1.0, method="naive", warmup=2, repeat=10)
+    assert found.warnings == (
+        (
+            "queued_only",
+            "wrong by -75.0 %, as it measured how long the host took to queue the work: the host "
+            "read 250.0 ms a run, the device took 1.000 s, and had 7.750 s of work left at the end",
+        ),
+    )
+
+
+def test_naive_says_that_a_full_launch_queue_made_it_right_by_accident(
+    script: ScriptedLoop,
+) -> None:
+    script.queue_limit = 2.0
+    found = fasttime.measure(script.work, 0.25, 1.0, method="naive", warmup=5, repeat=20)
+    assert found.median == 1.0
+    assert found.warnings == (
+        (
+            "launch_queue_full",
+            "right by accident, as the launch queue was full and held the host back: the host read "
+            "1.000 s a run, the device took 1.000 s, and had 2.000 s of work left at the end",
+        ),
+    )
+
+
+def test_naive_says_that_the_host_was_the_bottleneck(script: ScriptedLoop) -> None:
+    found = fasttime.measure(script.work, 1.0, 0.03125, method="naive", warmup=2, repeat=10)
+    assert found.warnings == (
+        (
+            "host_bound",
+            "right, as the device kept up (the host is the bottleneck, or the callable waits for "
+            "the device itself): the host read 1.000 s a run, the device took 1.000 s, and had "
+            "31.25 ms of work left at the end",
+        ),
+    )
+
+
+def test_naive_is_unclear_where_what_is_left_is_less_than_a_run(script: ScriptedLoop) -> None:
+    found = fasttime.measure(script.work, 1.0, 0.5, method="naive", warmup=2, repeat=10)
+    assert kinds(found) == ["unclear"]
+    assert found.warnings[0].message.startswith("right here, but whether through a full")
+
+
+def test_naive_is_unclear_where_hardly_anything_was_to_be_done() -> None:
+    doubt = judge_naive(5e-6, device_time=8e-6, backlog=10e-6)
+    assert doubt == (
+        "unclear",
+        "not to be relied on, as there is too little work to tell host and device apart: the host "
+        "read 5.000 µs a run, the device took 8.000 µs, and had 10.00 µs of work left at the end",
+    )
+
+
+def test_naive_compares_with_the_device_s_kept_runs_only(script: ScriptedLoop) -> None:
+    durations = iter([64.0, 1.0, 1.0])  # the first call is a cold one
+    found = fasttime.measure(
+        lambda: script.work(0.25, next(durations)), method="naive", warmup=1, repeat=3
+    )
+    assert "the device took 1.000 s" in found.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "kind"), [(0, "queued_only"), (1, "queued_only"), (2, "cuda_started")]
+)
+def test_naive_checks_itself_where_cuda_was_started_in_the_warm_up(
+    script: ScriptedLoop, starts_in: int, kind: str
+) -> None:
+    script.cuda_is_up = False
+    runs = iter(range(6))
+
+    def fn() -> None:
+        script.cuda_is_up = script.cuda_is_up or next(runs) == starts_in
+        script.work(0.25, 1.0)
+
+    found = fasttime.measure(fn, method="naive", warmup=2, repeat=6)
+    assert kinds(found) == [kind]
+    assert found.device == "cuda:0 Scripted"
+
+
+def test_naive_says_where_it_could_not_be_checked(script: ScriptedLoop) -> None:
+    script.cuda_is_up = False
+
+    def fn() -> None:
+        script.cuda_is_up = True
+
+    found = fasttime.measure(fn, method="naive", warmup=0, repeat=2)
+    assert found.warnings == (
+        ("cuda_started", "not checked against the device, as fn itself started CUDA"),
+    )
