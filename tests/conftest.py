@@ -11,7 +11,7 @@ import pytest
 import simulated_cuda
 import torch
 
-from fasttime import Recorder, _C
+from fasttime import _C, Recorder
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -122,9 +122,7 @@ def test_a_decorated_coroutine_spans_its_awaits(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("ending", ["failure", "cancellation"])
-def test_a_decorated_coroutine_is_counted_however_it_ends(
-    recorder: Recorder, ending: str
-) -> None:
+def test_a_decorated_coroutine_is_counted_however_it_ends(recorder: Recorder, ending: str) -> None:
     @recorder.scope("f")
     async def f() -> None:
         if ending == "failure":
@@ -278,7 +276,9 @@ def test_recorders_do_not_see_each_other(recorder: Recorder) -> None:
     assert paths(other) == ["x", "x/y"]
 
 
-@pytest.mark.parametrize("name", ["ü", "\ud800", "nul\0nul", "🙂" * 30, "[bold]x[/]", "a\nb", "%s{}"])
+@pytest.mark.parametrize(
+    "name", ["ü", "\ud800", "nul\0nul", "🙂" * 30, "[bold]x[/]", "a\nb", "%s{}"]
+)
 def test_names_come_back_as_they_were(recorder: Recorder, name: str) -> None:
     with recorder.scope(name):
         pass

@@ -10,7 +10,7 @@ import pytest
 from leftovers import pool_is_whole
 from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
 
-from fasttime import Recorder, _C
+from fasttime import _C, Recorder
 
 MS = 1_000_000
 ILLEGAL_ADDRESS = 700

@@ -333,7 +333,9 @@ def test_events_in_flight_are_not_handed_out_when_their_recorder_dies(cuda: Simu
     assert cuda.rerecorded_in_flight == 0
 
 
-def test_when_a_lane_is_full_the_newest_scope_is_dropped(cuda: Simulated, recorder: Recorder) -> None:
+def test_when_a_lane_is_full_the_newest_scope_is_dropped(
+    cuda: Simulated, recorder: Recorder
+) -> None:
     cuda.hold(0)
     for _ in range(2048 + 10):
         with recorder.scope("a"):

@@ -15,11 +15,11 @@ import torch.cuda
 
 from ._decorate import decorate
 
-_OLDEST_TORCH = (2, 6)
+_OLDEST_TORCH = "2.6"
 
 if torch.__version__ < _OLDEST_TORCH:
     raise ImportError(
-        f"fasttime needs torch >= {'.'.join(map(str, _OLDEST_TORCH))}, found {torch.__version__}. "
+        f"fasttime needs torch >= {_OLDEST_TORCH}, found {torch.__version__}. "
         "Upgrade it: pip install --upgrade torch"
     )
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from latch import Latch, host_must_not_wait_for, long_work
 
-from fasttime import Recorder, _C
+from fasttime import _C, Recorder
 
 pytestmark = pytest.mark.gpu
 
@@ -27,7 +27,9 @@ def test_the_runtime_is_the_one_that_torch_uses(recorder: Recorder) -> None:
     assert recorder.report(wait=True).backend == "cuda"
     version = _C.backend()["runtime_version"]
     assert torch.version.cuda is not None
-    assert [version // 1000, version % 1000 // 10] == [int(n) for n in torch.version.cuda.split(".")]
+    assert [version // 1000, version % 1000 // 10] == [
+        int(n) for n in torch.version.cuda.split(".")
+    ]
 
 
 def test_work_on_the_same_stream_is_seen_and_on_another_is_not(

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rules of the house, checked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import fasttime
+
+ROOT = Path(__file__).parent.parent
+CORE = sorted((ROOT / "csrc").glob("*.[ch]*"))
+PACKAGE = sorted((ROOT / "python" / "fasttime").rglob("*.py*"))
+SOURCES = [
+    path
+    for pattern in ("*.py", "*.pyi", "*.cpp", "*.h", "*.c", "*.sh")
+    for path in ROOT.glob(f"[!.]*/**/{pattern}")
+    if not {"build", "__pycache__"} & set(path.parts)
+]
+
+
+def includes(path: Path) -> set[str]:
+    return set(re.findall(r'#include [<"]([^>"]+)[>"]', path.read_text()))
+
+
+def test_every_source_file_names_its_licence() -> None:
+    assert len(SOURCES) > 50
+    for path in SOURCES:
+        head = "\n".join(path.read_text().splitlines()[:2])
+        assert "SPDX-License-Identifier: BSD-3-Clause" in head, path
+
+
+def test_only_the_runtime_table_knows_cuda() -> None:
+    for path in CORE:
+        assert not any(name.startswith("cuda_runtime_api") for name in includes(path))
+        named = re.findall(r'"(cuda[A-Z]\w+|cu[A-Z]\w+)"', path.read_text())
+        if path.stem != "cuda_runtime":
+            # Elsewhere a name of CUDA's may only be told to the user, after a failure.
+            for name in named:
+                assert f'note_failure(cuda, "{name}"' in path.read_text(), (path, name)
+
+
+def test_only_module_cpp_sees_pybind11() -> None:
+    for path in CORE:
+        sees = any(name.startswith("pybind11") for name in includes(path))
+        assert sees == (path.name == "module.cpp"), path
+
+
+def test_the_core_does_not_see_python() -> None:
+    python_side = {"module", "scope_type", "scope_functions", "context_stack", "name_cache"}
+    python_side.add("torch_flag")
+    for path in CORE:
+        sees = "Python.h" in includes(path) or "PyObject" in path.read_text()
+        assert not sees or path.stem in python_side, path
+
+
+def test_only_native_imports_the_extension() -> None:
+    for path in PACKAGE:
+        if path.suffix == ".py" and path.name != "_native.py":
+            assert not re.search(r"import _C|from \._C|fasttime\._C import", path.read_text()), path
+
+
+def test_no_file_of_the_product_is_too_long() -> None:
+    for path in [*CORE, *PACKAGE]:
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_all_is_exact() -> None:
+    public = {
+        name
+        for name, value in vars(fasttime).items()
+        if not name.startswith("_") and not isinstance(value, type(re)) and name != "annotations"
+    }
+    assert public == set(fasttime.__all__)
+    assert sorted(fasttime.__all__) == list(fasttime.__all__)
+
+
+def test_every_public_name_is_described() -> None:
+    for name in fasttime.__all__:
+        assert getattr(fasttime, name).__doc__, name
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_the_tree_holds_nothing_built() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert not [name for name in tracked if name.endswith((".so", ".o", ".pyc"))]

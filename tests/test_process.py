@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Import, host backend, fork and exit: each in a process of its own, whose exit is the verdict."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from simulated_cuda import run_under_simulation, torch_has_cuda_build
+
+needs_cuda_build = pytest.mark.skipif(
+    not torch_has_cuda_build(), reason="needs a CUDA build of torch"
+)
+
+
+def run(code: str, *options: str) -> str:
+    """Run `code`; it must exit with 0 and leave stderr empty. Returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", *options, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def simulate(code: str, library: Path) -> str:
+    """The same under the real CUDA build of torch, on simulated devices."""
+    done = run_under_simulation(textwrap.dedent(code), library)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_import_starts_no_cuda_and_brings_little() -> None:
+    run("""
+        import sys
+        import torch
+        before = set(sys.modules)
+        import fasttime
+        assert not torch.cuda.is_initialized()
+        brought = set(sys.modules) - before
+        for name in ("rich", "matplotlib", "pandas", "torchvision", "torch._dynamo"):
+            assert not any(m == name or m.startswith(name + ".") for m in brought), name
+    """)
+
+
+def test_without_cuda_host_time_is_the_time() -> None:
+    out = run("""
+        import torch, fasttime
+        with fasttime.scope("a"):
+            torch.ones(8).add_(1)
+        report = fasttime.report(wait=True)
+        site = report["a"]
+        assert (report.backend, report.pending, report.host_only) == ("host", 0, 1)
+        assert site.device is None and site.verdict is None
+        assert site.time is site.host and site.host.count == 1
+        print(report)
+    """)
+    assert "Host time only: " in out
+
+
+def test_fasttime_0_in_the_environment_starts_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTTIME", "0")
+    run("""
+        import fasttime
+        with fasttime.scope("a"):
+            pass
+        assert fasttime.report().sites == ()
+        fasttime.enable()
+        with fasttime.scope("a"):
+            pass
+        assert fasttime.report()["a"].count == 1
+    """)
+
+
+def test_an_unsupported_torch_is_refused_by_name() -> None:
+    run("""
+        import torch
+        from torch.torch_version import TorchVersion
+        torch.__version__ = TorchVersion("2.5.1")
+        try:
+            import fasttime
+        except ImportError as error:
+            assert "needs torch >= 2.6, found 2.5.1" in str(error), error
+            assert "pip install --upgrade torch" in str(error)
+        else:
+            raise SystemExit("imported")
+    """)
+
+
+def test_a_missing_extension_says_what_to_do(tmp_path: Path) -> None:
+    import fasttime
+
+    package = tmp_path / "fasttime"
+    package.mkdir()
+    for source in Path(fasttime.__file__).parent.glob("*.py"):
+        (package / source.name).write_text(source.read_text())
+    run(f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        try:
+            import fasttime
+        except ImportError as error:
+            assert "pip install ." in str(error), error
+        else:
+            raise SystemExit("imported " + fasttime.__file__)
+    """)
+
+
+def test_exit_with_open_scopes_is_silent() -> None:
+    run("""
+        import threading, fasttime
+        token = fasttime.begin("left open")
+        kept = [fasttime.scope("never entered")]
+        def work():
+            fasttime.begin("left open by a thread")
+        thread = threading.Thread(target=work)
+        thread.start(); thread.join()
+        stop = threading.Event()
+        def forever():
+            while True:
+                with fasttime.scope("daemon"):
+                    pass
+        threading.Thread(target=forever, daemon=True).start()
+    """)
+
+
+def test_a_forked_child_starts_empty() -> None:
+    run("""
+        import os, fasttime
+        with fasttime.scope("parent"):
+            child = os.fork()
+            if child == 0:
+                with fasttime.scope("child"):
+                    pass
+                report = fasttime.report(wait=True)
+                os._exit(0 if [s.path for s in report.walk()] == ["child"] and not report.open else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert [s.path for s in fasttime.report().walk()] == ["parent"]
+    """)
+
+
+@needs_cuda_build
+def test_real_torch_on_simulated_devices(simulated_library: Path) -> None:
+    simulate(
+        """
+        import torch, fasttime
+        from simulated_cuda import Simulated
+        cuda = Simulated.preloaded()
+
+        with fasttime.scope("before"):
+            torch.cuda.init()          # CUDA starts inside: host time only
+        assert fasttime.report()["before"].counts["host_only"] == 1
+
+        stream = torch.cuda.Stream()
+        other = torch.cuda.Stream(device=1)
+        recorder = fasttime.Recorder(share_boundaries=False)
+        with torch.cuda.stream(stream), recorder.scope("a"):
+            cuda.enqueue(stream.cuda_stream, 2_500_000)
+            with torch.cuda.device(1), recorder.scope("b", stream=other):
+                cuda.enqueue(other.cuda_stream, 500_000)
+        cuda.advance(10_000_000)
+        report = recorder.report()
+        assert report.backend == "cuda"
+        assert report["a"].device.mean == 2.5e-3, report
+        assert abs(report["a/b"].device.mean - 0.5e-3) < 1e-12
+        """,
+        simulated_library,
+    )
+
+
+@needs_cuda_build
+def test_a_child_forked_after_cuda_started_is_on_the_host(simulated_library: Path) -> None:
+    simulate(
+        """
+        import os, torch, fasttime
+        torch.cuda.init()
+        for _ in range(100):
+            with fasttime.scope("parent"):
+                pass
+        token = fasttime.begin("parent")
+        child = os.fork()
+        if child == 0:
+            fasttime.end(token)
+            with fasttime.scope("child"):
+                pass
+            report = fasttime.report(wait=True)
+            good = [s.path for s in report.walk()] == ["child"] and report.backend == "host"
+            good = good and "forked after CUDA had started" in str(report)
+            os._exit(0 if good else 1)
+        fasttime.end(token)
+        assert os.waitpid(child, 0)[1] == 0
+        assert fasttime.report().backend == "cuda"
+        """,
+        simulated_library,
+    )
+
+
+@needs_cuda_build
+def test_data_loader_workers_time_on_the_host(simulated_library: Path) -> None:
+    simulate(
+        """
+        import warnings, torch, fasttime
+        warnings.simplefilter("ignore")  # torch's own, on forking
+        torch.cuda.init()
+
+        class Data(torch.utils.data.Dataset):
+            def __len__(self):
+                return 4
+            def __getitem__(self, index):
+                with fasttime.scope("load"):
+                    return fasttime.report().backend == "host"
+
+        with fasttime.scope("epoch"):
+            loader = torch.utils.data.DataLoader(Data(), num_workers=2)
+            assert all(bool(batch) for batch in loader)
+        """,
+        simulated_library,
+    )
+
+
+@needs_cuda_build
+def test_exit_with_pending_scopes_is_silent(simulated_library: Path) -> None:
+    simulate(
+        """
+        import torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        Simulated.preloaded().hold(0)
+        for _ in range(100):
+            with fasttime.scope("pending"):
+                pass
+        token = fasttime.begin("open")
+        assert fasttime.report().pending == 100
+        """,
+        simulated_library,
+    )
