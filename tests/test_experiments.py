@@ -111,7 +111,7 @@ def test_each_method_takes_one_turn_a_round_on_the_single_model() -> None:
     turns = Counter((reading.round, reading.method) for reading in result.readings)
     assert turns == {(r, method): 1 for r in range(2) for method in single_model.METHODS}
     assert all(len(reading.times) == TINY.kept for reading in result.readings)
-    assert "lie within" in single_model.sentence([result])
+    assert "they lie within" in single_model.sentence([result])
 
 
 def test_each_way_takes_one_turn_a_round_in_the_pipeline() -> None:
@@ -123,6 +123,11 @@ def test_each_way_takes_one_turn_a_round_in_the_pipeline() -> None:
         readings = 0 if trial.way == "not timed" else TINY.kept
         assert (len(trial.large), len(trial.small)) == (readings, readings)
     assert pipeline.sentence([result]).startswith("On the CPU")
+
+
+def test_times_that_should_agree_and_do_not_carry_a_doubt() -> None:
+    assert output.within([1.0, 1.02]) == "within 2.0 % of one another"
+    assert output.within([1.0, 1.5]).endswith("too much for a machine with nothing else to do")
 
 
 def test_the_order_of_the_turns_comes_from_the_seed() -> None:

@@ -138,7 +138,8 @@ def test_a_forked_child_starts_empty() -> None:
                 with fasttime.scope("child"):
                     pass
                 report = fasttime.report(wait=True)
-                os._exit(0 if [s.path for s in report.walk()] == ["child"] and not report.open else 1)
+                paths = [site.path for site in report.walk()]
+                os._exit(0 if paths == ["child"] and report.open == 0 else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert [s.path for s in fasttime.report().walk()] == ["parent"]
     """)

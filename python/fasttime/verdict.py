@@ -16,9 +16,9 @@ class Verdict(NamedTuple):
     """Who waited for whom at a site.
 
     Host time and device time alone cannot tell: once the launch queue is full, host time grows to
-    device time. What tells is the backlog, which is how far the device was behind when the host left
-    the scope: next to nothing where the device waits for the host, and clearly there (more than
-    20 us, and more than 5 % of the scope) where it does not.
+    device time. What tells is the backlog, which is how far the device was behind when the host
+    left the scope: next to nothing where the device waits for the host, and clearly there (more
+    than 20 us, and more than 5 % of the scope) where it does not.
 
     Attributes:
         bound: ``host-bound``, ``device-bound``, or ``unclear``: too close to call, or never seen.

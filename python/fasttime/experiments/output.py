@@ -16,15 +16,25 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# Means of the same work on an idle machine lie closer together than this.
+_NOISY = 0.1
+
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Return a table to print: the first column is text, the others are numbers."""
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,  # so that the widest of them fits into 80 columns
+        pad_edge=False,
+    )
     for index, column in enumerate(columns):
-        made.add_column(column, justify="right" if index else "left")
+        made.add_column(column, justify="right" if index else "left", no_wrap=index == 0)
     for row in rows:
         made.add_row(*row)
     return made
@@ -57,6 +67,13 @@ def track(plan: Sequence[_T], /, description: str) -> Iterable[_T]:
             yield item
             bar.advance(task)
             bar.refresh()
+
+
+def within(times: Sequence[float]) -> str:
+    """Return how far apart times are that should agree, as a fraction of the least, in words."""
+    apart = max(times) / min(times) - 1
+    doubt = ", too much for a machine with nothing else to do" if apart > _NOISY else ""
+    return f"within {100 * apart:.1f} % of one another{doubt}"
 
 
 def document(

@@ -23,6 +23,7 @@ import torch
 from ..units import format_change, format_seconds
 from . import models
 from .output import table as make_table
+from .output import within
 from .pipeline_result import Pipeline, Row, Trial
 from .settings import Settings, Track, untracked
 from .ways_to_time import WAYS, NotTimed, Stages, ways
@@ -70,11 +71,11 @@ def _build(settings: Settings) -> Stages:
         return draw.randn(*CPU_TASK_SHAPE).astype(np.float32) * np.float32(np.sqrt(1024))
 
     return Stages(
-        lambda: large(images),
-        cpu_task,
-        lambda: small(images),
-        settings.synchronize,
-        settings.on_gpu,
+        large=lambda: large(images),
+        cpu_task=cpu_task,
+        small=lambda: small(images),
+        synchronize=settings.synchronize,
+        on_gpu=settings.on_gpu,
     )
 
 
@@ -140,12 +141,12 @@ def _clause(result: Pipeline) -> str:
     naive, sync, scopes = (rows[way] for way in ("naive", "sync", "fasttime scopes"))
     if not result.settings.on_gpu:
         changes = [row.change for way, row in rows.items() if way != "not timed"]
-        large = _apart([row.large for row in (naive, sync, scopes)])
-        small = _apart([row.small for row in (naive, sync, scopes)])
+        timed = (naive, sync, scopes)
         return (
-            f"{at} their readings lie within {large} (large) and {small} (small) of one another, "
-            f"and the pipeline's time changed by {format_change(min(changes))} to "
-            f"{format_change(max(changes))}"
+            f"{at} their readings of the large model lie "
+            f"{within([row.large for row in timed if row.large])}, those of the small one "
+            f"{within([row.small for row in timed if row.small])}, and the pipeline's time changed "
+            f"by {format_change(min(changes))} to {format_change(max(changes))}"
         )
     awaited = rows["awaited events"]
     does = "slows" if result.waiting_costs else "does not clearly slow"
@@ -162,8 +163,3 @@ def _off(row: Row, truth: Row) -> str:
     pairs = ((row.large, truth.large), (row.small, truth.small))
     large, small = (format_change(seen / true - 1) for seen, true in pairs if seen and true)
     return f"{large} (large) and {small} (small)"
-
-
-def _apart(times: Sequence[float | None]) -> str:
-    seen = [time for time in times if time is not None]
-    return f"{100 * (max(seen) / min(seen) - 1):.1f} %"

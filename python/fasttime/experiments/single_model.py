@@ -21,6 +21,7 @@ from ..measurement import METHODS, Method
 from ..units import format_change, format_seconds
 from . import models
 from .output import table as make_table
+from .output import within
 from .settings import Settings, Track, untracked
 
 if TYPE_CHECKING:
@@ -128,8 +129,7 @@ def _clause(result: SingleModel) -> str:
     at = f"at batch {result.settings.batch}"
     times = ", ".join(f"{method} {format_seconds(result.time(method))}" for method in METHODS)
     if not result.settings.on_gpu:
-        apart = max(naive, sync, event) / min(naive, sync, event) - 1
-        return f"{at} they lie within {100 * apart:.1f} % of one another ({times})"
+        return f"{at} they lie {within((naive, sync, event))} ({times})"
     agree = (
         "sync and events agree"
         if abs(event / sync - 1) <= _AGREE
