@@ -34,7 +34,6 @@ enum class Binding { kUnbound, kBound, kMissing, kRetired };
 const CudaRuntime g_host = host_runtime();
 std::atomic<const CudaRuntime*> g_active{&g_host};
 std::atomic<Binding> g_binding{Binding::kUnbound};
-std::atomic<int> g_device_count{0};
 
 std::mutex g_mutex;  // guards what follows, and binding
 std::string g_reason = kUnboundReason;
@@ -86,11 +85,12 @@ void publish(const CudaRuntime& table) {
     devices = 0;
   }
   g_version = version;
-  g_device_count.store(devices, std::memory_order_relaxed);
   g_reason = "bound to the CUDA runtime that torch uses";
   g_binding.store(Binding::kBound, std::memory_order_relaxed);
+  auto* active = new CudaRuntime(table);
+  active->device_count = devices;
   // Pairs with the acquire in runtime(): whoever sees the table sees it filled.
-  g_active.store(new CudaRuntime(table), std::memory_order_release);
+  g_active.store(active, std::memory_order_release);
 }
 
 // After these no call on the device can succeed again.
@@ -229,7 +229,7 @@ std::string last_failure() {
 }
 
 DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(cuda) {
-  if (device == kNoDevice || g_device_count.load(std::memory_order_relaxed) <= 1) {
+  if (device == kNoDevice || cuda_.device_count <= 1) {
     return;
   }
   int current = device;

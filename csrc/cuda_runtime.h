@@ -14,6 +14,8 @@ namespace fasttime {
 struct CudaRuntime {
   // False: the host backend. Then only the two host functions may be called.
   bool has_cuda = false;
+  // With one device there is no question which is current, and asking costs 60 ns.
+  int device_count = 0;
 
   int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
   int (*event_record)(void* event, void* stream) = nullptr;

@@ -75,13 +75,18 @@ class Lane {
   // Counts: pushed ever, popped ever, open or pending now.
   uint64_t pushed() const noexcept { return pushed_.load(std::memory_order_acquire); }
   uint64_t popped() const noexcept { return popped_.load(std::memory_order_acquire); }
+  size_t unread() const noexcept { return static_cast<size_t>(pushed() - popped()); }
   size_t booked() const noexcept;
 
   // Gives every event back to the pool, parking those that the device has not reached. The lane
   // must not be used afterwards.
   void dissolve() noexcept;
 
+  // What the reader last learnt, on the host's clock: when it looked, when it last compared the
+  // clocks, and the moment up to which the device is known to have done what was issued here.
   std::atomic<int64_t> last_poll_ns{0};
+  std::atomic<int64_t> last_look_ns{0};
+  std::atomic<int64_t> caught_up_ns{0};
 
  private:
   static constexpr size_t kRefill = 16;

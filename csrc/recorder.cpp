@@ -11,12 +11,18 @@
 namespace fasttime {
 namespace {
 
-// Reading is spread over scope ends: every eighth end of a lane reads up to sixteen scopes, so that
-// reading keeps up, and no single end pays for more than two microseconds of it. A lane that ends
-// scopes rarely is read at each end.
-constexpr uint64_t kEndsBetweenPolls = 8;
-constexpr size_t kPollLimit = 16;
-constexpr int64_t kPollAgeNs = 100'000'000;
+// Reading is spread over scope ends: every sixteenth end of a lane reads up to 32 scopes, so that
+// reading keeps up, and no single end pays for more than a few microseconds of it. Where scopes end
+// less often than every 50 us, each end reads what came before it.
+constexpr uint64_t kEndsBetweenPolls = 16;
+constexpr size_t kPollLimit = 32;
+constexpr int64_t kPollAgeNs = 50'000;
+
+// A launch queue holds some 1,000 entries, and nothing reaches a stream in less than 0.14 us. So a
+// queue that was known to be drained less than this ago is not full, and a record will not block.
+constexpr int64_t kQueueFillNs = 100'000;
+
+BlockingHooks g_blocking_hooks;
 
 constexpr int64_t kFirstPauseNs = 20'000;
 constexpr int64_t kLongestPauseNs = 1'000'000;
@@ -69,7 +75,9 @@ void Recorder::each_lane(Visit visit) const {
   }
 }
 
-void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) noexcept {
+void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hooks = hooks; }
+
+void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) {
   scope = OpenScope{};
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
@@ -79,12 +87,13 @@ void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) 
   if (cuda.has_cuda) {
     begin_on_device(cuda, scope, chosen);
   }
-  // Last, so that the scope's host time is its body's and not this call's.
-  scope.host_begin_ns = cuda.host_now_ns();
+  // Last, so that the scope's host time is its body's and not this call's. A record has just read
+  // the clock as its last act.
+  scope.host_begin_ns =
+      scope.lane != nullptr && !scope.shares_boundary ? t_boundary.recorded_ns : cuda.host_now_ns();
 }
 
-void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope,
-                               const Place* chosen) noexcept {
+void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const Place* chosen) {
   Place place;
   if (chosen != nullptr && chosen->device >= 0) {
     place = *chosen;
@@ -109,8 +118,7 @@ void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope,
     }
   }
   scope.status = Status::kOk;
-  const int64_t now_ns = t_boundary.lane == lane ? cuda.host_now_ns() : 0;
-  scope.begin_event = boundary(cuda, *lane, now_ns, scope);
+  scope.begin_event = boundary(cuda, *lane, cuda.host_now_ns(), scope);
   if (scope.begin_event == nullptr) {
     lane->cancel();
     return;
@@ -118,8 +126,7 @@ void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope,
   scope.lane = lane;
 }
 
-Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns,
-                          OpenScope& scope) noexcept {
+Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope) {
   int status = cuda::kSuccess;
   switch (capture_state(cuda, lane.place.stream, status)) {
     case CaptureState::kNone:
@@ -145,7 +152,14 @@ Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns,
   if (event == nullptr) {
     return nullptr;
   }
-  status = cuda.event_record(event->handle, lane.place.stream);
+  const bool may_block = now_ns - lane.caught_up_ns.load(std::memory_order_relaxed) > kQueueFillNs;
+  if (may_block && g_blocking_hooks.let_go != nullptr) {
+    void* token = g_blocking_hooks.let_go();
+    status = cuda.event_record(event->handle, lane.place.stream);
+    g_blocking_hooks.take_back(token);
+  } else {
+    status = cuda.event_record(event->handle, lane.place.stream);
+  }
   if (status != cuda::kSuccess) {
     note_failure(cuda, "cudaEventRecord", status);
     lane.release(event);
@@ -173,7 +187,7 @@ Event* Recorder::take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scop
   return event;
 }
 
-void Recorder::end(OpenScope& scope) noexcept {
+void Recorder::end(OpenScope& scope) {
   const CudaRuntime& cuda = runtime();
   // First, so that the scope's host time is its body's and not this call's.
   const int64_t now_ns = std::max(cuda.host_now_ns(), scope.host_begin_ns);
@@ -206,7 +220,8 @@ void Recorder::end(OpenScope& scope) noexcept {
   const uint64_t pushed = lane->push(pending);
   if (pushed % kEndsBetweenPolls == 0 ||
       now_ns - lane->last_poll_ns.load(std::memory_order_relaxed) > kPollAgeNs) {
-    resolve(cuda, *lane, kPollLimit, now_ns);
+    // Not the one just pushed: the device has had no time to get there.
+    resolve(cuda, *lane, std::min(kPollLimit, lane->unread() - 1), now_ns);
   }
 }
 

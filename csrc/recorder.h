@@ -35,6 +35,13 @@ struct RecorderCounts {
   uint64_t refused_sites = 0;
 };
 
+// What to let go of around a driver call that may block, and how to get it back: the GIL, where
+// there is one. Null: nothing.
+struct BlockingHooks {
+  void* (*let_go)() = nullptr;
+  void (*take_back)(void* token) = nullptr;
+};
+
 // Owns sites, lanes and statistics. All members are thread-safe; only drain() waits. begin(), end()
 // and abandon() allocate nothing once their lane and site are known, and report trouble as the
 // status of a sample.
@@ -53,11 +60,16 @@ class Recorder {
 
   // Records an event on torch's current stream, or on `chosen`, whose device may be -1 for the
   // current one, and takes the host time.
-  void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) noexcept;
+  // Neither begin() nor end() throws. They are not noexcept only because a thread that takes the
+  // GIL back while the interpreter shuts down may be ended there, by unwinding its stack.
+  void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen);
   // Takes the host time and records the other event, on the stream of the first.
-  void end(OpenScope& scope) noexcept;
+  void end(OpenScope& scope);
   // Gives up a scope that will never end. Counted as dropped, without times.
   void abandon(OpenScope& scope) noexcept;
+
+  // For all recorders; called once, before the first scope.
+  static void set_blocking_hooks(BlockingHooks hooks) noexcept;
 
   // --- reading ---
 
@@ -95,10 +107,10 @@ class Recorder {
   static constexpr size_t kMaxLanes = 1024;
   static constexpr size_t kLaneSlots = 2 * kMaxLanes;
 
-  void begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const Place* chosen) noexcept;
+  void begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const Place* chosen);
   // The event that marks this moment on the lane: a fresh one, recorded now, or the one that this
   // thread recorded a moment ago. Null where there is none; `scope.status` then says why.
-  Event* boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope) noexcept;
+  Event* boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope);
   Event* take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scope) noexcept;
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
   void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;

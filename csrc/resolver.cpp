@@ -4,6 +4,9 @@
 namespace fasttime {
 namespace {
 
+// Looks cost a reading each, so they are kept apart by this much on each lane.
+constexpr int64_t kLookAgeNs = 500'000;
+
 // Backlog at the scope's end: when the device reached its end event, less when the host recorded
 // it. Called before the event goes back to its pool.
 void look_at_backlog(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pending,
@@ -43,7 +46,7 @@ void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
   }
   lane.last_poll_ns.store(now_ns, std::memory_order_relaxed);
   clock.renew(cuda, now_ns);
-  bool looked = false;
+  bool look = now_ns - lane.last_look_ns.load(std::memory_order_relaxed) > kLookAgeNs;
   for (size_t done = 0; done < limit; ++done) {
     const Pending* pending = lane.oldest();
     if (pending == nullptr) {
@@ -69,11 +72,13 @@ void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
       sample.status = Status::kFailed;
     } else if (sample.status == Status::kOk) {
       sample.device_ns = static_cast<double>(elapsed_ms) * 1e6;
-      if (!looked) {
+      if (look) {
         look_at_backlog(cuda, clock, *pending, sample);
-        looked = true;
+        lane.last_look_ns.store(now_ns, std::memory_order_relaxed);
+        look = false;
       }
     }
+    lane.caught_up_ns.store(pending->host_end_ns, std::memory_order_relaxed);
     statistics.add(sample);
     lane.pop();
   }

@@ -4,8 +4,10 @@
 #include <structmember.h>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <new>
+#include <thread>
 
 #include "context_stack.h"
 #include "torch_flag.h"
@@ -92,14 +94,8 @@ bool enter(Scope* self) {
   entering->stack = stack;
   entering->previous = self->last;
   self->last = entering;
-  const Place* chosen = self->stream_owner == nullptr ? nullptr : &self->place;
-  if (runtime().has_cuda) {
-    PyThreadState* thread = PyEval_SaveThread();
-    source->recorder->begin(entering->open, site, chosen);
-    PyEval_RestoreThread(thread);
-  } else {
-    source->recorder->begin(entering->open, site, chosen);
-  }
+  source->recorder->begin(entering->open, site,
+                          self->stream_owner == nullptr ? nullptr : &self->place);
   return true;
 }
 
@@ -139,14 +135,7 @@ bool leave(Scope* self) {
     return false;
   }
   Entering* entering = take_entering(self);
-  Recorder* recorder = self->source->recorder;
-  if (entering->open.lane != nullptr) {
-    PyThreadState* thread = PyEval_SaveThread();
-    recorder->end(entering->open);
-    PyEval_RestoreThread(thread);
-  } else {
-    recorder->end(entering->open);
-  }
+  self->source->recorder->end(entering->open);
   remove(entering->stack, entering);
   Py_DECREF(entering->stack);
   free_entering(self, entering);
@@ -285,6 +274,25 @@ PyType_Spec g_method_spec = {"fasttime._C.ScopeMethod", sizeof(Method), 0,
                                  Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                              g_method_slots};
 
+bool is_finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsFinalizing() != 0;
+#else
+  return _Py_IsFinalizing() != 0;
+#endif
+}
+
+void* let_go_of_gil() { return PyEval_SaveThread(); }
+
+// While the interpreter shuts down nobody gets the GIL any more. A thread that asks is ended, which
+// is no way to leave a driver's callers; it sleeps instead, and goes with the process.
+void take_gil_back(void* token) {
+  while (is_finalizing()) {
+    std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+  PyEval_RestoreThread(static_cast<PyThreadState*>(token));
+}
+
 PyTypeObject* make_type(PyType_Spec& spec) {
   return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
 }
@@ -310,6 +318,7 @@ bool init_scope_type() {
       return false;
     }
   }
+  Recorder::set_blocking_hooks({&let_go_of_gil, &take_gil_back});
   return init_context_stack();
 }
 

@@ -5,7 +5,8 @@ namespace fasttime {
 
 bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
   int device = 0;
-  if (const int status = cuda.get_device(&device)) {
+  const int status = cuda.device_count == 1 ? cuda::kSuccess : cuda.get_device(&device);
+  if (status != cuda::kSuccess) {
     note_failure(cuda, "cudaGetDevice", status);
     return false;
   }
