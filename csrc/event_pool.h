@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "cuda_runtime.h"
 #include "spin_lock.h"
@@ -15,10 +14,41 @@ namespace fasttime {
 // that it serves (of scopes that are open or pending); the lane it was recorded on guards it.
 struct Event {
   void* handle = nullptr;
+  Event* next = nullptr;  // in the queue that it is in
   uint32_t references = 0;
   // Moves on each time the event is set free, so that a stale pointer can be told. Atomic only
   // because such a pointer may look while another lane has the event by now.
   std::atomic<uint32_t> serial{0};
+};
+
+// Free events, first in, first out, linked through the events themselves. In turn rather than last
+// in, first out: to record an event again soon after the device has written its time costs 0.1 us.
+class EventQueue {
+ public:
+  void push(Event* event) noexcept {
+    event->next = nullptr;
+    (tail_ == nullptr ? head_ : tail_->next) = event;
+    tail_ = event;
+    ++size_;
+  }
+
+  // The one that has waited longest; null if there is none.
+  Event* pop() noexcept {
+    Event* event = head_;
+    if (event != nullptr) {
+      head_ = event->next;
+      tail_ = head_ == nullptr ? nullptr : tail_;
+      --size_;
+    }
+    return event;
+  }
+
+  size_t size() const noexcept { return size_; }
+
+ private:
+  Event* head_ = nullptr;
+  Event* tail_ = nullptr;
+  size_t size_ = 0;
 };
 
 // Timing events of one device. Thread-safe. Creating an event takes a third of a microsecond as a
@@ -30,18 +60,17 @@ struct Event {
 class EventPool {
  public:
   static constexpr size_t kMaxEvents = 16384;
-  static constexpr size_t kBatch = 64;
+  static constexpr size_t kBatch = 128;
 
   // Makes the first batch. The pool's device must be current. Idempotent.
   void prefill(const CudaRuntime& cuda) noexcept;
 
-  // Moves up to `count` free events to `out`. May create a batch; `device` need not be current.
-  // Returns how many came; on none, `status` is what cudaEventCreateWithFlags answered, or 0 where
-  // the pool has reached its bound.
-  size_t take(const CudaRuntime& cuda, int device, Event** out, size_t count, int& status) noexcept;
+  // Up to `count` free events. May create a batch; `device` need not be current. Where none come,
+  // `status` is what cudaEventCreateWithFlags answered, or 0 as the pool has reached its bound.
+  EventQueue take(const CudaRuntime& cuda, int device, size_t count, int& status) noexcept;
 
   // Gives back events that the device is done with, or that were never recorded.
-  void give_back(Event* const* events, size_t count) noexcept;
+  void give_back(EventQueue& events) noexcept;
 
   // Takes in an event that the device has not reached yet. It is handed out again only once it
   // has been seen to be done.
@@ -52,12 +81,12 @@ class EventPool {
   size_t free_count() const noexcept;
 
  private:
-  size_t grow(const CudaRuntime& cuda, int& status) noexcept;
+  bool grow(const CudaRuntime& cuda, int& status) noexcept;
   void collect_parked(const CudaRuntime& cuda) noexcept;
 
   mutable SpinLock lock_;  // guards everything below
-  std::vector<Event*> free_;
-  std::vector<Event*> parked_;
+  EventQueue free_;
+  EventQueue parked_;
   size_t created_ = 0;
 };
 

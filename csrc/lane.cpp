@@ -6,10 +6,7 @@
 namespace fasttime {
 
 Lane::Lane(Place where, EventPool& pool)
-    : place(where), pool_(pool), ring_(new Pending[kMaxScopes]) {
-  // Room for every event that this lane's scopes can hold, so that a release never allocates.
-  free_.reserve(2 * kMaxScopes + kMaxAtHand);
-}
+    : place(where), pool_(pool), ring_(new Pending[kMaxScopes]) {}
 
 bool Lane::book() noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
@@ -27,23 +24,19 @@ void Lane::cancel() noexcept {
 
 Event* Lane::take(const CudaRuntime& cuda, int& status) noexcept {
   status = cuda::kSuccess;
+  EventQueue fresh;
   for (int attempt = 0; attempt < 2; ++attempt) {
-    {
-      const std::lock_guard<SpinLock> hold(lock_);
-      if (!free_.empty()) {
-        Event* event = free_.back();
-        free_.pop_back();
-        event->references = 1;
-        return event;
-      }
-    }
-    Event* batch[kRefill];
-    const size_t taken = pool_.take(cuda, place.device, batch, kRefill, status);
-    if (taken == 0) {
-      return nullptr;
+    if (attempt == 1) {
+      fresh = pool_.take(cuda, place.device, kRefill, status);
     }
     const std::lock_guard<SpinLock> hold(lock_);
-    free_.insert(free_.end(), batch, batch + taken);
+    while (Event* event = fresh.pop()) {
+      free_.push(event);
+    }
+    if (Event* event = free_.pop()) {
+      event->references = 1;
+      return event;
+    }
   }
   return nullptr;
 }
@@ -60,7 +53,7 @@ bool Lane::borrow(Event* event, uint32_t serial) noexcept {
 void Lane::drop_reference(Event* event) noexcept {
   if (--event->references == 0) {
     event->serial.fetch_add(1, std::memory_order_relaxed);
-    free_.push_back(event);
+    free_.push(event);
   }
 }
 
@@ -88,8 +81,7 @@ const Pending* Lane::oldest() const noexcept {
 void Lane::pop() noexcept {
   const uint64_t index = popped_.load(std::memory_order_relaxed);
   const Pending& pending = ring_[index % kMaxScopes];
-  Event* surplus[kMaxAtHand];
-  size_t surplus_count = 0;
+  EventQueue surplus;
   {
     const std::lock_guard<SpinLock> hold(lock_);
     for (Event* event : {pending.begin, pending.end}) {
@@ -101,14 +93,13 @@ void Lane::pop() noexcept {
     popped_.store(index + 1, std::memory_order_release);
     if (free_.size() > kMaxAtHand) {
       // A burst leaves events here that other lanes of the device may want.
-      while (surplus_count < kMaxAtHand - kRefill) {
-        surplus[surplus_count++] = free_.back();
-        free_.pop_back();
+      while (surplus.size() < kRefill) {
+        surplus.push(free_.pop());
       }
     }
   }
-  if (surplus_count > 0) {
-    pool_.give_back(surplus, surplus_count);
+  if (surplus.size() > 0) {
+    pool_.give_back(surplus);
   }
 }
 
@@ -119,8 +110,7 @@ size_t Lane::booked() const noexcept {
 
 void Lane::dissolve() noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
-  pool_.give_back(free_.data(), free_.size());
-  free_.clear();
+  pool_.give_back(free_);
   for (uint64_t i = popped_.load(); i != pushed_.load(); ++i) {
     for (Event* event : {ring_[i % kMaxScopes].begin, ring_[i % kMaxScopes].end}) {
       if (event != nullptr && --event->references == 0) {

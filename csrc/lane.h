@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "event_pool.h"
 #include "sample.h"
@@ -89,14 +88,15 @@ class Lane {
   std::atomic<int64_t> caught_up_ns{0};
 
  private:
-  static constexpr size_t kRefill = 16;
-  static constexpr size_t kMaxAtHand = 4 * kRefill;
+  // So many that an event rests between two records for longer than the device lags as a rule.
+  static constexpr size_t kRefill = EventPool::kBatch;
+  static constexpr size_t kMaxAtHand = 2 * kRefill;
 
   void drop_reference(Event* event) noexcept;
 
   EventPool& pool_;
   mutable SpinLock lock_;  // guards free_, booked_, references of events, and pushing
-  std::vector<Event*> free_;
+  EventQueue free_;
   size_t booked_ = 0;
   SpinLock reading_;  // the reader's right; only ever tried
   std::unique_ptr<Pending[]> ring_;

@@ -82,15 +82,14 @@ void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) 
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
   scope.process = process_number();
-  open_.fetch_add(1, std::memory_order_relaxed);
   const CudaRuntime& cuda = runtime();
   if (cuda.has_cuda) {
     begin_on_device(cuda, scope, chosen);
   }
-  // Last, so that the scope's host time is its body's and not this call's. A record has just read
-  // the clock as its last act.
-  scope.host_begin_ns =
-      scope.lane != nullptr && !scope.shares_boundary ? t_boundary.recorded_ns : cuda.host_now_ns();
+  if (scope.lane == nullptr) {
+    open_on_host_.fetch_add(1, std::memory_order_relaxed);
+    scope.host_begin_ns = cuda.host_now_ns();
+  }
 }
 
 void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const Place* chosen) {
@@ -118,12 +117,17 @@ void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const 
     }
   }
   scope.status = Status::kOk;
-  scope.begin_event = boundary(cuda, *lane, cuda.host_now_ns(), scope);
+  scope.host_begin_ns = cuda.host_now_ns();
+  scope.begin_event = boundary(cuda, *lane, scope.host_begin_ns, scope);
   if (scope.begin_event == nullptr) {
     lane->cancel();
     return;
   }
   scope.lane = lane;
+  if (!scope.shares_boundary) {
+    // As late as may be: the scope's host time is its body's, not the record's.
+    scope.host_begin_ns = t_boundary.recorded_ns;
+  }
 }
 
 Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope) {
@@ -194,9 +198,9 @@ void Recorder::end(OpenScope& scope) {
   if (scope.process != process_number()) {
     return;
   }
-  open_.fetch_sub(1, std::memory_order_relaxed);
   Lane* lane = scope.lane;
   if (lane == nullptr) {
+    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
     add_unresolved(scope, now_ns);
     return;
   }
@@ -229,9 +233,9 @@ void Recorder::abandon(OpenScope& scope) noexcept {
   if (scope.process != process_number()) {
     return;
   }
-  open_.fetch_sub(1, std::memory_order_relaxed);
   scope.status = Status::kDropped;
   if (scope.lane == nullptr) {
+    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
     add_unresolved(scope, scope.host_begin_ns + kNoHostTime);
     return;
   }
@@ -349,9 +353,17 @@ std::vector<Sample> Recorder::recent(SiteTable::Id site) const {
 
 RecorderCounts Recorder::counts() const noexcept {
   RecorderCounts counts;
-  counts.open = static_cast<uint64_t>(std::max<int64_t>(0, open_.load(std::memory_order_relaxed)));
+  counts.open =
+      static_cast<uint64_t>(std::max<int64_t>(0, open_on_host_.load(std::memory_order_relaxed)));
   counts.refused_sites = sites_.refused();
-  each_lane([&](Lane& lane) { counts.pending += lane.pushed() - lane.popped(); });
+  each_lane([&](Lane& lane) {
+    // In this order: a scope that ends meanwhile is seen as open, or as pending, or both, not
+    // never.
+    const size_t booked = lane.booked();
+    const size_t pending = lane.unread();
+    counts.pending += pending;
+    counts.open += booked > pending ? booked - pending : 0;
+  });
   return counts;
 }
 
@@ -375,7 +387,7 @@ void Recorder::forget() noexcept {
   }
   lane_count_ = 0;
   statistics_.abandon();
-  open_.store(0, std::memory_order_relaxed);
+  open_on_host_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace fasttime

@@ -121,7 +121,7 @@ class Recorder {
 
   SiteTable sites_;
   StatisticsTable statistics_;
-  std::atomic<int64_t> open_{0};
+  std::atomic<int64_t> open_on_host_{0};  // those open on a lane are the lane's to count
   std::atomic<uint32_t> epoch_{0};
   std::atomic<int64_t> share_window_ns_{250};
 

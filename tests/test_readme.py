@@ -27,7 +27,8 @@ def test_the_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(blocks) == 2
     try:
         for block in blocks:
-            exec(compile(block, "README.md", "exec"), namespace)
+            smaller = block.replace("4096", "64")  # a CPU would take minutes
+            exec(compile(smaller, "README.md", "exec"), namespace)
         out = capsys.readouterr().out
         assert "model_large" in out
         assert "untimed" in out
