@@ -50,6 +50,11 @@ bool Lane::borrow(Event* event, uint32_t serial) noexcept {
   return true;
 }
 
+void Lane::retain(Event* event) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  ++event->references;
+}
+
 void Lane::drop_reference(Event* event) noexcept {
   if (--event->references == 0) {
     event->serial.fetch_add(1, std::memory_order_relaxed);

@@ -56,6 +56,8 @@ class Lane {
   Event* take(const CudaRuntime& cuda, int& status) noexcept;
   // Adds a reference to an event still in use here; false if it has gone back since `serial`.
   bool borrow(Event* event, uint32_t serial) noexcept;
+  // Adds a reference to an event that the caller holds one of.
+  void retain(Event* event) noexcept;
   // Takes one reference off an event that holds no unread time.
   void release(Event* event) noexcept;
 

@@ -64,4 +64,27 @@ void NameCache::remember_address(PyObject* name, SiteTable::Id id) {
   }
 }
 
+PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteTable::Id& id) {
+  if (!PyUnicode_Check(name)) {
+    PyErr_Format(PyExc_TypeError, "the name of a scope must be a str, got %R of type %s", name,
+                 Py_TYPE(name)->tp_name);
+    return nullptr;
+  }
+  if (PyUnicode_GET_LENGTH(name) == 0) {
+    PyErr_SetString(PyExc_ValueError, "the name of a scope must not be empty");
+    return nullptr;
+  }
+  PyObject* exact = name;
+  if (PyUnicode_CheckExact(name)) {
+    Py_INCREF(name);
+  } else if ((exact = PyUnicode_FromObject(name)) == nullptr) {
+    return nullptr;
+  }
+  id = names.find(sites, exact);
+  if (id == 0) {
+    Py_CLEAR(exact);
+  }
+  return exact;
+}
+
 }  // namespace fasttime

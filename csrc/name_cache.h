@@ -50,4 +50,8 @@ class NameCache {
   PyObject* by_value_ = nullptr;  // a dict, made when first needed
 };
 
+// The name of a scope as an exact str, a new reference, with its id. Null with TypeError or
+// ValueError set where `name` is not a non-empty str.
+PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteTable::Id& id);
+
 }  // namespace fasttime

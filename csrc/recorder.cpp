@@ -24,9 +24,6 @@ constexpr int64_t kQueueFillNs = 100'000;
 
 BlockingHooks g_blocking_hooks;
 
-constexpr int64_t kFirstPauseNs = 20'000;
-constexpr int64_t kLongestPauseNs = 1'000'000;
-
 // The boundary that this thread recorded last. One event can serve two boundaries that lie closer
 // together than anything could have reached the stream in.
 struct ThreadBoundary {
@@ -53,27 +50,20 @@ int device_to_switch_to(const Place& place) noexcept {
   return belongs_to_current_device(place.stream) ? place.device : DeviceGuard::kNoDevice;
 }
 
+Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noexcept {
+  Pending pending;
+  pending.begin = scope.begin_event;
+  pending.end = end;
+  pending.host_begin_ns = scope.host_begin_ns;
+  pending.host_end_ns = host_end_ns;
+  pending.site = scope.site;
+  pending.epoch = scope.epoch;
+  pending.status = scope.status;
+  pending.shares_boundary = scope.shares_boundary;
+  return pending;
+}
+
 }  // namespace
-
-Recorder::Recorder() { register_recorder(this); }
-
-Recorder::~Recorder() {
-  unregister_recorder(this);
-  poll();
-  each_lane([](Lane& lane) {
-    lane.dissolve();
-    delete &lane;
-  });
-}
-
-template <typename Visit>
-void Recorder::each_lane(Visit visit) const {
-  for (const auto& slot : lanes_) {
-    if (Lane* lane = slot.load(std::memory_order_acquire)) {
-      visit(*lane);
-    }
-  }
-}
 
 void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hooks = hooks; }
 
@@ -212,20 +202,82 @@ void Recorder::end(OpenScope& scope) {
     return;
   }
   const DeviceGuard guard(cuda, device_to_switch_to(lane->place));
-  Pending pending;
-  pending.begin = scope.begin_event;
-  pending.end = boundary(cuda, *lane, now_ns, scope);
-  pending.host_begin_ns = scope.host_begin_ns;
-  pending.host_end_ns = now_ns;
-  pending.site = scope.site;
-  pending.epoch = scope.epoch;
-  pending.status = scope.status;
-  pending.shares_boundary = scope.shares_boundary;
-  const uint64_t pushed = lane->push(pending);
+  Event* event = boundary(cuda, *lane, now_ns, scope);
+  push(cuda, scope, event, now_ns);
+}
+
+void Recorder::push(const CudaRuntime& cuda, const OpenScope& scope, Event* end,
+                    int64_t now_ns) noexcept {
+  Lane& lane = *scope.lane;
+  const uint64_t pushed = lane.push(pending_of(scope, end, now_ns));
   if (pushed % kEndsBetweenPolls == 0 ||
-      now_ns - lane->last_poll_ns.load(std::memory_order_relaxed) > kPollAgeNs) {
+      now_ns - lane.last_poll_ns.load(std::memory_order_relaxed) > kPollAgeNs) {
     // Not the one just pushed: the device has had no time to get there.
-    resolve(cuda, *lane, std::min(kPollLimit, lane->unread() - 1), now_ns);
+    resolve(cuda, lane, std::min(kPollLimit, lane.unread() - 1), now_ns);
+  }
+}
+
+void Recorder::begin_section(OpenScope& section, const OpenScope& scope) noexcept {
+  section = scope;
+  section.shares_boundary = true;
+  if (scope.lane == nullptr) {
+    open_on_host_.fetch_add(1, std::memory_order_relaxed);
+  } else if (scope.lane->book()) {
+    scope.lane->retain(scope.begin_event);
+  } else {
+    leave_lane(section, Status::kDropped);
+  }
+}
+
+void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
+  scope.lane = nullptr;
+  scope.begin_event = nullptr;
+  scope.status = status;
+  open_on_host_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Recorder::lap(OpenScope& section, SiteTable::Id site) {
+  const CudaRuntime& cuda = runtime();
+  const int64_t now_ns = std::max(cuda.host_now_ns(), section.host_begin_ns);
+  if (section.process != process_number()) {
+    return;
+  }
+  section.site = site;
+  Lane* lane = section.lane;
+  if (lane != nullptr && !cuda.has_cuda) {
+    lane->release(section.begin_event);
+    lane->cancel();
+    leave_lane(section, Status::kFailed);
+    lane = nullptr;
+  }
+  if (lane == nullptr) {
+    add_unresolved(section, now_ns);
+  } else {
+    const DeviceGuard guard(cuda, device_to_switch_to(lane->place));
+    Event* event = boundary(cuda, *lane, now_ns, section);
+    const bool goes_on = event != nullptr && lane->book();
+    if (goes_on) {
+      lane->retain(event);
+    }
+    push(cuda, section, event, now_ns);
+    section.begin_event = event;
+    if (!goes_on) {
+      leave_lane(section, event == nullptr ? section.status : Status::kDropped);
+    }
+  }
+  section.host_begin_ns = now_ns;
+  section.shares_boundary = true;
+}
+
+void Recorder::drop_section(OpenScope& section) noexcept {
+  if (section.process != process_number()) {
+    return;
+  }
+  if (section.lane == nullptr) {
+    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+  } else {
+    section.lane->release(section.begin_event);
+    section.lane->cancel();
   }
 }
 
@@ -239,14 +291,7 @@ void Recorder::abandon(OpenScope& scope) noexcept {
     add_unresolved(scope, scope.host_begin_ns + kNoHostTime);
     return;
   }
-  Pending pending;
-  pending.begin = scope.begin_event;
-  pending.host_begin_ns = scope.host_begin_ns;
-  pending.host_end_ns = scope.host_begin_ns + kNoHostTime;
-  pending.site = scope.site;
-  pending.epoch = scope.epoch;
-  pending.status = scope.status;
-  scope.lane->push(pending);
+  scope.lane->push(pending_of(scope, nullptr, scope.host_begin_ns + kNoHostTime));
 }
 
 void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept {
@@ -298,96 +343,6 @@ void Recorder::resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_
   if (Device* device = device_at(cuda, lane.place.device)) {
     resolve_ready(cuda, lane, device->clock, statistics_, limit, now_ns);
   }
-}
-
-void Recorder::poll() noexcept {
-  const CudaRuntime& cuda = runtime();
-  const int64_t now_ns = cuda.host_now_ns();
-  each_lane([&](Lane& lane) {
-    if (cuda.has_cuda) {
-      resolve(cuda, lane, Lane::kMaxScopes, now_ns);
-    } else {
-      give_up_pending(lane, statistics_);
-    }
-  });
-}
-
-Recorder::Mark Recorder::mark() {
-  Mark mark;
-  each_lane([&](Lane& lane) { mark.emplace_back(&lane, lane.pushed()); });
-  return mark;
-}
-
-bool Recorder::drain(const Mark& mark, int64_t deadline_ns) noexcept {
-  const auto is_resolved = [](const std::pair<Lane*, uint64_t>& wanted) {
-    return wanted.first->popped() >= wanted.second;
-  };
-  for (int64_t pause_ns = kFirstPauseNs;; pause_ns = std::min(2 * pause_ns, kLongestPauseNs)) {
-    poll();
-    if (std::all_of(mark.begin(), mark.end(), is_resolved)) {
-      return true;
-    }
-    const CudaRuntime& cuda = runtime();
-    const int64_t left_ns = deadline_ns - cuda.host_now_ns();
-    if (left_ns <= 0) {
-      return false;
-    }
-    cuda.pause(std::min(pause_ns, left_ns));
-  }
-}
-
-std::vector<SiteSummary> Recorder::summaries(bool take) {
-  std::vector<SiteSummary> all(sites_.size());
-  for (SiteTable::Id site = 0; site < all.size(); ++site) {
-    if (SiteStatistics* statistics = statistics_.find(site)) {
-      all[site] = take ? statistics->take() : statistics->copy();
-    }
-  }
-  return all;
-}
-
-std::vector<Sample> Recorder::recent(SiteTable::Id site) const {
-  const SiteStatistics* statistics = statistics_.find(site);
-  return statistics == nullptr ? std::vector<Sample>{} : statistics->recent();
-}
-
-RecorderCounts Recorder::counts() const noexcept {
-  RecorderCounts counts;
-  counts.open =
-      static_cast<uint64_t>(std::max<int64_t>(0, open_on_host_.load(std::memory_order_relaxed)));
-  counts.refused_sites = sites_.refused();
-  each_lane([&](Lane& lane) {
-    // In this order: a scope that ends meanwhile is seen as open, or as pending, or both, not
-    // never.
-    const size_t booked = lane.booked();
-    const size_t pending = lane.unread();
-    counts.pending += pending;
-    counts.open += booked > pending ? booked - pending : 0;
-  });
-  return counts;
-}
-
-void Recorder::reset() noexcept {
-  statistics_.reset(epoch_.fetch_add(1, std::memory_order_relaxed) + 1);
-}
-
-void Recorder::lock_for_fork() noexcept {
-  mutex_.lock();
-  sites_.mutex().lock();
-}
-
-void Recorder::unlock_after_fork() noexcept {
-  sites_.mutex().unlock();
-  mutex_.unlock();
-}
-
-void Recorder::forget() noexcept {
-  for (auto& slot : lanes_) {
-    slot.store(nullptr, std::memory_order_relaxed);
-  }
-  lane_count_ = 0;
-  statistics_.abandon();
-  open_on_host_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace fasttime

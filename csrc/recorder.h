@@ -68,6 +68,15 @@ class Recorder {
   // Gives up a scope that will never end. Counted as dropped, without times.
   void abandon(OpenScope& scope) noexcept;
 
+  // --- laps: sections of a scope, end to end, one event between two ---
+
+  // Begins a section at the boundary that `scope` began at.
+  void begin_section(OpenScope& section, const OpenScope& scope) noexcept;
+  // Ends the section as one pass of `site`, and begins the next at the same boundary.
+  void lap(OpenScope& section, SiteTable::Id site);
+  // Ends the section without a sample: nobody has named it.
+  void drop_section(OpenScope& section) noexcept;
+
   // For all recorders; called once, before the first scope.
   static void set_blocking_hooks(BlockingHooks hooks) noexcept;
 
@@ -112,12 +121,22 @@ class Recorder {
   // thread recorded a moment ago. Null where there is none; `scope.status` then says why.
   Event* boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope);
   Event* take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scope) noexcept;
+  // Hands an ended scope over, and now and then reads what came before it.
+  void push(const CudaRuntime& cuda, const OpenScope& scope, Event* end, int64_t now_ns) noexcept;
+  // Goes on without a lane, for want of an event or of room.
+  void leave_lane(OpenScope& scope, Status status) noexcept;
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
   void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;
   void add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept;
 
   template <typename Visit>
-  void each_lane(Visit visit) const;
+  void each_lane(Visit visit) const {
+    for (const auto& slot : lanes_) {
+      if (Lane* lane = slot.load(std::memory_order_acquire)) {
+        visit(*lane);
+      }
+    }
+  }
 
   SiteTable sites_;
   StatisticsTable statistics_;

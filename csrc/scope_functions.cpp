@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "laps_type.h"
 #include "scope_type.h"
 
 namespace fasttime {
@@ -49,30 +50,19 @@ bool parse_stream(PyObject* stream, Place& place) {
   return good;
 }
 
-PyObject* make_scope(ScopeSource* source, PyObject* name, PyObject* stream) {
-  if (!PyUnicode_Check(name)) {
-    PyErr_Format(PyExc_TypeError, "the name of a scope must be a str, got %R of type %s", name,
-                 Py_TYPE(name)->tp_name);
-    return nullptr;
-  }
-  if (PyUnicode_GET_LENGTH(name) == 0) {
-    PyErr_SetString(PyExc_ValueError, "the name of a scope must not be empty");
-    return nullptr;
-  }
-  PyObject* exact = name;
-  if (PyUnicode_CheckExact(name)) {
-    Py_INCREF(name);
-  } else if ((exact = PyUnicode_FromObject(name)) == nullptr) {
-    return nullptr;
-  }
+using Make = PyObject* (*)(ScopeSource*, PyObject*, SiteTable::Id, PyObject*, const Place&);
+
+PyObject* make(Make new_object, PyObject* source_object, PyObject* name, PyObject* stream) {
+  auto* source = reinterpret_cast<ScopeSource*>(source_object);
+  SiteTable::Id id = 0;
+  PyObject* exact = checked_name(source->names, source->recorder->sites(), name, id);
   Place place;
-  const SiteTable::Id name_id = source->names.find(source->recorder->sites(), exact);
-  PyObject* scope = nullptr;
-  if (name_id != 0 && (stream == nullptr || parse_stream(stream, place))) {
-    scope = new_scope(source, exact, name_id, stream, place);
+  PyObject* made = nullptr;
+  if (exact != nullptr && (stream == nullptr || parse_stream(stream, place))) {
+    made = new_object(source, exact, id, stream, place);
   }
-  Py_DECREF(exact);
-  return scope;
+  Py_XDECREF(exact);
+  return made;
 }
 
 // (name, *, stream=None); a stream of None comes out as null.
@@ -109,7 +99,7 @@ PyObject* function_scope(PyObject* self, PyObject* const* arguments, Py_ssize_t 
       !parse_arguments("scope", arguments, count, keywords, &name, &stream)) {
     return nullptr;
   }
-  return make_scope(reinterpret_cast<ScopeSource*>(self), name, stream);
+  return make(&new_scope, self, name, stream);
 }
 
 PyObject* function_begin(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
@@ -119,11 +109,21 @@ PyObject* function_begin(PyObject* self, PyObject* const* arguments, Py_ssize_t 
   if (!parse_arguments("begin", arguments, count, keywords, &name, &stream)) {
     return nullptr;
   }
-  PyObject* scope = make_scope(reinterpret_cast<ScopeSource*>(self), name, stream);
+  PyObject* scope = make(&new_scope, self, name, stream);
   if (scope != nullptr && !enter_scope(scope)) {
     Py_CLEAR(scope);
   }
   return scope;
+}
+
+PyObject* function_laps(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                        PyObject* keywords) {
+  PyObject* name = nullptr;
+  PyObject* stream = nullptr;
+  if (!parse_arguments("laps", arguments, count, keywords, &name, &stream)) {
+    return nullptr;
+  }
+  return make(&new_laps, self, name, stream);
 }
 
 PyObject* function_end(PyObject*, PyObject* token) {
@@ -170,6 +170,25 @@ PyMethodDef g_end_def = {
     "Waits for nothing. Raises TypeError for anything but a token, RuntimeError for one that was\n"
     "ended already."};
 
+PyMethodDef g_laps_def = {
+    "laps", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_laps)),
+    METH_FASTCALL | METH_KEYWORDS,
+    "laps(name, *, stream=None)\n--\n\n"
+    "Time a block and, end to end, the sections it consists of; each is named as it ends.\n\n"
+    "    with fasttime.laps(\"step\") as lap:\n"
+    "        batch = next(loader)\n"
+    "        lap(\"data\")\n"
+    "        loss = model(batch)\n"
+    "        lap(\"forward\")\n\n"
+    "Reports as the scope `step` with the sections as its children. Where one section ends the "
+    "next\n"
+    "begins, on one CUDA event: n sections take n + 1, and nothing lies between them. What comes\n"
+    "after the last lap is in the block's time only. Scopes inside are children of the block, not "
+    "of\n"
+    "a section. All sections are on one stream.\n\n"
+    "Arguments, waiting and errors are those of scope(); RuntimeError for a lap outside the "
+    "block."};
+
 PyType_Slot g_source_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&source_dealloc)},
                                 {0, nullptr}};
 PyType_Spec g_source_spec = {"fasttime._C.ScopeSource", sizeof(ScopeSource), 0,
@@ -190,7 +209,7 @@ ScopeSource* source_of(PyObject* scope_function) {
 
 bool init_scope_functions() {
   g_source_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_source_spec));
-  return g_source_type != nullptr && init_scope_type();
+  return g_source_type != nullptr && init_scope_type() && init_laps_type();
 }
 
 PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
@@ -209,13 +228,14 @@ PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
   PyObject* scope = PyCFunction_NewEx(&g_scope_def, self, nullptr);
   PyObject* begin = PyCFunction_NewEx(&g_begin_def, self, nullptr);
   PyObject* end = PyCFunction_NewEx(&g_end_def, self, nullptr);
+  PyObject* laps = PyCFunction_NewEx(&g_laps_def, self, nullptr);
   source->scope_function = scope;
-  PyObject* functions = scope != nullptr && begin != nullptr && end != nullptr
-                            ? PyTuple_Pack(3, scope, begin, end)
-                            : nullptr;
+  const bool made = scope != nullptr && begin != nullptr && end != nullptr && laps != nullptr;
+  PyObject* functions = made ? PyTuple_Pack(4, scope, begin, end, laps) : nullptr;
   Py_XDECREF(scope);
   Py_XDECREF(begin);
   Py_XDECREF(end);
+  Py_XDECREF(laps);
   Py_DECREF(self);
   return functions;
 }

@@ -9,6 +9,7 @@
 #include <new>
 #include <thread>
 
+#include "context_methods.h"
 #include "context_stack.h"
 #include "torch_flag.h"
 
@@ -16,7 +17,6 @@ namespace fasttime {
 namespace {
 
 PyTypeObject* g_scope_type = nullptr;
-PyTypeObject* g_method_type = nullptr;
 PyObject* g_decorate = nullptr;
 
 // One entering of a scope object.
@@ -239,41 +239,6 @@ PyType_Spec g_scope_spec = {
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     g_scope_slots};
 
-// --- __enter__ and __exit__ ---
-
-struct Method {
-  PyObject_HEAD vectorcallfunc call;
-};
-
-PyObject* method_get(PyObject* self, PyObject* instance, PyObject*) {
-  PyObject* bound = instance != nullptr ? instance : self;
-  Py_INCREF(bound);
-  return bound;
-}
-
-// Called unbound, as ExitStack does and newer interpreters may: the scope comes first.
-PyObject* method_call(PyObject*, PyObject* const* arguments, size_t flagged_count,
-                      PyObject* keywords) {
-  const Py_ssize_t count = PyVectorcall_NARGS(flagged_count);
-  if (count < 1 || Py_TYPE(arguments[0]) != g_scope_type) {
-    PyErr_SetString(PyExc_TypeError, "__enter__ and __exit__ need a scope");
-    return nullptr;
-  }
-  return scope_call(arguments[0], arguments + 1, static_cast<size_t>(count - 1), keywords);
-}
-
-PyMemberDef g_method_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Method, call), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr}};
-PyType_Slot g_method_slots[] = {{Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
-                                {Py_tp_descr_get, reinterpret_cast<void*>(&method_get)},
-                                {Py_tp_members, g_method_members},
-                                {0, nullptr}};
-PyType_Spec g_method_spec = {"fasttime._C.ScopeMethod", sizeof(Method), 0,
-                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL |
-                                 Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                             g_method_slots};
-
 bool is_finalizing() {
 #if PY_VERSION_HEX >= 0x030D0000
   return Py_IsFinalizing() != 0;
@@ -293,33 +258,12 @@ void take_gil_back(void* token) {
   PyEval_RestoreThread(static_cast<PyThreadState*>(token));
 }
 
-PyTypeObject* make_type(PyType_Spec& spec) {
-  return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
-}
-
 }  // namespace
 
 bool init_scope_type() {
-  g_method_type = make_type(g_method_spec);
-  g_scope_type = make_type(g_scope_spec);
-  if (g_method_type == nullptr || g_scope_type == nullptr) {
-    return false;
-  }
-  for (const char* name : {"__enter__", "__exit__"}) {
-    auto* method = PyObject_New(Method, g_method_type);
-    if (method == nullptr) {
-      return false;
-    }
-    method->call = &method_call;
-    const int status = PyObject_SetAttrString(reinterpret_cast<PyObject*>(g_scope_type), name,
-                                              reinterpret_cast<PyObject*>(method));
-    Py_DECREF(method);
-    if (status < 0) {
-      return false;
-    }
-  }
+  g_scope_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_scope_spec));
   Recorder::set_blocking_hooks({&let_go_of_gil, &take_gil_back});
-  return init_context_stack();
+  return g_scope_type != nullptr && add_context_methods(g_scope_type) && init_context_stack();
 }
 
 void set_decorator(PyObject* decorate) {
@@ -350,6 +294,15 @@ PyObject* scope_type() noexcept { return reinterpret_cast<PyObject*>(g_scope_typ
 bool is_scope(PyObject* object) noexcept { return Py_TYPE(object) == g_scope_type; }
 
 bool enter_scope(PyObject* scope) { return enter(reinterpret_cast<Scope*>(scope)); }
+
+const OpenScope* open_scope_of(PyObject* scope) noexcept {
+  const Entering* entering = reinterpret_cast<Scope*>(scope)->last;
+  return entering == nullptr ? nullptr : &entering->open;
+}
+
+bool is_entered_while_off(PyObject* scope) noexcept {
+  return reinterpret_cast<Scope*>(scope)->entered_while_off > 0;
+}
 
 void suspend_scope(PyObject* scope) {
   if (const Entering* entering = reinterpret_cast<Scope*>(scope)->last) {

@@ -10,12 +10,8 @@
 
 namespace fasttime {
 
-// The hand-written CPython type behind `with scope("name"):`.
-//
-// A scope object is its own bound __enter__ and __exit__: the descriptors under those names answer
-// the object itself, and a call of it tells by the number of arguments which of the two was meant.
-// That saves the two method objects that `with` would else allocate, and with them half the cost.
-// A scope object may be entered again while it is open, also by other threads and tasks.
+// The hand-written CPython type behind `with scope("name"):`. A scope object may be entered again
+// while it is open, also by other threads and tasks.
 //
 // Everything here needs the GIL. Entering and leaving let it go around their CUDA calls, which
 // block where the launch queue is full: see csrc/DESIGN.md.
@@ -48,6 +44,10 @@ bool is_scope(PyObject* object) noexcept;
 bool enter_scope(PyObject* scope);
 // Ends one pass; false with an exception set where none is open. The object must be a scope.
 bool leave_scope(PyObject* scope);
+// The pass begun last that is still open; null if there is none, as where scopes were switched off
+// when it was entered. Valid until that pass ends.
+const OpenScope* open_scope_of(PyObject* scope) noexcept;
+bool is_entered_while_off(PyObject* scope) noexcept;
 // While a generator is suspended its open scope is nobody's parent; resumed, it is again, in
 // whatever context it runs on. False with an exception set. The object must be a scope.
 void suspend_scope(PyObject* scope);

@@ -36,6 +36,7 @@ __all__ = [
     "enable",
     "end",
     "keep_samples",
+    "laps",
     "measure",
     "report",
     "reset",
@@ -47,6 +48,7 @@ _default = Recorder()
 scope = _default.scope
 begin = _default.begin
 end = _default.end
+laps = _default.laps
 report = _default.report
 samples = _default.samples
 keep_samples = _default.keep_samples

@@ -23,12 +23,12 @@ class Recorder:
         share_boundaries: let one CUDA event serve two boundaries that lie closer together (250 ns)
             than anything could reach the stream in, such as the beginnings of nested scopes.
 
-    `scope`, `begin` and `end` are described where they are called from: ``help(fasttime.scope)``.
+    `scope`, `laps`, `begin` and `end` are described where they are called from: ``help(fasttime.scope)``.
     """
 
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
         self._core = _native.Core()
-        self.scope, self.begin, self.end = self._core.scope_functions()
+        self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
         self._since = time.perf_counter()
         if not share_boundaries:
             self._core.set_share_window_ns(0)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "laps_type.h"
+
+#include <structmember.h>
+
+#include <cstddef>
+#include <new>
+
+#include "context_methods.h"
+
+namespace fasttime {
+namespace {
+
+PyTypeObject* g_laps_type = nullptr;
+
+struct Laps {
+  PyObject_HEAD vectorcallfunc call;
+  ScopeSource* source;  // owned
+  PyObject* scope;      // the step itself: a scope object; owned
+  PyObject* name;       // owned
+  OpenScope section;
+  bool is_open;
+};
+
+// Leaves the section that nobody has named without a sample.
+void close_section(Laps* self) {
+  if (self->is_open) {
+    self->is_open = false;
+    self->source->recorder->drop_section(self->section);
+  }
+}
+
+bool enter(Laps* self) {
+  if (self->is_open) {
+    PyErr_Format(PyExc_RuntimeError, "laps %R are open already; make new ones for each `with`",
+                 self->name);
+    return false;
+  }
+  if (!enter_scope(self->scope)) {
+    return false;
+  }
+  if (const OpenScope* step = open_scope_of(self->scope)) {
+    self->source->recorder->begin_section(self->section, *step);
+    self->is_open = true;
+  }
+  return true;
+}
+
+PyObject* lap(Laps* self, PyObject* argument) {
+  SiteTable::Id name_id = 0;
+  Recorder* recorder = self->source->recorder;
+  PyObject* name = checked_name(self->source->names, recorder->sites(), argument, name_id);
+  if (name == nullptr) {
+    return nullptr;
+  }
+  Py_DECREF(name);
+  const OpenScope* step = open_scope_of(self->scope);
+  if (!self->is_open || step == nullptr) {
+    if (is_entered_while_off(self->scope)) {
+      Py_RETURN_NONE;
+    }
+    PyErr_Format(PyExc_RuntimeError, "laps %R are not open; call them inside their `with`",
+                 self->name);
+    return nullptr;
+  }
+  SiteTable::Id site = SiteTable::kMore;
+  try {
+    site = recorder->sites().child(step->site, name_id);
+  } catch (const std::bad_alloc&) {  // counted with those past the bound
+  }
+  recorder->lap(self->section, site);
+  Py_RETURN_NONE;
+}
+
+// Called with nothing the laps are entered, with a name a section ends, with an exception's three
+// parts they are left.
+PyObject* laps_call(PyObject* object, PyObject* const* arguments, size_t flagged_count,
+                    PyObject* keywords) {
+  auto* self = reinterpret_cast<Laps*>(object);
+  if (keywords == nullptr || PyTuple_GET_SIZE(keywords) == 0) {
+    switch (PyVectorcall_NARGS(flagged_count)) {
+      case 0:
+        if (!enter(self)) {
+          return nullptr;
+        }
+        Py_INCREF(object);
+        return object;
+      case 1:
+        return lap(self, arguments[0]);
+      case 3:
+        close_section(self);
+        if (!leave_scope(self->scope)) {
+          return nullptr;
+        }
+        Py_RETURN_FALSE;
+      default:
+        break;
+    }
+  }
+  PyErr_SetString(
+      PyExc_TypeError,
+      "laps are used as `with laps(...) as lap`, then lap(\"name\") where a section ends");
+  return nullptr;
+}
+
+void laps_dealloc(PyObject* object) {
+  auto* self = reinterpret_cast<Laps*>(object);
+  PyTypeObject* type = Py_TYPE(object);
+  close_section(self);
+  Py_DECREF(self->scope);
+  Py_DECREF(self->name);
+  Py_DECREF(self->source);
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+PyObject* laps_repr(PyObject* object) {
+  return PyUnicode_FromFormat("<fasttime laps %R>", reinterpret_cast<Laps*>(object)->name);
+}
+
+PyMemberDef g_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Laps, call), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
+PyType_Slot g_slots[] = {{Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
+                         {Py_tp_members, g_members},
+                         {Py_tp_repr, reinterpret_cast<void*>(&laps_repr)},
+                         {Py_tp_dealloc, reinterpret_cast<void*>(&laps_dealloc)},
+                         {0, nullptr}};
+PyType_Spec g_spec = {
+    "fasttime._C.Laps", sizeof(Laps), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION, g_slots};
+
+}  // namespace
+
+bool init_laps_type() {
+  g_laps_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_spec));
+  return g_laps_type != nullptr && add_context_methods(g_laps_type);
+}
+
+PyObject* new_laps(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
+                   const Place& place) {
+  PyObject* scope = new_scope(source, name, name_id, stream, place);
+  auto* self = scope == nullptr ? nullptr : PyObject_New(Laps, g_laps_type);
+  if (self == nullptr) {
+    Py_XDECREF(scope);
+    return nullptr;
+  }
+  Py_INCREF(source);
+  Py_INCREF(name);
+  self->call = &laps_call;
+  self->source = source;
+  self->scope = scope;
+  self->name = name;
+  self->is_open = false;
+  return reinterpret_cast<PyObject*>(self);
+}
+
+}  // namespace fasttime

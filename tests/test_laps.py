@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Laps: sections that lie end to end."""
+
+from __future__ import annotations
+
+import pytest
+from leftovers import pool_is_whole
+from simulated_cuda import Simulated
+
+from fasttime import Recorder
+
+MS = 1_000_000
+
+
+def test_sections_tile_the_block(cuda: Simulated, recorder: Recorder) -> None:
+    with recorder.laps("step") as lap:
+        cuda.enqueue(0, 1 * MS)
+        cuda.advance(MS // 2)
+        lap("data")
+        cuda.enqueue(0, 2 * MS)
+        cuda.advance(MS)
+        lap("forward")
+        cuda.enqueue(0, 3 * MS)
+        lap("backward")
+    report = recorder.report(wait=True)
+    times = {site.path: site.device.mean for site in report.walk()}
+    assert times == pytest.approx(
+        {"step": 6e-3, "step/data": 1e-3, "step/forward": 2e-3, "step/backward": 3e-3}
+    )
+    hosts = {site.path: site.host.mean for site in report.walk()}
+    assert hosts == pytest.approx(
+        {"step": 1.5e-3, "step/data": 0.5e-3, "step/forward": 1e-3, "step/backward": 0}
+    )
+
+
+def test_n_sections_take_n_and_one_events(cuda: Simulated) -> None:
+    recorder = Recorder()
+    with recorder.laps("warm-up") as lap:
+        lap("section")
+    cuda.advance(1000)
+    recorder.report()
+    before = cuda.calls("cudaEventRecord")
+    with recorder.laps("step") as lap:
+        for number in range(10):
+            cuda.advance(1000)
+            lap(f"section {number}")
+    assert cuda.calls("cudaEventRecord") - before == 11
+    cuda.advance(1)
+    assert recorder.report()["step/section 9"].count == 1
+    del recorder, lap
+    assert pool_is_whole(0)
+
+
+def test_what_comes_after_the_last_lap_is_the_blocks_alone(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with recorder.laps("step") as lap:
+        cuda.enqueue(0, MS)
+        lap("named")
+        cuda.enqueue(0, 5 * MS)
+    report = recorder.report(wait=True)
+    assert [site.path for site in report.walk()] == ["step", "step/named"]
+    assert report["step"].device.mean == pytest.approx(6e-3)
+    assert report.open == 0
+
+
+def test_scopes_inside_a_section_are_children_of_the_block(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with recorder.laps("step") as lap:
+        with recorder.scope("inner"):
+            pass
+        lap("section")
+    report = recorder.report(wait=True)
+    assert sorted(site.path for site in report.walk()) == ["step", "step/inner", "step/section"]
+
+
+def test_laps_work_without_cuda(recorder: Recorder) -> None:
+    with recorder.laps("step") as lap:
+        lap("a")
+        lap("b")
+        lap("a")
+    report = recorder.report()
+    assert {site.path: site.count for site in report.walk()} == {
+        "step": 1,
+        "step/a": 2,
+        "step/b": 1,
+    }
+    assert report.open == 0
+
+
+def test_an_exception_passes_and_the_sections_named_so_far_count(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with pytest.raises(ValueError, match="theirs"), recorder.laps("step") as lap:
+        lap("a")
+        raise ValueError("theirs")
+    report = recorder.report(wait=True)
+    assert {site.path: site.count for site in report.walk()} == {"step": 1, "step/a": 1}
+
+
+def test_a_section_caught_in_a_capture_says_so(cuda: Simulated, recorder: Recorder) -> None:
+    stream = cuda.create_stream()
+    with recorder.laps("step", stream=stream) as lap:
+        lap("before")
+        cuda.begin_capture(stream)
+        lap("into")
+        lap("inside")
+        nodes = cuda.capture_nodes(stream)
+        cuda.end_capture(stream)
+        lap("after")
+    assert nodes == 0
+    report = recorder.report(wait=True)
+    statuses = {
+        site.name: [status for status, count in site.counts.items() if count]
+        for site in report["step"].children
+    }
+    assert statuses["before"] == ["ok"]
+    assert statuses["into"] == statuses["inside"] == ["captured"]
+    assert report.open == 0
+
+
+def test_laps_that_are_switched_off_do_nothing(cuda: Simulated, recorder: Recorder) -> None:
+    recorder.disable()
+    with recorder.laps("step") as lap:
+        lap("a")
+    assert cuda.calls("cudaEventRecord") == 0
+    recorder.enable()
+    assert recorder.report().sites == ()
+
+
+def test_a_lap_outside_its_block_is_an_error(recorder: Recorder) -> None:
+    laps = recorder.laps("step")
+    with pytest.raises(RuntimeError, match=r"laps 'step' are not open; call them inside"):
+        laps("a")
+    with laps:
+        laps("a")
+    with pytest.raises(RuntimeError, match="not open"):
+        laps("b")
+    assert recorder.report()["step/a"].count == 1
+
+
+def test_laps_are_entered_once(recorder: Recorder) -> None:
+    laps = recorder.laps("step")
+    with laps:
+        with pytest.raises(RuntimeError, match="are open already; make new ones"):
+            laps.__enter__()
+        laps("a")
+    with laps:  # but may be used again
+        laps("a")
+    assert recorder.report()["step/a"].count == 2
+
+
+def test_what_laps_take_is_checked(recorder: Recorder) -> None:
+    with recorder.laps("step") as lap:
+        with pytest.raises(TypeError, match="must be a str"):
+            lap(1)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="must not be empty"):
+            lap("")
+        with pytest.raises(TypeError, match="where a section ends"):
+            lap("a", "b")  # type: ignore[call-arg]
+        lap("a")
+    with pytest.raises(TypeError, match="must be a str"):
+        recorder.laps(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="takes one name"):
+        recorder.laps()  # type: ignore[call-arg]
+    assert repr(recorder.laps("x")) == "<fasttime laps 'x'>"
+
+
+def test_laps_left_open_are_dropped(cuda: Simulated) -> None:
+    recorder = Recorder()
+    lap = recorder.laps("step").__enter__()
+    lap("a")
+    assert recorder.report().open == 2
+    del lap
+    cuda.advance(1)
+    report = recorder.report(wait=True)
+    assert (report.open, report.dropped, report["step/a"].count) == (0, 1, 1)
+    del recorder
+    assert pool_is_whole(0)
+
+
+def test_a_full_lane_drops_sections_and_goes_on(cuda: Simulated, recorder: Recorder) -> None:
+    cuda.hold(0)
+    with recorder.laps("step") as lap:
+        for _ in range(3000):
+            lap("a")
+    assert recorder.report().dropped > 0
+    cuda.release(0)
+    cuda.advance(1)
+    report = recorder.report(wait=True)
+    assert report["step/a"].count == 3000
+    assert report.open == 0
