@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writes the README's figures from the results that lie in `results/`: run it after a new run.
+
+    python benchmarks/readme_tables.py            # rewrites README.md
+    python benchmarks/readme_tables.py --check    # exits with 1 if that would change it
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
+
+
+def load(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table; all columns but the first are numbers."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def report() -> str:
+    """What the first example prints."""
+    return f"```text\n{(RESULTS / 'report.txt').read_text(encoding='utf-8').rstrip()}\n```"
+
+
+def pipeline() -> str:
+    """What each way of timing reads in the pipeline where the device is the bottleneck."""
+    result = max(load("pipeline")["results"], key=lambda one: one["settings"]["batch"])
+    names = {
+        "not timed": "not timed",
+        "naive": "naive clock",
+        "sync": "synchronise, clock",
+        "awaited events": "events, waited for on the spot",
+        "fasttime scopes": "**fasttime scopes**",
+    }
+    rows = []
+    for way, label in names.items():
+        row = result["summary"]["ways"][way]
+        readings = ["" if row[m] is None else f"{row[m] * 1e3:.1f} ms" for m in ("large", "small")]
+        change = "" if way == "not timed" else f"{row['change']:+.1%}"
+        rows.append([label, *readings, f"{row['whole'] * 1e3:.1f} ms", change])
+    batch = result["settings"]["batch"]
+    caption = (
+        f"MobileNetV3-Large, a CPU task and MobileNetV3-Small in a row, batch {batch}, "
+        "medians over interleaved rounds:"
+    )
+    header = ["timed by", "large", "small", "whole pipeline", "change"]
+    return f"{caption}\n\n{table(header, rows)}"
+
+
+SECTIONS = {"report": report, "pipeline": pipeline}
+
+
+def rewritten(text: str) -> str:
+    """Return the README with each section between its markers made anew."""
+    for name, make in SECTIONS.items():
+        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
+        text, count = re.subn(
+            pattern, lambda found, make=make: found[1] + make() + found[2], text, flags=re.DOTALL
+        )
+        if count != 1:
+            raise SystemExit(f"README.md has {count} sections <!-- {name} -->, there must be one")
+    return text
+
+
+def main() -> int:
+    """Rewrite the README, or check it."""
+    text = README.read_text(encoding="utf-8")
+    new = rewritten(text)
+    if sys.argv[1:] == ["--check"]:
+        return int(new != text)
+    README.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "actors.h"
+
+#include <memory>
+#include <thread>
+
+#include "cuda_runtime.h"
+
+using namespace fasttime;
+
+namespace {
+
+constexpr size_t kMostOpen = 24;
+constexpr uint64_t kStepsBetweenFaults = 100;
+// The simulation looks at every fault ever ordered, at each call.
+constexpr int kMostFaults = 400;
+
+// One thread that records. Of the CUDA runtime's state it has its own: device, stream, last error.
+class Worker {
+ public:
+  Worker(Stage& stage, uint64_t seed) : stage_(stage), simulation_(stage.simulation), chance_(seed) {
+    for (int i = 0; i < 2; ++i) {
+      Place place{static_cast<int>(chance_.below(2)), nullptr};
+      simulation_.go_to(place.device);
+      while (simulation_.create_stream(&place.stream, static_cast<unsigned>(i)) != 0) {
+        simulation_.get_last_error();
+      }
+      own_.push_back(place);
+    }
+    wander();
+  }
+
+  void step() {
+    switch (chance_.below(20)) {
+      case 0:
+        wander();
+        break;
+      case 1:
+        simulation_.enqueue(current_.stream, static_cast<int64_t>(chance_.below(30'000)));
+        break;
+      case 2:
+        capture();
+        break;
+      case 3:
+        hand_over();
+        break;
+      case 4:
+        take_over();
+        break;
+      case 5:
+        finish(true);
+        break;
+      default:
+        if (open_.size() < kMostOpen && chance_.once_in(2)) {
+          begin();
+        } else {
+          finish(false);
+        }
+    }
+    // Whatever failed meanwhile, torch's next launch must not find it.
+    FASTTIME_CHECK(!stage_.device_survives || simulation_.peek_at_last_error() == 0);
+    stage_.steps.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void leave() {
+    if (capturing_ != nullptr) {
+      capture();
+    }
+    while (!open_.empty()) {
+      finish(false);
+    }
+    FASTTIME_CHECK(!stage_.device_survives || simulation_.peek_at_last_error() == 0);
+  }
+
+ private:
+  using Held = std::pair<Ledger*, OpenScope>;
+
+  // Another device and stream become current. A device that was ordered not to be made current
+  // again, after the library had switched, is made so here.
+  void wander() {
+    current_ = chance_.once_in(3) ? chance_.one_of(own_) : chance_.one_of(stage_.places);
+    if (stage_.device_survives) {
+      simulation_.go_to(current_.device);
+    }
+    simulation_.set_current_stream(current_.device, current_.stream);
+  }
+
+  void begin() {
+    Held held{chance_.once_in(4) ? &stage_.reset : &stage_.kept, {}};
+    const auto site = held.first->site(static_cast<int>(chance_.below(Ledger::kNames)),
+                                       static_cast<int>(chance_.below(Ledger::kNames)));
+    const Place other = chance_.once_in(2) ? chance_.one_of(stage_.places) : chance_.one_of(own_);
+    const Place on_current_device{-1, current_.stream};
+    const Place* const choices[] = {nullptr, nullptr, &other, &on_current_device};
+    held.first->recorder.begin(held.second, site, choices[chance_.below(4)]);
+    open_.push_back(held);
+  }
+
+  // The newest as a rule, else any.
+  Held take_one() {
+    const size_t at = chance_.once_in(4) ? chance_.below(open_.size()) : open_.size() - 1;
+    const Held held = open_[at];
+    open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(at));
+    return held;
+  }
+
+  void finish(bool given_up) {
+    if (open_.empty()) {
+      return;
+    }
+    Held held = take_one();
+    if (given_up) {
+      held.first->abandon(held.second);
+    } else {
+      held.first->end(held.second);
+    }
+  }
+
+  void hand_over() {
+    if (!open_.empty()) {
+      const std::lock_guard<std::mutex> hold(stage_.mutex);
+      stage_.handed_over.push_back(take_one());
+    }
+  }
+
+  void take_over() {
+    const std::lock_guard<std::mutex> hold(stage_.mutex);
+    if (!stage_.handed_over.empty() && open_.size() < kMostOpen) {
+      open_.push_back(stage_.handed_over.back());
+      stage_.handed_over.pop_back();
+    }
+  }
+
+  // Begins a capture on a stream of its own, which all others may be recording on, or ends it.
+  void capture() {
+    if (capturing_ != nullptr) {
+      simulation_.end_capture(capturing_, nullptr);
+      capturing_ = nullptr;
+    } else {
+      void* stream = chance_.one_of(own_).stream;
+      if (simulation_.begin_capture(stream, static_cast<int>(chance_.below(3))) == 0) {
+        capturing_ = stream;
+      }
+    }
+    simulation_.get_last_error();  // a capture that others destroyed ends with an error: not ours
+  }
+
+  Stage& stage_;
+  const Simulation& simulation_;
+  Chance chance_;
+  std::vector<Place> own_;
+  Place current_;
+  std::vector<Held> open_;
+  void* capturing_ = nullptr;
+};
+
+}  // namespace
+
+Stage::Stage(const std::string& library, int devices, int streams_each) : simulation(library) {
+  for (int device = 0; device < devices; ++device) {
+    simulation.go_to(device);
+    places.push_back({device, nullptr});
+    for (int i = 0; i < streams_each; ++i) {
+      Place place{device, nullptr};
+      FASTTIME_CHECK(simulation.create_stream(&place.stream, static_cast<unsigned>(i % 2)) == 0);
+      places.push_back(place);
+    }
+  }
+}
+
+void work(Stage& stage, uint64_t seed, uint64_t steps) {
+  Worker worker(stage, seed);
+  for (uint64_t i = 0; i < steps; ++i) {
+    worker.step();
+  }
+  worker.leave();
+}
+
+void read(Stage& stage, uint64_t seed) {
+  Chance chance(seed);
+  while (!stage.is_over) {
+    Ledger& ledger = chance.once_in(3) ? stage.reset : stage.kept;
+    Recorder& recorder = ledger.recorder;
+    switch (chance.below(8)) {
+      case 0:
+        ledger.take();
+        break;
+      case 1:
+        recorder.summaries(false);
+        break;
+      case 2: {
+        const RecorderCounts counts = recorder.counts();
+        // Every stream is full at most.
+        const uint64_t most = 1024 * Lane::kMaxScopes;
+        FASTTIME_CHECK(counts.pending <= most && counts.open <= most);
+        break;
+      }
+      case 3:
+        recorder.drain(recorder.mark(), runtime().host_now_ns() + 100'000);
+        break;
+      case 4:
+        recorder.set_keep(chance.below(20));
+        recorder.recent(static_cast<SiteTable::Id>(chance.below(recorder.sites().size())));
+        break;
+      case 5:
+        recorder.set_share_window(static_cast<int64_t>(chance.below(2) * 250));
+        break;
+      case 6:
+        stage.reset.recorder.reset();
+        break;
+      default:
+        recorder.poll();
+    }
+    FASTTIME_CHECK(!stage.device_survives || stage.simulation.peek_at_last_error() == 0);
+  }
+}
+
+void move_clock(Stage& stage, uint64_t seed) {
+  Chance chance(seed);
+  // It must never wait itself: others wait for it, in full launch queues behind a latch.
+  while (!stage.is_over) {
+    const Place& place = chance.one_of(stage.places);
+    if (stage.device_survives) {
+      stage.simulation.go_to(place.device);
+    }
+    switch (chance.below(8)) {
+      case 0:
+        stage.simulation.hold(place.stream);
+        break;
+      case 1:
+      case 2:
+        stage.simulation.release(place.stream);
+        break;
+      default:
+        stage.simulation.advance(static_cast<int64_t>(chance.below(20'000)));
+    }
+    std::this_thread::yield();
+  }
+  for (const Place& place : stage.places) {
+    if (stage.device_survives) {
+      stage.simulation.go_to(place.device);
+    }
+    stage.simulation.release(place.stream);
+  }
+}
+
+void come_and_go(Stage& stage, uint64_t seed) {
+  Chance chance(seed);
+  while (!stage.is_over) {
+    auto ledger = std::make_unique<Ledger>();
+    for (size_t round = chance.below(4); round > 0; --round) {
+      OpenScope outer;
+      OpenScope inner;
+      ledger->recorder.begin(outer, ledger->site(1, 1), &chance.one_of(stage.places));
+      ledger->recorder.begin(inner, ledger->site(2, 1), &chance.one_of(stage.places));
+      ledger->end(outer);
+      ledger->end(inner);
+    }
+    if (chance.once_in(4)) {
+      ledger->check_conserved();
+    }
+    FASTTIME_CHECK(!stage.device_survives || stage.simulation.peek_at_last_error() == 0);
+  }
+}
+
+void order_faults(Stage& stage, uint64_t seed) {
+  Chance chance(seed);
+  // What tells of an error (cudaPeekAtLastError and its kin) does not fail by itself.
+  const std::vector<const char*> functions{"cudaEventCreateWithFlags",
+                                           "cudaEventRecord",
+                                           "cudaEventElapsedTime",
+                                           "cudaGetDevice",
+                                           "cudaSetDevice",
+                                           "cudaStreamCreateWithFlags",
+                                           "cudaStreamIsCapturing",
+                                           "cuStreamIsCapturing",
+                                           "cudaThreadExchangeStreamCaptureMode",
+                                           "aoti_torch_get_current_cuda_stream"};
+  // None that says that the device is lost, nor one by which a reading says "captured" (1, 907):
+  // of an event that is in flight that would not be a failure but a lie.
+  const std::vector<int> errors{2, 101, 201, 400, 401, 600, 801, 900, 901, 906, 999};
+  uint64_t next = kStepsBetweenFaults;
+  for (int ordered = 0; ordered < kMostFaults && !stage.is_over;) {
+    if (stage.steps.load(std::memory_order_relaxed) < next) {
+      std::this_thread::yield();
+      continue;
+    }
+    next += kStepsBetweenFaults;
+    ++ordered;
+    FASTTIME_CHECK(stage.simulation.fail(chance.one_of(functions), chance.one_of(errors),
+                                         static_cast<int64_t>(chance.below(50)),
+                                         static_cast<int64_t>(1 + chance.below(3))) == 0);
+  }
+}

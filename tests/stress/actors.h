@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "ledger.h"
+#include "simulation.h"
+#include "torch_streams.h"
+
+// What all threads of a stress run share. Threads take turns by themselves: chance is seeded, the
+// order in which the threads run is not.
+struct Stage {
+  Simulation simulation;
+  std::vector<fasttime::Place> places;  // the streams of all devices, NULL streams included
+  Ledger kept;                          // never reset: what it says must add up
+  Ledger reset;                         // reset at any moment: must stay usable
+  bool faults = false;
+  bool device_survives = true;
+
+  std::atomic<uint64_t> steps{0};  // of all workers
+  std::atomic<bool> is_over{false};
+
+  // Scopes that one thread began and another ends.
+  std::mutex mutex;  // guards handed_over
+  std::vector<std::pair<Ledger*, fasttime::OpenScope>> handed_over;
+
+  Stage(const std::string& library, int devices, int streams_each);
+};
+
+class Chance {
+ public:
+  explicit Chance(uint64_t seed) : engine_(seed) {}
+  // A number from 0 to `count` - 1.
+  size_t below(size_t count) { return static_cast<size_t>(engine_() % count); }
+  bool once_in(size_t count) { return below(count) == 0; }
+  template <typename Value>
+  const Value& one_of(const std::vector<Value>& values) {
+    return values[below(values.size())];
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+// Begins, ends, abandons, hands over and takes over scopes, on all streams of all devices, and
+// captures streams of its own. What it leaves open it ends.
+void work(Stage& stage, uint64_t seed, uint64_t steps);
+// Polls, takes, copies, counts, drains, resets. Two of them may run.
+void read(Stage& stage, uint64_t seed);
+// Moves the clock, holds streams and lets them go.
+void move_clock(Stage& stage, uint64_t seed);
+// Makes recorders and destroys them, with scopes pending.
+void come_and_go(Stage& stage, uint64_t seed);
+// Orders calls to fail.
+void order_faults(Stage& stage, uint64_t seed);

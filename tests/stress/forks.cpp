@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "forks.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "cuda_runtime.h"
+
+using namespace fasttime;
+
+namespace {
+
+constexpr int kForks = 40;
+// A lock that nobody holds any more would stop the child for good: then a signal ends it.
+constexpr unsigned kPatienceS = 20;
+
+// Counts are exact, and all on the host.
+void record_on_host(Ledger& ledger) {
+  constexpr int kScopes = 50;
+  for (int i = 0; i < kScopes; ++i) {
+    OpenScope scope;
+    ledger.recorder.begin(scope, ledger.site(i % Ledger::kNames, 1), nullptr);
+    ledger.recorder.end(scope);
+  }
+  FASTTIME_CHECK(ledger.recorder.counts().open == 0 && ledger.recorder.counts().pending == 0);
+  uint64_t all = 0;
+  for (const SiteSummary& summary : ledger.recorder.summaries(true)) {
+    all += summary.counts[static_cast<size_t>(Status::kHostOnly)];
+  }
+  FASTTIME_CHECK(all == kScopes);
+}
+
+[[noreturn]] void be_child(Stage& stage, OpenScope& of_parent) {
+  alarm(kPatienceS);
+  FASTTIME_CHECK(!backend().has_cuda);
+  FASTTIME_CHECK(backend().reason.find("forked") != std::string::npos);
+  stage.kept.recorder.end(of_parent);
+  record_on_host(stage.kept);
+  record_on_host(stage.reset);
+  std::thread([] { record_on_host(*new Ledger); }).join();
+  std::exit(0);
+}
+
+}  // namespace
+
+void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed) {
+  std::vector<std::thread> threads;
+  for (uint64_t i = 0; i < 3; ++i) {
+    threads.emplace_back(work, std::ref(stage), seed * 100 + i, steps);
+  }
+  std::vector<std::thread> others;
+  others.emplace_back(read, std::ref(stage), seed * 100 + 10);
+  others.emplace_back(move_clock, std::ref(stage), seed * 100 + 20);
+  others.emplace_back(come_and_go, std::ref(stage), seed * 100 + 21);
+  stage.simulation.go_to(0);
+  for (int i = 0; i < kForks; ++i) {
+    OpenScope scope;
+    stage.kept.recorder.begin(scope, stage.kept.site(0, 0), nullptr);
+    const pid_t child = fork();
+    FASTTIME_CHECK(child >= 0);
+    if (child == 0) {
+      be_child(stage, scope);
+    }
+    int status = -1;
+    FASTTIME_CHECK(waitpid(child, &status, 0) == child);
+    FASTTIME_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    stage.kept.end(scope);
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  stage.is_over = true;
+  for (std::thread& thread : others) {
+    thread.join();
+  }
+  for (auto& [ledger, scope] : stage.handed_over) {
+    ledger->end(scope);
+  }
+}

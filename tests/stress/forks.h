@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstdint>
+
+#include "actors.h"
+
+// Lets workers record while this thread forks, again and again. Each child must find its recorders
+// empty, time on the host, report and exit with 0; the parent must not notice.
+void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed);

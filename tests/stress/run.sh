@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The core under stress: address, undefined-behaviour and thread sanitizers, forks, and a soak.
+# Needs g++ with its sanitizers, no Python, no CUDA. The exit code is the verdict.
+#   STEPS, SCOPES, SEED   how much, and with what chances; a failing run says its seed
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+steps=${STEPS:-4000} scopes=${SCOPES:-1000000} seed=${SEED:-1}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+core=(cuda_runtime device_clock devices event_pool host_clock lane process recorder resolver
+  site_table statistics symbols torch_streams)
+
+# build NAME FLAGS…: $work/NAME/{stress,soak,simulated.so,instant.so}, all of the same flags.
+build() {
+  local out=$work/$1 flags="-std=c++17 -Wall -Wextra -Werror -fPIC -pthread ${*:2}"
+  mkdir "$out" "$out/simulated"
+  {
+    printf '%s\n' "${core[@]/#/csrc/}" tests/stress/{stress,actors,forks,soak,instant_cudart} |
+      sed "s|.*|& $out/|"
+    ls tests/simulated_cuda/*.cpp | sed "s|\.cpp\$| $out/simulated/|"
+  } | xargs -P "$(nproc)" -L 1 bash -c \
+    "g++ $flags -Icsrc -Itests/simulated_cuda -c \$0.cpp -o \$1\$(basename \$0).o"
+  g++ $flags -shared "$out"/simulated/*.o -ldl -o "$out/simulated.so"
+  g++ $flags -shared "$out/instant_cudart.o" -o "$out/instant.so"
+  local objects=("${core[@]/#/$out/}")
+  objects=("${objects[@]/%/.o}")
+  g++ $flags "${objects[@]}" "$out"/{stress,actors,forks}.o -ldl -o "$out/stress"
+  g++ $flags "${objects[@]}" "$out/soak.o" -ldl -o "$out/soak"
+}
+
+# stress NAME MODE: in a build, within a time limit, as a lost wake-up would wait for ever.
+stress() {
+  timeout 300 "$work/$1/stress" "$2" "$work/$1/simulated.so" "$steps" "$seed"
+}
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$PWD/tests/stress/leaks.supp:print_suppressions=0
+export TSAN_OPTIONS=second_deadlock_stack=1
+
+for sanitizer in address,undefined thread; do
+  echo "=== -fsanitize=$sanitizer"
+  build "$sanitizer" -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=$sanitizer
+  for mode in calm faults lost; do
+    stress "$sanitizer" "$mode"
+  done
+done
+
+# Without sanitizers: their allocators are not safe to use after a fork among threads (g++ 12).
+echo "=== forks, and a soak"
+build plain -O2
+stress plain fork
+"$work/plain/soak" "$work/plain/instant.so" "$scopes"
+echo "=== stress passed"

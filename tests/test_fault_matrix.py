@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Each function of the runtime table answers each error, in each state of a program.
+
+Whatever was asked of CUDA and refused: the program goes on, all scopes are accounted for, the
+report tells, and the next scope is timed again, unless the error says that the device is lost.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from leftovers import pool_is_whole
+from private_simulation import private_simulation, rebind
+from simulated_cuda import (
+    CAPTURE_IMPLICIT,
+    CAPTURED_EVENT,
+    GLOBAL,
+    INVALID_CONTEXT,
+    INVALID_HANDLE,
+    INVALID_VALUE,
+    NOT_READY,
+    Simulated,
+)
+
+from fasttime import Recorder, Report
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+# What a CUDA call may answer in a program that goes on afterwards.
+PASSING = [
+    1,  # cudaErrorInvalidValue
+    2,  # cudaErrorMemoryAllocation
+    35,  # cudaErrorInsufficientDriver
+    100,  # cudaErrorNoDevice
+    101,  # cudaErrorInvalidDevice
+    201,  # cudaErrorDeviceUninitialized
+    400,  # cudaErrorInvalidResourceHandle
+    401,  # cudaErrorIllegalState
+    600,  # cudaErrorNotReady
+    900,  # cudaErrorStreamCaptureUnsupported
+    901,  # cudaErrorStreamCaptureInvalidated
+    906,  # cudaErrorStreamCaptureImplicit
+    907,  # cudaErrorCapturedEvent
+    999,  # cudaErrorUnknown
+]
+# After these no call on the device succeeds again.
+STICKY = [
+    4,  # cudaErrorCudartUnloading
+    46,  # cudaErrorDevicesUnavailable
+    700,  # cudaErrorIllegalAddress
+    709,  # cudaErrorContextIsDestroyed
+    719,  # cudaErrorLaunchFailure
+]
+
+# Every function of the table that answers a status. Those that are called only after a failure, or
+# only where another did not answer, need one: (function, error, after, times).
+FUNCTIONS: dict[str, tuple[str, int, int, int] | None] = {
+    "cudaEventCreateWithFlags": None,
+    "cudaEventRecord": None,
+    "cudaEventElapsedTime": None,
+    "cudaGetDeviceCount": None,
+    "cudaGetDevice": None,
+    "cudaSetDevice": None,
+    "cudaStreamCreateWithFlags": None,
+    "cudaStreamIsCapturing": ("cuStreamIsCapturing", INVALID_CONTEXT, 0, -1),
+    "cudaThreadExchangeStreamCaptureMode": None,
+    "cudaGetLastError": ("cudaEventRecord", INVALID_HANDLE, 0, 1),
+    "cudaPeekAtLastError": ("cudaEventRecord", INVALID_HANDLE, 0, 1),
+    "cudaRuntimeGetVersion": None,
+    "cuStreamIsCapturing": None,
+    "aoti_torch_get_current_cuda_stream": None,
+}
+WITHOUT_STATUS = {"cudaGetErrorName", "cudaGetErrorString"}
+ERROR_QUERIES = {"cudaGetLastError", "cudaPeekAtLastError"}
+
+# (after, times): the first call fails; the second; the first three.
+PATTERNS = [(0, 1), (1, 1), (0, 3)]
+
+
+class OtherDevice:
+    """A stream object of cuda:1: its default stream."""
+
+    device_index = 1
+    cuda_stream = 0
+
+
+@dataclass
+class Program:
+    """A program with a recorder, as the states below find it; the fault lies in wait in `arm`."""
+
+    cuda: Simulated
+    streams: list[int]
+    fault: Callable[[], None]
+    recorder: Recorder = field(default_factory=lambda: Recorder(share_boundaries=False))
+    begun: int = 0
+
+    def arm(self) -> None:
+        self.fault()
+
+    def scope(self, name: str, stream: object = None, work: int = MS) -> None:
+        handle = stream if isinstance(stream, int) else 0
+        self.begun += 1
+        with self.recorder.scope(name, stream=stream):  # type: ignore[arg-type]
+            self.cuda.enqueue(handle, work)
+
+    def report(self) -> Report:
+        self.cuda.advance(10 * MS)
+        return self.recorder.report()
+
+    def earlier(self) -> None:
+        """Something was measured before anything went wrong."""
+        self.scope("earlier")
+        assert self.report()["earlier"].counts["ok"] == 1
+
+
+def first_scope_ever(program: Program) -> None:
+    program.arm()
+    rebind(program.cuda)
+    program.scope("a")
+    program.report()
+
+
+def begin(program: Program) -> None:
+    program.earlier()
+    program.arm()
+    program.scope("a")
+    program.scope("a", program.streams[0])
+    program.report()
+
+
+def end(program: Program) -> None:
+    program.earlier()
+    program.begun += 2
+    outer = program.recorder.begin("a")
+    inner = program.recorder.begin("b", stream=program.streams[0])
+    program.arm()
+    program.recorder.end(inner)
+    program.recorder.end(outer)
+    program.report()
+
+
+def reading(program: Program) -> None:
+    program.earlier()
+    held = program.streams[0]
+    program.scope("ready")
+    with program.cuda.held(held):
+        program.scope("pending", held)
+        dropped = program.recorder.begin("dropped", stream=held)
+        program.begun += 1
+        del dropped
+        program.arm()
+        program.report()
+        program.report()
+        # Events wrongly taken for free would come round again here.
+        for _ in range(70):
+            program.scope("behind", held)
+    program.report()
+
+
+def waiting(program: Program) -> None:
+    program.earlier()
+    held = program.streams[0]
+    with program.cuda.held(held):
+        program.scope("pending", held)
+        program.scope("ready", work=30 * MS)
+        program.arm()
+        started = program.cuda.now_ns
+        program.recorder.report(wait=True, timeout=0.2)
+        assert program.cuda.now_ns - started <= 201 * MS
+        for _ in range(70):
+            program.scope("behind", held)
+    program.recorder.report(wait=True, timeout=1)
+
+
+def capturing(program: Program) -> None:
+    program.earlier()
+    other, graph = program.streams[:2]
+    early = program.recorder.begin("early", stream=graph)
+    program.begun += 1
+    program.cuda.begin_capture(graph, GLOBAL)
+    nodes = program.cuda.capture_nodes(graph)
+    program.arm()
+    for stream in (None, graph, other):
+        program.scope("a", stream, work=0)
+    with program.recorder.scope("b", stream=OtherDevice()):  # type: ignore[arg-type]
+        program.begun += 1  # the first scope of its device
+    program.recorder.end(early)
+    program.recorder.report(wait=True, timeout=0.01)
+    assert program.cuda.capture_alive(graph)
+    assert program.cuda.capture_nodes(graph) == nodes + 1  # our own piece of work
+    assert program.cuda.end_capture(graph)[0] == 0
+    program.report()
+
+
+def two_devices(program: Program) -> None:
+    program.earlier()
+    program.arm()
+    for _ in range(2):
+        program.begun += 2
+        with program.recorder.scope("a", stream=OtherDevice()):  # type: ignore[arg-type]
+            with program.recorder.scope("b"):
+                pass
+        program.report()
+
+
+STATES = [first_scope_ever, begin, end, reading, waiting, capturing, two_devices]
+
+
+@pytest.fixture(scope="module")
+def simulation(
+    simulated_library: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Simulated, list[int]]]:
+    folder = tmp_path_factory.mktemp("fault_matrix")
+    with private_simulation(simulated_library, folder) as cuda:
+        yield cuda, [cuda.create_stream(), cuda.create_stream(blocking=True)]
+
+
+def patiently(ask: Callable[[], int]) -> int:
+    """The answer of a call that a fault still lying in wait may fail."""
+    for _ in range(5):
+        try:
+            return ask()
+        except RuntimeError:
+            pass
+    return ask()
+
+
+def capture_mode(cuda: Simulated) -> int:
+    """This thread's, left as it is."""
+    mode = ctypes.c_int(GLOBAL)
+    for _ in range(8):
+        if cuda.lib.cudaThreadExchangeStreamCaptureMode(ctypes.byref(mode)) == 0:
+            break
+    return mode.value
+
+
+def is_told(report: Report, function: str, error: int) -> bool:
+    """Whether a reader of the report can see that `function` answered `error`."""
+    if f"{function} answered {error} " in report.last_failure + report.backend_reason:
+        return True
+    if function.startswith("aoti") and report.last_failure.startswith("torch could not say"):
+        return True
+    if error == CAPTURE_IMPLICIT and function.endswith("StreamIsCapturing"):
+        return report.captured > 0
+    return (
+        function == "cudaEventElapsedTime"
+        and error in {INVALID_VALUE, CAPTURED_EVENT}
+        and report.captured > 0
+    )
+
+
+def is_no_failure(function: str, error: int) -> bool:
+    """What a call may answer in a sound program, or what another call then stands in for."""
+    if function == "cuStreamIsCapturing":  # cudaStreamIsCapturing is asked next
+        return error != CAPTURE_IMPLICIT
+    if function == "cudaEventElapsedTime":  # not done; not recorded yet; recorded in a capture
+        return error in {NOT_READY, INVALID_HANDLE, INVALID_VALUE, CAPTURED_EVENT}
+    return function in ERROR_QUERIES
+
+
+def faulty_run(
+    simulation: tuple[Simulated, list[int]],
+    state: Callable[[Program], None],
+    function: str,
+    error: int,
+    pattern: tuple[int, int],
+) -> Iterator[str]:
+    """Yield what is wrong with how one fault in one state was borne."""
+    cuda, streams = simulation
+    cuda.reset()
+    rebind(cuda)
+    calls_before = 0
+
+    def fault() -> None:
+        nonlocal calls_before
+        calls_before = cuda.calls(function)
+        cuda.fail(function, error, *pattern)
+        if companion := FUNCTIONS[function]:
+            cuda.fail(*companion)
+
+    program = Program(cuda, streams, fault)
+    recorder = program.recorder
+    state(program)
+    was_hit = cuda.calls(function) - calls_before > pattern[0]
+    report = recorder.report()
+    if was_hit and not is_no_failure(function, error) and not is_told(report, function, error):
+        yield "not told"
+    if report.failed and not report.last_failure:
+        yield "a scope failed without a word"
+    if function not in ERROR_QUERIES and (left := cuda.peek_error()):
+        yield f"left {left} in the thread's last error"
+    cuda.last_error()
+    if (device := patiently(cuda.device)) != 0:
+        yield f"left device {device} current"
+        cuda.set_device(0)
+    if (mode := capture_mode(cuda)) != GLOBAL:
+        yield f"left the thread's capture mode at {mode}"
+
+    if report.backend == "host":
+        if error not in STICKY:
+            yield f"gave up for {error}: {report.backend_reason}"
+        if f"answered {error} " not in report.backend_reason:
+            yield f"does not say why it went quiet: {report.backend_reason}"
+        calls = cuda.calls("cudaEventRecord"), cuda.calls("cudaEventElapsedTime")
+        program.scope("quiet")
+        if program.report()["quiet"].counts["host_only"] != 1:
+            yield "did not go on with host time"
+        if calls != (cuda.calls("cudaEventRecord"), cuda.calls("cudaEventElapsedTime")):
+            yield "did not go quiet"
+    else:
+        if error in STICKY and is_told(report, function, error):
+            yield "goes on with a lost device"
+        for _ in range(4):  # what still lies in wait strikes
+            for stream in (None, OtherDevice()):
+                program.scope("after", stream)
+            cuda.advance(SECOND)
+            recorder.report()
+        cuda.last_error()
+        for name, stream in (("well", None), ("well on cuda:1", OtherDevice())):
+            program.scope(name, stream)
+            counts = program.report()[name].counts
+            if not counts["ok"] and recorder.report().backend == "cuda":
+                yield f"did not recover: {name} {counts}"
+
+    report = recorder.report()
+    counted = sum(site.count for site in report.walk())
+    if (counted, report.open, report.pending) != (program.begun, 0, 0):
+        yield f"{program.begun} begun: {counted} counted, {report.open=}, {report.pending=}"
+    if state is not first_scope_ever:
+        earlier = report["earlier"]
+        if (earlier.counts["ok"], earlier.device and earlier.device.total) != (1, 1e-3):
+            yield f"an earlier sample is lost: {earlier}"
+    if cuda.rerecorded_in_flight:
+        yield "an event was used again while in flight"
+    if cuda.used_after_destroy:
+        yield "an event was used after its end"
+    del program, recorder
+    if not all(pool_is_whole(device) for device in (0, 1)):
+        yield "an event is missing from its pool"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_no_error_of_cuda_does_harm(
+    simulation: tuple[Simulated, list[int]], state: Callable[[Program], None], function: str
+) -> None:
+    wrong = defaultdict(list)
+    for error in PASSING + STICKY:
+        for pattern in PATTERNS:
+            for what in faulty_run(simulation, state, function, error, pattern):
+                wrong[what].append((error, *pattern))
+    assert not wrong, "\n".join(
+        f"{what}: (error, after, times) = {', '.join(map(str, cases))}"
+        for what, cases in wrong.items()
+    )
+
+
+def test_the_matrix_has_every_function_of_the_table() -> None:
+    source = Path(__file__).parent.parent / "csrc" / "cuda_runtime.cpp"
+    looked_up = re.findall(
+        r'(?:find\(table\.\w+,|source\.\w+\()\s*"((?:cu|aoti)\w+)"', source.read_text()
+    )
+    assert set(looked_up) == set(FUNCTIONS) | WITHOUT_STATUS
