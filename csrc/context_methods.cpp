@@ -16,7 +16,7 @@ struct Method {
   PyTypeObject* type;  // whose method it is; borrowed, as that type owns this
 };
 
-PyObject* method_get(PyObject* self, PyObject* instance, PyObject*) {
+[[gnu::hot]] PyObject* method_get(PyObject* self, PyObject* instance, PyObject*) {
   PyObject* bound = instance != nullptr ? instance : self;
   Py_INCREF(bound);
   return bound;

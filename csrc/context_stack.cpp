@@ -84,7 +84,7 @@ bool init_context_stack() {
   return g_type != nullptr && g_variable != nullptr;
 }
 
-ContextStack* current_stack() {
+[[gnu::hot]] ContextStack* current_stack() {
   PyObject* found = nullptr;
   if (PyContextVar_Get(g_variable, nullptr, &found) < 0) {
     return nullptr;
@@ -101,7 +101,7 @@ ContextStack* current_stack() {
   return own;
 }
 
-SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept {
+[[gnu::hot]] SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept {
   for (auto entry = stack->entries.rbegin(); entry != stack->entries.rend(); ++entry) {
     if (entry->recorder == recorder) {
       return entry->site;
@@ -110,7 +110,8 @@ SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept {
   return SiteTable::kRoot;
 }
 
-bool push(ContextStack* stack, const void* scope, uint64_t recorder, SiteTable::Id site) noexcept {
+[[gnu::hot]] bool push(ContextStack* stack, const void* scope, uint64_t recorder,
+                       SiteTable::Id site) noexcept {
   try {
     stack->entries.push_back({scope, recorder, site});
     return true;
@@ -120,7 +121,7 @@ bool push(ContextStack* stack, const void* scope, uint64_t recorder, SiteTable::
   }
 }
 
-void remove(ContextStack* stack, const void* scope) noexcept {
+[[gnu::hot]] void remove(ContextStack* stack, const void* scope) noexcept {
   auto& entries = stack->entries;
   const auto found = std::find_if(entries.rbegin(), entries.rend(),
                                   [&](const Entry& entry) { return entry.scope == scope; });

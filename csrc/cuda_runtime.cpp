@@ -118,7 +118,9 @@ bool is_sticky(int status) noexcept {
 
 }  // namespace
 
-const CudaRuntime& runtime() noexcept { return *g_active.load(std::memory_order_acquire); }
+[[gnu::hot]] const CudaRuntime& runtime() noexcept {
+  return *g_active.load(std::memory_order_acquire);
+}
 
 Backend backend() {
   const std::lock_guard<std::mutex> lock(g_mutex);

@@ -13,7 +13,7 @@ std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
 
 }  // namespace
 
-Device* device_at(const CudaRuntime& cuda, int index) noexcept {
+[[gnu::hot]] Device* device_at(const CudaRuntime& cuda, int index) noexcept {
   if (index < 0 || index >= kMaxDevices) {
     return nullptr;
   }

@@ -129,6 +129,6 @@ CounterClock g_clock;
 
 }  // namespace
 
-int64_t host_now_ns() noexcept { return g_clock.now_ns(); }
+[[gnu::hot]] int64_t host_now_ns() noexcept { return g_clock.now_ns(); }
 
 }  // namespace fasttime

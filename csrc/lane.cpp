@@ -8,7 +8,7 @@ namespace fasttime {
 Lane::Lane(Place where, EventPool& pool)
     : place(where), pool_(pool), ring_(new Pending[kMaxScopes]) {}
 
-bool Lane::book() noexcept {
+[[gnu::hot]] bool Lane::book() noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   if (booked_ == kMaxScopes) {
     return false;
@@ -22,7 +22,7 @@ void Lane::cancel() noexcept {
   --booked_;
 }
 
-Event* Lane::take(const CudaRuntime& cuda, int& status) noexcept {
+[[gnu::hot]] Event* Lane::take(const CudaRuntime& cuda, int& status) noexcept {
   status = cuda::kSuccess;
   EventQueue fresh;
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -41,7 +41,7 @@ Event* Lane::take(const CudaRuntime& cuda, int& status) noexcept {
   return nullptr;
 }
 
-bool Lane::borrow(Event* event, uint32_t serial) noexcept {
+[[gnu::hot]] bool Lane::borrow(Event* event, uint32_t serial) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   if (event->serial.load(std::memory_order_relaxed) != serial || event->references == 0) {
     return false;
@@ -55,7 +55,7 @@ void Lane::retain(Event* event) noexcept {
   ++event->references;
 }
 
-void Lane::drop_reference(Event* event) noexcept {
+[[gnu::hot]] void Lane::drop_reference(Event* event) noexcept {
   if (--event->references == 0) {
     event->serial.fetch_add(1, std::memory_order_relaxed);
     free_.push(event);
@@ -67,7 +67,7 @@ void Lane::release(Event* event) noexcept {
   drop_reference(event);
 }
 
-uint64_t Lane::push(const Pending& pending) noexcept {
+[[gnu::hot]] uint64_t Lane::push(const Pending& pending) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   const uint64_t index = pushed_.load(std::memory_order_relaxed);
   ring_[index % kMaxScopes] = pending;
@@ -75,7 +75,7 @@ uint64_t Lane::push(const Pending& pending) noexcept {
   return index + 1;
 }
 
-const Pending* Lane::oldest() const noexcept {
+[[gnu::hot]] const Pending* Lane::oldest() const noexcept {
   const uint64_t index = popped_.load(std::memory_order_relaxed);
   if (index == pushed_.load(std::memory_order_acquire)) {
     return nullptr;
@@ -83,7 +83,7 @@ const Pending* Lane::oldest() const noexcept {
   return &ring_[index % kMaxScopes];
 }
 
-void Lane::pop() noexcept {
+[[gnu::hot]] void Lane::pop() noexcept {
   const uint64_t index = popped_.load(std::memory_order_relaxed);
   const Pending& pending = ring_[index % kMaxScopes];
   EventQueue surplus;

@@ -14,7 +14,7 @@
 namespace fasttime {
 
 // A scope that has ended and whose events the device may not have reached yet.
-struct Pending {
+struct alignas(64) Pending {
   Event* begin = nullptr;
   Event* end = nullptr;  // null: the scope has no device end; only `begin` is waited for
   int64_t host_begin_ns = 0;

@@ -64,7 +64,8 @@ void NameCache::remember_address(PyObject* name, SiteTable::Id id) {
   }
 }
 
-PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteTable::Id& id) {
+[[gnu::hot]] PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name,
+                                    SiteTable::Id& id) {
   if (!PyUnicode_Check(name)) {
     PyErr_Format(PyExc_TypeError, "the name of a scope must be a str, got %R of type %s", name,
                  Py_TYPE(name)->tp_name);

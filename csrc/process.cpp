@@ -65,7 +65,9 @@ void after_fork_in_child() noexcept {
 
 }  // namespace
 
-uint32_t process_number() noexcept { return g_process_number.load(std::memory_order_relaxed); }
+[[gnu::hot]] uint32_t process_number() noexcept {
+  return g_process_number.load(std::memory_order_relaxed);
+}
 
 void register_recorder(Recorder* recorder) {
 #if defined(__unix__) || defined(__APPLE__)

@@ -20,7 +20,7 @@ constexpr int64_t kPollAgeNs = 50'000;
 
 // A launch queue holds some 1,000 entries, and nothing reaches a stream in less than 0.14 us. So a
 // queue that was known to be drained less than this ago is not full, and a record will not block.
-constexpr int64_t kQueueFillNs = 100'000;
+constexpr int64_t kQueueFillNs = 140'000;
 
 BlockingHooks g_blocking_hooks;
 
@@ -67,7 +67,7 @@ Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noex
 
 void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hooks = hooks; }
 
-void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) {
+[[gnu::hot]] void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) {
   scope = OpenScope{};
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
@@ -82,7 +82,8 @@ void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) 
   }
 }
 
-void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const Place* chosen) {
+[[gnu::hot]] void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope,
+                                            const Place* chosen) {
   Place place;
   if (chosen != nullptr && chosen->device >= 0) {
     place = *chosen;
@@ -120,7 +121,8 @@ void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const 
   }
 }
 
-Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope) {
+[[gnu::hot]] Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns,
+                                       OpenScope& scope) {
   int status = cuda::kSuccess;
   switch (capture_state(cuda, lane.place.stream, status)) {
     case CaptureState::kNone:
@@ -164,7 +166,8 @@ Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, O
   return event;
 }
 
-Event* Recorder::take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scope) noexcept {
+[[gnu::hot]] Event* Recorder::take_event(const CudaRuntime& cuda, Lane& lane,
+                                         OpenScope& scope) noexcept {
   int status = cuda::kSuccess;
   Event* event = lane.take(cuda, status);
   if (event == nullptr && status == cuda::kSuccess) {
@@ -181,7 +184,7 @@ Event* Recorder::take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scop
   return event;
 }
 
-void Recorder::end(OpenScope& scope) {
+[[gnu::hot]] void Recorder::end(OpenScope& scope) {
   const CudaRuntime& cuda = runtime();
   // First, so that the scope's host time is its body's and not this call's.
   const int64_t now_ns = std::max(cuda.host_now_ns(), scope.host_begin_ns);
@@ -206,8 +209,8 @@ void Recorder::end(OpenScope& scope) {
   push(cuda, scope, event, now_ns);
 }
 
-void Recorder::push(const CudaRuntime& cuda, const OpenScope& scope, Event* end,
-                    int64_t now_ns) noexcept {
+[[gnu::hot]] void Recorder::push(const CudaRuntime& cuda, const OpenScope& scope, Event* end,
+                                 int64_t now_ns) noexcept {
   Lane& lane = *scope.lane;
   const uint64_t pushed = lane.push(pending_of(scope, end, now_ns));
   if (pushed % kEndsBetweenPolls == 0 ||
@@ -236,7 +239,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
   open_on_host_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Recorder::lap(OpenScope& section, SiteTable::Id site) {
+[[gnu::hot]] void Recorder::lap(OpenScope& section, SiteTable::Id site) {
   const CudaRuntime& cuda = runtime();
   const int64_t now_ns = std::max(cuda.host_now_ns(), section.host_begin_ns);
   if (section.process != process_number()) {
@@ -304,7 +307,7 @@ void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexc
   statistics_.add(sample);
 }
 
-Lane* Recorder::lane_at(const CudaRuntime& cuda, const Place& place) noexcept {
+[[gnu::hot]] Lane* Recorder::lane_at(const CudaRuntime& cuda, const Place& place) noexcept {
   size_t slot = slot_of(place) % kLaneSlots;
   const auto find = [&]() noexcept -> Lane* {
     while (Lane* lane = lanes_[slot].load(std::memory_order_acquire)) {

@@ -39,8 +39,9 @@ Sample sample_of(const Pending& pending) noexcept {
 
 }  // namespace
 
-void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
-                   StatisticsTable& statistics, size_t limit, int64_t now_ns) noexcept {
+[[gnu::hot]] void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
+                                StatisticsTable& statistics, size_t limit,
+                                int64_t now_ns) noexcept {
   if (!lane.try_start_reading()) {
     return;
   }

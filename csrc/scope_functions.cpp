@@ -52,7 +52,8 @@ bool parse_stream(PyObject* stream, Place& place) {
 
 using Make = PyObject* (*)(ScopeSource*, PyObject*, SiteTable::Id, PyObject*, const Place&);
 
-PyObject* make(Make new_object, PyObject* source_object, PyObject* name, PyObject* stream) {
+[[gnu::hot]] PyObject* make(Make new_object, PyObject* source_object, PyObject* name,
+                            PyObject* stream) {
   auto* source = reinterpret_cast<ScopeSource*>(source_object);
   SiteTable::Id id = 0;
   PyObject* exact = checked_name(source->names, source->recorder->sites(), name, id);
@@ -91,8 +92,8 @@ bool parse_arguments(const char* function, PyObject* const* arguments, Py_ssize_
   return true;
 }
 
-PyObject* function_scope(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
-                         PyObject* keywords) {
+[[gnu::hot]] PyObject* function_scope(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                                      PyObject* keywords) {
   PyObject* name = count == 1 ? arguments[0] : nullptr;
   PyObject* stream = nullptr;
   if ((count != 1 || keywords != nullptr) &&

@@ -43,7 +43,7 @@ constexpr int kMaxSpare = 64;
 std::array<Scope*, kMaxSpare> g_spare;
 int g_spare_count = 0;
 
-Entering* new_entering(Scope* self) {
+[[gnu::hot]] Entering* new_entering(Scope* self) {
   if (!self->inline_in_use) {
     self->inline_in_use = true;
     return &self->inline_entering;
@@ -55,7 +55,7 @@ Entering* new_entering(Scope* self) {
   return entering;
 }
 
-void free_entering(Scope* self, Entering* entering) {
+[[gnu::hot]] void free_entering(Scope* self, Entering* entering) {
   if (entering == &self->inline_entering) {
     self->inline_in_use = false;
   } else {
@@ -63,7 +63,7 @@ void free_entering(Scope* self, Entering* entering) {
   }
 }
 
-bool enter(Scope* self) {
+[[gnu::hot]] bool enter(Scope* self) {
   ScopeSource* source = self->source;
   if (!source->enabled) {
     ++self->entered_while_off;
@@ -101,7 +101,7 @@ bool enter(Scope* self) {
 
 // The entering that an exit belongs to: the newest, or, where several are open, the newest of the
 // context that exits, since tasks and threads may share a scope object.
-Entering* take_entering(Scope* self) {
+[[gnu::hot]] Entering* take_entering(Scope* self) {
   Entering** link = &self->last;
   if (self->last->previous != nullptr) {
     ContextStack* stack = current_stack();
@@ -122,7 +122,7 @@ Entering* take_entering(Scope* self) {
 }
 
 // False with an exception set where the scope is not open.
-bool leave(Scope* self) {
+[[gnu::hot]] bool leave(Scope* self) {
   if (self->last == nullptr) {
     if (self->entered_while_off > 0) {
       --self->entered_while_off;
@@ -142,7 +142,7 @@ bool leave(Scope* self) {
   return true;
 }
 
-void scope_dealloc(PyObject* object) {
+[[gnu::hot]] void scope_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<Scope*>(object);
   while (Entering* entering = self->last) {
     self->last = entering->previous;
@@ -178,8 +178,8 @@ PyObject* scope_decorate(Scope* self, PyObject* function) {
 
 // A scope called with nothing is entered, with an exception's three parts left, with a function
 // wrapped around it.
-PyObject* scope_call(PyObject* object, PyObject* const* arguments, size_t flagged_count,
-                     PyObject* keywords) {
+[[gnu::hot]] PyObject* scope_call(PyObject* object, PyObject* const* arguments,
+                                  size_t flagged_count, PyObject* keywords) {
   auto* self = reinterpret_cast<Scope*>(object);
   const Py_ssize_t count = PyVectorcall_NARGS(flagged_count);
   if (keywords == nullptr || PyTuple_GET_SIZE(keywords) == 0) {
@@ -211,7 +211,7 @@ PyObject* scope_repr(PyObject* object) {
   return PyUnicode_FromFormat("<fasttime scope %R>", reinterpret_cast<Scope*>(object)->name);
 }
 
-Scope* allocate() {
+[[gnu::hot]] Scope* allocate() {
   if (g_spare_count > 0) {
     Scope* self = g_spare[static_cast<size_t>(--g_spare_count)];
     Py_SET_REFCNT(reinterpret_cast<PyObject*>(self), 1);
@@ -271,8 +271,8 @@ void set_decorator(PyObject* decorate) {
   Py_XSETREF(g_decorate, decorate);
 }
 
-PyObject* new_scope(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
-                    const Place& place) {
+[[gnu::hot]] PyObject* new_scope(ScopeSource* source, PyObject* name, SiteTable::Id name_id,
+                                 PyObject* stream, const Place& place) {
   Scope* self = allocate();
   if (self == nullptr) {
     return nullptr;

@@ -58,11 +58,12 @@ SiteTable::Id SiteTable::intern(std::string_view name) {
   return added->second;
 }
 
-SiteTable::Id SiteTable::find(const Index& index, uint64_t key) noexcept {
-  for (size_t slot = scatter(key);; ++slot) {
-    const uint64_t found = index.keys[slot & index.mask].load(std::memory_order_acquire);
+[[gnu::hot]] SiteTable::Id SiteTable::find(const Index& index, uint64_t key) noexcept {
+  for (size_t i = scatter(key);; ++i) {
+    const Slot& slot = index.slots[i & index.mask];
+    const uint64_t found = slot.key.load(std::memory_order_acquire);
     if (found == key) {
-      return index.ids[slot & index.mask].load(std::memory_order_relaxed);
+      return slot.id.load(std::memory_order_relaxed);
     }
     if (found == 0) {
       return kRoot;
@@ -71,15 +72,16 @@ SiteTable::Id SiteTable::find(const Index& index, uint64_t key) noexcept {
 }
 
 void SiteTable::insert(Index& index, uint64_t key, Id id) noexcept {
-  size_t slot = scatter(key);
-  while (index.keys[slot & index.mask].load(std::memory_order_relaxed) != 0) {
-    ++slot;
+  size_t i = scatter(key);
+  while (index.slots[i & index.mask].key.load(std::memory_order_relaxed) != 0) {
+    ++i;
   }
-  index.ids[slot & index.mask].store(id, std::memory_order_relaxed);
-  index.keys[slot & index.mask].store(key, std::memory_order_release);
+  Slot& slot = index.slots[i & index.mask];
+  slot.id.store(id, std::memory_order_relaxed);
+  slot.key.store(key, std::memory_order_release);
 }
 
-SiteTable::Id SiteTable::child(Id parent, Id name) {
+[[gnu::hot]] SiteTable::Id SiteTable::child(Id parent, Id name) {
   const uint64_t key = key_of(parent, name);
   if (const Id known = find(*index_.load(std::memory_order_acquire), key)) {
     return known;

@@ -55,11 +55,14 @@ class SiteTable {
 
   // Open addressing, read without a lock. Key: parent in the upper half, name in the lower; names
   // start at 1, so 0 is an empty slot. The release on a key pairs with the acquire in find().
+  struct Slot {
+    std::atomic<uint64_t> key{0};
+    std::atomic<Id> id{0};
+  };
   struct Index {
-    explicit Index(size_t slots) : mask(slots - 1), keys(slots), ids(slots) {}
+    explicit Index(size_t count) : mask(count - 1), slots(count) {}
     size_t mask;
-    std::vector<std::atomic<uint64_t>> keys;
-    std::vector<std::atomic<Id>> ids;
+    std::vector<Slot> slots;
   };
 
   static Id find(const Index& index, uint64_t key) noexcept;

@@ -17,7 +17,7 @@ Histogram::Histogram(const Histogram& other) : total_(other.total_) {
   }
 }
 
-void Histogram::add(double ns) noexcept {
+[[gnu::hot]] void Histogram::add(double ns) noexcept {
   constexpr auto kLongest = (uint64_t{1} << kTopBit) - 1;
   const uint64_t value =
       ns <= 0 ? 0 : std::min(kLongest, static_cast<uint64_t>(std::llround(std::min(ns, 1e15))));
@@ -61,7 +61,7 @@ double Histogram::quantile(double q) const noexcept {
   return 0;
 }
 
-void Series::add(double ns) noexcept {
+[[gnu::hot]] void Series::add(double ns) noexcept {
   ++count_;
   total_ += ns;
   const double delta = ns - mean_;
@@ -80,7 +80,7 @@ double Series::quantile(double q) const noexcept {
   return std::clamp(histogram_.quantile(q), min_, max_);
 }
 
-void SiteStatistics::add(const Sample& sample, size_t keep) noexcept {
+[[gnu::hot]] void SiteStatistics::add(const Sample& sample, size_t keep) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   if (sample.epoch != epoch_) {
     return;
@@ -157,7 +157,7 @@ StatisticsTable::~StatisticsTable() {
   }
 }
 
-void StatisticsTable::add(const Sample& sample) noexcept {
+[[gnu::hot]] void StatisticsTable::add(const Sample& sample) noexcept {
   auto& slot = blocks_[sample.site / kBlock];
   Block* block = slot.load(std::memory_order_acquire);
   if (block == nullptr) {

@@ -3,7 +3,7 @@
 
 namespace fasttime {
 
-bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
+[[gnu::hot]] bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
   int device = 0;
   const int status = cuda.device_count == 1 ? cuda::kSuccess : cuda.get_device(&device);
   if (status != cuda::kSuccess) {
@@ -19,7 +19,8 @@ bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
   return true;
 }
 
-CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept {
+[[gnu::hot]] CaptureState capture_state(const CudaRuntime& cuda, void* stream,
+                                        int& status) noexcept {
   int capturing = 0;
   if (cuda.driver_stream_is_capturing != nullptr) {
     status = cuda.driver_stream_is_capturing(stream, &capturing);

@@ -176,7 +176,7 @@ void work(Stage& stage, uint64_t seed, uint64_t steps) {
   worker.leave();
 }
 
-void read(Stage& stage, uint64_t seed) {
+void observe(Stage& stage, uint64_t seed) {
   Chance chance(seed);
   while (!stage.is_over) {
     Ledger& ledger = chance.once_in(3) ? stage.reset : stage.kept;

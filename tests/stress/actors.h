@@ -51,7 +51,7 @@ class Chance {
 // captures streams of its own. What it leaves open it ends.
 void work(Stage& stage, uint64_t seed, uint64_t steps);
 // Polls, takes, copies, counts, drains, resets. Two of them may run.
-void read(Stage& stage, uint64_t seed);
+void observe(Stage& stage, uint64_t seed);
 // Moves the clock, holds streams and lets them go.
 void move_clock(Stage& stage, uint64_t seed);
 // Makes recorders and destroys them, with scopes pending.

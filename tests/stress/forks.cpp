@@ -51,7 +51,7 @@ void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed) {
     threads.emplace_back(work, std::ref(stage), seed * 100 + i, steps);
   }
   std::vector<std::thread> others;
-  others.emplace_back(read, std::ref(stage), seed * 100 + 10);
+  others.emplace_back(observe, std::ref(stage), seed * 100 + 10);
   others.emplace_back(move_clock, std::ref(stage), seed * 100 + 20);
   others.emplace_back(come_and_go, std::ref(stage), seed * 100 + 21);
   stage.simulation.go_to(0);

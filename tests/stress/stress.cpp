@@ -73,7 +73,7 @@ void run(Stage& stage, uint64_t steps, uint64_t seed) {
     workers.emplace_back(work, std::ref(stage), seed * 100 + i, steps);
   }
   for (uint64_t i = 0; i < 2; ++i) {
-    others.emplace_back(read, std::ref(stage), seed * 100 + 10 + i);
+    others.emplace_back(observe, std::ref(stage), seed * 100 + 10 + i);
   }
   others.emplace_back(move_clock, std::ref(stage), seed * 100 + 20);
   others.emplace_back(come_and_go, std::ref(stage), seed * 100 + 21);
