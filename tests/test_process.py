@@ -9,10 +9,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from simulated_cuda import run_under_simulation, torch_has_cuda_build
+from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
 needs_cuda_build = pytest.mark.skipif(
-    not torch_has_cuda_build(), reason="needs a CUDA build of torch"
+    not torch_can_be_simulated(), reason="needs torch built for CUDA 13"
 )
 
 

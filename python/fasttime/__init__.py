@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 
 from .compare import MethodComparison, compare
+from .doubts import Doubt
+from .findings import Finding
 from .measure import measure
 from .measurement import Measurement
 from .recorder import Recorder
@@ -22,7 +24,9 @@ from .verdict import Verdict
 __version__ = "0.1.0"
 
 __all__ = [
+    "Doubt",
     "Durations",
+    "Finding",
     "Measurement",
     "MethodComparison",
     "Recorder",

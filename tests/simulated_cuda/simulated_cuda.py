@@ -17,7 +17,7 @@ from ctypes import c_char_p, c_float, c_int, c_int32, c_int64, c_uint, c_void_p
 from pathlib import Path
 from typing import TypeVar
 
-from simulation_build import HERE, build, run_under_simulation, torch_has_cuda_build
+from simulation_build import HERE, build, run_under_simulation, torch_can_be_simulated
 
 __all__ = [
     "HERE",
@@ -26,7 +26,7 @@ __all__ = [
     "build",
     "in_thread",
     "run_under_simulation",
-    "torch_has_cuda_build",
+    "torch_can_be_simulated",
 ]
 
 T = TypeVar("T")

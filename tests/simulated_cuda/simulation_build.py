@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -61,12 +62,13 @@ def build(directory: str | os.PathLike[str]) -> Path:
     return library
 
 
-def torch_has_cuda_build() -> bool:
-    """Tell, without importing torch, whether it is a CUDA build (with or without a GPU)."""
+def torch_can_be_simulated() -> bool:
+    """Tell, without importing torch, whether it is built for CUDA 13, which is what is simulated."""
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return False
-    return (Path(found.origin).parent / "lib" / "libtorch_cuda.so").exists()
+    version = (Path(found.origin).parent / "version.py").read_text(encoding="utf-8")
+    return re.search(r"^cuda\b.*=\s*'13\.", version, re.MULTILINE) is not None
 
 
 def run_under_simulation(

@@ -30,7 +30,7 @@ def test_the_shim_answers_what_was_set_for_the_thread_and_device(sim: Simulated)
     assert ask(2, ctypes.byref(found)) != 0
 
 
-@pytest.mark.skipif(not cuda.torch_has_cuda_build(), reason="torch here is a CPU build")
+@pytest.mark.skipif(not cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13")
 def test_torch_runs_on_simulated_devices_in_virtual_time(library: Path) -> None:
     done = cuda.run_under_simulation(
         """
@@ -69,7 +69,7 @@ torch.cuda.synchronize()
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not cuda.torch_has_cuda_build(), reason="torch here is a CPU build")
+@pytest.mark.skipif(not cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13")
 def test_torch_s_own_shim_answers_under_the_preloaded_library(library: Path) -> None:
     done = cuda.run_under_simulation(
         """

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <thread>
+#include <tuple>
 
 #include "cuda_runtime.h"
 
@@ -50,9 +51,17 @@ class Worker {
       case 5:
         finish(true);
         break;
+      case 6:
+        begin_or_end_laps();
+        break;
+      case 7:
+        if (laps_.ledger != nullptr) {
+          laps_.ledger->lap(laps_.section, any_site(*laps_.ledger));
+        }
+        break;
       default:
         if (open_.size() < kMostOpen && chance_.once_in(2)) {
-          begin();
+          open_.push_back(begun());
         } else {
           finish(false);
         }
@@ -65,6 +74,9 @@ class Worker {
   void leave() {
     if (capturing_ != nullptr) {
       capture();
+    }
+    if (laps_.ledger != nullptr) {
+      begin_or_end_laps();
     }
     while (!open_.empty()) {
       finish(false);
@@ -85,15 +97,29 @@ class Worker {
     simulation_.set_current_stream(current_.device, current_.stream);
   }
 
-  void begin() {
+  SiteTable::Id any_site(Ledger& ledger) {
+    const size_t name = chance_.below(Ledger::kNames);
+    return ledger.site(static_cast<int>(name), static_cast<int>(chance_.below(Ledger::kNames)));
+  }
+
+  Held begun() {
     Held held{chance_.once_in(4) ? &stage_.reset : &stage_.kept, {}};
-    const auto site = held.first->site(static_cast<int>(chance_.below(Ledger::kNames)),
-                                       static_cast<int>(chance_.below(Ledger::kNames)));
     const Place other = chance_.once_in(2) ? chance_.one_of(stage_.places) : chance_.one_of(own_);
     const Place on_current_device{-1, current_.stream};
     const Place* const choices[] = {nullptr, nullptr, &other, &on_current_device};
-    held.first->recorder.begin(held.second, site, choices[chance_.below(4)]);
-    open_.push_back(held);
+    held.first->recorder.begin(held.second, any_site(*held.first), choices[chance_.below(4)]);
+    return held;
+  }
+
+  void begin_or_end_laps() {
+    if (laps_.ledger == nullptr) {
+      std::tie(laps_.ledger, laps_.scope) = begun();
+      laps_.ledger->recorder.begin_section(laps_.section, laps_.scope);
+    } else {
+      laps_.ledger->recorder.drop_section(laps_.section);
+      laps_.ledger->end(laps_.scope);
+      laps_.ledger = nullptr;
+    }
   }
 
   // The newest as a rule, else any.
@@ -151,6 +177,11 @@ class Worker {
   std::vector<Place> own_;
   Place current_;
   std::vector<Held> open_;
+  struct {
+    Ledger* ledger = nullptr;  // null: none are under way
+    OpenScope scope;
+    OpenScope section;
+  } laps_;
   void* capturing_ = nullptr;
 };
 

@@ -9,8 +9,8 @@ steps=${STEPS:-4000} scopes=${SCOPES:-1000000} seed=${SEED:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-core=(cuda_runtime device_clock devices event_pool host_clock lane process recorder resolver
-  site_table statistics symbols torch_streams)
+# The core is what needs no Python.
+mapfile -t core < <(grep -LE 'Python\.h|PyObject|pybind11' csrc/*.cpp | sed 's|csrc/||; s|\.cpp$||')
 
 # build NAME FLAGS…: $work/NAME/{stress,soak,simulated.so,instant.so}, all of the same flags.
 build() {
