@@ -75,22 +75,24 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   return missing;
 }
 
-void publish(const CudaRuntime& table) {
-  int version = 0;
-  int devices = 0;
-  if (table.runtime_get_version(&version) != cuda::kSuccess) {
+// What is asked once. Called without the mutex, as a failure is noted.
+void probe(CudaRuntime& table, int& version) noexcept {
+  if (const int status = table.runtime_get_version(&version)) {
+    note_failure(table, "cudaRuntimeGetVersion", status);
     version = 0;
   }
-  if (table.get_device_count(&devices) != cuda::kSuccess) {
-    devices = 0;
+  if (const int status = table.get_device_count(&table.device_count)) {
+    note_failure(table, "cudaGetDeviceCount", status);
+    table.device_count = 0;
   }
+}
+
+void publish(const CudaRuntime& table, int version) {
   g_version = version;
   g_reason = "bound to the CUDA runtime that torch uses";
   g_binding.store(Binding::kBound, std::memory_order_relaxed);
-  auto* active = new CudaRuntime(table);
-  active->device_count = devices;
   // Pairs with the acquire in runtime(): whoever sees the table sees it filled.
-  g_active.store(active, std::memory_order_release);
+  g_active.store(new CudaRuntime(table), std::memory_order_release);
 }
 
 // After these no call on the device can succeed again.
@@ -128,10 +130,6 @@ Backend backend() {
 }
 
 bool bind_torch_runtime() {
-  const std::lock_guard<std::mutex> lock(g_mutex);
-  if (g_binding.load(std::memory_order_relaxed) != Binding::kUnbound) {
-    return runtime().has_cuda;
-  }
   std::string why;
   const SymbolSource source = torch_symbols(why);
   CudaRuntime table = host_runtime();
@@ -140,17 +138,23 @@ bool bind_torch_runtime() {
     why = std::string("torch's CUDA runtime has no symbol ") + missing +
           "; fasttime needs torch >= 2.6 with CUDA >= 11.8";
   }
-  if (!why.empty()) {
-    g_reason = why;
-    g_binding.store(Binding::kMissing, std::memory_order_relaxed);
-    return false;
+  int version = 0;
+  if (why.empty()) {
+    probe(table, version);
   }
-  publish(table);
-  return true;
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  if (g_binding.load(std::memory_order_relaxed) == Binding::kUnbound) {
+    if (why.empty()) {
+      publish(table, version);
+    } else {
+      g_reason = why;
+      g_binding.store(Binding::kMissing, std::memory_order_relaxed);
+    }
+  }
+  return runtime().has_cuda;
 }
 
 void bind_library(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(g_mutex);
   const SymbolSource source = library_symbols(path);
   CudaRuntime table;
   if (const char* missing = fill(table, source)) {
@@ -162,7 +166,12 @@ void bind_library(const std::string& path) {
   if (table.host_now_ns == nullptr || table.pause == nullptr) {
     throw std::runtime_error(path + " has no fasttime_host_now_ns or no fasttime_pause");
   }
-  publish(table);
+  int version = 0;
+  probe(table, version);
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  if (g_binding.load(std::memory_order_relaxed) != Binding::kRetired) {
+    publish(table, version);
+  }
 }
 
 void unbind() {
@@ -230,36 +239,57 @@ std::string last_failure() {
   return g_last_failure;
 }
 
+namespace {
+
+// What puts the user's thread back as it was is worth a second try.
+constexpr int kTriesToRestore = 4;
+
+}  // namespace
+
 DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(cuda) {
-  if (device == kNoDevice || cuda_.device_count <= 1) {
+  if (device == kNoDevice || cuda_.device_count == 1) {
     return;
   }
-  int current = device;
+  int current = kNoDevice;
   if (const int status = cuda_.get_device(&current)) {
-    clear_own_error(cuda_, status);
-    return;
-  }
-  if (current != device) {
+    note_failure(cuda_, "cudaGetDevice", status);
+    holds_ = false;
+  } else if (current != device) {
     if (const int status = cuda_.set_device(device)) {
-      clear_own_error(cuda_, status);
-      return;
+      note_failure(cuda_, "cudaSetDevice", status);
+      holds_ = false;
+    } else {
+      previous_ = current;
     }
-    previous_ = current;
   }
 }
 
 DeviceGuard::~DeviceGuard() {
-  if (previous_ >= 0) {
-    clear_own_error(cuda_, cuda_.set_device(previous_));
+  for (int i = 0; i < kTriesToRestore && previous_ != kNoDevice; ++i) {
+    const int status = cuda_.set_device(previous_);
+    if (status == cuda::kSuccess) {
+      return;
+    }
+    note_failure(cuda_, "cudaSetDevice", status);
   }
 }
 
 RelaxedCaptureGuard::RelaxedCaptureGuard(const CudaRuntime& cuda) noexcept : cuda_(cuda) {
-  clear_own_error(cuda_, cuda_.thread_exchange_stream_capture_mode(&mode_));
+  const int status = cuda_.thread_exchange_stream_capture_mode(&mode_);
+  lifted_ = status == cuda::kSuccess;
+  if (!lifted_) {
+    note_failure(cuda_, "cudaThreadExchangeStreamCaptureMode", status);
+  }
 }
 
 RelaxedCaptureGuard::~RelaxedCaptureGuard() {
-  clear_own_error(cuda_, cuda_.thread_exchange_stream_capture_mode(&mode_));
+  for (int i = 0; i < kTriesToRestore && lifted_; ++i) {
+    const int status = cuda_.thread_exchange_stream_capture_mode(&mode_);
+    if (status == cuda::kSuccess) {
+      return;
+    }
+    note_failure(cuda_, "cudaThreadExchangeStreamCaptureMode", status);
+  }
 }
 
 }  // namespace fasttime

@@ -47,10 +47,8 @@ struct CudaRuntime {
 
 namespace cuda {
 constexpr int kSuccess = 0;
-constexpr int kInvalidValue = 1;
 constexpr int kNotReady = 600;
 constexpr int kStreamCaptureImplicit = 906;
-constexpr int kCapturedEvent = 907;
 constexpr unsigned kStreamNonBlocking = 1;
 constexpr int kCaptureModeRelaxed = 2;
 }  // namespace cuda
@@ -86,6 +84,10 @@ bool is_retired() noexcept;
 // True where nothing was bound, retired or found missing yet, so that binding is worth a try.
 bool is_unbound() noexcept;
 
+// Whether this is what cudaEventElapsedTime answers for an event recorded in a capture: 907 while
+// the capture lasts, cudaErrorInvalidValue afterwards.
+constexpr bool is_captured_event(int status) noexcept { return status == 907 || status == 1; }
+
 // What a failing call leaves in this thread's last error is what torch's next launch check would
 // raise. Call it at once after a call of ours answered `status`; another's error is left alone.
 void clear_own_error(const CudaRuntime& cuda, int status) noexcept;
@@ -102,7 +104,7 @@ void note_failure(const char* words) noexcept;
 std::string last_failure();
 
 // Makes `device` current for its lifetime. Does nothing where it already is, and at no cost where
-// the process has one device or `device` is kNoDevice.
+// the process has one device or `device` is kNoDevice. Failures are noted.
 class DeviceGuard {
  public:
   static constexpr int kNoDevice = -1;
@@ -112,13 +114,17 @@ class DeviceGuard {
   DeviceGuard(const DeviceGuard&) = delete;
   DeviceGuard& operator=(const DeviceGuard&) = delete;
 
+  // False where the device could not be made current: then nothing may be done in its name.
+  bool holds() const noexcept { return holds_; }
+
  private:
   const CudaRuntime& cuda_;
-  int previous_ = -1;
+  int previous_ = kNoDevice;
+  bool holds_ = true;
 };
 
 // Lifts this thread's capture mode to relaxed for its lifetime, so that a call which CUDA counts as
-// unsafe cannot destroy somebody's capture.
+// unsafe cannot destroy somebody's capture. Failures are noted.
 class RelaxedCaptureGuard {
  public:
   explicit RelaxedCaptureGuard(const CudaRuntime& cuda) noexcept;
@@ -129,6 +135,7 @@ class RelaxedCaptureGuard {
  private:
   const CudaRuntime& cuda_;
   int mode_ = cuda::kCaptureModeRelaxed;
+  bool lifted_;
 };
 
 }  // namespace fasttime

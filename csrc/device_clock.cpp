@@ -2,9 +2,19 @@
 #include "device_clock.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <mutex>
 
 namespace fasttime {
+namespace {
+
+void note_unless_not_ready(const CudaRuntime& cuda, int status) noexcept {
+  if (status != cuda::kSuccess && status != cuda::kNotReady) {
+    note_failure(cuda, "cudaEventElapsedTime", status);
+  }
+}
+
+}  // namespace
 
 void DeviceClock::prepare(const CudaRuntime& cuda) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
@@ -15,16 +25,15 @@ void DeviceClock::prepare(const CudaRuntime& cuda) noexcept {
   void* stream = nullptr;
   void* first = nullptr;
   void* second = nullptr;
-  int status = cuda.stream_create_with_flags(&stream, cuda::kStreamNonBlocking);
-  if (status == cuda::kSuccess) {
-    status = cuda.event_create_with_flags(&first, 0);
-  }
-  if (status == cuda::kSuccess) {
-    status = cuda.event_create_with_flags(&second, 0);
-  }
-  if (status != cuda::kSuccess) {
-    clear_own_error(cuda, status);
+  if (const int status = cuda.stream_create_with_flags(&stream, cuda::kStreamNonBlocking)) {
+    note_failure(cuda, "cudaStreamCreateWithFlags", status);
     return;
+  }
+  for (void** event : {&first, &second}) {
+    if (const int status = cuda.event_create_with_flags(event, 0)) {
+      note_failure(cuda, "cudaEventCreateWithFlags", status);
+      return;
+    }
   }
   stream_ = stream;
   anchor_.event = first;
@@ -40,20 +49,23 @@ void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns) noexcept {
     return;
   }
   next_attempt_ns_ = now_ns + (has_rate_ ? kRenewNs : kFirstRenewNs);
-  // An earlier attempt may have been given up with its event still on the way.
   float elapsed_ms = 0;
-  int status = cuda.event_elapsed_time(&elapsed_ms, spare_event_, spare_event_);
-  if (status == cuda::kNotReady) {
-    return;
+  int status = cuda::kSuccess;
+  if (spare_is_recorded_) {
+    // An earlier attempt may have been given up with its event still on the way.
+    status = cuda.event_elapsed_time(&elapsed_ms, spare_event_, spare_event_);
+    if (status != cuda::kSuccess) {
+      note_unless_not_ready(cuda, status);
+      return;
+    }
   }
-  clear_own_error(cuda, status);  // a spare event that was never recorded is an error to ask
-
   const int64_t before_ns = cuda.host_now_ns();
   status = cuda.event_record(spare_event_, stream_);
   if (status != cuda::kSuccess) {
-    clear_own_error(cuda, status);
+    note_failure(cuda, "cudaEventRecord", status);
     return;
   }
+  spare_is_recorded_ = true;
   int64_t after_ns = before_ns;
   do {
     status = cuda.event_elapsed_time(&elapsed_ms, spare_event_, spare_event_);
@@ -61,7 +73,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns) noexcept {
   } while (status == cuda::kNotReady && after_ns > before_ns &&
            after_ns - before_ns < kMaxBracketNs);
   if (status != cuda::kSuccess) {
-    clear_own_error(cuda, status);
+    note_unless_not_ready(cuda, status);
     return;
   }
   adopt(cuda, {spare_event_, before_ns + (after_ns - before_ns) / 2, after_ns - before_ns});
@@ -71,7 +83,7 @@ void DeviceClock::adopt(const CudaRuntime& cuda, const Anchor& next) noexcept {
   if (has_anchor_) {
     float elapsed_ms = 0;
     const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_.event, next.event);
-    clear_own_error(cuda, status);
+    note_unless_not_ready(cuda, status);
     const double device_ns = static_cast<double>(elapsed_ms) * 1e6;
     // Apart far enough for a ratio, near enough for a float of milliseconds to hold microseconds.
     if (status == cuda::kSuccess && device_ns > 5e7 && device_ns < 1e10) {
@@ -85,6 +97,7 @@ void DeviceClock::adopt(const CudaRuntime& cuda, const Anchor& next) noexcept {
     }
   }
   spare_event_ = anchor_.event;
+  spare_is_recorded_ = has_anchor_;
   anchor_ = next;
   has_anchor_ = true;
 }
@@ -99,7 +112,7 @@ bool DeviceClock::place(const CudaRuntime& cuda, void* event, PlacedMoment& mome
   }
   float elapsed_ms = 0;
   if (const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_.event, event)) {
-    clear_own_error(cuda, status);
+    note_unless_not_ready(cuda, status);
     return false;
   }
   const double device_ns = static_cast<double>(elapsed_ms) * 1e6;

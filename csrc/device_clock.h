@@ -54,6 +54,7 @@ class DeviceClock {
   void* stream_ = nullptr;
   Anchor anchor_;
   void* spare_event_ = nullptr;
+  bool spare_is_recorded_ = false;
   bool has_anchor_ = false;
   bool has_rate_ = false;
   double rate_ = 1.0;  // host nanoseconds per device nanosecond

@@ -21,15 +21,13 @@ std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
   if (Device* known = slot.load(std::memory_order_acquire)) {
     return known;
   }
-  auto* made = new (std::nothrow) Device;
+  const DeviceGuard guard(cuda, index);
+  auto* made = guard.holds() ? new (std::nothrow) Device : nullptr;
   if (made == nullptr) {
     return nullptr;
   }
-  {
-    const DeviceGuard guard(cuda, index);
-    made->pool.prefill(cuda);
-    made->clock.prepare(cuda);
-  }
+  made->pool.prefill(cuda);
+  made->clock.prepare(cuda);
   Device* expected = nullptr;
   // Pairs with the acquire above. Where two threads raced, the loser's handful of events is left
   // to the process: destroying them is a driver call that can hang.

@@ -28,7 +28,7 @@ bool EventPool::grow(const CudaRuntime& cuda, int& status) noexcept {
   while (batch != nullptr && made < kBatch) {
     status = cuda.event_create_with_flags(&batch[made].handle, 0);
     if (status != cuda::kSuccess) {
-      clear_own_error(cuda, status);
+      note_failure(cuda, "cudaEventCreateWithFlags", status);
       break;
     }
     ++made;
@@ -54,8 +54,13 @@ void EventPool::collect_parked(const CudaRuntime& cuda) noexcept {
   while (Event* event = parked.pop()) {
     float elapsed_ms = 0;
     const int status = cuda.event_elapsed_time(&elapsed_ms, event->handle, event->handle);
+    // Caught in a capture, it has no time to wait for.
+    const bool is_done = status == cuda::kSuccess || is_captured_event(status);
+    if (!is_done && status != cuda::kNotReady) {
+      note_failure(cuda, "cudaEventElapsedTime", status);
+    }
     clear_own_error(cuda, status);
-    (status == cuda::kNotReady ? waiting : done).push(event);
+    (is_done ? done : waiting).push(event);
   }
   give_back(done);
   const std::lock_guard<SpinLock> hold(lock_);
@@ -73,7 +78,7 @@ EventQueue EventPool::take(const CudaRuntime& cuda, int device, size_t count,
       collect_parked(cuda);
     } else if (attempt == 2) {
       const DeviceGuard guard(cuda, device);
-      if (!grow(cuda, status)) {
+      if (!guard.holds() || !grow(cuda, status)) {
         break;
       }
     }
@@ -104,9 +109,9 @@ size_t EventPool::created() const noexcept {
   return created_;
 }
 
-size_t EventPool::free_count() const noexcept {
+size_t EventPool::at_home() const noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
-  return free_.size();
+  return free_.size() + parked_.size();
 }
 
 }  // namespace fasttime

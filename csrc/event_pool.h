@@ -78,7 +78,7 @@ class EventPool {
 
   // Counts, for reports and tests.
   size_t created() const noexcept;
-  size_t free_count() const noexcept;
+  size_t at_home() const noexcept;  // free, or parked
 
  private:
   bool grow(const CudaRuntime& cuda, int& status) noexcept;

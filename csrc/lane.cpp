@@ -55,16 +55,16 @@ void Lane::retain(Event* event) noexcept {
   ++event->references;
 }
 
-[[gnu::hot]] void Lane::drop_reference(Event* event) noexcept {
-  if (--event->references == 0) {
-    event->serial.fetch_add(1, std::memory_order_relaxed);
-    free_.push(event);
-  }
+[[gnu::hot]] void Lane::set_free(Event* event) noexcept {
+  event->serial.fetch_add(1, std::memory_order_relaxed);
+  free_.push(event);
 }
 
 void Lane::release(Event* event) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
-  drop_reference(event);
+  if (--event->references == 0) {
+    set_free(event);
+  }
 }
 
 [[gnu::hot]] uint64_t Lane::push(const Pending& pending) noexcept {
@@ -83,16 +83,24 @@ void Lane::release(Event* event) noexcept {
   return &ring_[index % kMaxScopes];
 }
 
-[[gnu::hot]] void Lane::pop() noexcept {
+void Lane::drop_references(const Pending& pending, EventQueue& orphans) noexcept {
+  for (Event* event : {pending.begin, pending.end}) {
+    if (event != nullptr && --event->references == 0) {
+      orphans.push(event);
+    }
+  }
+}
+
+[[gnu::hot]] void Lane::pop(bool events_are_done) noexcept {
   const uint64_t index = popped_.load(std::memory_order_relaxed);
   const Pending& pending = ring_[index % kMaxScopes];
+  EventQueue orphans;
   EventQueue surplus;
   {
     const std::lock_guard<SpinLock> hold(lock_);
-    for (Event* event : {pending.begin, pending.end}) {
-      if (event != nullptr) {
-        drop_reference(event);
-      }
+    drop_references(pending, orphans);
+    while (events_are_done && orphans.size() > 0) {
+      set_free(orphans.pop());
     }
     --booked_;
     popped_.store(index + 1, std::memory_order_release);
@@ -102,6 +110,9 @@ void Lane::release(Event* event) noexcept {
         surplus.push(free_.pop());
       }
     }
+  }
+  while (Event* event = orphans.pop()) {
+    pool_.park(event);
   }
   if (surplus.size() > 0) {
     pool_.give_back(surplus);
@@ -114,16 +125,18 @@ size_t Lane::booked() const noexcept {
 }
 
 void Lane::dissolve() noexcept {
-  const std::lock_guard<SpinLock> hold(lock_);
-  pool_.give_back(free_);
-  for (uint64_t i = popped_.load(); i != pushed_.load(); ++i) {
-    for (Event* event : {ring_[i % kMaxScopes].begin, ring_[i % kMaxScopes].end}) {
-      if (event != nullptr && --event->references == 0) {
-        pool_.park(event);
-      }
+  EventQueue orphans;
+  {
+    const std::lock_guard<SpinLock> hold(lock_);
+    pool_.give_back(free_);
+    for (uint64_t i = popped_.load(); i != pushed_.load(); ++i) {
+      drop_references(ring_[i % kMaxScopes], orphans);
     }
+    popped_.store(pushed_.load());
   }
-  popped_.store(pushed_.load());
+  while (Event* event = orphans.pop()) {
+    pool_.park(event);
+  }
 }
 
 }  // namespace fasttime

@@ -71,7 +71,8 @@ class Lane {
   // The oldest pending scope, or null. Stays valid until pop().
   const Pending* oldest() const noexcept;
   // Removes the oldest; its events lose one reference each, and those with none left are free.
-  void pop() noexcept;
+  // Where it is not certain that the device is done with them, they are parked in the pool instead.
+  void pop(bool events_are_done = true) noexcept;
 
   // Counts: pushed ever, popped ever, open or pending now.
   uint64_t pushed() const noexcept { return pushed_.load(std::memory_order_acquire); }
@@ -94,7 +95,9 @@ class Lane {
   static constexpr size_t kRefill = EventPool::kBatch;
   static constexpr size_t kMaxAtHand = 2 * kRefill;
 
-  void drop_reference(Event* event) noexcept;
+  void set_free(Event* event) noexcept;
+  // Takes the references of a scope off its events; those left with none are moved to `orphans`.
+  void drop_references(const Pending& pending, EventQueue& orphans) noexcept;
 
   EventPool& pool_;
   mutable SpinLock lock_;  // guards free_, booked_, references of events, and pushing

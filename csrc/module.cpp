@@ -127,7 +127,7 @@ py::object event_pool(int index) {
   if (device == nullptr) {
     return py::none();
   }
-  return py::make_tuple(device->pool.created(), device->pool.free_count());
+  return py::make_tuple(device->pool.created(), device->pool.at_home());
 }
 
 void define_statistics(py::module_& module) {

@@ -95,9 +95,9 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   }
   const DeviceGuard guard(cuda,
                           chosen != nullptr ? device_to_switch_to(place) : DeviceGuard::kNoDevice);
-  Lane* lane = lane_at(cuda, place);
+  Lane* lane = guard.holds() ? lane_at(cuda, place) : nullptr;
   if (lane == nullptr) {
-    scope.status = Status::kDropped;
+    scope.status = guard.holds() ? Status::kDropped : Status::kFailed;
     return;
   }
   if (!lane->book()) {
@@ -166,6 +166,16 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   return event;
 }
 
+[[gnu::hot]] Event* Recorder::boundary_elsewhere(const CudaRuntime& cuda, Lane& lane,
+                                                 int64_t now_ns, OpenScope& scope) {
+  const DeviceGuard guard(cuda, device_to_switch_to(lane.place));
+  if (!guard.holds()) {
+    scope.status = Status::kFailed;
+    return nullptr;
+  }
+  return boundary(cuda, lane, now_ns, scope);
+}
+
 [[gnu::hot]] Event* Recorder::take_event(const CudaRuntime& cuda, Lane& lane,
                                          OpenScope& scope) noexcept {
   int status = cuda::kSuccess;
@@ -176,8 +186,7 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   }
   if (event == nullptr) {
     scope.status = Status::kDropped;
-    if (status != cuda::kSuccess) {
-      note_failure(cuda, "cudaEventCreateWithFlags", status);
+    if (status != cuda::kSuccess) {  // and was noted
       scope.status = Status::kFailed;
     }
   }
@@ -204,8 +213,7 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     add_unresolved(scope, now_ns);
     return;
   }
-  const DeviceGuard guard(cuda, device_to_switch_to(lane->place));
-  Event* event = boundary(cuda, *lane, now_ns, scope);
+  Event* event = boundary_elsewhere(cuda, *lane, now_ns, scope);
   push(cuda, scope, event, now_ns);
 }
 
@@ -256,8 +264,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
   if (lane == nullptr) {
     add_unresolved(section, now_ns);
   } else {
-    const DeviceGuard guard(cuda, device_to_switch_to(lane->place));
-    Event* event = boundary(cuda, *lane, now_ns, section);
+    Event* event = boundary_elsewhere(cuda, *lane, now_ns, section);
     const bool goes_on = event != nullptr && lane->book();
     if (goes_on) {
       lane->retain(event);

@@ -120,6 +120,8 @@ class Recorder {
   // The event that marks this moment on the lane: a fresh one, recorded now, or the one that this
   // thread recorded a moment ago. Null where there is none; `scope.status` then says why.
   Event* boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope);
+  // The same where another device may be current than the lane's.
+  Event* boundary_elsewhere(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope);
   Event* take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scope) noexcept;
   // Hands an ended scope over, and now and then reads what came before it.
   void push(const CudaRuntime& cuda, const OpenScope& scope, Event* end, int64_t now_ns) noexcept;

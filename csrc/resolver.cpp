@@ -63,7 +63,7 @@ Sample sample_of(const Pending& pending) noexcept {
       break;
     }
     Sample sample = sample_of(*pending);
-    if (status == cuda::kCapturedEvent || status == cuda::kInvalidValue) {
+    if (is_captured_event(status)) {
       // A capture began between our look at the stream and the record, which then became a
       // dependency in a graph: the event has no time, while the capture lasts and afterwards.
       clear_own_error(cuda, status);
@@ -79,9 +79,12 @@ Sample sample_of(const Pending& pending) noexcept {
         look = false;
       }
     }
-    lane.caught_up_ns.store(pending->host_end_ns, std::memory_order_relaxed);
+    const bool is_done = status == cuda::kSuccess;
+    if (is_done) {
+      lane.caught_up_ns.store(pending->host_end_ns, std::memory_order_relaxed);
+    }
     statistics.add(sample);
-    lane.pop();
+    lane.pop(is_done);
   }
   lane.stop_reading();
 }

@@ -19,13 +19,12 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from . import _native
 
-_T = TypeVar("_T")
 _Function = Callable[..., Any]
 
 _DYNAMO = "torch._dynamo"
@@ -45,8 +44,8 @@ def scopes_were_compiled() -> bool:
 def adopt(recorder: object, functions: Sequence[_Function]) -> None:
     """Let torch.compile trace through the scope functions of a recorder, for as long as it lives.
 
-    `functions` go by their names: scope, laps, begin and end. Never raises; costs about 15 us a
-    function once torch._dynamo is imported, and next to nothing before.
+    `functions` go by their names. Raises nothing; costs some 15 us a function once torch._dynamo
+    is imported, and next to nothing before.
     """
     _waiting[recorder] = tuple(functions)
     if _dynamo_is_here:
@@ -65,7 +64,7 @@ class Untimed:
     def __exit__(self, *exception: object) -> None:
         return None
 
-    def __call__(self, argument: _T) -> _T | None:
+    def __call__(self, argument: Any) -> Any:
         return argument
 
 
@@ -105,7 +104,7 @@ def _begin(name: str, *, stream: object = None) -> None:
     _note_scope()
 
 
-def _end(token: object) -> None:
+def _nothing(token: object) -> None:
     return None
 
 
@@ -122,7 +121,7 @@ def _laps_without_variable(name: str, *, stream: object = None) -> UntimedLaps:
 
 
 def _teach_types() -> bool:
-    """Make dynamo take scope objects, real ones from outside included, for contexts that do nothing.
+    """Make dynamo take scope objects, also those from outside, for contexts that do nothing.
 
     This leans on dynamo's inside, for want of a public way. False where that has changed; then a
     scope object made outside of a compiled region breaks the graph, and is timed.
@@ -171,9 +170,7 @@ def _teach_types() -> bool:
         wrap_untimed(None, _UNTIMED)  # where this fails, it has to fail now
         by_type = builder._type_dispatch()
         by_type[Untimed] = by_type[UntimedLaps] = wrap_untimed
-        for scope_type in (_native.Scope, getattr(_native, "Laps", None)):
-            if scope_type is not None:
-                by_type[scope_type] = wrap_scope
+        by_type[_native.Scope] = by_type[_native.Laps] = wrap_scope
     except Exception as error:
         _log.debug("scope objects from outside will break graphs: %r", error)
         return False
@@ -225,12 +222,13 @@ def _withdraw(functions: tuple[_Function, ...]) -> None:
 def _greet_dynamo() -> None:
     global _dynamo_is_here
     try:
-        torch.compiler.assume_constant_result(_note_scope)
+        take_for_constant: _Function = torch.compiler.assume_constant_result
+        take_for_constant(_note_scope)
         if _teach_types():
-            made = (_scope, _laps)
+            _polyfills.update(scope=_scope, laps=_laps)
         else:
-            made = (_scope_without_variable, _laps_without_variable)
-        _polyfills.update(zip(("scope", "laps", "begin", "end"), (*made, _begin, _end)))
+            _polyfills.update(scope=_scope_without_variable, laps=_laps_without_variable)
+        _polyfills.update(begin=_begin, end=_nothing, suspend=_nothing, resume=_nothing)
     except Exception as error:
         _log.warning("scopes will break the graphs of torch.compile: %r", error)
         return
@@ -281,3 +279,4 @@ class _DynamoWatch(importlib.abc.MetaPathFinder):
 
 
 _DynamoWatch().start()
+adopt(_native, (_native.suspend, _native.resume))  # what decorated generators call

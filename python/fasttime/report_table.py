@@ -51,11 +51,13 @@ def doubts(report: Report) -> list[str]:
     without = [
         (report.dropped, "dropped (no room, or never ended)"),
         (report.captured, "captured (their stream was capturing a CUDA graph)"),
-        (report.failed, f"failed ({report.last_failure or report.backend_reason})"),
+        (report.failed, "failed"),
     ]
     if report.backend == "cuda":
         without.append((report.host_only, "from before CUDA was up"))
     lines += [f"Without device time: {count} {why}." for count, why in without if count]
+    if report.last_failure:
+        lines.append(f"The last call to CUDA that failed: {report.last_failure}.")
     if report.refused_sites:
         lines.append("Scopes at more sites than can be told apart are under (more).")
     if any(site.verdict and site.verdict.queue_was_full for site in report.walk()):

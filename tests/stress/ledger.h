@@ -56,7 +56,8 @@ class Ledger {
       FASTTIME_CHECK(summary.host.count() <= all);
       FASTTIME_CHECK(placed <= summary.device.count());
       FASTTIME_CHECK(summary.shared_boundaries <= all);
-      FASTTIME_CHECK(summary.device.min() >= 0 && summary.host.min() >= 0);
+      FASTTIME_CHECK(summary.host.min() >= 0);
+      FASTTIME_CHECK(summary.device.min() >= 0);
       taken_[site] += all;
       taken_with_host_time_[site] += summary.host.count();
       for (int status = 0; status < fasttime::kStatusCount; ++status) {

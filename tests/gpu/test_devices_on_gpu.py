@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scopes on two devices: each is timed on the device and stream it was begun on."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+from latch import Latch, host_must_not_wait_for, long_work
+
+from fasttime import _C, Recorder
+
+pytestmark = pytest.mark.gpu
+
+# A device and one of its streams: "null" is torch's default there, "own" a stream made for it.
+Place = tuple[int, str]
+PLACES: tuple[Place, ...] = ((0, "null"), (1, "own"), (0, "own"), (1, "null"))
+
+
+@pytest.fixture(autouse=True)
+def two_devices() -> Iterator[None]:
+    """Skips without two devices, or fails where FASTTIME_REQUIRE_CUDA_DEVICES says there are."""
+    found = torch.cuda.device_count()
+    if found < 2:
+        if int(os.environ.get("FASTTIME_REQUIRE_CUDA_DEVICES", "0")) >= 2:
+            pytest.fail(f"FASTTIME_REQUIRE_CUDA_DEVICES is set, but torch finds {found}")
+        pytest.skip("needs two CUDA devices")
+    for device in range(2):  # so that no first use of a device falls into a scope
+        with torch.cuda.device(device):
+            long_work()
+            torch.cuda.synchronize()
+    yield
+    assert current_device() == 0
+    for device in range(2):
+        torch.cuda.synchronize(device)
+
+
+@pytest.fixture
+def streams() -> dict[Place, torch.cuda.Stream]:
+    made = {}
+    for device, kind in PLACES:
+        stream = torch.cuda.Stream(device=device)
+        made[device, kind] = torch.cuda.default_stream(device) if kind == "null" else stream
+    return made
+
+
+def current_device() -> int:
+    """As the runtime has it, and as torch has it; they must agree."""
+    index = ctypes.c_int(-1)
+    assert ctypes.CDLL(None).cudaGetDevice(ctypes.byref(index)) == 0
+    assert index.value == torch.cuda.current_device()
+    return index.value
+
+
+def shortest(recorder: Recorder, path: str, count: int) -> float:
+    recorder.report(wait=True)
+    samples = recorder.samples(path)
+    assert [sample.status for sample in samples] == ["ok"] * count
+    return min(sample.device_time or 0.0 for sample in samples)
+
+
+@pytest.mark.parametrize("begun", PLACES, ids=str)
+@pytest.mark.parametrize("ended", PLACES, ids=str)
+def test_a_scope_ended_elsewhere_is_timed_where_it_was_begun(
+    recorder: Recorder, streams: dict[Place, torch.cuda.Stream], begun: Place, ended: Place
+) -> None:
+    names = {"worked here": begun}
+    if ended != begun:
+        names["worked there"] = ended
+    for name, busy in names.items():
+        for _ in range(3):
+            with torch.cuda.stream(streams[begun]):
+                token = recorder.begin(name)
+            with torch.cuda.stream(streams[busy]):
+                long_work()
+            with torch.cuda.stream(streams[ended]):
+                assert current_device() == ended[0]
+                recorder.end(token)
+                assert current_device() == ended[0]
+            for device in range(2):
+                torch.cuda.synchronize(device)
+    assert shortest(recorder, "worked here", 3) > 1e-3
+    if ended != begun:
+        assert shortest(recorder, "worked there", 3) < 1e-3
+
+
+@pytest.mark.parametrize("busy", PLACES, ids=str)
+def test_of_four_interleaved_places_only_the_one_at_work_takes_long(
+    recorder: Recorder, streams: dict[Place, torch.cuda.Stream], busy: Place
+) -> None:
+    for turn in range(4):
+        tokens = {}
+        for place in PLACES:
+            with torch.cuda.stream(streams[place]):
+                tokens[place] = recorder.begin(str(place))
+        with torch.cuda.stream(streams[busy]):
+            long_work()
+        # Each is ended where another one is current, in another order each time.
+        for place, elsewhere in zip(PLACES[turn:] + PLACES[:turn], PLACES, strict=True):
+            with torch.cuda.stream(streams[elsewhere]):
+                recorder.end(tokens[place])
+        for device in range(2):
+            torch.cuda.synchronize(device)
+    report = recorder.report(wait=True)
+    seen = {place: [site.path for site in report.walk() if site.name == str(place)] for place in PLACES}
+    for place, (path,) in seen.items():
+        assert (shortest(recorder, path, 4) > 1e-3) == (place == busy), place
+
+
+def test_the_stream_argument_reaches_another_device_and_leaves_the_current_one(
+    recorder: Recorder, streams: dict[Place, torch.cuda.Stream]
+) -> None:
+    for kind in ("null", "own"):
+        for _ in range(3):
+            with recorder.scope(f"{kind}, same", stream=streams[1, kind]):
+                assert current_device() == 0
+                with torch.cuda.stream(streams[1, kind]):
+                    long_work()
+            with recorder.scope(f"{kind}, other", stream=streams[1, kind]):
+                long_work()  # on device 0
+            assert current_device() == 0
+            recorder.report()
+            assert current_device() == 0
+            torch.cuda.synchronize(0)
+            torch.cuda.synchronize(1)
+        assert shortest(recorder, f"{kind}, same", 3) > 1e-3
+        assert shortest(recorder, f"{kind}, other", 3) < 1e-3
+    assert current_device() == 0
+
+
+def test_each_device_has_a_pool_of_its_own() -> None:
+    def away(device: int) -> int:
+        created, free = _C.event_pool(device) or (0, 0)
+        return created - free
+
+    warm = Recorder(share_boundaries=False)
+    for device in range(2):
+        with torch.cuda.device(device), warm.scope("warm"):
+            pass
+    before = [away(device) for device in range(2)]
+    recorder = Recorder(share_boundaries=False)
+    with torch.cuda.device(1), recorder.scope("a"):
+        pass
+    assert away(0) == before[0]
+    assert away(1) > before[1]
+    assert recorder.report(wait=True)["a"].counts["ok"] == 1
+    del recorder
+    assert [away(device) for device in range(2)] == before
+
+
+def test_a_held_device_does_not_hold_up_the_other(
+    recorder: Recorder, streams: dict[Place, torch.cuda.Stream], latch: Latch
+) -> None:
+    for place in PLACES:
+        with torch.cuda.stream(streams[place]), recorder.scope("warm"):
+            pass
+    recorder.report(wait=True, reset=True)
+    with torch.cuda.device(1):
+        latch.hold(streams[1, "own"])
+    with host_must_not_wait_for(latch):
+        with recorder.scope("held", stream=streams[1, "own"]):
+            pass
+        with recorder.scope("free", stream=streams[0, "own"]):
+            pass
+        streams[0, "own"].synchronize()
+        report = recorder.report()
+        assert ([site.path for site in report.sites], report.pending) == (["free"], 1)
+    latch.release()
+    assert recorder.report(wait=True)["held"].counts["ok"] == 1

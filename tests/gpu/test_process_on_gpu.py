@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fork, exit and torch's own threads with CUDA up. Where a process ends, its end is the verdict."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from latch import long_work
+
+from fasttime import Recorder
+
+pytestmark = pytest.mark.gpu
+
+
+def run(code: str, timeout_s: float = 120) -> str:
+    """Run `code` in a process that finds the latch; it must exit with 0 and leave stderr empty."""
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_child_forked_while_scopes_are_open_and_pending_starts_empty_on_the_host() -> None:
+    run("""
+        import os, warnings, torch, fasttime
+        from latch import Latch
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python's, on forking with threads
+        stream, latch = torch.cuda.Stream(), Latch()
+        with torch.cuda.stream(stream):
+            latch.hold(stream)
+            for _ in range(100):
+                with fasttime.scope("parent"):
+                    pass
+            token = fasttime.begin("parent")
+            child = os.fork()
+            if child == 0:
+                fasttime.end(token)
+                with fasttime.scope("child"):
+                    pass
+                report = fasttime.report(wait=True)
+                good = [site.path for site in report.walk()] == ["child"]
+                good = good and (report.backend, report.open, report.pending) == ("host", 0, 0)
+                os._exit(0 if good else 1)
+            assert os.waitpid(child, 0)[1] == 0
+            assert fasttime.report().pending == 100
+            fasttime.end(token)
+            latch.release()
+        report = fasttime.report(wait=True)
+        assert (report.backend, report["parent"].counts["ok"]) == ("cuda", 101), report
+    """)
+
+
+def test_data_loader_workers_time_on_the_host_and_the_parent_on_the_device() -> None:
+    run("""
+        import warnings, torch, fasttime
+        warnings.simplefilter("ignore")  # torch's and Python's own, on forking
+        torch.zeros(1, device="cuda")
+
+        class Data(torch.utils.data.Dataset):
+            def __len__(self):
+                return 8
+            def __getitem__(self, index):
+                with fasttime.scope("load"):
+                    report = fasttime.report(wait=True)
+                return report.backend == "host" and report.open == 1
+
+        loader = torch.utils.data.DataLoader(Data(), num_workers=2, multiprocessing_context="fork")
+        for _ in range(2):
+            with fasttime.scope("epoch"):
+                assert all(bool(batch) for batch in loader)
+        report = fasttime.report(wait=True)
+        assert [site.path for site in report.walk()] == ["epoch"]
+        assert report["epoch"].counts["ok"] == 2
+    """)
+
+
+def test_exit_is_silent_with_scopes_pending_behind_work_and_others_open() -> None:
+    run("""
+        import torch, fasttime
+        from latch import Latch, long_work
+        stream, latch = torch.cuda.Stream(), Latch()
+        with torch.cuda.stream(stream):
+            latch.hold(stream)
+            for _ in range(20):
+                long_work()
+            for _ in range(100):
+                with fasttime.scope("pending"):
+                    pass
+            kept = fasttime.begin("open")
+            fasttime.begin("begun and dropped")
+        assert fasttime.report().pending >= 100
+        latch.release()  # the device is still at work when the process ends
+    """)
+
+
+def test_exit_is_silent_while_a_daemon_thread_records() -> None:
+    run("""
+        import threading, torch, fasttime
+        torch.zeros(1, device="cuda")
+        begun = threading.Event()
+        def forever():
+            stream = torch.cuda.Stream()
+            while True:
+                with fasttime.scope("daemon", stream=stream):
+                    pass
+                begun.set()
+        threading.Thread(target=forever, daemon=True).start()
+        assert begun.wait(60)
+    """)
+
+
+def test_exit_is_silent_after_threads_ended_with_open_scopes() -> None:
+    run("""
+        import threading, torch, fasttime
+        torch.zeros(1, device="cuda")
+        kept = []
+        def work(keep):
+            token = fasttime.begin("left open")
+            if keep:
+                kept.append(token)
+        for keep in (True, False):
+            thread = threading.Thread(target=work, args=(keep,))
+            thread.start()
+            thread.join()
+        report = fasttime.report(wait=True)
+        assert (report.open, report.dropped) == (1, 1), report
+    """)
+
+
+class _Timed(torch.autograd.Function):
+    """Its backward works for long inside a scope, and inside one that looks at another stream."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, seen: dict[str, Any]) -> torch.Tensor:
+        ctx.seen = seen
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        seen = ctx.seen
+        seen["thread"] = threading.get_ident()
+        seen["stream"] = torch.cuda.current_stream().cuda_stream
+        recorder: Recorder = seen["recorder"]
+        with recorder.scope("here"), recorder.scope("elsewhere", stream=seen["other"]):
+            long_work()
+        return gradient, None
+
+
+def test_scopes_on_an_autograd_thread_time_the_stream_of_the_forward_pass(
+    recorder: Recorder, stream: torch.cuda.Stream
+) -> None:
+    seen: dict[str, Any] = {"recorder": recorder, "other": torch.cuda.Stream()}
+    x = torch.ones(16, device="cuda", requires_grad=True)
+    for _ in range(3):
+        with recorder.scope("step"):
+            _Timed.apply(x, seen).sum().backward()
+        torch.cuda.synchronize()
+    assert seen["thread"] != threading.get_ident()
+    assert seen["stream"] == stream.cuda_stream
+    recorder.report(wait=True)
+    for path, is_long in (("here", True), ("here/elsewhere", False)):
+        samples = recorder.samples(path)
+        assert [sample.status for sample in samples] == ["ok"] * 3
+        shortest = min(sample.device_time or 0.0 for sample in samples)
+        assert (shortest > 1e-3) == is_long, (path, shortest)
+    assert recorder.report()["step"].counts["ok"] == 3
