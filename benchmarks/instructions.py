@@ -159,8 +159,7 @@ def main() -> int:
     console = Console()
     summary = result.summary()
     rows = [(way, f"{each:,.1f}") for way, each in summary.items()]
-    title = f"The library's own instructions; {result.scopes:,} scopes"
-    console.print(output.table(title, ["", "a scope"], rows))
+    console.print(output.table("", ["empty scope", "the library's own instructions"], rows))
     two, shared, off = (summary[way] for way in WAYS)
     said = (
         f"A scope with two records takes {two:,.0f} instructions of the library's own, "

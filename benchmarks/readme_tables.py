@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Writes the README's figures from the results that lie in `results/`: run it after a new run.
 
-    python benchmarks/readme_tables.py            # rewrites README.md
-    python benchmarks/readme_tables.py --check    # exits with 1 if that would change it
+python benchmarks/readme_tables.py            # rewrites README.md
+python benchmarks/readme_tables.py --check    # exits with 1 if that would change it
 """
 
 from __future__ import annotations

@@ -137,6 +137,8 @@ bool init_laps_type() {
   return g_laps_type != nullptr && add_context_methods(g_laps_type);
 }
 
+PyObject* laps_type() noexcept { return reinterpret_cast<PyObject*>(g_laps_type); }
+
 PyObject* new_laps(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
                    const Place& place) {
   PyObject* scope = new_scope(source, name, name_id, stream, place);

@@ -14,6 +14,9 @@ namespace fasttime {
 // Makes the type; called once at import. False with an exception set.
 bool init_laps_type();
 
+// The type; borrowed.
+PyObject* laps_type() noexcept;
+
 // Laps that have not begun; a new reference, or null with an exception set. Arguments as new_scope.
 PyObject* new_laps(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
                    const Place& place);

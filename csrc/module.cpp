@@ -8,6 +8,7 @@
 
 #include "cuda_runtime.h"
 #include "devices.h"
+#include "laps_type.h"
 #include "process.h"
 #include "recorder.h"
 #include "scope_functions.h"
@@ -248,6 +249,7 @@ void define_module(py::module_& module) {
     throw py::error_already_set();
   }
   module.attr("Scope") = py::reinterpret_borrow<py::object>(scope_type());
+  module.attr("Laps") = py::reinterpret_borrow<py::object>(laps_type());
   define_statistics(module);
   define_recorder(module);
   define_process(module);

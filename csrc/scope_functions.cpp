@@ -15,6 +15,7 @@ void source_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<ScopeSource*>(object);
   PyTypeObject* type = Py_TYPE(object);
   self->names.~NameCache();
+  Py_XDECREF(self->scope_function);
   Py_XDECREF(self->owner);
   PyObject_Free(object);
   Py_DECREF(type);
@@ -128,6 +129,9 @@ PyObject* function_laps(PyObject* self, PyObject* const* arguments, Py_ssize_t c
 }
 
 PyObject* function_end(PyObject*, PyObject* token) {
+  if (token == Py_None) {
+    Py_RETURN_NONE;  // begun where torch.compile traces: there is nothing to end
+  }
   if (!is_scope(token)) {
     PyErr_Format(PyExc_TypeError, "end() takes the token that begin() returned, got %R", token);
     return nullptr;
@@ -230,8 +234,9 @@ PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
   PyObject* begin = PyCFunction_NewEx(&g_begin_def, self, nullptr);
   PyObject* end = PyCFunction_NewEx(&g_end_def, self, nullptr);
   PyObject* laps = PyCFunction_NewEx(&g_laps_def, self, nullptr);
-  source->scope_function = scope;
-  const bool made = scope != nullptr && begin != nullptr && end != nullptr && laps != nullptr;
+  source->scope_function = scope == nullptr ? nullptr : PyWeakref_NewRef(scope, nullptr);
+  const bool made =
+      source->scope_function != nullptr && begin != nullptr && end != nullptr && laps != nullptr;
   PyObject* functions = made ? PyTuple_Pack(4, scope, begin, end, laps) : nullptr;
   Py_XDECREF(scope);
   Py_XDECREF(begin);

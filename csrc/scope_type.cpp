@@ -171,9 +171,20 @@ PyObject* scope_decorate(Scope* self, PyObject* function) {
                  self->name, function);
     return nullptr;
   }
-  PyObject* stream = self->stream_owner == nullptr ? Py_None : self->stream_owner;
-  return PyObject_CallFunctionObjArgs(g_decorate, self->source->scope_function, self->name, stream,
-                                      function, nullptr);
+  PyObject* scope_function = PyObject_CallNoArgs(self->source->scope_function);  // the reference
+  if (scope_function == nullptr) {
+    return nullptr;
+  }
+  PyObject* decorated = function;
+  if (scope_function == Py_None) {  // its recorder is gone: nobody could read what is measured
+    Py_INCREF(function);
+  } else {
+    PyObject* stream = self->stream_owner == nullptr ? Py_None : self->stream_owner;
+    decorated = PyObject_CallFunctionObjArgs(g_decorate, scope_function, self->name, stream,
+                                             function, nullptr);
+  }
+  Py_DECREF(scope_function);
+  return decorated;
 }
 
 // A scope called with nothing is entered, with an exception's three parts left, with a function

@@ -20,7 +20,7 @@ namespace fasttime {
 struct ScopeSource {
   PyObject_HEAD Recorder* recorder;
   PyObject* owner;           // keeps the recorder alive
-  PyObject* scope_function;  // borrowed: it owns this
+  PyObject* scope_function;  // a weak reference, owned: the function owns this
   uint64_t number;           // tells recorders apart on a context's stack
   bool enabled;
   NameCache names;

@@ -24,7 +24,8 @@ X = torch.tensor([1.0, 2.0, 3.0])
 
 
 @pytest.fixture(autouse=True)
-def fresh_dynamo() -> Iterator[None]:
+def fresh_dynamo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(compile_support, "_met_a_scope", False)  # and put back for other tests
     torch._dynamo.reset()
     fasttime.reset()
     yield

@@ -340,7 +340,9 @@ def test_the_overhead_script_never_fills_a_launch_queue(script: Script) -> None:
         overhead.main()
 
 
-@pytest.mark.skipif(not simulated_cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13")
+@pytest.mark.skipif(
+    not simulated_cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
+)
 def test_on_a_device_events_and_scopes_read_its_time_exactly(simulated_library: Path) -> None:
     done = simulated_cuda.run_under_simulation(
         """

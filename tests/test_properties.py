@@ -32,7 +32,7 @@ SETTINGS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=150,
+    max_examples=400,
     stateful_step_count=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -477,7 +477,9 @@ def test_a_report_says_what_the_model_says(bench: Bench) -> None:
 
 
 def test_scopes_that_share_boundaries_are_counted_like_those_that_do_not(bench: Bench) -> None:
-    run_state_machine_as_test(lambda: Program(bench, shares=True), settings=SETTINGS)
+    run_state_machine_as_test(
+        lambda: Program(bench, shares=True), settings=settings(SETTINGS, max_examples=150)
+    )
 
 
 @settings(SETTINGS, max_examples=100)

@@ -430,3 +430,13 @@ def test_scopes_may_be_switched_while_open(cuda: Simulated, recorder: Recorder) 
         recorder.enable()
     cuda.advance(1)
     assert [site.path for site in recorder.report().sites] == ["a"]
+
+
+def test_a_scope_object_outlives_its_recorder() -> None:
+    scope = Recorder().scope("a")
+    neighbours = [[].append for _ in range(2000)]  # where the scope function was
+    decorated = scope(lambda: "done")
+    assert decorated() == "done"
+    assert len(neighbours) == 2000
+    with scope:
+        pass

@@ -41,10 +41,13 @@ _C.set_scope_hooks(vars(torch.cuda), functools.partial(decorate, _C.suspend, _C.
 atexit.register(_C.retire, "the interpreter is shutting down")
 
 Core = _C.Recorder
+Laps = _C.Laps
 Scope = _C.Scope
 Series = _C.Series
 SiteEntry = _C.SiteEntry
 backend = _C.backend
 bind_if_cuda_is_up = _C.bind_if_cuda_is_up
 is_enabled = _C.is_enabled
+resume = _C.resume
 set_enabled = _C.set_enabled
+suspend = _C.suspend

@@ -248,12 +248,14 @@ class _DynamoWatch(importlib.abc.MetaPathFinder):
         if fullname != _DYNAMO:
             return None
         for finder in list(sys.meta_path):
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec = None if find is None else find(fullname, path, target)
             if spec is not None and spec.loader is not None:
+                found: importlib.machinery.ModuleSpec = spec
                 # A loader that takes no attributes is left alone.
                 with contextlib.suppress(TypeError):
                     vars(spec.loader)["exec_module"] = self._then_greet(spec.loader.exec_module)
-                return spec
+                return found
         return None
 
     def _then_greet(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import operator
 import time
 
-from . import _native
+from . import _native, compile_support
 from .report import Report, build_sites
 from .sample import Sample
 
@@ -29,6 +29,7 @@ class Recorder:
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
         self._core = _native.Core()
         self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
+        compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
         self._since = time.perf_counter()
         if not share_boundaries:
             self._core.set_share_window_ns(0)
@@ -68,6 +69,7 @@ class Recorder:
             pending=counts.pending,
             refused_sites=counts.refused_sites,
             last_failure=backend["last_failure"],
+            scopes_were_compiled=compile_support.scopes_were_compiled(),
         )
         if reset:
             self._since = now

@@ -140,6 +140,7 @@ class Report:
         pending: scopes ended that the device had not finished.
         refused_sites: how often a new site was counted under ``(more)``, the bound being reached.
         last_failure: what CUDA answered to the last call of ours that failed; empty if none did.
+        scopes_were_compiled: whether torch.compile met scopes in this process: they are not timed.
     """
 
     sites: tuple[SiteReport, ...]
@@ -150,6 +151,7 @@ class Report:
     pending: int
     refused_sites: int
     last_failure: str
+    scopes_were_compiled: bool = False
 
     def __getitem__(self, path: str) -> SiteReport:
         for site in self.walk():

@@ -60,6 +60,11 @@ def doubts(report: Report) -> list[str]:
         lines.append(f"The last call to CUDA that failed: {report.last_failure}.")
     if report.refused_sites:
         lines.append("Scopes at more sites than can be told apart are under (more).")
+    if report.scopes_were_compiled:
+        lines.append(
+            "Scopes inside torch.compile regions are not timed; put the scope around the compiled "
+            "call."
+        )
     if any(site.verdict and site.verdict.queue_was_full for site in report.walk()):
         lines.append(
             "* The launch queue was full: the host was held back, so this host time is not what it "

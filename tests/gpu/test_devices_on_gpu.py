@@ -105,7 +105,9 @@ def test_of_four_interleaved_places_only_the_one_at_work_takes_long(
         for device in range(2):
             torch.cuda.synchronize(device)
     report = recorder.report(wait=True)
-    seen = {place: [site.path for site in report.walk() if site.name == str(place)] for place in PLACES}
+    seen = {
+        place: [site.path for site in report.walk() if site.name == str(place)] for place in PLACES
+    }
     for place, (path,) in seen.items():
         assert (shortest(recorder, path, 4) > 1e-3) == (place == busy), place
 

@@ -19,7 +19,8 @@ constexpr int kMostFaults = 400;
 // One thread that records. Of the CUDA runtime's state it has its own: device, stream, last error.
 class Worker {
  public:
-  Worker(Stage& stage, uint64_t seed) : stage_(stage), simulation_(stage.simulation), chance_(seed) {
+  Worker(Stage& stage, uint64_t seed)
+      : stage_(stage), simulation_(stage.simulation), chance_(seed) {
     for (int i = 0; i < 2; ++i) {
       Place place{static_cast<int>(chance_.below(2)), nullptr};
       simulation_.go_to(place.device);

@@ -6,10 +6,10 @@
 
 // Ends the process at once, whatever other threads are doing: the first thing that is wrong is the
 // one to look at. Holds in every build, unlike assert.
-#define FASTTIME_CHECK(condition)                                                      \
-  do {                                                                                 \
-    if (!(condition)) {                                                                \
+#define FASTTIME_CHECK(condition)                                                         \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
       std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
-      std::_Exit(1);                                                                   \
-    }                                                                                  \
+      std::_Exit(1);                                                                      \
+    }                                                                                     \
   } while (false)

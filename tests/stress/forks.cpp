@@ -12,7 +12,7 @@ using namespace fasttime;
 
 namespace {
 
-constexpr int kForks = 40;
+constexpr uint64_t kWorkers = 3;
 // A lock that nobody holds any more would stop the child for good: then a signal ends it.
 constexpr unsigned kPatienceS = 20;
 
@@ -47,7 +47,7 @@ void record_on_host(Ledger& ledger) {
 
 void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed) {
   std::vector<std::thread> threads;
-  for (uint64_t i = 0; i < 3; ++i) {
+  for (uint64_t i = 0; i < kWorkers; ++i) {
     threads.emplace_back(work, std::ref(stage), seed * 100 + i, steps);
   }
   std::vector<std::thread> others;
@@ -55,7 +55,8 @@ void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed) {
   others.emplace_back(move_clock, std::ref(stage), seed * 100 + 20);
   others.emplace_back(come_and_go, std::ref(stage), seed * 100 + 21);
   stage.simulation.go_to(0);
-  for (int i = 0; i < kForks; ++i) {
+  int forks = 0;
+  for (; stage.steps.load(std::memory_order_relaxed) < kWorkers * steps; ++forks) {
     OpenScope scope;
     stage.kept.recorder.begin(scope, stage.kept.site(0, 0), nullptr);
     const pid_t child = fork();
@@ -78,4 +79,6 @@ void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed) {
   for (auto& [ledger, scope] : stage.handed_over) {
     ledger->end(scope);
   }
+  FASTTIME_CHECK(forks > 0);
+  std::printf("  %d forks\n", forks);
 }

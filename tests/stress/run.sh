@@ -5,7 +5,7 @@
 #   STEPS, SCOPES, SEED   how much, and with what chances; a failing run says its seed
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-steps=${STEPS:-4000} scopes=${SCOPES:-1000000} seed=${SEED:-1}
+steps=${STEPS:-30000} scopes=${SCOPES:-1000000} seed=${SEED:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
