@@ -23,7 +23,8 @@ class Recorder:
         share_boundaries: let one CUDA event serve two boundaries that lie closer together (250 ns)
             than anything could reach the stream in, such as the beginnings of nested scopes.
 
-    `scope`, `laps`, `begin` and `end` are described where they are called from: ``help(fasttime.scope)``.
+    `scope`, `laps`, `begin` and `end` are described where they are called from: see
+    ``help(fasttime.scope)``.
     """
 
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:

@@ -63,7 +63,7 @@ def build(directory: str | os.PathLike[str]) -> Path:
 
 
 def torch_can_be_simulated() -> bool:
-    """Tell, without importing torch, whether it is built for CUDA 13, which is what is simulated."""
+    """Tell, without importing torch, whether it is built for CUDA 13, as the simulation is."""
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return False
