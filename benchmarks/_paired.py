@@ -16,7 +16,7 @@ import torch
 
 
 class Latch:
-    """Holds a stream, without a kernel, until `release`; raises OSError where that cannot be had."""
+    """Holds streams, without a kernel, until `release`; raises OSError where it cannot."""
 
     def __init__(self) -> None:
         self._wait = ctypes.CDLL("libcuda.so.1").cuStreamWaitValue32_v2

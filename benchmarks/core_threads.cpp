@@ -60,8 +60,8 @@ int run_core(const CudaRuntime&, const Worker&, int sections) {
 #pragma GCC visibility push(default)
 extern "C" {
 
-// Makes ready for as many threads as there are streams, all of `on_device`. Returns what is missing,
-// or null.
+// Makes ready for as many threads as there are streams, all of `on_device`. Returns what is
+// missing, or null.
 const char* core_threads_prepare(int on_device, void** streams, int threads, int sections) {
   if (!fasttime::bind_torch_runtime()) {
     return "no CUDA runtime could be bound";

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a scope around each leaf layer of MobileNetV3-Large adds to an iteration, and what laps add.
 
-Each layer's forward is wrapped. Compared is the time of an iteration with the same wrappers switched
-off, in the same round; the ways take turns, in a new order each round. The device is synchronised
-before the first iteration of a turn and after the last.
+Each layer's forward is wrapped. Compared is the time of an iteration with the same wrappers
+switched off, in the same round; the ways take turns, in a new order each round. The device is
+synchronised before the first iteration of a turn and after the last.
 """
 
 from __future__ import annotations
@@ -177,23 +177,22 @@ def main() -> int:
             for batch in options.batch or ([32, 256] if on_gpu else [1])
         ]
         with plan[0].current():
-            settings_results = [measure(settings) for settings in plan]
+            results = [measure(settings) for settings in plan]
     except (ImportError, ValueError, torch.OutOfMemoryError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
-    everything = [paired for result in settings_results for paired in result.paired]
-    layers = settings_results[0].layers
+    everything = [paired for result in results for paired in result.paired]
+    layers = results[0].layers
     title = f"An iteration with each of {layers} leaf layers timed, to the same switched off"
     console.print(output.table(title, COLUMNS, [table_row(paired) for paired in everything]))
-    untouched = "; ".join(
-        f"batch {result.settings.batch}: {1e6 * statistics.median(result.seconds['untouched']):,.0f}"
-        f" us untouched, {result.unshared:.0%} of the scopes share no event"
-        for result in settings_results
-    )
-    sentence = f"{untouched}; {said(everything)}"
+    told = []
+    for result in results:
+        batch, us = result.settings.batch, 1e6 * statistics.median(result.seconds["untouched"])
+        told.append(f"batch {batch}: {us:,.0f} us untouched, {result.unshared:.0%} share no event")
+    sentence = f"{'; '.join(told)}; {said(everything)}"
     if options.json:
         here = environment.describe(device)
-        output.save(output.document("leaf_layers", here, settings_results, sentence), options.json)
+        output.save(output.document("leaf_layers", here, results, sentence), options.json)
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     return 0
 

@@ -6,7 +6,9 @@ measured time. The ways take turns, in a new order each round. Shown is the medi
 where a round's figure is the median of its rows of sections.
 
 The yardstick is a pair of cudaEventRecord in a C loop, torch's current stream looked up before
-each: nobody can time a section on a stream with less.
+each: nobody can time a section on a stream with less. Where there is one, a second table has what
+targets are set for, each row with one of its yardstick right beside it: recording alone, while a
+latch holds the stream so that there is nothing to read, and sustained, with reading.
 """
 
 from __future__ import annotations
@@ -17,21 +19,20 @@ import random
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
 
 import torch
 from _common import make_parser
+from _overhead_pairs import NULLCONTEXT, Pairs, Way
+from _paired import COLUMNS, Paired, said, table_row
 from rich.console import Console
 from rich.table import Table
 
 from fasttime import Recorder
 from fasttime.experiments import environment, output
 from fasttime.experiments.settings import resolve_device
-
-# Times so many empty sections in a row.
-Way = Callable[[int], object]
 
 YARDSTICK = "raw pair in C"
 SCOPE = "fasttime scope"
@@ -42,15 +43,24 @@ MOST_SECTIONS = 199
 
 @dataclass(frozen=True)
 class Result:
-    """What each way cost: nanoseconds a section, by round and row."""
+    """What each way cost: nanoseconds a section, by round and row; and what has a target.
+
+    `shared` is the part of the scopes that could share an event with a neighbour and did.
+    """
 
     sections: int
     warmup: int
     rounds: int
     seed: int
     nanoseconds: dict[str, list[list[float]]]
+    paired: list[Paired] = field(default_factory=list)
+    shared: float | None = None
 
-    def summary(self) -> dict[str, dict[str, float]]:
+    def summary(self) -> dict[str, object]:
+        """Return the costs, and the figures that have a target."""
+        return {**self.costs(), "paired": [paired.summary() for paired in self.paired]}
+
+    def costs(self) -> dict[str, dict[str, float]]:
         """Return the median over the rounds, and the least and greatest round, in nanoseconds."""
         made = {}
         for way, rounds in self.nanoseconds.items():
@@ -98,15 +108,14 @@ def host_ways() -> dict[str, Way]:
     return {
         "empty loop": empty_loop,
         "fasttime scope, disabled": disabled_scope,
-        "contextlib.nullcontext": nullcontext,
+        NULLCONTEXT: nullcontext,
         "perf_counter, x 2": clock,
         "torch.profiler.record_function": record_function,
     }
 
 
-def scope_ways() -> dict[str, Way]:
-    """Return the ways of fasttime, on whatever backend there is."""
-    sharing, plain, tokens = Recorder(), Recorder(share_boundaries=False), Recorder()
+def scope_ways(sharing: Recorder, plain: Recorder, tokens: Recorder) -> dict[str, Way]:
+    """Return the ways of fasttime, on whatever backend there is; `plain` shares no boundaries."""
 
     def shared(sections: int) -> None:
         scope = sharing.scope
@@ -223,9 +232,19 @@ def measure(
     return Result(sections, warmup, rounds, seed, seen)
 
 
+def with_pairs(result: Result, pairs: Pairs) -> Result:
+    """Return the result with what has a target, measured for as many rounds."""
+    warmup, rounds = result.warmup, result.rounds
+    counts = {"warmup": warmup, "rows": ROWS, "rounds": rounds}
+    paired = pairs.measure(sections=result.sections, seed=result.seed, **counts)
+    paired += pairs.reading(**counts)
+    paired += pairs.threads(sections=min(result.sections, 60), **counts)
+    return replace(result, paired=paired, shared=pairs.shared())
+
+
 def table(result: Result) -> Table:
     """Return what each way cost, the cheapest first."""
-    summary = result.summary()
+    summary = result.costs()
     yardstick = summary.get(YARDSTICK, {}).get("median_ns")
     rows = [
         (
@@ -243,8 +262,8 @@ def table(result: Result) -> Table:
 
 def sentence(result: Result, on_gpu: bool) -> str:
     """Say in one sentence what was shown."""
-    summary = {way: row["median_ns"] for way, row in result.summary().items()}
-    off, nothing = summary["fasttime scope, disabled"], summary["contextlib.nullcontext"]
+    summary = {way: row["median_ns"] for way, row in result.costs().items()}
+    off, nothing = summary["fasttime scope, disabled"], summary[NULLCONTEXT]
     disabled = f"disabled {off:,.0f} ns, where contextlib.nullcontext takes {nothing:,.0f} ns"
     if not on_gpu:
         return (
@@ -275,15 +294,16 @@ def main() -> int:
         device = resolve_device(options.device)
     except ValueError as error:
         parser.error(str(error))
-    console = Console()
+    console = Console(width=130)
+    recorders = Recorder(), Recorder(share_boundaries=False), Recorder(share_boundaries=False)
     with contextlib.ExitStack() as stack:
         ways = host_ways()
         if device == "cpu":
-            ways |= scope_ways()
+            ways |= scope_ways(*recorders)
         else:
             stack.enter_context(torch.cuda.device(device))
             torch.cuda.synchronize()  # starts CUDA, without which scopes have host time only
-            ways |= scope_ways() | cuda_ways(device)
+            ways |= scope_ways(*recorders) | cuda_ways(device)
             try:
                 ways[YARDSTICK] = compile_yardstick(options.repeat)
             except (ImportError, OSError, RuntimeError) as error:
@@ -296,12 +316,18 @@ def main() -> int:
             rounds=options.rounds,
             seed=options.seed,
         )
+        if YARDSTICK in ways:
+            result = with_pairs(result, Pairs(ways, recorders, ways[YARDSTICK]))
     console.print(table(result))
-    said = sentence(result, device != "cpu")
+    spoken = sentence(result, device != "cpu")
+    if result.paired:
+        rows = [table_row(paired) for paired in result.paired]
+        console.print(output.table("Beside a yardstick, row by row", COLUMNS, rows))
+        spoken += f" {said(result.paired)} {result.shared:.0%} of further scopes shared an event."
     if options.json:
         here = environment.describe(device)
-        output.save(output.document("scope_overhead", here, [result], said), options.json)
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+        output.save(output.document("scope_overhead", here, [result], spoken), options.json)
+    console.print(spoken, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

@@ -119,8 +119,10 @@ def main() -> int:
             torch.cuda.synchronize()
             result = run(
                 options.scopes,
-                [torch.cuda.stream(torch.cuda.default_stream())]
-                + [torch.cuda.stream(torch.cuda.Stream())],
+                [
+                    torch.cuda.stream(torch.cuda.default_stream()),
+                    torch.cuda.stream(torch.cuda.Stream()),
+                ],
             )
     exact = result.is_exact("host_only" if device == "cpu" else "ok")
     flat = result.growth() <= MOST_GROWTH_BYTES

@@ -31,11 +31,24 @@ struct ContextStack {
 
 namespace {
 
-const void* current_context() noexcept { return PyThreadState_Get()->context; }
+PyObject* current_context() noexcept { return PyThreadState_Get()->context; }
+
+bool is_of_current_context(const ContextStack* stack) noexcept {
+#if PY_VERSION_HEX >= 0x030D0000
+  PyObject* context = nullptr;
+  PyWeakref_GetRef(stack->context, &context);
+  Py_XDECREF(context);
+#else
+  const PyObject* context = PyWeakref_GET_OBJECT(stack->context);
+#endif
+  return context == current_context();
+}
 
 void dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
-  reinterpret_cast<ContextStack*>(self)->entries.~vector();
+  auto* stack = reinterpret_cast<ContextStack*>(self);
+  stack->entries.~vector();
+  Py_XDECREF(stack->context);
   PyObject_Free(self);
   Py_DECREF(type);
 }
@@ -51,6 +64,7 @@ ContextStack* make_stack(const ContextStack* inherited) {
     return nullptr;
   }
   new (&stack->entries) std::vector<Entry>();
+  stack->context = nullptr;
   stack->process = process_number();
   try {
     if (inherited != nullptr && inherited->process == stack->process) {
@@ -72,7 +86,11 @@ ContextStack* make_stack(const ContextStack* inherited) {
   }
   Py_DECREF(token);
   // Only now: setting a variable is what gives a fresh thread its context.
-  stack->context = current_context();
+  stack->context = PyWeakref_NewRef(current_context(), nullptr);
+  if (stack->context == nullptr) {
+    Py_DECREF(stack);
+    return nullptr;
+  }
   return stack;
 }
 
@@ -93,7 +111,8 @@ bool init_context_stack() {
   if (stack == nullptr) {
     return make_stack(nullptr);
   }
-  if (stack->context == current_context() && stack->process == process_number()) {
+  if (stack->context != nullptr && is_of_current_context(stack) &&
+      stack->process == process_number()) {
     return stack;
   }
   ContextStack* own = make_stack(stack);

@@ -95,7 +95,9 @@ void give_up_pending(Lane& lane, StatisticsTable& statistics) noexcept {
   }
   while (const Pending* pending = lane.oldest()) {
     Sample sample = sample_of(*pending);
-    sample.status = Status::kFailed;
+    if (sample.status == Status::kOk) {
+      sample.status = Status::kFailed;
+    }
     statistics.add(sample);
     lane.pop();
   }

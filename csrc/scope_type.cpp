@@ -92,10 +92,11 @@ int g_spare_count = 0;
     return false;
   }
   entering->stack = stack;
-  entering->previous = self->last;
-  self->last = entering;
   source->recorder->begin(entering->open, site,
                           self->stream_owner == nullptr ? nullptr : &self->place);
+  // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
+  entering->previous = self->last;
+  self->last = entering;
   return true;
 }
 

@@ -49,7 +49,6 @@ SiteTable::Id SiteTable::intern(std::string_view name) {
     return found->second;
   }
   if (names_.size() == kMaxSites) {
-    refused_.fetch_add(1, std::memory_order_relaxed);
     return kMore;
   }
   names_.reserve(names_.size() + 1);
@@ -82,6 +81,9 @@ void SiteTable::insert(Index& index, uint64_t key, Id id) noexcept {
 }
 
 [[gnu::hot]] SiteTable::Id SiteTable::child(Id parent, Id name) {
+  if (name == kMore) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+  }
   const uint64_t key = key_of(parent, name);
   if (const Id known = find(*index_.load(std::memory_order_acquire), key)) {
     return known;
@@ -93,7 +95,9 @@ void SiteTable::insert(Index& index, uint64_t key, Id id) noexcept {
   }
   const size_t count = count_.load(std::memory_order_relaxed);
   if (count == kMaxSites) {
-    refused_.fetch_add(1, std::memory_order_relaxed);
+    if (name != kMore) {
+      refused_.fetch_add(1, std::memory_order_relaxed);
+    }
     return kMore;
   }
   if (2 * (count + 1) > index->mask + 1) {

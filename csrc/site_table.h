@@ -41,7 +41,7 @@ class SiteTable {
   size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
   Id parent_of(Id site) const noexcept { return sites_[site].parent; }
   std::string name_of(Id site) const;
-  // How often the bound turned a new name or site away.
+  // How many calls of child() the bound turned away, for the name or for the site.
   uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
   // The one lock, for a fork: taken before, let go after in both processes.

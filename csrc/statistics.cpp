@@ -141,6 +141,16 @@ void SiteStatistics::reset(uint32_t epoch) noexcept {
   epoch_ = epoch;
 }
 
+void SiteStatistics::trim(size_t keep) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  std::rotate(recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(oldest_),
+              recent_.end());
+  oldest_ = 0;
+  if (recent_.size() > keep) {
+    recent_.erase(recent_.begin(), recent_.end() - static_cast<std::ptrdiff_t>(keep));
+  }
+}
+
 std::vector<Sample> SiteStatistics::recent() const {
   const std::lock_guard<SpinLock> hold(lock_);
   std::vector<Sample> ordered;
@@ -188,6 +198,17 @@ void StatisticsTable::reset(uint32_t epoch) noexcept {
     if (Block* block = slot.load(std::memory_order_acquire)) {
       for (SiteStatistics& site : *block) {
         site.reset(epoch);
+      }
+    }
+  }
+}
+
+void StatisticsTable::set_keep(size_t count) noexcept {
+  keep_.store(count, std::memory_order_relaxed);
+  for (auto& slot : blocks_) {
+    if (Block* block = slot.load(std::memory_order_acquire)) {
+      for (SiteStatistics& site : *block) {
+        site.trim(count);
       }
     }
   }

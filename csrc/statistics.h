@@ -92,6 +92,8 @@ class SiteStatistics {
   SiteSummary take();
   // Forgets everything, and refuses samples from before `epoch`.
   void reset(uint32_t epoch) noexcept;
+  // Keeps at most the last `keep` of what is kept.
+  void trim(size_t keep) noexcept;
   // The kept samples, oldest first.
   std::vector<Sample> recent() const;
 
@@ -119,7 +121,7 @@ class StatisticsTable {
   void abandon() noexcept;
 
   // How many samples to keep for each site; 0 for none.
-  void set_keep(size_t count) noexcept { keep_.store(count, std::memory_order_relaxed); }
+  void set_keep(size_t count) noexcept;
 
  private:
   static constexpr size_t kBlock = 64;

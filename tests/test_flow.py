@@ -94,21 +94,14 @@ def test_a_new_context_at_the_address_of_a_dead_one_is_another(recorder: Recorde
     a = first.run(recorder.begin, "a")
     second = first.copy()
     del first
-    third = next((made for made in map(copy_of, [second] * 300) if id(made) == address), None)
+    copies = [second.copy() for _ in range(300)]
+    third = next((copy for copy in copies if id(copy) == address), None)
     assert third is not None, "the interpreter did not use the memory again"
     x = third.run(recorder.begin, "x")
     y = second.run(recorder.begin, "y")
     for token in (x, y, a):
         recorder.end(token)
     assert set(counts(recorder)) == {"a", "a/x", "a/y"}
-
-
-kept_contexts: list[contextvars.Context] = []
-
-
-def copy_of(context: contextvars.Context) -> contextvars.Context:
-    kept_contexts.append(context.copy())
-    return kept_contexts[-1]
 
 
 def test_an_exit_stack_may_be_left_in_another_thread(recorder: Recorder) -> None:

@@ -120,9 +120,7 @@ class SiteReport:
 
     def walk(self) -> Iterator[SiteReport]:
         """Yield this site and all below it, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        return (site for site, _ in walk_with_depth((self,)))
 
 
 @dataclass(frozen=True)
@@ -162,8 +160,7 @@ class Report:
 
     def walk(self) -> Iterator[SiteReport]:
         """Yield every site, parents before their children."""
-        for site in self.sites:
-            yield from site.walk()
+        return (site for site, _ in walk_with_depth(self.sites))
 
     def count(self, status: Status) -> int:
         """Return how many scopes of this status there are at all sites."""
@@ -200,36 +197,49 @@ class Report:
         return as_renderable(self)
 
 
+def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport, int]]:
+    """Yield the sites and all below them, parents first, each with its depth below the first."""
+    # Not recursive: scopes may nest deeper than Python functions may.
+    waiting = [(site, 0) for site in reversed(sites)]
+    while waiting:
+        site, depth = waiting.pop()
+        yield site, depth
+        waiting += [(child, depth + 1) for child in reversed(site.children)]
+
+
 def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
     """Return the tree of all sites at which, or below which, something was counted."""
-    children: dict[int, list[SiteEntry]] = {}
-    for entry in entries:
-        children.setdefault(entry.parent, []).append(entry)
-    roots = children.get(0, [])
-    whole_ns = sum(_time_of(entry).total_ns for entry in roots)
+    paths = {0: ""}
+    for entry in entries:  # a parent's id is smaller than its children's
+        above = paths[entry.parent]
+        paths[entry.id] = f"{above}/{entry.name}" if above else entry.name
+    whole_ns = sum(_time_of(entry).total_ns for entry in entries if entry.parent == 0)
+    children: dict[int, list[SiteReport]] = {}
+    for entry in reversed(entries):  # children before their parents
+        below = tuple(reversed(children.pop(entry.id, [])))
+        counts = entry.summary.counts
+        if below or any(counts.values()):
+            site = _site_report(entry, paths[entry.id], below, whole_ns)
+            children.setdefault(entry.parent, []).append(site)
+    return tuple(reversed(children.get(0, [])))
 
-    def build(entry: SiteEntry, prefix: str) -> SiteReport | None:
-        path = f"{prefix}{entry.name}"
-        below = [build(child, f"{path}/") for child in children.get(entry.id, [])]
-        summary = entry.summary
-        counts = summary.counts
-        found = tuple(site for site in below if site is not None)
-        if not found and not any(counts.values()):
-            return None
-        return SiteReport(
-            name=entry.name,
-            path=path,
-            counts={status: counts[status] for status in STATUSES},
-            host=Durations(summary.host),
-            device=Durations(summary.device) if summary.device.count else None,
-            share=_time_of(entry).total_ns / whole_ns if whole_ns else 0.0,
-            verdict=judge(entry),
-            shared_boundaries=summary.shared_boundaries,
-            children=found,
-        )
 
-    built = (build(entry, "") for entry in roots)
-    return tuple(site for site in built if site is not None)
+def _site_report(
+    entry: SiteEntry, path: str, children: tuple[SiteReport, ...], whole_ns: float
+) -> SiteReport:
+    summary = entry.summary
+    counts = summary.counts
+    return SiteReport(
+        name=entry.name,
+        path=path,
+        counts={status: counts[status] for status in STATUSES},
+        host=Durations(summary.host),
+        device=Durations(summary.device) if summary.device.count else None,
+        share=_time_of(entry).total_ns / whole_ns if whole_ns else 0.0,
+        verdict=judge(entry),
+        shared_boundaries=summary.shared_boundaries,
+        children=children,
+    )
 
 
 def _time_of(entry: SiteEntry) -> Series:

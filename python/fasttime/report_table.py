@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from .report import walk_with_depth
 from .units import format_seconds
 
 if TYPE_CHECKING:
@@ -85,12 +86,12 @@ def _table(report: Report) -> Table:
     table.add_column("share", justify="right")
     if on_device:
         table.add_column("bottleneck")
-    for site in report.sites:
-        _add_rows(table, site, 0, on_device)
+    for site, depth in walk_with_depth(report.sites):
+        _add_row(table, site, depth, on_device)
     return table
 
 
-def _add_rows(table: Table, site: SiteReport, depth: int, on_device: bool) -> None:
+def _add_row(table: Table, site: SiteReport, depth: int, on_device: bool) -> None:
     # Names come from anywhere: what cannot be printed is escaped, and nothing is markup.
     name = "".join(c if c.isprintable() else repr(c)[1:-1] for c in site.name)
     cells = [Text("  " * depth + name), Text(f"{site.count:,}")]
@@ -106,8 +107,6 @@ def _add_rows(table: Table, site: SiteReport, depth: int, on_device: bool) -> No
     if on_device:
         cells.append(Text(str(site.verdict or "-")))
     table.add_row(*cells)
-    for child in site.children:
-        _add_rows(table, child, depth + 1, on_device)
 
 
 def _host_mean(site: SiteReport) -> str:

@@ -105,8 +105,8 @@ int main(int argc, char** argv) {
   const std::string mode = argv[1];
   const uint64_t steps = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 20'000;
   const uint64_t seed = argc > 4 ? std::strtoull(argv[4], nullptr, 10) : 1;
-  std::printf("stress %s: %" PRIu64 " workers, %" PRIu64 " steps each, seed %" PRIu64 "\n",
-              mode.c_str(), kWorkers, steps, seed);
+  std::printf("stress %s: %" PRIu64 " steps a worker, seed %" PRIu64 "\n", mode.c_str(), steps,
+              seed);
   std::fflush(stdout);
 
   bind_library(argv[2]);
