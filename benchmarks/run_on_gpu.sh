@@ -4,13 +4,16 @@
 # the benchmarks, and leaves the results in $OUT (default: benchmarks/results) as JSON, with the logs
 # beside them, and all of it in results.tar.gz. Exits non-zero if a step failed; runs them all first.
 #
-#   benchmarks/run_on_gpu.sh [step ...]      steps: tests experiments overhead
+#   benchmarks/run_on_gpu.sh [step ...]
+#
+# Steps: tests, report (the README's example), experiments, overhead, threads, layers, soak; without
+# any, all of them, in some ten minutes. On a machine with two GPUs: devices.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-benchmarks/results}
 results=$out/results
 mkdir -p "$results"
-steps=${*:-tests experiments overhead}
+steps=${*:-tests report experiments overhead threads layers soak}
 failed=()
 
 step() { # step NAME COMMAND...
@@ -33,6 +36,22 @@ for name in $steps; do
       step first_call python3 benchmarks/first_call.py --json "$results/first_call.json"
       step single_model python3 benchmarks/single_model.py --json "$results/single_model.json"
       step pipeline python3 benchmarks/pipeline.py --json "$results/pipeline.json"
+      ;;
+    devices)
+      FASTTIME_REQUIRE_CUDA=1 FASTTIME_REQUIRE_CUDA_DEVICES=2 step devices \
+        python3 -m pytest -q -m gpu -p no:cacheprovider tests/gpu/test_devices_on_gpu.py
+      ;;
+    report)
+      step report python3 benchmarks/report_example.py
+      ;;
+    threads)
+      step core_threads python3 benchmarks/core_threads.py --json "$results/core_threads.json"
+      ;;
+    layers)
+      step leaf_layers python3 benchmarks/leaf_layers.py --json "$results/leaf_layers.json"
+      ;;
+    soak)
+      step soak python3 benchmarks/soak.py --json "$results/soak.json"
       ;;
     overhead)
       step scope_overhead python3 benchmarks/scope_overhead.py --json "$results/scope_overhead.json"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "event_pool.h"
 
+#include <array>
 #include <mutex>
 #include <new>
 
@@ -22,20 +23,24 @@ bool EventPool::grow(const CudaRuntime& cuda, int& status) noexcept {
     }
     created_ += kBatch;
   }
-  // In one piece, as neighbours in time are neighbours in memory. Never freed.
-  auto* batch = new (std::nothrow) Event[kBatch];
+  std::array<void*, kBatch> handles;
   size_t made = 0;
-  while (batch != nullptr && made < kBatch) {
-    status = cuda.event_create_with_flags(&batch[made].handle, 0);
+  while (made < kBatch) {
+    status = cuda.event_create_with_flags(&handles[made], 0);
     if (status != cuda::kSuccess) {
       note_failure(cuda, "cudaEventCreateWithFlags", status);
       break;
     }
     ++made;
   }
+  // In one piece, as neighbours in time are neighbours in memory. Never freed, so made only for
+  // what there is.
+  auto* batch = made == 0 ? nullptr : new (std::nothrow) Event[made];
+  made = batch == nullptr ? 0 : made;
   const std::lock_guard<SpinLock> hold(lock_);
   created_ -= kBatch - made;
   for (size_t i = 0; i < made; ++i) {
+    batch[i].handle = handles[i];
     free_.push(&batch[i]);
   }
   return made > 0;

@@ -86,6 +86,7 @@ void Lane::release(Event* event) noexcept {
 void Lane::drop_references(const Pending& pending, EventQueue& orphans) noexcept {
   for (Event* event : {pending.begin, pending.end}) {
     if (event != nullptr && --event->references == 0) {
+      event->serial.fetch_add(1, std::memory_order_relaxed);  // before another lane can have it
       orphans.push(event);
     }
   }
@@ -117,6 +118,11 @@ void Lane::drop_references(const Pending& pending, EventQueue& orphans) noexcept
   if (surplus.size() > 0) {
     pool_.give_back(surplus);
   }
+}
+
+void Lane::give_back_spare() noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  pool_.give_back(free_);
 }
 
 size_t Lane::booked() const noexcept {

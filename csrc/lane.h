@@ -61,6 +61,9 @@ class Lane {
   // Takes one reference off an event that holds no unread time.
   void release(Event* event) noexcept;
 
+  // Gives the free events at hand back to the pool, for lanes that have none.
+  void give_back_spare() noexcept;
+
   // Hands over a booked scope. Returns how many scopes have been pushed so far.
   uint64_t push(const Pending& pending) noexcept;
 
@@ -77,7 +80,11 @@ class Lane {
   // Counts: pushed ever, popped ever, open or pending now.
   uint64_t pushed() const noexcept { return pushed_.load(std::memory_order_acquire); }
   uint64_t popped() const noexcept { return popped_.load(std::memory_order_acquire); }
-  size_t unread() const noexcept { return static_cast<size_t>(pushed() - popped()); }
+  size_t unread() const noexcept {
+    // In this order: the other way round both may move on in between, to less than nothing.
+    const uint64_t popped_before = popped();
+    return static_cast<size_t>(pushed() - popped_before);
+  }
   size_t booked() const noexcept;
 
   // Gives every event back to the pool, parking those that the device has not reached. The lane

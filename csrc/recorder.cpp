@@ -115,6 +115,7 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     return;
   }
   scope.lane = lane;
+  scope.begun_by = &t_boundary;
   if (!scope.shares_boundary) {
     // As late as may be: the scope's host time is its body's, not the record's.
     scope.host_begin_ns = t_boundary.recorded_ns;
@@ -135,10 +136,12 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
       scope.status = Status::kFailed;
       return nullptr;
   }
-  // A scope's own begin must not be its end: the scope would take no time by construction. And a
+  // A scope's own begin must not be its end: the scope would take no time by construction. Nor may
+  // its end lie before its begin, as the last boundary of another thread than began it can. And a
   // lent event does not renew the window: chained loans could stretch it to any length.
   ThreadBoundary& last = t_boundary;
-  if (last.lane == &lane && last.event != scope.begin_event &&
+  const bool follows = scope.begin_event == nullptr || scope.begun_by == &last;
+  if (last.lane == &lane && last.event != scope.begin_event && follows &&
       now_ns - last.recorded_ns < share_window_ns_.load(std::memory_order_relaxed) &&
       lane.borrow(last.event, last.serial)) {
     scope.shares_boundary = true;
@@ -181,7 +184,9 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   int status = cuda::kSuccess;
   Event* event = lane.take(cuda, status);
   if (event == nullptr && status == cuda::kSuccess) {
-    poll();  // the pool has reached its bound: what other lanes hold may be done by now
+    // The pool has reached its bound: what other lanes hold may be done by now, or at hand there.
+    poll();
+    each_lane([](Lane& other) { other.give_back_spare(); });
     event = lane.take(cuda, status);
   }
   if (event == nullptr) {
@@ -271,6 +276,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
     }
     push(cuda, section, event, now_ns);
     section.begin_event = event;
+    section.begun_by = &t_boundary;
     if (!goes_on) {
       leave_lane(section, event == nullptr ? section.status : Status::kDropped);
     }

@@ -25,6 +25,7 @@ struct OpenScope {
   bool shares_boundary = false;
   Lane* lane = nullptr;  // null: nothing of it is on a device
   Event* begin_event = nullptr;
+  const void* begun_by = nullptr;  // the thread that recorded begin_event
   int64_t host_begin_ns = 0;
 };
 
@@ -150,7 +151,7 @@ class Recorder {
   // its readers. A lane lives as long as its recorder.
   std::array<std::atomic<Lane*>, kLaneSlots> lanes_{};
   size_t lane_count_ = 0;  // guarded by mutex_
-  std::mutex mutex_;       // guards the making of lanes
+  std::mutex mutex_;       // guards the making of lanes, and resets
 };
 
 }  // namespace fasttime

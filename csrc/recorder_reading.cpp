@@ -94,6 +94,7 @@ RecorderCounts Recorder::counts() const noexcept {
 }
 
 void Recorder::reset() noexcept {
+  const std::lock_guard<std::mutex> hold(mutex_);  // two at once would tear each other's epochs
   statistics_.reset(epoch_.fetch_add(1, std::memory_order_relaxed) + 1);
 }
 

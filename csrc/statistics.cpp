@@ -80,10 +80,22 @@ double Series::quantile(double q) const noexcept {
   return std::clamp(histogram_.quantile(q), min_, max_);
 }
 
+namespace {
+
+// Epochs wrap around.
+bool is_before(uint32_t epoch, uint32_t other) noexcept {
+  return static_cast<int32_t>(epoch - other) < 0;
+}
+
+}  // namespace
+
 [[gnu::hot]] void SiteStatistics::add(const Sample& sample, size_t keep) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
-  if (sample.epoch != epoch_) {
+  if (is_before(sample.epoch, epoch_)) {
     return;
+  }
+  if (sample.epoch != epoch_) {  // of a reset that is under way and has not come here yet
+    clear(sample.epoch);
   }
   SiteSummary& summary = summary_;
   ++summary.counts[static_cast<size_t>(sample.status)];
@@ -110,6 +122,9 @@ double Series::quantile(double q) const noexcept {
   if (keep == 0) {
     return;
   }
+  if (recent_.size() != keep) {
+    fit_history(keep);
+  }
   try {
     if (recent_.size() < keep) {
       recent_.push_back(sample);
@@ -135,6 +150,12 @@ SiteSummary SiteStatistics::take() {
 
 void SiteStatistics::reset(uint32_t epoch) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
+  if (is_before(epoch_, epoch)) {
+    clear(epoch);
+  }
+}
+
+void SiteStatistics::clear(uint32_t epoch) noexcept {
   summary_ = SiteSummary{};
   recent_.clear();
   oldest_ = 0;
@@ -143,6 +164,11 @@ void SiteStatistics::reset(uint32_t epoch) noexcept {
 
 void SiteStatistics::trim(size_t keep) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
+  fit_history(keep);
+}
+
+// Straightens the ring, so that it can grow or shrink.
+void SiteStatistics::fit_history(size_t keep) noexcept {
   std::rotate(recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(oldest_),
               recent_.end());
   oldest_ = 0;
@@ -175,11 +201,12 @@ StatisticsTable::~StatisticsTable() {
     if (made == nullptr) {
       return;
     }
-    for (SiteStatistics& site : *made) {
-      site.reset(epoch_.load(std::memory_order_relaxed));
-    }
-    if (slot.compare_exchange_strong(block, made, std::memory_order_acq_rel)) {
+    if (slot.compare_exchange_strong(block, made)) {
       block = made;
+      // After it can be seen: either this sees the epoch of a reset, or that reset sees the block.
+      for (SiteStatistics& site : *made) {
+        site.reset(epoch_.load());
+      }
     } else {
       delete made;
     }
@@ -193,9 +220,9 @@ SiteStatistics* StatisticsTable::find(SiteTable::Id site) const noexcept {
 }
 
 void StatisticsTable::reset(uint32_t epoch) noexcept {
-  epoch_.store(epoch, std::memory_order_relaxed);
+  epoch_.store(epoch);
   for (auto& slot : blocks_) {
-    if (Block* block = slot.load(std::memory_order_acquire)) {
+    if (Block* block = slot.load()) {
       for (SiteStatistics& site : *block) {
         site.reset(epoch);
       }

@@ -98,6 +98,9 @@ class SiteStatistics {
   std::vector<Sample> recent() const;
 
  private:
+  void clear(uint32_t epoch) noexcept;
+  void fit_history(size_t keep) noexcept;
+
   mutable SpinLock lock_;  // guards everything below; held for one update or, by a report, one copy
   SiteSummary summary_;
   uint32_t epoch_ = 0;
