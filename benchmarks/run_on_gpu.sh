@@ -35,7 +35,7 @@ for name in $steps; do
     experiments)
       step first_call python3 benchmarks/first_call.py --json "$results/first_call.json"
       step single_model python3 benchmarks/single_model.py --json "$results/single_model.json"
-      step pipeline python3 benchmarks/pipeline.py --json "$results/pipeline.json"
+      step pipeline python3 benchmarks/pipeline.py --rounds 7 --json "$results/pipeline.json"
       ;;
     devices)
       FASTTIME_REQUIRE_CUDA=1 FASTTIME_REQUIRE_CUDA_DEVICES=2 step devices \

@@ -22,15 +22,24 @@ constexpr int64_t kPollAgeNs = 50'000;
 // queue that was known to be drained less than this ago is not full, and a record will not block.
 constexpr int64_t kQueueFillNs = 140'000;
 
+// However little of it was spent outside, a lent boundary is no older than this: what reads as
+// device time must not be ours.
+constexpr int64_t kMaxLoanAgeNs = 4'000;
+
 BlockingHooks g_blocking_hooks;
 
-// The boundary that this thread recorded last. One event can serve two boundaries that lie closer
-// together than anything could have reached the stream in.
+// The boundary that this thread recorded last. One event can serve two boundaries between which
+// nothing can have reached the stream. What counts is the time that was not spent in here: our own
+// calls put nothing on a stream.
 struct ThreadBoundary {
   const Lane* lane = nullptr;
   Event* event = nullptr;
   uint32_t serial = 0;
-  int64_t recorded_ns = 0;  // when the record returned
+  int64_t recorded_ns = 0;  // no later than the record's return, but for a wait for the GIL
+  int64_t left_ns = 0;      // when this thread was last let go from here
+  int64_t outside_ns = 0;   // spent elsewhere since the record
+
+  void come_in(int64_t now_ns) noexcept { outside_ns += now_ns - left_ns; }
 };
 thread_local ThreadBoundary t_boundary;
 
@@ -84,6 +93,8 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
 
 [[gnu::hot]] void Recorder::begin_on_device(const CudaRuntime& cuda, OpenScope& scope,
                                             const Place* chosen) {
+  const int64_t now_ns = cuda.host_now_ns();
+  t_boundary.come_in(now_ns);
   Place place;
   if (chosen != nullptr && chosen->device >= 0) {
     place = *chosen;
@@ -101,25 +112,22 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     return;
   }
   if (!lane->book()) {
-    resolve(cuda, *lane, Lane::kMaxScopes, cuda.host_now_ns());
+    resolve(cuda, *lane, Lane::kMaxScopes, now_ns);
     if (!lane->book()) {
       scope.status = Status::kDropped;
       return;
     }
   }
   scope.status = Status::kOk;
-  scope.host_begin_ns = cuda.host_now_ns();
-  scope.begin_event = boundary(cuda, *lane, scope.host_begin_ns, scope);
+  scope.begin_event = boundary(cuda, *lane, now_ns, scope);
   if (scope.begin_event == nullptr) {
     lane->cancel();
     return;
   }
   scope.lane = lane;
   scope.begun_by = &t_boundary;
-  if (!scope.shares_boundary) {
-    // As late as may be: the scope's host time is its body's, not the record's.
-    scope.host_begin_ns = t_boundary.recorded_ns;
-  }
+  // Last, so that the scope's host time is its body's and not this call's.
+  scope.host_begin_ns = t_boundary.left_ns = cuda.host_now_ns();
 }
 
 [[gnu::hot]] Event* Recorder::boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns,
@@ -142,8 +150,8 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   ThreadBoundary& last = t_boundary;
   const bool follows = scope.begin_event == nullptr || scope.begun_by == &last;
   if (last.lane == &lane && last.event != scope.begin_event && follows &&
-      now_ns - last.recorded_ns < share_window_ns_.load(std::memory_order_relaxed) &&
-      lane.borrow(last.event, last.serial)) {
+      last.outside_ns < share_window_ns_.load(std::memory_order_relaxed) &&
+      now_ns - last.recorded_ns < kMaxLoanAgeNs && lane.borrow(last.event, last.serial)) {
     scope.shares_boundary = true;
     return last.event;
   }
@@ -152,12 +160,15 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     return nullptr;
   }
   const bool may_block = now_ns - lane.caught_up_ns.load(std::memory_order_relaxed) > kQueueFillNs;
+  int64_t recorded_ns = 0;
   if (may_block && g_blocking_hooks.let_go != nullptr) {
     void* token = g_blocking_hooks.let_go();
     status = cuda.event_record(event->handle, lane.place.stream);
+    recorded_ns = cuda.host_now_ns();  // what comes until the GIL is back may be others' work
     g_blocking_hooks.take_back(token);
   } else {
     status = cuda.event_record(event->handle, lane.place.stream);
+    recorded_ns = now_ns;
   }
   if (status != cuda::kSuccess) {
     note_failure(cuda, "cudaEventRecord", status);
@@ -165,7 +176,7 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     scope.status = Status::kFailed;
     return nullptr;
   }
-  last = {&lane, event, event->serial.load(std::memory_order_relaxed), cuda.host_now_ns()};
+  last = {&lane, event, event->serial.load(std::memory_order_relaxed), recorded_ns, recorded_ns, 0};
   return event;
 }
 
@@ -218,8 +229,10 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     add_unresolved(scope, now_ns);
     return;
   }
+  t_boundary.come_in(now_ns);
   Event* event = boundary_elsewhere(cuda, *lane, now_ns, scope);
   push(cuda, scope, event, now_ns);
+  t_boundary.left_ns = cuda.host_now_ns();
 }
 
 [[gnu::hot]] void Recorder::push(const CudaRuntime& cuda, const OpenScope& scope, Event* end,
@@ -269,6 +282,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
   if (lane == nullptr) {
     add_unresolved(section, now_ns);
   } else {
+    t_boundary.come_in(now_ns);
     Event* event = boundary_elsewhere(cuda, *lane, now_ns, section);
     const bool goes_on = event != nullptr && lane->book();
     if (goes_on) {
@@ -277,6 +291,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
     push(cuda, section, event, now_ns);
     section.begin_event = event;
     section.begun_by = &t_boundary;
+    t_boundary.left_ns = cuda.host_now_ns();
     if (!goes_on) {
       leave_lane(section, event == nullptr ? section.status : Status::kDropped);
     }

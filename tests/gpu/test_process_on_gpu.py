@@ -90,10 +90,12 @@ def test_data_loader_workers_time_on_the_host_and_the_parent_on_the_device() -> 
 
 def test_exit_is_silent_with_scopes_pending_behind_work_and_others_open() -> None:
     run("""
-        import torch, fasttime
+        import faulthandler, torch, fasttime
         from latch import Latch, long_work
+        faulthandler.dump_traceback_later(60, exit=True)
         stream, latch = torch.cuda.Stream(), Latch()
         with torch.cuda.stream(stream):
+            long_work()  # loads its kernel, which CUDA may not do while a stream is held
             latch.hold(stream)
             for _ in range(20):
                 long_work()
