@@ -47,7 +47,7 @@ def pipeline() -> str:
     for way, label in names.items():
         row = result["summary"]["ways"][way]
         readings = ["" if row[m] is None else f"{row[m] * 1e3:.1f} ms" for m in ("large", "small")]
-        change = "" if way == "not timed" else f"{row['change']:+.1%}"
+        change = "" if way == "not timed" else f"{round(row['change'], 3) + 0.0:+.1%}"
         rows.append([label, *readings, f"{row['whole'] * 1e3:.1f} ms", change])
     batch = result["settings"]["batch"]
     caption = (
@@ -58,7 +58,40 @@ def pipeline() -> str:
     return f"{caption}\n\n{table(header, rows)}"
 
 
-SECTIONS = {"report": report, "pipeline": pipeline}
+def overhead() -> str:
+    """What an empty section costs the host, and what a scope around every layer costs a model."""
+    summary = load("scope_overhead")["results"][0]["summary"]
+    names = {
+        "raw pair in C": "two `cudaEventRecord` in a C loop: the least there is",
+        "fasttime scope": "**`with fasttime.scope(...)`**, earlier scopes read as well",
+        "fasttime scope, disabled": "the same, switched off",
+        "contextlib.nullcontext": "`with contextlib.nullcontext()`",
+        "torch.profiler.record_function": "`torch.profiler.record_function`, no profiler running",
+        "2 torch events, record()": "two reused `torch.cuda.Event`, `record()`",
+        "2 new torch events, record()": "two new `torch.cuda.Event`, `record()`",
+        "synchronize, perf_counter, x 2": "`synchronize()` and `perf_counter()`, twice",
+    }
+    raw = summary["raw pair in C"]["median_ns"]
+    rows = [
+        [label, f"{summary[way]['median_ns']:,.0f} ns", f"{summary[way]['median_ns'] / raw:.2f}"]
+        for way, label in names.items()
+    ]
+    layers = {
+        (change["name"], change["condition"]): f"{change['ratio'] - 1:.1%}"
+        for result in load("leaf_layers")["results"]
+        for change in result["summary"]["changes"]
+    }
+    small, large = "batch 32", "batch 256"
+    return (
+        f"{table(['empty section timed by', 'host time', 'to the least'], rows)}\n\n"
+        "A scope around each of the 168 leaf layers of MobileNetV3-Large makes an iteration "
+        f"{layers['scopes', small]} longer at {small}, where the host is the bottleneck, and "
+        f"{layers['scopes', large]} at {large}, where the device is; laps make it "
+        f"{layers['laps', small]} and {layers['laps', large]} longer."
+    )
+
+
+SECTIONS = {"report": report, "pipeline": pipeline, "overhead": overhead}
 
 
 def rewritten(text: str) -> str:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,6 @@ import fasttime
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RESULTS = ROOT / "benchmarks" / "results"
-
-
-def result(name: str) -> Any:
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def test_the_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,6 +35,11 @@ def test_the_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_commands_are_the_ones_that_the_checks_run() -> None:
     assert "pip install '.[test]' && pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "pip install '.[test]' && pytest" in README
+
+
+def test_the_figures_are_those_of_the_results() -> None:
+    script = ROOT / "benchmarks" / "readme_tables.py"
+    assert subprocess.run([sys.executable, script, "--check"]).returncode == 0
 
 
 def test_links_lead_somewhere() -> None:
