@@ -20,7 +20,7 @@ Histogram::Histogram(const Histogram& other) : total_(other.total_) {
 [[gnu::hot]] void Histogram::add(double ns) noexcept {
   constexpr auto kLongest = (uint64_t{1} << kTopBit) - 1;
   const uint64_t value =
-      ns <= 0 ? 0 : std::min(kLongest, static_cast<uint64_t>(std::llround(std::min(ns, 1e15))));
+      ns <= 0 ? 0 : std::min(kLongest, static_cast<uint64_t>(std::min(ns, 1e15) + 0.5));
   // Octave 0 holds 0 … 63 one by one; octave k the 64 steps of width 2^(k-1) above 2^(k+5).
   const int octave = value < kBuckets ? 0 : 64 - __builtin_clzll(value) - kSubBits;
   const size_t bucket = octave == 0 ? value : (value >> (octave - 1)) - kBuckets;
