@@ -164,7 +164,8 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   if (may_block && g_blocking_hooks.let_go != nullptr) {
     void* token = g_blocking_hooks.let_go();
     status = cuda.event_record(event->handle, lane.place.stream);
-    recorded_ns = cuda.host_now_ns();  // what comes until the GIL is back may be others' work
+    // Others may work while this thread waits for the GIL; how long that took counts as age.
+    recorded_ns = cuda.host_now_ns();
     g_blocking_hooks.take_back(token);
   } else {
     status = cuda.event_record(event->handle, lane.place.stream);
@@ -201,10 +202,8 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     event = lane.take(cuda, status);
   }
   if (event == nullptr) {
-    scope.status = Status::kDropped;
-    if (status != cuda::kSuccess) {  // and was noted
-      scope.status = Status::kFailed;
-    }
+    // A failure was noted where it happened; without one the bound is reached.
+    scope.status = status == cuda::kSuccess ? Status::kDropped : Status::kFailed;
   }
   return event;
 }

@@ -81,7 +81,10 @@ Sample sample_of(const Pending& pending) noexcept {
     }
     const bool is_done = status == cuda::kSuccess;
     if (is_done) {
-      lane.caught_up_ns.store(pending->host_end_ns, std::memory_order_relaxed);
+      // Without an end event nothing is known of what was issued after the begin.
+      const int64_t caught_up_ns =
+          pending->end != nullptr ? pending->host_end_ns : pending->host_begin_ns;
+      lane.caught_up_ns.store(caught_up_ns, std::memory_order_relaxed);
     }
     statistics.add(sample);
     lane.pop(is_done);
