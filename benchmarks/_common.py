@@ -11,7 +11,8 @@ from types import ModuleType
 import torch
 from rich.console import Console
 
-from fasttime.experiments import environment, output
+from fasttime import environment
+from fasttime.experiments import output
 from fasttime.experiments.settings import (
     CPU_BATCHES,
     DEFAULT_REPEAT,

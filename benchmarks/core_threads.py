@@ -22,7 +22,8 @@ from _common import make_parser
 from _paired import COLUMNS, Latch, Paired, said, table_row
 from rich.console import Console
 
-from fasttime.experiments import environment, output
+from fasttime import environment
+from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 
 THREADS = (1, 2, 4, 8)

@@ -24,7 +24,8 @@ from pathlib import Path
 from _common import json_path
 from rich.console import Console
 
-from fasttime.experiments import environment, output
+from fasttime import environment
+from fasttime.experiments import output
 
 RUNTIME = Path(__file__).parent.parent / "tests" / "stress" / "instant_cudart.cpp"
 WAYS = {

@@ -23,7 +23,8 @@ from _paired import COLUMNS, Paired, said, table_row
 from rich.console import Console
 
 import fasttime
-from fasttime.experiments import environment, models, output
+from fasttime import environment
+from fasttime.experiments import models, output
 from fasttime.experiments.settings import Settings, resolve_device
 
 # By way and batch: how much longer an iteration may take.

@@ -30,8 +30,8 @@ from _paired import COLUMNS, Paired, said, table_row
 from rich.console import Console
 from rich.table import Table
 
-from fasttime import Recorder
-from fasttime.experiments import environment, output
+from fasttime import Recorder, environment
+from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 
 YARDSTICK = "raw pair in C"

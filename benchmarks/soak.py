@@ -18,8 +18,8 @@ import torch
 from _common import make_parser
 from rich.console import Console
 
-from fasttime import Recorder
-from fasttime.experiments import environment, output
+from fasttime import Recorder, environment
+from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 
 BLOCK = 20_000

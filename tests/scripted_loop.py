@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-loops = importlib.import_module("fasttime.loops")
+loops = importlib.import_module("fasttime.measuring.loops")
 
 
 @dataclass

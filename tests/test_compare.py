@@ -15,10 +15,10 @@ from scripted_loop import ScriptedLoop
 
 import fasttime
 from fasttime import Measurement, MethodComparison
-from fasttime.doubts import Doubt, DoubtKind, judge_naive
-from fasttime.findings import Finding, judge_methods
+from fasttime.comparing.findings import Finding, judge_methods
+from fasttime.measuring.doubts import Doubt, DoubtKind, judge_naive
 
-compare_module = importlib.import_module("fasttime.compare")
+compare_module = importlib.import_module("fasttime.comparing.compare")
 
 
 @pytest.fixture

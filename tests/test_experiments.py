@@ -16,9 +16,9 @@ import simulated_cuda
 import torch
 
 import fasttime
-from fasttime import cli
+from fasttime import cli, environment
 from fasttime import demo as demo_module
-from fasttime.experiments import environment, first_call, models, output, pipeline, single_model
+from fasttime.experiments import first_call, models, output, pipeline, single_model
 from fasttime.experiments.first_call import FirstCall
 from fasttime.experiments.pipeline_result import Pipeline, Trial
 from fasttime.experiments.settings import Settings, resolve_device

@@ -198,7 +198,7 @@ def test_measuring_inside_a_capture_is_refused(script: ScriptedLoop) -> None:
 # --- examples, and the real torch ---
 
 
-@pytest.mark.parametrize("module", ["measure", "compare", "units"])
+@pytest.mark.parametrize("module", ["measuring.measure", "comparing.compare", "units"])
 def test_the_examples_in_the_documentation_run(module: str) -> None:
     done = doctest.testmod(importlib.import_module(f"fasttime.{module}"))
     assert done.attempted > 0

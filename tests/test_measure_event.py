@@ -9,7 +9,7 @@ from scripted_loop import ScriptedLoop, loops
 from simulated_cuda import Simulated
 
 import fasttime
-from fasttime.doubts import judge_samples
+from fasttime.measuring.doubts import judge_samples
 from fasttime.sample import Sample, Status
 
 MS = 1_000_000  # in ns

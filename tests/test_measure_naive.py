@@ -7,7 +7,7 @@ import pytest
 from scripted_loop import ScriptedLoop
 
 import fasttime
-from fasttime.doubts import judge_naive
+from fasttime.measuring.doubts import judge_naive
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fasttime import Measurement
-from fasttime.doubts import Doubt
+from fasttime.measuring.doubts import Doubt
 from fasttime.units import format_change, format_seconds
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -95,10 +96,8 @@ def test_an_unsupported_torch_is_refused_by_name() -> None:
 def test_a_missing_extension_says_what_to_do(tmp_path: Path) -> None:
     import fasttime
 
-    package = tmp_path / "fasttime"
-    package.mkdir()
-    for source in Path(fasttime.__file__).parent.glob("*.py"):
-        (package / source.name).write_text(source.read_text())
+    source = Path(fasttime.__file__).parent
+    shutil.copytree(source, tmp_path / "fasttime", ignore=shutil.ignore_patterns("*.so"))
     run(f"""
         import sys
         sys.path.insert(0, {str(tmp_path)!r})

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import os
 
-from .compare import MethodComparison, compare
-from .doubts import Doubt
-from .findings import Finding
-from .measure import measure
-from .measurement import Measurement
+from .comparing.compare import MethodComparison, compare
+from .comparing.findings import Finding
+from .measuring.doubts import Doubt
+from .measuring.measure import measure
+from .measuring.measurement import Measurement
 from .recorder import Recorder
-from .report import Durations, Report, SiteReport
+from .reporting.report import Durations, Report, SiteReport
+from .reporting.verdict import Verdict
 from .sample import Sample
-from .verdict import Verdict
 
 __version__ = "0.1.0"
 

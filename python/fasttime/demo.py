@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from .experiments import environment, output, pipeline, single_model
+from . import environment
+from .experiments import output, pipeline, single_model
 from .experiments.pipeline_result import Pipeline
 from .experiments.settings import CPU_BATCHES, Settings, resolve_device
 from .experiments.ways_to_time import WAYS, ways

@@ -7,7 +7,7 @@ import operator
 import time
 
 from . import _native, compile_support
-from .report import Report, build_sites
+from .reporting.report import Report, build_sites
 from .sample import Sample
 
 _MAX_KEPT = 1_000_000

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..measure import measure
+from ..measuring.measure import measure
 from ..units import format_seconds
 from . import models
 from .output import table as make_table

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..measure import measure
-from ..measurement import METHODS, Method
+from ..measuring.measure import measure
+from ..measuring.measurement import METHODS, Method
 from ..units import format_change, format_seconds
 from . import models
 from .output import table as make_table

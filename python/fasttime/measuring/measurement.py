@@ -9,10 +9,15 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..environment import Environment
+from ..units import format_seconds
 from .doubts import Doubt
-from .units import format_seconds
 
-Method = Literal["naive", "sync", "event"]
+Method = Literal["naive", "sync", "event", "graph"]
+Cache = Literal["warm", "cold"]
+EndedBy = Literal["count", "precision", "budget"]
+
+# The three that the comparison of methods is about; ``graph`` times something else, a replay.
 METHODS: tuple[Method, ...] = ("naive", "sync", "event")
 
 
@@ -29,12 +34,23 @@ class Measurement:
         host_times: how long the host was in the callable, for each kept run. Where the launch queue
             is not full, that is what issuing the work takes.
         loop_time: the whole loop, warm-up included, with the device idle at either end.
-        method: ``naive``, ``sync`` or ``event``.
+        method: ``naive``, ``sync``, ``event``, or ``graph`` for replays of a CUDA graph.
         label: the callable's name.
         device: such as ``cuda:0 NVIDIA H100 80GB HBM3``, or ``cpu``.
         warmup: how many runs are ignored.
         repeat: how many runs there were, the ignored ones included.
         warnings: doubts about these numbers.
+        wall_time: what one call takes when calls follow one another, the device's work included;
+            None where that was not measured.
+        held: whether the stream was held while the work was queued, so that no launch latency is in
+            `times`.
+        cache: whether the device's L2 cache was left ``warm`` or cleared before each run, ``cold``.
+        floor: what the method reads where there is nothing to time; None if unknown.
+        is_calibrated: whether `floor` has been taken off `times`.
+        ended_by: why there are so many runs: their ``count`` was given, the ``precision`` asked for
+            was reached, or the ``budget`` was spent.
+        processes: how many of the kept runs each process contributed, in the order of `times`.
+        environment: the machine and the versions; None where it was not looked at.
     """
 
     times: npt.NDArray[np.float64]
@@ -47,12 +63,22 @@ class Measurement:
     warmup: int
     repeat: int
     warnings: tuple[Doubt, ...] = ()
+    wall_time: float | None = None
+    held: bool = False
+    cache: Cache = "warm"
+    floor: float | None = None
+    is_calibrated: bool = False
+    ended_by: EndedBy = "count"
+    processes: tuple[int, ...] = ()
+    environment: Environment | None = None
 
     def __post_init__(self) -> None:
         for name in ("times", "warmup_times", "host_times"):
             values = np.array(getattr(self, name), dtype=np.float64)
             values.setflags(write=False)
             object.__setattr__(self, name, values)
+        if not self.processes:
+            object.__setattr__(self, "processes", (len(self.times),))
 
     def __len__(self) -> int:
         """Return the number of kept runs."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from .doubts import DoubtKind
-from .measurement import Measurement, Method
-from .units import format_change, format_seconds
+from ..measuring.doubts import DoubtKind
+from ..measuring.measurement import Measurement, Method
+from ..units import format_change, format_seconds
 
 Reading = Literal["right", "right by accident", "wrong", "unclear"]
 

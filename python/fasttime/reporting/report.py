@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .sample import STATUSES, Status
+from ..sample import STATUSES, Status
 from .verdict import Verdict, judge
 
 if TYPE_CHECKING:
-    from ._native import Series, SiteEntry
+    from .._native import Series, SiteEntry
 
 
 class Durations:

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from .units import format_change, format_seconds
+from ..units import format_change, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from .report import Report
-from .sample import Sample
-from .units import format_change, format_seconds
+from ..reporting.report import Report
+from ..sample import Sample
+from ..units import format_change, format_seconds
 
 DoubtKind = Literal[
     "cpu", "cuda_started", "queued_only", "launch_queue_full", "host_bound", "unclear"

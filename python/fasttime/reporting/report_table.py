@@ -10,8 +10,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from ..units import format_seconds
 from .report import walk_with_depth
-from .units import format_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import loops
+from ..measuring import loops
+from ..measuring.measure import check_arguments, measure
+from ..measuring.measurement import METHODS, Measurement, Method
 from .findings import Finding, judge_methods
-from .measure import check_arguments, measure
-from .measurement import METHODS, Measurement, Method
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

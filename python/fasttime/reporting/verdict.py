@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from ._native import SiteEntry
+    from .._native import SiteEntry
 
 # So much of what was seen has to point one way before a verdict is given.
 _MAJORITY = 2 / 3

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ..recorder import Recorder
 from .doubts import ON_CPU, Doubt, judge_naive, judge_samples
 from .measurement import Method
-from .recorder import Recorder
 
 Call = Callable[[], object]
 

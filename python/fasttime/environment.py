@@ -50,7 +50,7 @@ class Environment:
 
 def describe(device: str) -> Environment:
     """Return the environment of results measured on `device`."""
-    from .. import __version__
+    from . import __version__
 
     on_gpu = device != "cpu"
     return Environment(
