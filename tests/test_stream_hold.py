@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from simulated_cuda import Simulated
@@ -101,18 +105,11 @@ def test_a_hold_on_another_device_than_the_first(cuda: Simulated) -> None:
         assert cuda.backlog_ns(0) == MS
 
 
-@pytest.mark.parametrize("function", ["cudaHostAlloc", "cuStreamWaitValue32_v2"])
-def test_a_stream_that_cannot_be_held_says_why_and_is_not_held(
-    cuda: Simulated, function: str
-) -> None:
-    cuda.fail(function, 801)
-    try:
-        hold = _C.StreamHold(LONG)
-    except RuntimeError as error:
-        assert str(error).startswith(f"the stream cannot be held: {function} answered 801")
-    else:  # the memory was there already, from an earlier test
-        assert function == "cudaHostAlloc"
-        hold.release()
+def test_a_stream_that_cannot_be_held_says_why_and_is_not_held(cuda: Simulated) -> None:
+    cuda.fail("cuStreamWaitValue32_v2", 801)
+    message = "the stream cannot be held: cuStreamWaitValue32_v2 answered 801"
+    with pytest.raises(RuntimeError, match=message):
+        _C.StreamHold(LONG)
     cuda.enqueue(0, MS)
     cuda.synchronize(cuda.recorded())
     assert _C.StreamHold(LONG).release() is True
@@ -136,3 +133,32 @@ def test_other_threads_can_hold_streams_at_the_same_time(cuda: Simulated) -> Non
     for thread in threads:
         thread.join()
     assert answers == [True] * 200
+
+
+def test_a_first_hold_without_memory_says_so_and_the_next_one_asks_again(
+    simulated_library: Path,
+) -> None:
+    run_in_a_process_of_its_own = f"""
+from simulated_cuda import Simulated
+from fasttime import _C
+cuda = Simulated({str(simulated_library)!r})
+cuda.reset()
+_C.testing_bind_library({str(simulated_library)!r})
+cuda.fail("cudaHostAlloc", 2)
+try:
+    _C.StreamHold(60.0)
+except RuntimeError as error:
+    assert "the stream cannot be held: cudaHostAlloc answered 2" in str(error), error
+else:
+    raise SystemExit("held without memory")
+assert _C.StreamHold(60.0).release()
+"""
+    paths = [str(Path(__file__).parent / "simulated_cuda"), *sys.path]
+    done = subprocess.run(
+        [sys.executable, "-c", run_in_a_process_of_its_own],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
