@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 
 import numpy as np
@@ -210,54 +209,3 @@ def test_without_a_look_at_the_backlog_the_verdict_is_unclear(
         run(cuda, recorder, "a", 2 * MS, host_ns=2 * MS)
     verdict = recorder.report(wait=True)["a"].verdict
     assert (verdict.bound, verdict.backlog, verdict.looks) == ("unclear", None, 0)
-
-
-# --- the table ---
-
-
-def test_the_table_reads_like_this(cuda: Simulated, recorder: Recorder) -> None:
-    for _ in range(20):
-        with recorder.scope("step"):
-            run(cuda, recorder, "forward", 6 * MS, host_ns=MS)
-            run(cuda, recorder, "backward", 2 * MS, host_ns=MS)
-    text = str(recorder.report(wait=True))
-    lines = text.splitlines()
-    assert [line.split()[0] for line in lines[2:]] == ["step", "forward", "backward"]
-    assert lines[3].startswith("  forward")
-    assert "6.000 ms" in lines[3]
-    assert "75.0%" in lines[3]
-    assert lines[3].endswith("device-bound")
-    assert len(lines) == 5, "no doubts, no footer"
-
-
-def test_the_footer_tells_every_doubt(cuda: Simulated, recorder: Recorder) -> None:
-    stream = cuda.create_stream()
-    run(cuda, recorder, "a", MS)
-    cuda.begin_capture(stream)
-    with recorder.scope("a", stream=stream):
-        pass
-    cuda.end_capture(stream)
-    recorder.begin("a")
-    cuda.advance(2 * MS)
-    recorder.report()
-    run(cuda, recorder, "a", 50 * MS)
-    token = recorder.begin("b")
-    text = str(recorder.report())
-    assert "Not in the table: 1 open, 1 pending on the device." in text
-    assert "Without device time: 1 dropped (no room, or never ended)." in text
-    assert "Without device time: 1 captured" in text
-    recorder.end(token)
-    recorder.report(wait=True)
-
-
-def test_an_empty_report_says_so() -> None:
-    assert "nothing has been timed yet" in str(Recorder().report())
-
-
-def test_rich_can_print_a_report(cuda: Simulated, recorder: Recorder) -> None:
-    from rich.console import Console
-
-    run(cuda, recorder, "[red]a", MS)
-    console = Console(width=120, file=io.StringIO())
-    console.print(recorder.report(wait=True))
-    assert "[red]a" in console.file.getvalue()

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writing a file so that it is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from typing import Literal, TextIO
+
+
+@contextlib.contextmanager
+def open_for_replacement(
+    path: str | os.PathLike[str], mode: Literal["w"] = "w"
+) -> Iterator[TextIO]:
+    """Open a text file that takes the place of `path` when the block ends without an error.
+
+    UTF-8; what that cannot hold (lone surrogates) is written as an escape, ``\\\\udc80``. A file that
+    is replaced keeps its permissions, a link still leads to it. After an error `path` is as it was
+    and nothing else is left. Raises OSError, naming `path`.
+    """
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    # Cut, as a name near the longest allowed has no room for more.
+    beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.tmp")
+    try:
+        # Opened so, and not by tempfile, the file has the permissions that any new file gets.
+        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with open(
+                number, mode, encoding="utf-8", errors="backslashreplace", newline="\n"
+            ) as file:
+                with contextlib.suppress(FileNotFoundError):
+                    os.chmod(beside, os.stat(target).st_mode & 0o7777)
+                yield file
+            os.replace(beside, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+            raise
+    except OSError as error:
+        if error.filename != beside and error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
