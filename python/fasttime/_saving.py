@@ -16,9 +16,9 @@ def open_for_replacement(
 ) -> Iterator[TextIO]:
     """Open a text file that takes the place of `path` when the block ends without an error.
 
-    UTF-8; what that cannot hold (lone surrogates) is written as an escape, ``\\\\udc80``. A file that
-    is replaced keeps its permissions, a link still leads to it. After an error `path` is as it was
-    and nothing else is left. Raises OSError, naming `path`.
+    UTF-8; lone surrogates, which that cannot hold, are written as escapes, a backslash and
+    ``udc80``. A file that is replaced keeps its permissions, and a link still leads to it. After an
+    error `path` is as it was and nothing else is left. Raises OSError, naming `path`.
     """
     target = os.path.realpath(path)
     folder, name = os.path.split(target)

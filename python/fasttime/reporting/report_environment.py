@@ -17,5 +17,5 @@ def environment_of(backend: str) -> Environment:
     """Return the environment of this process; the GPU only where CUDA is up, which starts none."""
     from ..environment import describe
 
-    on_gpu = backend == "cuda" and torch.cuda.is_initialized()
+    on_gpu = backend == "cuda" and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return describe("cuda" if on_gpu else "cpu")

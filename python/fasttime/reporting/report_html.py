@@ -125,9 +125,8 @@ def _doubts(report: Report) -> str:
     if not report.doubts:
         return ""
     items = "".join(f"<li>{_escaped(doubt.message)}</li>" for doubt in report.doubts)
-    return (
-        f'<section class="doubts"><h2>Before you use these figures</h2><ul>{items}</ul></section>'
-    )
+    title = "<h2>Before you use these figures</h2>"
+    return f'<section class="doubts">{title}<ul>{items}</ul></section>'
 
 
 def _table(report: Report) -> str:
@@ -202,11 +201,9 @@ def _share_bar(site: SiteReport) -> str:
     """Draw the site's share: its own part dark, that of the sites inside light."""
     total = site.time.total
     own = 0.0 if site.self_time is None or not total else min(1.0, site.self_time / total)
-    parts = (("own", own * site.share), ("", (1 - own) * site.share))
+    parts = (("own", own * site.share), ("inside", (1 - own) * site.share))
     drawn = "".join(
-        f'<i{f" class={kind}" if kind else ""} style="width:{part:.2%}"></i>'
-        for kind, part in parts
-        if part > 0
+        f'<i class="{kind}" style="width:{part:.2%}"></i>' for kind, part in parts if part > 0
     )
     return f'<span class="bar" aria-hidden="true">{drawn}</span>'
 

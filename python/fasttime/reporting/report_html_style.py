@@ -39,7 +39,8 @@ border-bottom:1px solid var(--line);font-weight:400;background:var(--page);color
 font-size:.8rem;text-align:left}
 .fasttime thead [colspan] span{display:block;border-bottom:1px solid var(--line)}
 .fasttime .left,.fasttime tr:first-child>th:first-child,.fasttime tbody th{text-align:left}
-.fasttime tbody th,.fasttime tr:first-child>th:first-child{position:sticky;left:0;z-index:1;border-right:1px solid var(--line)}
+.fasttime tbody th,.fasttime tr:first-child>th:first-child{position:sticky;left:0;z-index:1;
+border-right:1px solid var(--line)}
 .fasttime tbody tr:hover>*{background:var(--hover)}
 .fasttime tbody th{max-width:28rem;overflow:hidden;text-overflow:ellipsis;
 padding-left:calc(1.75rem + min(var(--d),12)*1.05rem)}
@@ -90,9 +91,11 @@ overflow-x:auto}
 @media print{.fasttime{font-size:8.5pt;--page:#fff;--card:#f6f7f9;--ink:#000;--soft:#444;
 --line:#bbb;--own:#1d7a72;--below:#a5d6cf;--device:#2459b8;--host:#b45f06;--doubt:#fff6e0;
 color-scheme:light;print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.fasttime header,.fasttime main{max-width:none;padding:0}.fasttime .scroll{overflow:visible;border:0}
+.fasttime header,.fasttime main{max-width:none;padding:0}
+.fasttime .scroll{overflow:visible;border:0}
 .fasttime table{font-size:7pt}.fasttime th,.fasttime td{padding:.15rem .3rem}
-.fasttime tr>th:first-child{position:static!important}.fasttime tbody th{max-width:none;white-space:normal}
+.fasttime tr>th:first-child{position:static!important}
+.fasttime tbody th{max-width:none;white-space:normal}
 .fasttime .share{min-width:6rem}.fasttime .pair{min-width:3rem}
 .fasttime tr,.fasttime .doubts{break-inside:avoid}.fasttime .picture img{min-width:0}}
 """
@@ -157,7 +160,7 @@ for (const table of document.querySelectorAll(".fasttime table")) {
       if (column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const key = (node) => column ? +(node.row.cells[column].dataset.value ?? -1) : node.place;
       for (const node of [root, ...nodes]) {
-        node.children.sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b)) || a.place - b.place);
+        node.children.sort((a, b) => (down ? -1 : 1) * (key(a) - key(b)) || a.place - b.place);
       }
       show();
     };

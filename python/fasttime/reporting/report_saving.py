@@ -35,8 +35,8 @@ def save(report: Report, path: str | os.PathLike[str], timeline: Picture | str |
         )
     if timeline is not None and suffix != ".html":
         raise ValueError(
-            f"only an HTML page shows a timeline, got {os.fspath(path)!r}; save the timeline on its "
-            "own, or the report as .html"
+            f"only an HTML page shows a timeline, got {os.fspath(path)!r}; save the timeline by "
+            "itself, or the report as .html"
         )
     text = _text_of(report, suffix, timeline)  # before the file is opened: this may fail as well
     with open_for_replacement(path) as file:

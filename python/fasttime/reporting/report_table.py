@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import io
 import shutil
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from .names import printable
+from .report import walk_with_depth
 from .report_columns import MARK, Column, columns_of, cost_sentence, heading
 
 if TYPE_CHECKING:
@@ -38,9 +38,11 @@ _LEAST_IMPORTANT_FIRST = (
     "share",
     "bottleneck",
 )
+_SCOPE = "scope"
 _GAP = 2
 _MOST_GUIDES = 60  # columns of them; deeper levels show the last ones
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
+_Line = list[tuple[str, str]]  # texts with their styles
 _ASCII = str.maketrans("µ…─├└│", "u.-|`|")
 
 
@@ -51,29 +53,39 @@ def terminal_width() -> int:
 
 def as_text(report: Report, width: int | None) -> str:
     """Return the table as plain text, without colours, in `width` columns; None: all there is."""
-    file = io.StringIO()
     width = _UNLIMITED if width is None else width
-    console = Console(file=file, width=width, color_system=None, legacy_windows=False)
-    console.print(as_renderable(report, width))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    lines: list[str] = []
+    for line in _lines(report, width, str):
+        plain = "".join(text for text, _ in line)
+        # Only sentences are longer than that: the rows are made to fit.
+        lines += textwrap.wrap(plain, width) if cell_len(plain) > width else [plain.rstrip()]
+    return "\n".join(lines)
 
 
 def as_renderable(report: Report, width: int, ascii_only: bool = False) -> RenderableType:
     """Return what rich prints: the table, a line on it, and the doubts, if there are any."""
-    clean = _in_ascii if ascii_only else str
-    doubts = [Text(clean(doubt.message)) for doubt in report.doubts]
-    if not report.sites:
-        return Group(Text("fasttime: nothing has been timed yet."), *doubts)
-    layout = _lay_out(report, width, clean)
-    notes = [f"{heading(report)}.", cost_sentence(report)]
-    if layout.left_out:
-        notes.append(f"No room for {', '.join(layout.left_out)}.")
-    return Group(
-        _group_line(layout, clean),
-        _table(layout),
-        Text(clean(" ".join(notes)), style="dim"),
-        *doubts,
-    )
+    lines = _lines(report, width, _in_ascii if ascii_only else str)
+    # Text, as rich would read markup in a plain string.
+    return Group(*(Text.assemble(*line) for line in lines))
+
+
+def _lines(report: Report, width: int, clean: Callable[[str], str]) -> Iterator[_Line]:
+    """Yield all lines, each in parts with their styles."""
+    if report.sites:
+        # Not rich's own table: with thousands of sites it takes seconds.
+        layout = _lay_out(report, width, clean)
+        yield [(clean(_group_line(layout)), "dim")]
+        yield [(_title_line(layout), "bold")]
+        for row, (guide, name) in enumerate(layout.names):
+            yield [(guide, "dim"), *_row(layout, row, guide, name)]
+        notes = [f"{heading(report)}.", cost_sentence(report)]
+        if layout.left_out:
+            notes.append(f"No room for {', '.join(layout.left_out)}.")
+        yield [(clean(" ".join(notes)), "dim")]
+    else:
+        yield [("fasttime: nothing has been timed yet.", "")]
+    for doubt in report.doubts:
+        yield [(clean(doubt.message), "yellow")]
 
 
 class _Layout(NamedTuple):
@@ -89,18 +101,20 @@ class _Layout(NamedTuple):
 
 def _lay_out(report: Report, width: int, clean: Callable[[str], str]) -> _Layout:
     columns = list(columns_of(report))
-    sites = list(report.walk())
-    cells = [_aligned([clean(column.text(site)) for site in sites]) for column in columns]
+    sites = list(walk_with_depth(report.sites))
+    cells = [_aligned([clean(column.text(site)) for site, _ in sites]) for column in columns]
     widths = [
         max(len(column.title), *map(cell_len, texts))
         for column, texts in zip(columns, cells, strict=True)
     ]
-    guides = _guides(report.sites, min(_MOST_GUIDES, width // 3))
-    names = [
-        (clean(guide), clean(printable(site.name)))
-        for guide, site in zip(guides, sites, strict=True)
-    ]
-    wanted = max(len("scope"), *(len(guide) + cell_len(name) for guide, name in names))
+    names = [clean(printable(site.name)) for site, _ in sites]
+    wanted = max(
+        len(_SCOPE),
+        *(
+            min(2 * depth, _MOST_GUIDES) + cell_len(name)
+            for (_, depth), name in zip(sites, names, strict=True)
+        ),
+    )
     least = min(wanted, max(12, width // 4))
     left_out = []
     for key in _LEAST_IMPORTANT_FIRST:
@@ -110,10 +124,13 @@ def _lay_out(report: Report, width: int, clean: Callable[[str], str]) -> _Layout
         if place is not None:
             left_out.append(key)
             del columns[place], cells[place], widths[place]
-    room = max(1, width - sum(widths) - _GAP * len(widths))
-    name_width = min(wanted, room)
-    short = [(guide, _abbreviated(name, name_width - len(guide))) for guide, name in names]
-    return _Layout(columns, cells, widths, short, name_width, left_out)
+    name_width = min(wanted, max(1, width - sum(widths) - _GAP * len(widths)))
+    guides = _guides(report.sites, min(_MOST_GUIDES, max(name_width // 2, name_width - 16)))
+    shown = [
+        (clean(guide), _abbreviated(name, name_width - len(guide), clean("…")))
+        for guide, name in zip(guides, names, strict=True)
+    ]
+    return _Layout(columns, cells, widths, shown, name_width, left_out)
 
 
 def _aligned(texts: list[str]) -> list[str]:
@@ -131,58 +148,60 @@ def _guides(sites: tuple[SiteReport, ...], longest: int) -> Iterator[str]:
         yield guide
         # Cut as it grows: as deep as scopes can nest, whole ones would fill the memory.
         if len(below) + 2 > longest:
-            below = "…" + below[-(longest - 3) :] if longest > 3 else ""
-        last = site.children[-1:]
-        waiting += [
-            (child, below + "└ ", below + "  ")
-            if (child,) == last
-            else (child, below + "├ ", below + "│ ")
-            for child in reversed(site.children)
-        ]
+            below = "… " + below[4:]  # one level less; each takes two columns
+        for place, child in enumerate(reversed(site.children)):
+            own, further = ("├ ", "│ ") if place else ("└ ", "  ")
+            waiting.append((child, below + own, below + further))
 
 
-def _group_line(layout: _Layout, clean: Callable[[str], str]) -> Text:
+def _group_line(layout: _Layout) -> str:
     """Return the line above the titles: what neighbouring columns have in common."""
-    line = " " * layout.name_width
     spans: list[tuple[str, int]] = []
     for column, width in zip(layout.columns, layout.widths, strict=True):
         if spans and column.group and spans[-1][0] == column.group:
             spans[-1] = (column.group, spans[-1][1] + _GAP + width)
         else:
             spans.append((column.group, width))
+    line = " " * layout.name_width
     for group, width in spans:
-        room = width - len(group) - 2
-        span = f" {group} ".center(width, "─") if group and room >= 2 else group.rjust(width)
+        if group and width >= len(group) + 4:
+            span = f" {group} ".center(width, "─")
+        else:
+            span = group.split(" ")[0][:width].rjust(width)
         line += " " * _GAP + span
-    return Text(clean(line.rstrip()), style="dim", no_wrap=True, overflow="crop")
+    return line
 
 
-def _table(layout: _Layout) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    table.add_column("scope", no_wrap=True, width=layout.name_width, overflow="crop")
+def _title_line(layout: _Layout) -> str:
+    line = _SCOPE.ljust(layout.name_width)
     for column, width in zip(layout.columns, layout.widths, strict=True):
-        justify = "left" if column.key == "bottleneck" else "right"
-        table.add_column(column.title, justify=justify, no_wrap=True, width=width, overflow="crop")
-    for row, (guide, name) in enumerate(layout.names):
-        # Text, as a plain string would be read as markup.
-        cells = [Text(texts[row], style=_STYLES.get(texts[row], "")) for texts in layout.cells]
-        table.add_row(Text.assemble((guide, "dim"), name), *cells)
-    return table
+        line += " " * _GAP + _padded(column.title, width, column)
+    return line
 
 
-def _abbreviated(name: str, width: int) -> str:
+def _row(layout: _Layout, row: int, guide: str, name: str) -> Iterator[tuple[str, str]]:
+    yield name + " " * (layout.name_width - len(guide) - cell_len(name)), ""
+    for column, texts, width in zip(layout.columns, layout.cells, layout.widths, strict=True):
+        yield " " * _GAP + _padded(texts[row], width, column), _STYLES.get(texts[row], "")
+
+
+def _padded(text: str, width: int, column: Column) -> str:
+    return text.ljust(width) if column.key == "bottleneck" else text.rjust(width)
+
+
+def _abbreviated(name: str, width: int, dots: str) -> str:
     """Cut in the middle: layers of a model differ at their ends."""
     if cell_len(name) <= width:
         return name
-    head, tail = "", ""
+    head, tail, room = "", "", width - 1
     for first, last in zip(name, reversed(name), strict=True):
-        if cell_len(head + first + tail) >= width:
+        if (room := room - cell_len(first)) < 0:
             break
         head += first
-        if cell_len(head + last + tail) >= width:
+        if (room := room - cell_len(last)) < 0:
             break
         tail = last + tail
-    return f"{head}…{tail}"
+    return (head + dots + tail)[: max(width, 0)]
 
 
 def _in_ascii(text: str) -> str:
