@@ -64,16 +64,17 @@ def of(name: str) -> Report:
     return report(site(name, site(name)), site("plain"))
 
 
-def path(name: str) -> str:
-    return f"{name}/{name}" if name else ""
-
-
 @for_hostile_names
 def test_what_is_printable_is_one_line_without_control_characters(name: str) -> None:
     shown = printable(name)
     assert shown.isprintable()
     assert len(shown) <= LONGEST * 10  # the longest escape
     shown.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n"])
+def test_a_blank_name_can_be_seen(name: str) -> None:
+    assert printable(name) == repr(name)
 
 
 @for_hostile_names

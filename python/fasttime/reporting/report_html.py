@@ -57,7 +57,7 @@ def as_page(report: Report, environment: Environment, svg: str | None) -> str:
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>fasttime report{_of(_escaped(environment.device))}</title>
+<title>fasttime report, {_escaped(environment.device)}</title>
 <style>{PAGE_STYLE}{STYLE}</style>
 </head>
 <body class="fasttime">
@@ -74,10 +74,6 @@ def as_page(report: Report, environment: Environment, svg: str | None) -> str:
 </body>
 </html>
 """
-
-
-def _of(device: str) -> str:
-    return f", {device}" if device else ""
 
 
 def _provenance(report: Report, environment: Environment) -> str:
