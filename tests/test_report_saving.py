@@ -98,6 +98,25 @@ def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert caught.value.filename == str(tmp_path / "r.md")
 
 
+def test_a_file_that_must_not_be_written_to_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "r.md"
+    target.write_text("old")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(target))
+    with pytest.raises(PermissionError) as caught:
+        training().save(target)
+    assert caught.value.filename == str(target)
+    assert target.read_text() == "old"
+
+
+def test_an_error_of_the_block_itself_is_left_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="words of its own"):
+        with open_for_replacement(tmp_path / "a.txt"):
+            raise OSError("words of its own")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "r.md"
     target.write_text("old")

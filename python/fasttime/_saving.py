@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ def open_for_replacement(
     # Cut, as a name near the longest allowed has no room for more.
     beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
+        # A new file could take the place of one that must not be written to: ask first.
+        if os.path.exists(target) and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         # Opened so, and not by tempfile, the file has the permissions that any new file gets.
         number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -40,6 +44,6 @@ def open_for_replacement(
                 os.unlink(beside)
             raise
     except OSError as error:
-        if error.filename != beside and error.filename is not None:
-            raise
+        if error.filename not in (None, beside) or error.errno is None:
+            raise  # of something else, in the block
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
