@@ -218,9 +218,10 @@ def _pair_of_bars(site: SiteReport) -> str:
 
 
 def _key(on_device: bool) -> str:
-    share = '<i class="own"></i>share, its own<i></i>share, of the sites inside'
-    means = '<i class="device"></i>mean device time<i class="host"></i>mean host time'
-    return share + (means if on_device else "")
+    kinds = [("own", "share, its own"), ("inside", "share, of the sites inside")]
+    if on_device:
+        kinds += [("device", "mean device time"), ("host", "mean host time")]
+    return " ".join(f'<span><i class="{kind}"></i>{words}</span>' for kind, words in kinds)
 
 
 def _picture(svg: str | None) -> str:

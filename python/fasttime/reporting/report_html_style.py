@@ -69,8 +69,8 @@ box-shadow:inset 0 0 0 1px var(--line)}
 .fasttime .key .host{background:var(--host)}
 .fasttime .key{font-size:.82rem;color:var(--soft)}
 .fasttime .key i{display:inline-block;width:.75rem;height:.62rem;border-radius:2px;
-margin:0 .3rem 0 .9rem}
-.fasttime .key i:first-child{margin-left:0}
+margin-right:.3rem}
+.fasttime .key span{display:inline-block;margin-right:.9rem;white-space:nowrap}
 .fasttime .tag{display:inline-flex;align-items:center;gap:.45rem}
 .fasttime .tag::before{content:"";width:.65rem;height:.65rem;border-radius:50%;
 border:2px solid var(--soft)}
