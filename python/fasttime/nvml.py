@@ -45,8 +45,10 @@ def gpu_state(index: int) -> GpuState | None:
             lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
         ),
         throttle_reasons=throttle_reasons(
-            # The older name is the one that every version has.
-            _ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)) or 0
+            # Throttle reasons are called event reasons by newer drivers, and by theirs alone.
+            _ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+            or _ask(lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+            or 0
         ),
     )
 
