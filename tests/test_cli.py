@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import subprocess
 import sys
@@ -156,6 +157,13 @@ def test_a_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "plain\n"
 
 
+def test_what_stdout_cannot_hold_is_escaped() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    output.put("3 µs", stream)
+    stream.seek(0)
+    assert stream.read() == "3 \\xb5s\n"
+
+
 # --- values ---
 
 
@@ -213,6 +221,15 @@ def test_a_file_to_write_needs_the_suffix_of_its_format(tmp_path: Path) -> None:
 def test_a_name_that_is_like_no_other_brings_no_question() -> None:
     assert did_you_mean("xyz", ["forward"]) == ""
     assert did_you_mean("foward", ["forward", "reset"]) == "; did you mean forward?"
+
+
+def test_a_picture_needs_matplotlib_before_the_work_begins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert arguments.new_timeline(str(tmp_path / "a.csv")).name == "a.csv"
+    with pytest.raises(argparse.ArgumentTypeError, match=r"pip install 'fasttime\[plot\]'"):
+        arguments.new_timeline(str(tmp_path / "a.svg"))
 
 
 def test_similar_files_are_those_of_the_same_folder(tmp_path: Path) -> None:

@@ -225,6 +225,15 @@ def test_what_cannot_be_run_is_told_in_a_line(
     assert shown.err.count("\n") == 1
 
 
+def test_a_script_s_own_use_of_runpy_keeps_its_traceback(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("import runpy\nrunpy.run_path('no_such.py')")]) == 1
+    shown = capsys.readouterr().err
+    assert "FileNotFoundError" in shown
+    assert "runpy.run_path('no_such.py')" in shown
+
+
 def test_a_file_that_may_not_be_read_is_told_in_a_line(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,6 +251,7 @@ def test_a_file_that_may_not_be_read_is_told_in_a_line(
         (["--html", "a.txt"], "--html: must end in .html"),
         (["--json", "a.html"], "--json: must end in .json"),
         (["--trace", "none/a.json"], "--trace: there is no folder none; make it first"),
+        (["--trace", "a.txt"], "--trace: must end in .json or .csv or .svg or .png or .pdf"),
     ],
 )
 def test_a_file_that_could_not_be_saved_is_refused_before_the_script_runs(

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .failure import did_you_mean
+
+# What a timeline is saved as: without, and with the help of matplotlib.
+_DATA = (".json", ".csv")
+_PICTURES = (".svg", ".png", ".pdf")
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -87,6 +92,16 @@ def new_html(text: str) -> Path:
     return _with_suffix(text, ".html")
 
 
+def new_timeline(text: str) -> Path:
+    """Read the name of a timeline to write, in a format that can be written here."""
+    path = _with_suffix(text, *_DATA, *_PICTURES)
+    if path.suffix.lower() in _PICTURES and importlib.util.find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError(
+            f"{path.suffix} needs matplotlib; install it: pip install 'fasttime[plot]'"
+        )
+    return path
+
+
 def similar_files(path: Path) -> str:
     """Return a question that names files of the same folder with similar names, or nothing."""
     try:
@@ -96,9 +111,9 @@ def similar_files(path: Path) -> str:
     return did_you_mean(path.name, known)
 
 
-def _with_suffix(text: str, suffix: str) -> Path:
-    if Path(text).suffix.lower() != suffix:
-        raise argparse.ArgumentTypeError(f"must end in {suffix}, got {text!r}")
+def _with_suffix(text: str, *suffixes: str) -> Path:
+    if Path(text).suffix.lower() not in suffixes:
+        raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, got {text!r}")
     return new_file(text)
 
 

@@ -15,8 +15,8 @@ import torch
 from . import processes, python_path, saved
 from . import target as targets
 from .arguments import add_command, ignored_runs, new_json, positive, runs, seconds
-from .failure import Failure
-from .output import say_saved
+from .failure import Failure, first_sentence, is_message
+from .output import put, say_saved
 
 if TYPE_CHECKING:
     from ..measuring.measurement import Measurement
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
             measurement = _measure(module, name, options)
     if options.output:
         saved.save(measurement, options.output)
-    print(saved.as_json(measurement) if options.json else measurement)
+    put(saved.as_json(measurement) if options.json else str(measurement))
     if options.output:
         say_saved(options.output)
     return 0
@@ -144,10 +144,10 @@ def _measure_model(name: str, options: argparse.Namespace) -> Measurement:
         with targets.current(device), torch.inference_mode():
             return _time(targets.build_model(name, device, options.batch, options.dtype), options)
     except torch.OutOfMemoryError as error:
-        raise Failure(f"{targets.first_sentence(error)}; use a smaller --batch", code=1) from error
+        raise Failure(f"{first_sentence(error)}; use a smaller --batch", code=1) from error
     except RuntimeError as error:
         raise Failure(
-            f"{options.target} fails on {device}: {targets.first_sentence(error)}", code=1
+            f"{options.target} fails on {device}: {first_sentence(error)}", code=1
         ) from error
 
 
@@ -163,7 +163,7 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
     try:
         measurement: Measurement = measure(target.fn, *target.arguments, **given)
     except Exception as error:
-        if targets.is_message(error):
+        if is_message(error):
             raise Failure(str(error), code=1 if isinstance(error, RuntimeError) else 2) from error
         raise
     return dataclasses.replace(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..timing_variables import TIMING_VARIABLES
 from .arguments import add_command
+from .output import put
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from .found import find
 
     found = find()
-    print(json.dumps(found, indent=1) if options.json else as_text(found))
+    put(json.dumps(found, indent=1) if options.json else as_text(found))
     return 0
 
 

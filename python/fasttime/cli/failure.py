@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import traceback
 from collections.abc import Iterable
 
@@ -20,10 +21,19 @@ class Failure(Exception):
         self.code = code
 
 
-def raised_in(error: BaseException, package: str) -> bool:
-    """Say whether it was code of this package that raised `error`, rather than what it called."""
+def is_message(error: Exception) -> bool:
+    """Say whether fasttime itself raised `error`, so that its message says all there is to say.
+
+    What a user's function raises has a frame of that function below ours, and is no message.
+    """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return str(frames[-1].f_globals.get("__name__")).partition(".")[0] == package
+    name = str(frames[-1].f_globals.get("__name__"))
+    return isinstance(error, (RuntimeError, TypeError, ValueError)) and name.startswith("fasttime.")
+
+
+def first_sentence(error: Exception) -> str:
+    """Return the beginning of what torch says of its errors at length."""
+    return re.split(r"\n|(?<=\.) ", str(error), maxsplit=1)[0].rstrip(".")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -20,6 +20,13 @@ def say_saved(path: Path) -> None:
     say(f"saved {path}")
 
 
+def put(text: str, file: TextIO | None = None) -> None:
+    """Print a result, to stdout unless told otherwise, also where that knows no µ and no °."""
+    file = sys.stdout if file is None else file
+    encoding = file.encoding or "utf-8"
+    print(text.encode(encoding, errors="backslashreplace").decode(encoding), file=file)
+
+
 def show(result: Any, file: TextIO) -> None:
     """Print what rich can render: with colours on a terminal, otherwise as its plain text."""
     if file.isatty():
@@ -28,4 +35,4 @@ def show(result: Any, file: TextIO) -> None:
         Console(file=file).print(result)
     else:
         # Rich would wrap it at 80 columns, which a pipe does not have.
-        print(result, file=file)
+        put(str(result), file)

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import python_path
-from .arguments import add_command, new_file, new_html, new_json, similar_files
-from .failure import Failure, raised_in
+from .arguments import add_command, new_html, new_json, new_timeline, similar_files
+from .failure import Failure
 from .output import say, say_saved, show
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ def add_to(commands: Commands) -> None:
         "-m", dest="is_module", action="store_true", help="SCRIPT is a module, as in python -m"
     )
     parser.add_argument(
-        "--trace", type=new_file, metavar="FILE", help="save the timeline, such as trace.json"
+        "--trace",
+        type=new_timeline,
+        metavar="FILE",
+        help="save the timeline: .json for Perfetto, .csv, .svg, .png or .pdf",
     )
     parser.add_argument("--html", type=new_html, metavar="FILE", help="save the report as a page")
     parser.add_argument("--json", type=new_json, metavar="FILE", help="save the report as data")
@@ -144,9 +147,10 @@ def _execute(execute: Callable[[str], object], script: str, arguments: list[str]
     except SystemExit as exit_:
         return _exit_code(exit_.code)
     except BaseException as error:
-        if isinstance(error, (ImportError, OSError)) and raised_in(error, "runpy"):
+        trace = _of_the_script(error.__traceback__)
+        if trace is None and isinstance(error, (ImportError, OSError)):
             raise Failure(_cannot_run(script, error)) from error
-        error = error.with_traceback(_of_the_script(error.__traceback__))
+        error = error.with_traceback(trace)
         sys.stdout.flush()
         sys.excepthook(type(error), error, error.__traceback__)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1

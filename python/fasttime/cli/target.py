@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..experiments.settings import resolve_device
-from .failure import Failure, did_you_mean, raised_in
+from .failure import Failure, did_you_mean
 
 MODELS = "torchvision"
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -125,13 +124,3 @@ def _check_takes_nothing(fn: Callable[..., object], label: str) -> None:
         ) from None
     except ValueError:
         pass  # a builtin that does not tell what it takes
-
-
-def is_message(error: Exception) -> bool:
-    """Say whether fasttime itself raised this, so that its message says all there is to say."""
-    return isinstance(error, (RuntimeError, TypeError, ValueError)) and raised_in(error, "fasttime")
-
-
-def first_sentence(error: Exception) -> str:
-    """Return the beginning of what torch says of its errors at length."""
-    return re.split(r"\n|(?<=\.) ", str(error), maxsplit=1)[0].rstrip(".")
