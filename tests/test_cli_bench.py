@@ -475,7 +475,7 @@ def test_processes_that_measured_different_things_are_told(
 
 
 def test_a_real_process_s_words_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
-    package = str(Path(fasttime.__file__).parents[1])
+    package = str(Path(fasttime.__file__).resolve().parents[1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
         assert main(["bench", "model_to_bench:foward", "--processes", "2"]) == 1

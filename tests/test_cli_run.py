@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
 import fasttime
 from fasttime.cli import main
 from fasttime.reporting.report import Report
 
+# As these tests leave the folder in which a relative path leads to it.
+PACKAGE = str(Path(fasttime.__file__).resolve().parents[1])
 Write = Callable[..., str]
 STEP = """
     import fasttime
@@ -183,6 +186,21 @@ def test_after_ctrl_c_the_device_is_not_waited_for_long(
     assert asked == [{"wait": True, "timeout": 2.0}, {"wait": True, "timeout": None}]
 
 
+def test_ctrl_c_while_the_device_is_waited_for_brings_what_is_done(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = fasttime.report
+
+    def report(wait: bool = False, **_: Any) -> Report:
+        if wait:
+            raise KeyboardInterrupt
+        return real()
+
+    monkeypatch.setattr(fasttime, "report", report)
+    assert main(["run", write(STEP)]) == 130
+    assert "\nstep " in capsys.readouterr().err
+
+
 def test_a_script_without_scopes_is_told_what_to_add(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -344,8 +362,7 @@ def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fasttime", "run", *arguments]
-    package = str(Path(fasttime.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": package}
+    environment = {**os.environ, "PYTHONPATH": PACKAGE}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, env=environment, check=False
     )
@@ -382,3 +399,23 @@ def test_a_script_s_worker_processes_find_its_functions(write: Write) -> None:
     """
     done = run(write(code))
     assert (done.returncode, done.stdout) == (0, "[2, 4]\n"), done.stderr
+
+
+@pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
+def test_the_device_is_waited_for_at_the_end(write: Write, simulated_library: Path) -> None:
+    name = write("""
+        import torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        device = Simulated.preloaded()
+        with fasttime.scope("step"):
+            device.enqueue(0, 3_000_000)
+        device.advance(10_000_000)
+    """)
+    done = run_under_simulation(
+        f"from fasttime.cli import main; raise SystemExit(main(['run', {name!r}]))",
+        simulated_library,
+        env={"PYTHONPATH": PACKAGE},
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "3.000 ms" in done.stderr

@@ -20,6 +20,7 @@ from .output import say, say_saved, show
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..reporting.report import Report
     from .arguments import Commands
 
 _EXAMPLES = """examples:
@@ -77,9 +78,7 @@ def run(options: argparse.Namespace) -> int:
         fasttime.enable()
         code = _execute(execute, options.script, options.arguments)
     sys.stdout.flush()
-    report = fasttime.report(
-        wait=True, timeout=_PATIENCE_AFTER_CTRL_C_S if code == _INTERRUPTED else None
-    )
+    report, code = _report(code)
     if report.sites or report.open or report.pending:
         show(report, sys.stderr)
     else:
@@ -94,6 +93,17 @@ def run(options: argparse.Namespace) -> int:
         if path is not None
     ]
     return code or int(not all(saved))
+
+
+def _report(code: int) -> tuple[Report, int]:
+    """Return the report and the exit code, 130 where the wait for the device was interrupted."""
+    import fasttime
+
+    patience = _PATIENCE_AFTER_CTRL_C_S if code == _INTERRUPTED else None
+    try:
+        return fasttime.report(wait=True, timeout=patience), code
+    except KeyboardInterrupt:
+        return fasttime.report(), _INTERRUPTED
 
 
 def _timeline() -> contextlib.AbstractContextManager[Any]:
