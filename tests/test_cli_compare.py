@@ -38,7 +38,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("old.json", "new.json"):
         Path(name).touch()
     monkeypatch.setattr(fasttime, "load", made_up, raising=False)
-    monkeypatch.setattr("fasttime.comparing.compare_saved", Comparison, raising=False)
+    monkeypatch.setattr("fasttime.compare_saved", Comparison, raising=False)
 
 
 def error_of(capsys: pytest.CaptureFixture[str]) -> str:
@@ -110,6 +110,6 @@ def test_measurements_that_cannot_be_compared_are_told(
     def refuse(old: Measurement, new: Measurement) -> None:
         raise ValueError("their methods differ")
 
-    monkeypatch.setattr("fasttime.comparing.compare_saved", refuse)
+    monkeypatch.setattr("fasttime.compare_saved", refuse)
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == "their methods differ"

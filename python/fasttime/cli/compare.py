@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,10 +50,12 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    import fasttime
+
     old, new = saved.load(options.old), saved.load(options.new)
-    comparing: Any = importlib.import_module("fasttime.comparing")
+    package: Any = fasttime
     try:
-        comparison = comparing.compare_saved(old, new)
+        comparison = package.compare_saved(old, new)
     except ValueError as error:
         raise Failure(str(error)) from error
     show(comparison, sys.stdout)
