@@ -52,6 +52,8 @@ def check_runs(warmup: object, repeat: object) -> None:
         raise ValueError(f"warmup must be at least 0 and repeat greater than warmup, {given}")
     if isinstance(repeat, int) and repeat > 1_000_000:
         raise ValueError(f"repeat must be at most 1,000,000, {given}")
+    if isinstance(warmup, int) and warmup >= 1_000_000:
+        raise ValueError(f"warmup must be less than 1,000,000, {given}")
 
 
 def check_seconds(name: str, value: object, most: float) -> None:

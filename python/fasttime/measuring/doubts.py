@@ -203,8 +203,8 @@ def unsteady(runs: int) -> Doubt:
     """Return the doubt about a callable whose times did not settle in so many runs."""
     return Doubt(
         "unsteady",
-        f"times had not settled to within 5 % when the time for warming up was over, after {runs} "
-        "runs; give a larger budget, or quieten the machine",
+        "times had not settled to within 5 % when the time for warming up was over, after "
+        f"{'1 run' if runs == 1 else f'{runs} runs'}; give a larger budget, or quieten the machine",
     )
 
 

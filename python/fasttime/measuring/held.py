@@ -43,6 +43,7 @@ class HeldSampler:
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
         self._at_once = 1
         self._most_at_once = 1 << 16
+        self._failures = 0
         machine.synchronize()
         start = machine.clock()
         self._clear_cache()
@@ -109,6 +110,7 @@ class HeldSampler:
         return Batch(read, host_times, 0.0, floors=floors, doubt=doubt)
 
     def _grow(self, runs: int, issue_time: float) -> None:
+        self._failures = 0
         self._issue_time = issue_time / runs
         if runs == self._at_once and issue_time < _ISSUE_TIME / 2:
             self._at_once = min(2 * runs, self._most_at_once)
@@ -117,8 +119,8 @@ class HeldSampler:
         if runs > 1:
             self._at_once = self._most_at_once = runs // 2
             return
-        # Once may be a pause of the host's own; so the second time it has longer.
-        self._failures = getattr(self, "_failures", 0) + 1
+        # Once may be a pause of the host's own; so the second time in a row it has longer.
+        self._failures += 1
         self._issue_time *= 4
         if self._failures > 1:
             raise CannotBeHeld(
@@ -142,8 +144,10 @@ def read_floor(pairs: int = 100) -> float:
             with empty:
                 pass
     finally:
-        hold.release()
+        in_time = hold.release()
     machine.synchronize()
+    if not in_time:
+        raise CannotBeHeld(f"{2 * pairs} events took longer to queue than a stream is held")
     recorder.report(wait=True)
     read = [sample.device_time for sample in recorder.samples(EMPTY)[1:]]
     return float(np.median([time for time in read if time is not None]))

@@ -53,9 +53,9 @@ def measure(
             ``graph``: the callable is captured into a CUDA graph, and replays are timed by events.
         warmup: how many runs at the beginning are ignored, at least 0; ``auto``: until three
             batches in a row take the same time to within 5 %, for a quarter of `budget` at most.
-        repeat: how many runs there are, the ignored ones included if their number is given, and no
-            other call of `fn` is made; ``auto``: until the median is known to within `precision`,
-            or `budget` is spent.
+        repeat: how many runs there are, the ignored ones included if their number is given, and
+            then no other call of `fn` is made; ``auto``: until the median is known to within
+            `precision`, or `budget` is spent.
         hold: whether the stream waits while work is queued, some runs at a time, and then works
             them off without a gap, so that launch latency is not in the device time. None: where
             the host is the bottleneck and `warmup` or `repeat` is ``auto``. Calls `fn` once more,
@@ -96,6 +96,12 @@ def measure(
             f"hold=True keeps the stream waiting until work is queued, and method={method!r} reads "
             "the host's clock; use method='event'"
         )
+    if cache == "cold" and method in ("naive", "sync"):
+        raise ValueError(
+            "cache='cold' clears the cache on the device between the events of two runs, and "
+            f"method={method!r} reads the host's clock; use method='event'"
+        )
+    versions = ArgumentVersions(args, kwargs)
     call: machine.Call = functools.partial(fn, *args, **kwargs)
     if method == "graph":
         from .graph import captured
@@ -104,7 +110,6 @@ def measure(
     how = How(
         "event" if method == "graph" else method, hold, cache, warmup, repeat, budget, precision
     )
-    versions = ArgumentVersions(args, kwargs)
     if isinstance(warmup, int) and isinstance(repeat, int):
         found = run_counted(call, how, warmup, repeat)
     else:

@@ -39,7 +39,9 @@ class ProgressBar:
     def update(self, fraction: float) -> None:
         """Say that this much of the whole is done, 0.0 to 1.0."""
         if self._bar is None:
-            if machine.clock() - self._start < _SHOWN_AFTER or not sys.stderr.isatty():
+            if machine.clock() - self._start < _SHOWN_AFTER:
+                return
+            if sys.stderr is None or not sys.stderr.isatty():
                 return
             from rich.console import Console
             from rich.progress import Progress

@@ -99,8 +99,8 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
         runs, held, doubts = _run(call, how, free, warm, bar)
     if not warm.is_steady:
         doubts.append(unsteady(len(warm.times)))
-    if warm.last.doubt is not None:
-        doubts.append(warm.last.doubt)
+    if warm.doubt is not None:
+        doubts.append(warm.doubt)
     return Found(
         times=np.concatenate(runs.times),
         warmup_times=warm.times,
@@ -119,7 +119,7 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
 def _warm_up_counted(free: Sampler, runs: int) -> WarmUp:
     # One more, which is not ignored, so that there is something to plan from.
     batch = free.take(runs + 1, runs)
-    return WarmUp(batch.times[:runs], batch.duration / (runs + 1), batch, is_steady=True)
+    return WarmUp(batch.times[:runs], batch.duration / (runs + 1), batch, True, batch.doubt)
 
 
 def _run(
@@ -151,6 +151,9 @@ def _wants_hold(how: How, warm: WarmUp) -> bool:
         return bool(how.hold)
     if not machine.cuda_is_up() or warm.last.doubt is not None:
         return False
+    if len(warm.last.times) == 1:
+        # Nothing was in front of it: then what is left after issuing says which takes longer.
+        return warm.last.backlog <= float(warm.last.host_times[0])
     return not work_was_waiting(float(np.median(warm.last.times)), warm.last.backlog)
 
 

@@ -69,6 +69,7 @@ class NaiveSampler:
         """Run the callable; see `Sampler`."""
         call, clock = self._call, machine.clock
         times: list[float] = []
+        first = None
         machine.synchronize()
         start = clock()
         for run in range(runs):

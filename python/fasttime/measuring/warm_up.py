@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import machine
+from .doubts import Doubt
 from .sampler import Batch, Sampler, Times
 
 # Steady: the last so many batches took the same time a run, to within this.
@@ -30,12 +31,15 @@ class WarmUp(NamedTuple):
         run_time: what a run took in the last batch, in seconds.
         last: that batch.
         is_steady: whether times had settled when the time for it was over.
+        doubt: what the method had to say of the last batch, or else of the one in which the
+            callable started CUDA.
     """
 
     times: Times
     run_time: float
     last: Batch
     is_steady: bool
+    doubt: Doubt | None
 
 
 def warm_up(sampler: Sampler, batch_time: float, budget: float) -> WarmUp:
@@ -48,15 +52,19 @@ def warm_up(sampler: Sampler, batch_time: float, budget: float) -> WarmUp:
     times: list[Times] = []
     settled: list[float] = []
     runs = 1
+    started: Doubt | None = None
     while True:
-        batch = sampler.take(runs)
+        # A run in which CUDA is started has no device time, and need have none.
+        batch = sampler.take(runs, ignored=0 if times or machine.cuda_is_up() else 1)
+        if batch.doubt is not None and batch.doubt.kind == "cuda_started":
+            started = batch.doubt
         times.append(batch.times)
         run_time = batch.duration / runs
         if batch.duration >= batch_time / 2 or runs == MOST_RUNS or (len(times) > 1 and runs == 1):
             settled = [*settled[1 - _BATCHES :], run_time]
         is_steady = len(settled) == _BATCHES and max(settled) <= min(settled) * (1 + _STEADY_WITHIN)
         if is_steady or machine.clock() - start >= budget:
-            return WarmUp(np.concatenate(times), run_time, batch, is_steady)
+            return WarmUp(np.concatenate(times), run_time, batch, is_steady, batch.doubt or started)
         runs = runs_for(batch_time, run_time, most=min(4 * runs, MOST_RUNS))
 
 
