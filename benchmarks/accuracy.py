@@ -130,7 +130,9 @@ def tools() -> dict[str, Tool]:
     else:
 
         def cupy_benchmark(call: Call, budget: float) -> float:
-            read = benchmark(call, (), n_repeat=1_000_000, n_warmup=10, max_duration=budget)
+            read = benchmark(
+                lambda: call(), (), n_repeat=1_000_000, n_warmup=10, max_duration=budget
+            )
             return float(statistics.median(read.gpu_times[0]))
 
         found["cupyx benchmark"] = cupy_benchmark

@@ -37,6 +37,7 @@ def _library() -> ctypes.CDLL:
 
 def kernel(length_ns: int) -> Callable[[], None]:
     """Return what launches a kernel of this length on the current stream."""
+    torch.cuda.init()
     launch, stream_of = _library().launch_spin, torch._C._cuda_getCurrentRawStream
     device = torch.cuda.current_device()
 

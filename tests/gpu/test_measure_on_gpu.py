@@ -43,6 +43,16 @@ def test_so_it_is_by_default(length_ns: int) -> None:
     assert abs(found.median - truth) <= 0.2 * US, (found.median, truth, found.floor)
 
 
+@pytest.mark.parametrize("length_ns", [100_000, 1_000_000])
+def test_so_it_is_in_a_loop_that_is_not_held_but_keeps_the_device_busy(length_ns: int) -> None:
+    fn = kernel(length_ns)
+    truth = stream_time(fn)
+    found = fasttime.measure(fn, warmup=20, repeat=120)
+    assert not found.held
+    assert found.is_calibrated
+    assert abs(found.median - truth) <= 0.2 * US, (found.median, truth, found.floor)
+
+
 def test_a_short_kernel_is_host_bound_and_a_long_one_device_bound() -> None:
     short = fasttime.measure(kernel(2_000), budget=0.3).bottleneck
     long = fasttime.measure(kernel(1_000_000), budget=0.3).bottleneck
@@ -146,7 +156,8 @@ def test_work_on_another_stream_is_missed_and_said_to_be() -> None:
         with torch.cuda.stream(other):
             long()
 
-    assert "no_device_work" in kinds(fasttime.measure(elsewhere, warmup=1, repeat=5))
+    found = kinds(fasttime.measure(elsewhere, hold=True, warmup=1, repeat=5))
+    assert "no_device_work" in found
 
     def partly() -> None:
         kernel(20_000)()
@@ -160,7 +171,8 @@ def test_work_on_another_stream_is_missed_and_said_to_be() -> None:
 
 def test_no_work_at_all_is_said_to_be_none() -> None:
     torch.cuda.init()
-    assert "no_device_work" in kinds(fasttime.measure(lambda: None, warmup=1, repeat=20))
+    found = fasttime.measure(lambda: None, hold=True, warmup=1, repeat=20)
+    assert "no_device_work" in kinds(found)
 
 
 def test_the_state_of_captures_elsewhere_is_left_alone(stream: torch.cuda.Stream) -> None:

@@ -14,6 +14,9 @@ _CLOSE = 0.1
 # What the device still has to do when the host has left, below which launch latency explains it.
 _LATENCY = 20e-6
 
+# What passes at most between the end of the work and the host's knowing of it.
+_WAY_BACK = 50e-6
+
 
 class Bottleneck(NamedTuple):
     """Whether the host or the device decides how long a callable takes.
@@ -35,9 +38,16 @@ class Bottleneck(NamedTuple):
         return f"{self.bound}: {self.reason}"
 
 
-def work_was_waiting(run_time: float, backlog: float) -> bool:
-    """Say whether the device was behind by a run or more when the host had issued the last one."""
-    return backlog > max(_LATENCY, run_time)
+def work_was_waiting(run_time: float, backlog: float, duration: float) -> bool:
+    """Say whether the device was behind the host in a loop of runs, so that no run had to wait.
+
+    Args:
+        run_time: what a run takes, in seconds.
+        backlog: how long the device went on after the host had issued the last run.
+        duration: of the whole loop.
+    """
+    # A device that is slower falls further behind with each run, until the launch queue is full.
+    return backlog > max(_WAY_BACK, min(0.05 * duration, 10 * run_time))
 
 
 def judge(

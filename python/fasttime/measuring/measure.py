@@ -56,21 +56,21 @@ def measure(
         repeat: how many runs there are, the ignored ones included if their number is given, and
             then no other call of `fn` is made; ``auto``: until the median is known to within
             `precision`, or `budget` is spent.
-        hold: whether the stream waits while work is queued, some runs at a time, and then works
-            them off without a gap, so that launch latency is not in the device time. None: where
-            the host is the bottleneck and `warmup` or `repeat` is ``auto``. Calls `fn` once more,
-            to begin with. A stream that is held too long is let go: then times are taken without
-            holding, and a warning says so.
+        hold: whether the stream waits while a run is queued, and then does it without a gap, so
+            that launch latency is not in the device time. None: where `warmup` or `repeat` is
+            ``auto``, except for calls of many milliseconds of which the device decides. Calls `fn`
+            once more, to begin with. A stream that is held too long is let go: then times are taken
+            without holding, and a warning says so.
         cache: ``warm``: the device's L2 cache is what the last run left; ``cold``: it is cleared
             before each timed run.
         budget: seconds for runs that count, if `repeat` is ``auto``; warming up has a quarter of it
             beside. A single run may take longer.
         precision: half the width of the median's 95 % interval, as a part of the median.
 
-    With work waiting at each run, because the stream was held or the device is the bottleneck, the
-    reading of an empty pair of events in the same state is taken off: what is left is what a call
-    adds to a busy stream. Otherwise readings stay as they are. `Measurement.is_calibrated` says
-    which, and nothing is cut off at zero.
+    With work waiting at each run, because the stream was held or the device is the bottleneck, what
+    the two events read by themselves in the same state is taken off (`Measurement.floor`): what is
+    left is what a call adds to a busy stream. Otherwise readings stay as they are.
+    `Measurement.is_calibrated` says which, and nothing is cut off at zero.
 
     Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.
     Without CUDA all methods read the host's clock. Shows progress on a terminal's stderr after two
@@ -162,7 +162,7 @@ def _doubts(found: Found, on_device: bool, floor: float | None) -> list[Doubt]:
     doubts: list[Doubt | None] = []
     if on_device and not found.device_was_busy:
         doubts.append(raw_times(float(np.median(found.host_times))))
-    if on_device and floor is not None:
+    if on_device and floor is not None and found.device_was_busy:
         doubts.append(judge_work(reading - floor, floor, found.others))
     if floor is not None and not any(doubts):
         doubts.append(judge_resolution(reading, floor))

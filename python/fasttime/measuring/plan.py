@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import machine
+from .bottleneck import work_was_waiting
 from .machine import Call
 from .measurement import EndedBy
 from .progress import ProgressBar
@@ -16,6 +17,7 @@ from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
 
 _FEWEST_BATCHES = 5
 _FEWEST_RUNS = 20
+_FIRST_HELD = 20  # held runs are longer, by how much is not known yet
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Runs:
         times, host_times, floors: of all batches; see `Batch`.
         wall_times: what a run took in each loop that was not timed, in seconds.
         backlogs, others: one a batch.
+        behind: whether the device was behind the host in each batch that was not held.
         ended_by: why there are no more.
     """
 
@@ -35,7 +38,13 @@ class Runs:
     wall_times: list[float] = field(default_factory=list)
     backlogs: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
+    behind: list[bool] = field(default_factory=list)
     ended_by: EndedBy = "budget"
+
+    @property
+    def work_was_waiting(self) -> bool:
+        """Whether the device was behind in most batches."""
+        return 2 * sum(self.behind) > len(self.behind)
 
     @property
     def count(self) -> int:
@@ -66,13 +75,18 @@ def run_until_known(
     runs = Runs()
     start = machine.clock()
     size = runs_for(batch_time(budget), warm.run_time, MOST_RUNS)
+    held_size = min(size, _FIRST_HELD)
     while True:
         if kept is not None:
             size = min(size, kept - runs.count)
         runs.wall_times.append(machine.untimed_loop(call, size) / size)
         batch = free.take(size + 1, ignored=1)
         _add_free(runs, batch)
-        timed = _without_first(batch) if held is None else held.take(size)
+        if held is None:
+            timed = _without_first(batch)
+        else:
+            timed = held.take(held_size if kept is None else min(held_size, kept - runs.count))
+            held_size = runs_for(batch_time(budget), timed.duration / len(timed.times), MOST_RUNS)
         runs.times.append(timed.times)
         runs.floors.append(timed.floors)
         elapsed = machine.clock() - start
@@ -95,7 +109,9 @@ def _add_free(runs: Runs, batch: Batch) -> None:
     runs.others.append(batch.others)
     # The first run is issued to an idle device, so that nothing holds the host back; the others
     # are only where the device keeps up.
-    behind = batch.backlog > batch.duration / len(batch.times)
+    run_time = float(np.median(batch.times))
+    behind = work_was_waiting(run_time, batch.backlog, batch.duration)
+    runs.behind.append(behind)
     runs.host_times.append(batch.host_times[:1] if behind else batch.host_times[1:])
 
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from . import machine
 from .bottleneck import work_was_waiting
+from .calibration import empty_pair, floor_amid_work
 from .doubts import Doubt, not_held, unsteady
-from .held import CannotBeHeld, HeldSampler, read_floor
+from .held import CannotBeHeld, HeldSampler
 from .machine import Call
 from .measurement import Auto, Cache, EndedBy, Method
 from .plan import Runs, run_until_known
 from .progress import ProgressBar
-from .sampler import Sampler, Times
+from .sampler import Batch, Sampler, Times
 from .samplers import nothing, open_sampler
 from .warm_up import WarmUp, batch_time, warm_up
 
@@ -49,6 +50,7 @@ class Found:
     held: bool
     ended_by: EndedBy = "count"
     wall_time: float | None = None
+    work_was_waiting: bool = False
     backlog: float = 0.0
     others: float = 0.0
     floors: Times = field(default_factory=lambda: np.empty(0))
@@ -57,7 +59,7 @@ class Found:
     @property
     def device_was_busy(self) -> bool:
         """Work was waiting on the stream whenever a run began."""
-        return self.held or work_was_waiting(float(np.median(self.times)), self.backlog)
+        return self.held or self.work_was_waiting
 
 
 def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
@@ -81,6 +83,7 @@ def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
         loop_time=batch.duration,
         held=held,
         wall_time=None if held else batch.duration / repeat,
+        work_was_waiting=_was_waiting(batch),
         backlog=batch.backlog,
         others=batch.others,
         floors=batch.floors,
@@ -109,6 +112,7 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
         held=held,
         ended_by=runs.ended_by,
         wall_time=float(np.median(runs.wall_times)),
+        work_was_waiting=runs.work_was_waiting,
         backlog=float(np.median(runs.backlogs)),
         others=float(np.median(runs.others)),
         floors=np.concatenate(runs.floors),
@@ -151,22 +155,26 @@ def _wants_hold(how: How, warm: WarmUp) -> bool:
         return bool(how.hold)
     if not machine.cuda_is_up() or warm.last.doubt is not None:
         return False
-    if len(warm.last.times) == 1:
-        # Nothing was in front of it: then what is left after issuing says which takes longer.
-        return warm.last.backlog <= float(warm.last.host_times[0])
-    return not work_was_waiting(float(np.median(warm.last.times)), warm.last.backlog)
+    # A single run that fills a batch is long, and holding it takes as long again. Nothing was in
+    # front of it, so that what is left after issuing says whether the device decides.
+    is_long = len(warm.last.times) == 1
+    return not is_long or warm.last.backlog <= float(warm.last.host_times[0])
+
+
+def _was_waiting(batch: Batch) -> bool:
+    return work_was_waiting(float(np.median(batch.times)), batch.backlog, batch.duration)
 
 
 def find_floor(how: How, found: Found) -> float | None:
-    """Return what the method reads where there is nothing to time, in seconds; None if unknown.
+    """Return what is read where there is nothing to time, in seconds; None if it cannot be known.
 
-    For events that is a pair of them on a stream that has work waiting.
+    For events that is what two of them read, in the state in which the runs were read.
     """
     if len(found.floors):
         return float(np.median(found.floors))
     if how.method == "event" and machine.cuda_is_up():
         try:
-            return read_floor()
+            return floor_amid_work() if found.device_was_busy else empty_pair()
         except RuntimeError:  # a device whose streams cannot be held
             return None
     with open_sampler(nothing, method=how.method) as sampler:
