@@ -195,6 +195,7 @@ PyObject* checked_scope(const py::object& scope) {
 
 // Holds the stream that torch would launch on now.
 std::unique_ptr<StreamHold> hold_current_stream(double timeout_s) {
+  bind_if_cuda_is_up();  // a hold may come before the first scope
   const CudaRuntime& cuda = runtime();
   Place place;
   if (!cuda.has_cuda) {

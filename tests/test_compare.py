@@ -21,13 +21,6 @@ from fasttime.measuring.doubts import Doubt, DoubtKind, judge_naive
 compare_module = importlib.import_module("fasttime.comparing.compare")
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ScriptedLoop:
-    made = ScriptedLoop()
-    made.install(monkeypatch)
-    return made
-
-
 def measurement(method: Any, time: float, *doubts: Doubt, loop_time: float = 1.0) -> Measurement:
     return Measurement(
         times=np.array([time, time, 4 * time]),

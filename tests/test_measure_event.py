@@ -15,13 +15,6 @@ from fasttime.sample import Sample, Status
 MS = 1_000_000  # in ns
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ScriptedLoop:
-    made = ScriptedLoop()
-    made.install(monkeypatch)
-    return made
-
-
 def test_events_read_the_device_time_of_each_run(cuda: Simulated, script: ScriptedLoop) -> None:
     durations = iter(range(1, 7))
 

@@ -70,10 +70,11 @@ def judge(
                 "host-bound", ratio, f"the device could go {_times(ratio)} faster ({figures})"
             )
         if ratio < 1 / (1 + _CLOSE):
+            headroom = 1 / ratio if ratio > 0 else math.inf
             return Bottleneck(
                 "device-bound",
-                1 / ratio,
-                f"the host could issue {_times(1 / ratio)} faster ({figures})",
+                headroom,
+                f"the host could issue {_times(headroom)} faster ({figures})",
             )
         return Bottleneck("unclear", ratio, f"too close to call ({figures})")
     if backlog <= max(_LATENCY, 0.05 * device_time):
