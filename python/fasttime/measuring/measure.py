@@ -68,8 +68,8 @@ def measure(
         precision: half the width of the median's 95 % interval, as a part of the median.
 
     With work waiting at each run, because the stream was held or the device is the bottleneck, what
-    the two events read by themselves in the same state is taken off (`Measurement.floor`): what is
-    left is what a call adds to a busy stream. Otherwise readings stay as they are.
+    an empty pair of events reads in that state is taken off (`Measurement.floor`): what is left is
+    what a call adds to a busy stream. Otherwise readings stay as they are.
     `Measurement.is_calibrated` says which, and nothing is cut off at zero.
 
     Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import machine
 from .bottleneck import work_was_waiting
-from .calibration import empty_pair, floor_amid_work
+from .calibration import empty_pair
 from .doubts import Doubt, not_held, unsteady
 from .held import CannotBeHeld, HeldSampler
 from .machine import Call
@@ -168,13 +168,13 @@ def _was_waiting(batch: Batch) -> bool:
 def find_floor(how: How, found: Found) -> float | None:
     """Return what is read where there is nothing to time, in seconds; None if it cannot be known.
 
-    For events that is what two of them read, in the state in which the runs were read.
+    For events that is what two of them read on a stream that has work waiting.
     """
     if len(found.floors):
         return float(np.median(found.floors))
     if how.method == "event" and machine.cuda_is_up():
         try:
-            return floor_amid_work() if found.device_was_busy else empty_pair()
+            return empty_pair()
         except RuntimeError:  # a device whose streams cannot be held
             return None
     with open_sampler(nothing, method=how.method) as sampler:
