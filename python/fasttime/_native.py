@@ -47,6 +47,7 @@ Series = _C.Series
 SiteEntry = _C.SiteEntry
 backend = _C.backend
 bind_if_cuda_is_up = _C.bind_if_cuda_is_up
+is_capturing = _C.is_capturing
 is_enabled = _C.is_enabled
 resume = _C.resume
 set_enabled = _C.set_enabled
