@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -177,6 +177,7 @@ class Timeline:
         self,
         *,
         explain: str | None = None,
+        waits: Collection[str] = (),
         begin: float | None = None,
         end: float | None = None,
         title: str | None = None,
@@ -187,19 +188,26 @@ class Timeline:
         Args:
             explain: the path or name of a scope; its first pass shown gets brackets that say what
                 the naive clock, synchronising and events would each have measured.
+            waits: the paths or names of scopes in which the host does nothing but wait, such as one
+                around a ``synchronize()``; they are hatched.
             begin: where the picture begins, in seconds after `Timeline.begin`; its first scope
                 where not given.
             end: where it ends, likewise.
             title: what stands above it.
             dark: for a dark background.
 
-        Hatching marks where a device had nothing to do between two scopes. Raises ImportError
+        Scopes are drawn inside their parents' time, below them, and one place in the code has one
+        colour on both sides; dotted lines lead from where the host began a scope to where the
+        device did. Hatching on a stream marks where nothing timed ran between two scopes: the
+        device was idle there, or at work that no scope was around. Raises ImportError
         without matplotlib, ValueError where nothing lies in the interval, for more scopes than can
         be seen (5,000), and for an `explain` that is not among them.
         """
         from .picture import plot
 
-        return plot(self, explain=explain, begin=begin, end=end, title=title, dark=dark)
+        return plot(
+            self, explain=explain, waits=waits, begin=begin, end=end, title=title, dark=dark
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -71,6 +71,30 @@ def device_tracks(columns: Columns) -> Iterator[Track]:
             )
 
 
+def gaps(track: Track) -> Iterator[tuple[int, int, int]]:
+    """Yield level, begin and end in ns of each stretch between the scopes of a track.
+
+    On each level of its first row: where there is no scope of that level, nor one further out that
+    has none inside.
+    """
+    levels, rows = track.level.tolist(), track.row.tolist()
+    is_leaf = [True] * len(levels)
+    newest: dict[tuple[int, int], int] = {}  # by row and level
+    for i, place in enumerate(zip(rows, levels, strict=True)):
+        newest[place] = i
+        if place[1] > 0:
+            is_leaf[newest[place[0], place[1] - 1]] = False
+    for level in range(max(n for n, row in zip(levels, rows, strict=True) if row == 0) + 1):
+        covered_ns: int | None = None
+        for i, (begin_ns, end_ns) in enumerate(
+            zip(track.begin_ns.tolist(), track.end_ns.tolist(), strict=True)
+        ):
+            if levels[i] == level or (levels[i] < level and is_leaf[i]):
+                if covered_ns is not None and begin_ns > covered_ns:
+                    yield level, covered_ns, begin_ns
+                covered_ns = end_ns if covered_ns is None else max(covered_ns, end_ns)
+
+
 def _track(
     device: int,
     handle: int,
