@@ -278,6 +278,14 @@ void define_process(py::module_& module) {
       },
       py::arg("scope_function"), py::arg("enabled"));
   module.def(
+      "set_marks",
+      [](const py::object& scope_function, const py::object& begin, const py::object& end) {
+        if (!set_scope_marks(scope_function.ptr(), begin.ptr(), end.ptr())) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope_function"), py::arg("begin"), py::arg("end"));
+  module.def(
       "is_enabled",
       [](const py::object& scope_function) {
         const int enabled = scopes_enabled(scope_function.ptr());

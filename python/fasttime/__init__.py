@@ -47,6 +47,7 @@ __all__ = [
     "end",
     "keep_samples",
     "laps",
+    "mark_nvtx",
     "measure",
     "record_timeline",
     "report",
@@ -67,6 +68,9 @@ keep_samples = _default.keep_samples
 reset = _default.reset
 enable = _default.enable
 disable = _default.disable
+mark_nvtx = _default.mark_nvtx
 
 if os.environ.get("FASTTIME") == "0":
     disable()
+if os.environ.get("FASTTIME_NVTX") == "1":
+    mark_nvtx()

@@ -51,4 +51,5 @@ is_capturing = _C.is_capturing
 is_enabled = _C.is_enabled
 resume = _C.resume
 set_enabled = _C.set_enabled
+set_marks = _C.set_marks
 suspend = _C.suspend
