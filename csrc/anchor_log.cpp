@@ -5,6 +5,24 @@
 #include <cmath>
 
 namespace fasttime {
+namespace {
+
+// No two clocks run further apart than this.
+constexpr double kMostDrift = 1e-3;
+
+// By how much one of the clocks jumped between an anchor and the one before it, as where the
+// machine was suspended; 0 where brackets and drift explain the difference. Nobody knows when it
+// jumped.
+double jump_before(const AnchorPoint& anchor) noexcept {
+  const auto host_ns = static_cast<double>(anchor.host_ns - anchor.previous_host_ns);
+  const double difference_ns = std::abs(host_ns - anchor.since_previous_ns);
+  const double explained_ns =
+      static_cast<double>(anchor.bracket_ns + anchor.previous_bracket_ns) / 2 +
+      kMostDrift * anchor.since_previous_ns;
+  return difference_ns <= explained_ns ? 0 : difference_ns;
+}
+
+}  // namespace
 
 PlacedMoment place_by(const AnchorPoint& anchor, double after_ns) noexcept {
   double host_ns = 0;
@@ -14,7 +32,7 @@ PlacedMoment place_by(const AnchorPoint& anchor, double after_ns) noexcept {
     host_ns = -share * static_cast<double>(anchor.host_ns - anchor.previous_host_ns);
     uncertainty_ns += (1 - share) * static_cast<double>(anchor.bracket_ns) / 2 +
                       share * static_cast<double>(anchor.previous_bracket_ns) / 2 +
-                      share * anchor.since_previous_ns * kElapsedRounding;
+                      share * anchor.since_previous_ns * kElapsedRounding + jump_before(anchor);
   } else {
     host_ns = after_ns * anchor.rate;
     uncertainty_ns +=
