@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import simulated_cuda
 import torch
+from scripted_loop import ScriptedLoop
+from simulated_machine import SimulatedMachine
 
 from fasttime import _C, Recorder
 
@@ -49,3 +51,17 @@ def recorder() -> Iterator[Recorder]:
     made = Recorder(keep_samples=1000, share_boundaries=False)
     yield made
     assert made.report().open == 0
+
+
+@pytest.fixture
+def simulated(cuda: simulated_cuda.Simulated, monkeypatch: pytest.MonkeyPatch) -> SimulatedMachine:
+    """The simulated runtime under `measure`, clock and all."""
+    return SimulatedMachine(cuda, monkeypatch)
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ScriptedLoop:
+    """A scripted clock and device under the loops of `measure`."""
+    made = ScriptedLoop()
+    made.install(monkeypatch)
+    return made

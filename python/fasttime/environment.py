@@ -1,19 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a result comes from: the machine, the versions, the day."""
+"""Where a result comes from: the machine, the versions, the day; and the state of its GPU."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
+
+from . import nvidia_smi, nvml
+from .gpu_state import GpuState
+from .nvml import gpu_state
+
+__all__ = [
+    "Environment",
+    "GpuState",
+    "cpu_governor",
+    "cpu_name",
+    "describe",
+    "driver_version",
+    "gpu_state",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,9 @@ class Environment:
         cpu: the processor's name.
         cpu_count: its logical cores.
         platform: the operating system.
+        gpu_index: the device's number, as torch counts; None on the CPU.
+        gpu_uuid: which GPU of all it was; None on the CPU, or if unknown.
+        compute_capability: of the GPU, such as ``9.0``; None on the CPU.
     """
 
     date: str
@@ -41,6 +57,10 @@ class Environment:
     cpu: str
     cpu_count: int
     platform: str
+    # Later ones have defaults, so that what was saved before they were there can still be read.
+    gpu_index: int | None = None
+    gpu_uuid: str | None = None
+    compute_capability: str | None = None
 
     @property
     def device(self) -> str:
@@ -48,43 +68,66 @@ class Environment:
         return self.gpu or f"{self.cpu}, {self.cpu_count} cores"
 
 
-def describe(device: str) -> Environment:
-    """Return the environment of results measured on `device`."""
+def describe(device: str | torch.device) -> Environment:
+    """Return the environment of results measured on `device`: ``cpu``, ``cuda``, ``cuda:<index>``.
+
+    Starts CUDA if the device is a CUDA device. Waits for nothing, but may take a second where the
+    driver's version has to be asked of nvidia-smi; that is asked once in a process.
+    """
     from . import __version__
 
-    on_gpu = device != "cpu"
+    where = torch.device(device)
+    on_gpu = where.type == "cuda"
+    index = _index(where) if on_gpu else None
     return Environment(
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         fasttime=__version__,
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         cuda=torch.version.cuda,
         python=platform.python_version(),
-        gpu=torch.cuda.get_device_name(device) if on_gpu else None,
-        driver=_driver_version() if on_gpu else None,
-        cpu=_cpu_name(),
+        gpu=None if index is None else torch.cuda.get_device_name(index),
+        driver=driver_version() or "unknown" if on_gpu else None,
+        cpu=cpu_name(),
         cpu_count=os.cpu_count() or 1,
         platform=platform.platform(),
+        gpu_index=index,
+        gpu_uuid=None if index is None else nvml.device_uuid(index),
+        compute_capability=None if index is None else _compute_capability(index),
     )
 
 
-def _driver_version() -> str:
-    """Return the version of NVIDIA's driver; torch itself does not know it."""
-    if tool := shutil.which("nvidia-smi"):
-        query = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-        answer = subprocess.run(query, capture_output=True, text=True, check=False)
-        if answer.returncode == 0 and answer.stdout.strip():
-            return answer.stdout.split()[0]
+def _index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def _compute_capability(index: int) -> str:
+    major, minor = torch.cuda.get_device_capability(index)
+    return f"{major}.{minor}"
+
+
+@functools.cache
+def driver_version() -> str | None:
+    """Return the version of NVIDIA's driver, None if unknown; torch itself does not know it."""
     with contextlib.suppress(OSError):
         kernel_module = Path("/proc/driver/nvidia/version").read_text()
         if found := re.search(r"\d+\.\d+(\.\d+)?", kernel_module):
             return found[0]
-    return "unknown"
+    return nvml.driver_version() or next((gpu.driver for gpu in nvidia_smi.query().values()), None)
 
 
-def _cpu_name() -> str:
+@functools.cache
+def cpu_name() -> str:
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
+
+
+def cpu_governor() -> str | None:
+    """Return what sets the processor's clock, such as ``performance``; None if unknown."""
+    with contextlib.suppress(OSError):
+        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
+    return None

@@ -72,6 +72,10 @@ SIMULATED_EXPORT void sim_set_launch_time(int64_t ns) {
   control([&](World& world) { world.launch_ns = ns; });
 }
 
+SIMULATED_EXPORT void sim_set_event_time(int64_t ns) {
+  control([&](World& world) { world.event_ns = ns; });
+}
+
 SIMULATED_EXPORT void sim_enqueue(void* handle, int64_t ns) {
   with_stream(handle, [&](World& world, Stream* stream) {
     if (!stream) return;

@@ -27,6 +27,9 @@ void sim_advance(int64_t ns);
 void sim_set_host_cost(int64_t ns);
 // What a kernel or an asynchronous copy takes the device; default 10,000.
 void sim_set_launch_time(int64_t ns);
+// What a record takes the device, with its time at the end of that, so that an empty pair of events
+// reads it; default 0. Not for what is recorded into a graph.
+void sim_set_event_time(int64_t ns);
 
 // Work and latches. What is issued to a held stream completes only after sim_release, and in order.
 // sim_enqueue adds ns of device work and never waits, whatever the queue limit.

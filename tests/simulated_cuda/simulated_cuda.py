@@ -70,6 +70,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_advance": (None, [c_int64]),
     "sim_set_host_cost": (None, [c_int64]),
     "sim_set_launch_time": (None, [c_int64]),
+    "sim_set_event_time": (None, [c_int64]),
     "sim_enqueue": (None, [c_void_p, c_int64]),
     "sim_hold": (None, [c_void_p]),
     "sim_release": (None, [c_void_p]),
@@ -185,6 +186,10 @@ class Simulated:
     def set_launch_time(self, ns: int) -> None:
         """Let every kernel and asynchronous copy take the device that long (default 10,000)."""
         self.lib.sim_set_launch_time(ns)
+
+    def set_event_time(self, ns: int) -> None:
+        """Let every record take the device that long, so that an empty pair of events reads it."""
+        self.lib.sim_set_event_time(ns)
 
     # ---- devices and streams
 

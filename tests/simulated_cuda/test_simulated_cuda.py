@@ -110,6 +110,16 @@ def test_devices_are_counted_and_chosen_per_thread(sim: Simulated) -> None:
     assert sim.lib.cudaSetDevice(2) == cuda.SUCCESS
 
 
+def test_an_event_takes_the_device_as_long_as_it_is_told_to(sim: Simulated) -> None:
+    stream = sim.create_stream()
+    sim.set_event_time(MS // 2)
+    a, b = sim.recorded(stream), sim.recorded(stream)
+    sim.enqueue(stream, 2 * MS)
+    c = sim.recorded(stream)
+    sim.synchronize(c)
+    assert (sim.elapsed_ms(a, b), sim.elapsed_ms(b, c)) == (0.5, 2.5)
+
+
 # ---- latches and the launch queue
 
 

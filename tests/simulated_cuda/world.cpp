@@ -53,6 +53,7 @@ void World::reset() {
   device_count = 2;
   host_cost_ns = 0;
   launch_ns = 10'000;
+  event_ns = 0;
   queue_limit = 0;
   driver_needs_context = false;
   sticky_error = kSuccess;
@@ -226,7 +227,7 @@ int World::admit(Lock& lock, Stream& stream) {
 
 void World::stamp(Event& event, Stream& stream) {
   if (event.state == Event::kRecorded && !is_done(event.record)) ++rerecorded_in_flight;
-  event.record = issue(stream, 0);
+  event.record = issue(stream, event_ns);
   event.state = Event::kRecorded;
 }
 

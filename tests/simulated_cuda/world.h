@@ -169,6 +169,7 @@ class World {
   int device_count = 2;
   int64_t host_cost_ns = 0;
   int64_t launch_ns = 10'000;
+  int64_t event_ns = 0;
   size_t queue_limit = 0;
   bool driver_needs_context = false;
   int sticky_error = kSuccess;

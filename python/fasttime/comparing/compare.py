@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..measuring import loops
-from ..measuring.measure import check_arguments, measure
+from ..measuring import machine
+from ..measuring.arguments import check_call, check_choice, check_runs
+from ..measuring.measure import measure
 from ..measuring.measurement import METHODS, Measurement, Method
 from .findings import Finding, judge_methods
 
@@ -98,7 +99,10 @@ def compare(
     >>> comparison.findings["event"].reading
     'right'
     """
-    check_arguments("compare", fn, methods, warmup, repeat)
+    check_call("compare", fn)
+    for name in methods:
+        check_choice("method", name, METHODS)
+    check_runs(warmup, repeat)
     if not methods or len(set(methods)) < len(methods):
         raise ValueError(f"methods must name at least one, each of them once, got {methods!r}")
     if not isinstance(rounds, int) or isinstance(rounds, bool):
@@ -116,7 +120,7 @@ def compare(
         shuffle(order)
         for method in order:
             if method is None:
-                untimed.append(loops.untimed_loop(call, repeat))
+                untimed.append(machine.untimed_loop(call, repeat))
             else:
                 measured[method].append(measure(call, method=method, warmup=warmup, repeat=repeat))
     loop_times: dict[str, Sequence[float]] = {"untimed": tuple(untimed)}

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How values on the command line are read. A wrong one is told by argparse, with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .failure import did_you_mean
+
+# What a timeline is saved as: without, and with the help of matplotlib.
+_DATA = (".json", ".csv")
+_PICTURES = (".svg", ".png", ".pdf")
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_command(
+    commands: Commands, name: str, help_: str, description: str, epilog: str
+) -> argparse.ArgumentParser:
+    """Add a command, with examples below its options that stay as they are written."""
+    return commands.add_parser(
+        name,
+        help=help_,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    return _whole(text, at_least=1)
+
+
+def runs(text: str) -> int | Literal["auto"]:
+    """Read a number of runs, at least 1, or ``auto``."""
+    return "auto" if text == "auto" else _whole(text, at_least=1, or_="auto, or ")
+
+
+def ignored_runs(text: str) -> int | Literal["auto"]:
+    """Read a number of runs to be ignored, at least 0, or ``auto``."""
+    return "auto" if text == "auto" else _whole(text, at_least=0, or_="auto, or ")
+
+
+def seconds(text: str) -> float:
+    """Read a duration in seconds, above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text!r}")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Read ``5%`` or ``0.05``."""
+    is_percent = text.rstrip().endswith("%")
+    value = _number(text.rstrip().removesuffix("%"))
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be at least 0, such as 5% or 0.05, got {text!r}")
+    if is_percent:
+        return value / 100
+    if value >= 1:
+        # Whoever writes 5 means 5 %, hardly the sixfold time.
+        raise argparse.ArgumentTypeError(f"got {text!r}: write {text}% or a fraction below 1")
+    return value
+
+
+def new_file(text: str) -> Path:
+    """Read the name of a file to write, whose folder is there: a long run must not end in vain."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"there is no folder {path.parent}; make it first: mkdir -p {path.parent}"
+        )
+    return path
+
+
+def new_json(text: str) -> Path:
+    """Read the name of a JSON file to write."""
+    return _with_suffix(text, ".json")
+
+
+def new_html(text: str) -> Path:
+    """Read the name of an HTML file to write."""
+    return _with_suffix(text, ".html")
+
+
+def new_timeline(text: str) -> Path:
+    """Read the name of a timeline to write, in a format that can be written here."""
+    path = _with_suffix(text, *_DATA, *_PICTURES)
+    if path.suffix.lower() in _PICTURES and importlib.util.find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError(
+            f"{path.suffix} needs matplotlib; install it: pip install 'fasttime[plot]'"
+        )
+    return path
+
+
+def similar_files(path: Path) -> str:
+    """Return a question that names files of the same folder with similar names, or nothing."""
+    try:
+        known = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, known)
+
+
+def _with_suffix(text: str, *suffixes: str) -> Path:
+    if Path(text).suffix.lower() not in suffixes:
+        raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, got {text!r}")
+    return new_file(text)
+
+
+def _whole(text: str, at_least: int, or_: str = "") -> int:
+    message = f"must be {or_}a whole number of at least {at_least}, got {text!r}"
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(message) from None
+    if value < at_least:
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def _number(text: str) -> float:
+    """Return the number, or NaN, which lies in no range."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fasttime bench``: time one callable or one model."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from . import processes, python_path, saved
+from . import target as targets
+from .arguments import add_command, ignored_runs, new_json, positive, runs, seconds
+from .failure import Failure, first_sentence, is_message
+from .output import put, say_saved
+
+if TYPE_CHECKING:
+    from ..measuring.measurement import Measurement
+    from .arguments import Commands
+
+_EXAMPLES = """examples:
+  fasttime bench torchvision:mobilenet_v3_large --batch 32 --dtype float16
+  fasttime bench my_model:forward --repeat 200
+  fasttime bench my_model:forward --processes 5 -o before.json
+  fasttime bench my_model:forward --processes 5 -o after.json
+  fasttime compare before.json after.json --fail-above 5%
+
+my_model:forward is the function `forward` of ./my_model.py or of an installed module.
+It is called without arguments; what it needs is made when the module is imported."""
+
+# What goes to `measure` as it is; what is not given is left to its defaults.
+_MEASURE_OPTIONS = ("method", "warmup", "repeat", "budget", "hold", "cache")
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "bench",
+        "time one callable, or one model of torchvision",
+        "Time a callable or a model and print what was found.",
+        _EXAMPLES,
+    )
+    parser.add_argument("target", metavar="TARGET", help="module:callable, or torchvision:<model>")
+    parser.add_argument(
+        "--device",
+        help="cpu, cuda or cuda:<index>: where the model works (default: cuda if there is any), or "
+        "for a callable, which GPU is the current one",
+    )
+    parser.add_argument("--batch", type=positive, help="images at once (torchvision); default: 32")
+    parser.add_argument("--dtype", choices=targets.DTYPES, help="of model and images (torchvision)")
+    parser.add_argument(
+        "--method",
+        choices=("event", "sync", "naive", "graph"),
+        help="event: read on the device (default); sync: the host waits; naive: a clock and "
+        "nothing else; graph: replays of a CUDA graph",
+    )
+    parser.add_argument(
+        "--warmup", type=ignored_runs, metavar="N", help="runs to ignore, or auto (default)"
+    )
+    parser.add_argument("--repeat", type=runs, metavar="N", help="how many runs, or auto (default)")
+    parser.add_argument(
+        "--budget", type=seconds, metavar="SECONDS", help="how long it may take, where auto"
+    )
+    parser.add_argument(
+        "--hold",
+        action=argparse.BooleanOptionalAction,
+        help="hold the stream while work is queued, so that no launch latency is in the times; "
+        "default: where that is possible",
+    )
+    parser.add_argument(
+        "--cache",
+        choices=("warm", "cold"),
+        help="leave the device's L2 cache as it is (default), or clear it before each run",
+    )
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="measure in so many fresh processes, one after another, and put them together",
+    )
+    parser.add_argument(
+        "-o", "--output", type=new_json, metavar="FILE.json", help="save the measurement"
+    )
+    parser.add_argument("--json", action="store_true", help="print the measurement as JSON")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    module, name = targets.split(options.target)
+    if module != targets.MODELS:
+        _check_callable_options(options)
+    if options.processes > 1:
+        measurement = processes.measure(_arguments(options), options.processes)
+    else:
+        # What the target prints while it runs must not lie among the data.
+        chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
+        with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
+            measurement = _measure(module, name, options)
+    if options.output:
+        saved.save(measurement, options.output)
+    put(saved.as_json(measurement) if options.json else str(measurement))
+    if options.output:
+        say_saved(options.output)
+    return 0
+
+
+def _check_callable_options(options: argparse.Namespace) -> None:
+    for option in ("batch", "dtype"):
+        if getattr(options, option) is not None:
+            raise Failure(
+                f"--{option} goes with {targets.MODELS}:<model>; {options.target} is called "
+                "without arguments and makes its own"
+            )
+    if options.device == "cpu":
+        raise Failure(
+            f"--device cpu goes with {targets.MODELS}:<model>; where {options.target} works is "
+            "its own affair, --device cuda:<index> only says which GPU is the current one"
+        )
+
+
+def _measure(module: str, name: str, options: argparse.Namespace) -> Measurement:
+    if module == targets.MODELS:
+        return _measure_model(name, options)
+    with contextlib.ExitStack() as stack:
+        if options.device is not None:
+            if not torch.cuda.is_available():
+                raise Failure("torch finds no CUDA device to make the current one; omit --device")
+            device = targets.device_of(options.device)
+            torch.cuda.init()  # type: ignore[no-untyped-call]
+            stack.enter_context(targets.current(device))
+        return _time(targets.find_callable(module, name), options)
+
+
+def _measure_model(name: str, options: argparse.Namespace) -> Measurement:
+    device = targets.device_of(options.device)
+    try:
+        with targets.current(device), torch.inference_mode():
+            return _time(targets.build_model(name, device, options.batch, options.dtype), options)
+    except torch.OutOfMemoryError as error:
+        raise Failure(f"{first_sentence(error)}; use a smaller --batch", code=1) from error
+    except RuntimeError as error:
+        raise Failure(
+            f"{options.target} fails on {device}: {first_sentence(error)}", code=1
+        ) from error
+
+
+def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
+    import fasttime
+
+    measure: Any = fasttime.measure
+    given = {
+        option: getattr(options, option)
+        for option in _MEASURE_OPTIONS
+        if getattr(options, option) is not None
+    }
+    try:
+        measurement: Measurement = measure(target.fn, *target.arguments, **given)
+    except Exception as error:
+        if is_message(error):
+            raise Failure(str(error), code=1 if isinstance(error, RuntimeError) else 2) from error
+        raise
+    return dataclasses.replace(
+        measurement,
+        label=target.label,
+        environment=measurement.environment or _environment(measurement),
+    )
+
+
+def _environment(measurement: Measurement) -> Any:
+    from .. import environment
+
+    return environment.describe("cpu" if measurement.device == "cpu" else "cuda")
+
+
+def _arguments(options: argparse.Namespace) -> list[str]:
+    """Return the command line of a process that measures the same once."""
+    arguments = [options.target]
+    for name in ("device", "batch", "dtype", *_MEASURE_OPTIONS):
+        value = getattr(options, name)
+        if isinstance(value, bool):
+            arguments.append(f"--{name}" if value else f"--no-{name}")
+        elif value is not None:
+            arguments += [f"--{name}", str(value)]
+    return arguments

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fasttime demo``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import torch
+
+from .arguments import add_command
+from .failure import Failure
+
+if TYPE_CHECKING:
+    from .arguments import Commands
+
+_EXAMPLES = """examples:
+  fasttime demo
+  fasttime demo --quick --device cuda:1"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "demo",
+        "show in about a minute how the ways to time a model differ",
+        "Time one model and a pipeline of two in several ways, on a GPU if there is one,\n"
+        "and say what that shows. Takes about a minute. Needs torchvision:\n"
+        "pip install 'fasttime[demo]'.",
+        _EXAMPLES,
+    )
+    parser.add_argument("--device", help="cpu, cuda or cuda:<index>; default: cuda if there is any")
+    parser.add_argument("--quick", action="store_true", help="take some 15 seconds, less steady")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    from rich.console import Console
+
+    from ..demo import demo
+    from ..experiments.settings import resolve_device
+
+    try:
+        device = resolve_device(options.device)
+    except ValueError as error:
+        raise Failure(str(error)) from error
+    try:
+        demo(Console(), device, options.quick)
+    except (ImportError, torch.OutOfMemoryError) as error:
+        raise Failure(str(error), code=1) from error
+    return 0

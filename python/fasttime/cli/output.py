@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the commands' words go: results to stdout, all talk to stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def say(text: str) -> None:
+    """Tell the user something that is no result, on stderr."""
+    print(f"fasttime: {text}", file=sys.stderr)
+
+
+def say_saved(path: Path) -> None:
+    """Tell the user where a file is."""
+    say(f"saved {path}")
+
+
+def put(text: str, file: TextIO | None = None) -> None:
+    """Print a result, to stdout unless told otherwise, also where that knows no µ and no °."""
+    file = sys.stdout if file is None else file
+    encoding = file.encoding or "utf-8"
+    print(text.encode(encoding, errors="backslashreplace").decode(encoding), file=file)
+
+
+def show(result: Any, file: TextIO) -> None:
+    """Print what rich can render: with colours on a terminal, otherwise as its plain text."""
+    if file.isatty():
+        from rich.console import Console
+
+        Console(file=file).print(result)
+    else:
+        # Rich would wrap it at 80 columns, which a pipe does not have.
+        put(str(result), file)

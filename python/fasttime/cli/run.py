@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fasttime run``: a script, with the report of its scopes at its end."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import runpy
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import python_path
+from .arguments import add_command, new_html, new_json, new_timeline, similar_files
+from .failure import Failure
+from .output import say, say_saved, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..reporting.report import Report
+    from .arguments import Commands
+
+_EXAMPLES = """examples:
+  fasttime run train.py --epochs 1
+  fasttime run -m my_package.train --epochs 1
+  fasttime run --trace trace.json --html report.html train.py --epochs 1
+
+Options of fasttime come before the script, all that follows it is the script's own.
+The exit code is the script's: 1 after an exception, 130 after Ctrl-C."""
+
+_NO_SCOPES = """no scope ended in {script}, so there is nothing to report. Add one:
+    with fasttime.scope("step"):
+        ..."""
+
+# After Ctrl-C nobody wants to wait long for a device that may be stuck.
+_PATIENCE_AFTER_CTRL_C_S = 2.0
+_INTERRUPTED = 130
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "run",
+        "run a script and print the report of its scopes at its end",
+        "Run a Python script with scopes switched on, and print their report to stderr when it\n"
+        "ends, however it ends. Its own output is left alone.",
+        _EXAMPLES,
+    )
+    parser.add_argument(
+        "-m", dest="is_module", action="store_true", help="SCRIPT is a module, as in python -m"
+    )
+    parser.add_argument(
+        "--trace",
+        type=new_timeline,
+        metavar="FILE",
+        help="save the timeline: .json for Perfetto, .csv, .svg, .png or .pdf",
+    )
+    parser.add_argument("--html", type=new_html, metavar="FILE", help="save the report as a page")
+    parser.add_argument("--json", type=new_json, metavar="FILE", help="save the report as data")
+    parser.add_argument("script", metavar="SCRIPT", help="a Python file, or with -m a module")
+    parser.add_argument(
+        "arguments", metavar="...", nargs=argparse.REMAINDER, help="the script's own arguments"
+    )
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return the script's exit code."""
+    import fasttime
+
+    execute = _module if options.is_module else _file(options.script)
+    with contextlib.ExitStack() as stack:
+        timeline = stack.enter_context(_timeline()) if options.trace else None
+        fasttime.enable()
+        code = _execute(execute, options.script, options.arguments)
+    sys.stdout.flush()
+    report, code = _report(code)
+    if report.sites or report.open or report.pending:
+        show(report, sys.stderr)
+    else:
+        say(_NO_SCOPES.format(script=options.script))
+    saved = [
+        _save(what, path)
+        for what, path in (
+            (timeline, options.trace),
+            (report, options.html),
+            (report, options.json),
+        )
+        if path is not None
+    ]
+    return code or int(not all(saved))
+
+
+def _report(code: int) -> tuple[Report, int]:
+    """Return the report and the exit code, 130 where the wait for the device was interrupted."""
+    import fasttime
+
+    patience = _PATIENCE_AFTER_CTRL_C_S if code == _INTERRUPTED else None
+    try:
+        return fasttime.report(wait=True, timeout=patience), code
+    except KeyboardInterrupt:
+        return fasttime.report(), _INTERRUPTED
+
+
+def _timeline() -> contextlib.AbstractContextManager[Any]:
+    import fasttime
+
+    recorded: Any = fasttime
+    made: contextlib.AbstractContextManager[Any] = recorded.record_timeline()
+    return made
+
+
+def _save(what: Any, path: Path) -> bool:
+    """Write a timeline or a report; a failure is said, and must not hide what came before it."""
+    try:
+        what.save(str(path))
+    except (ImportError, OSError, ValueError) as error:
+        say(f"error: could not save {path}: {error}")
+        return False
+    say_saved(path)
+    return True
+
+
+# --- the script ---
+
+
+def _file(script: str) -> Callable[[str], object]:
+    """Return what runs a file as Python does; raises Failure where it is not there."""
+    path = Path(script)
+    if not path.exists():
+        raise Failure(f"there is no file {script}{similar_files(path)}")
+    if path.is_dir() and not (path / "__main__.py").exists():
+        raise Failure(f"{script} is a folder without a __main__.py; name a file in it")
+    return _path
+
+
+def _path(script: str) -> object:
+    folder = script if os.path.isdir(script) else os.path.dirname(os.path.realpath(script))
+    with python_path.beginning_with(folder):
+        return runpy.run_path(script, run_name="__main__")
+
+
+def _module(name: str) -> object:
+    with python_path.beginning_with(os.getcwd()):
+        return runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+def _execute(execute: Callable[[str], object], script: str, arguments: list[str]) -> int:
+    """Run the script and return its exit code; what it raises is shown as Python shows it."""
+    before, sys.argv = sys.argv, [script, *arguments]
+    try:
+        execute(script)
+    except SystemExit as exit_:
+        return _exit_code(exit_.code)
+    except BaseException as error:
+        trace = _of_the_script(error.__traceback__)
+        if trace is None and isinstance(error, (ImportError, OSError)):
+            raise Failure(_cannot_run(script, error)) from error
+        error = error.with_traceback(trace)
+        sys.stdout.flush()
+        sys.excepthook(type(error), error, error.__traceback__)
+        return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _exit_code(code: object) -> int:
+    """Return the exit code of a SystemExit, as Python does with what it was given."""
+    if code is None or isinstance(code, int):
+        return int(code or 0)
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _cannot_run(script: str, error: ImportError | OSError) -> str:
+    if isinstance(error, ImportError) and Path(script).is_file():
+        return f"{script} is a file, not a module; leave out -m: fasttime run {script}"
+    return f"cannot run {script}: {error}"
+
+
+def _of_the_script(trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without the frames of this command and of runpy that lie above it."""
+    ours = {"runpy", __name__}
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") in ours:
+        trace = trace.tb_next
+    return trace

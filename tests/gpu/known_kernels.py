@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kernels of known length, and what they add to a stream, found without fasttime."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from latch import Latch
+
+SOURCE = Path(__file__).parent / "spin.cu"
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    compiler = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+    major, minor = torch.cuda.get_device_capability()
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "spin.so"
+        # The shared runtime is the one that torch has loaded, so that both use one context.
+        command = [compiler, "-shared", "-Xcompiler", "-fPIC", "-cudart", "shared"]
+        command += [f"-arch=sm_{major}{minor}", str(SOURCE), "-o", str(library)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        loaded = ctypes.CDLL(str(library))
+    loaded.launch_spin.argtypes = [ctypes.c_void_p, ctypes.c_ulonglong]
+    return loaded
+
+
+def kernel(length_ns: int) -> Callable[[], None]:
+    """Return what launches a kernel of this length on the current stream."""
+    launch, stream_of = _library().launch_spin, torch._C._cuda_getCurrentRawStream
+    device = torch.cuda.current_device()
+
+    def fn() -> None:
+        if status := launch(stream_of(device), length_ns):
+            raise RuntimeError(f"the kernel could not be launched: {status}")
+
+    return fn
+
+
+def stream_time(fn: Callable[[], None], lengths: tuple[int, int] = (40, 240)) -> float:
+    """Return what a call adds to a stream that is busy, in seconds, from two long trains of calls.
+
+    Each train runs behind a latch, and what differs between them is calls only: events, gaps at
+    either end and whatever else there is cancel. The median of nine such differences.
+    """
+    latch, stream = Latch(), torch.cuda.current_stream()
+
+    def train(calls: int) -> float:
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        latch.hold(stream)
+        begin.record()
+        for _ in range(calls):
+            fn()
+        end.record()
+        latch.release()
+        end.synchronize()
+        return begin.elapsed_time(end) * 1e-3
+
+    for calls in lengths:  # loads what is lazily loaded, before the latch is in the way of it
+        fn()
+        torch.cuda.synchronize()
+        train(calls)
+    short, long = lengths
+    found = [(train(long) - train(short)) / (long - short) for _ in range(9)]
+    return statistics.median(found)

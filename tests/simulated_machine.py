@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The simulated runtime, clock and all, under what measures: every wait and time is virtual."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+
+import pytest
+from simulated_cuda import Simulated
+
+machine = importlib.import_module("fasttime.measuring.machine")
+held = importlib.import_module("fasttime.measuring.held")
+
+US, MS, S = 1_000, 1_000_000, 1_000_000_000  # in ns
+
+CLEAR_HOST, CLEAR_DEVICE = 5 * US, 40 * US
+
+
+@dataclass
+class Mark:
+    """An event between two runs."""
+
+    cuda: Simulated
+    event: int
+
+    def elapsed_time(self, later: Mark) -> float:
+        return self.cuda.elapsed_ms(self.event, later.event)
+
+
+@dataclass
+class SimulatedMachine:
+    """A host and a device whose work is as long as a test says.
+
+    A watchdog lets a held stream go in real time. Here it has an hour, so that a slow test machine
+    changes nothing; `let_go_soon` is for tests in which it has to bark.
+    """
+
+    cuda: Simulated
+    monkeypatch: pytest.MonkeyPatch
+    cuda_is_up: bool = True
+    stream: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, value in {
+            "clock": lambda: self.cuda.now_ns * 1e-9,
+            "cuda_is_up": lambda: self.cuda_is_up,
+            "is_capturing": lambda: False,
+            "synchronize": self.synchronize,
+            "synchronize_stream": self.synchronize_stream,
+            "mark": lambda: Mark(self.cuda, self.cuda.recorded(self.stream)),
+            "device_name": lambda: "cuda:0 Simulated",
+            "environment": lambda: None,
+            "cache_clearer": lambda: self.clear_cache,
+        }.items():
+            self.monkeypatch.setattr(machine, name, value)
+        self.monkeypatch.setattr(held, "_PATIENCE", 3600.0)
+
+    def let_go_soon(self) -> None:
+        """Let the watchdog bark after 20 ms of real time, whatever the virtual clock says."""
+        self.monkeypatch.setattr(held, "_PATIENCE", 0.02)
+        self.monkeypatch.setattr(held, "_PATIENCE_FACTOR", 0.0)
+
+    def use_stream(self, stream: int) -> None:
+        """Make a stream the current one."""
+        self.stream = stream
+        self.cuda.set_current_stream(stream)
+
+    def work(self, host_ns: int, device_ns: int, stream: int | None = None) -> None:
+        """Take the host so long to issue what takes the device so long."""
+        self.log.append("run")
+        self.cuda.advance(host_ns)
+        if device_ns:
+            self.cuda.enqueue(self.stream if stream is None else stream, device_ns)
+
+    def clear_cache(self) -> None:
+        self.log.append("clear")
+        self.cuda.advance(CLEAR_HOST)
+        self.cuda.enqueue(self.stream, CLEAR_DEVICE)
+
+    def synchronize(self) -> None:
+        self.log.append("wait")
+        assert self.cuda.lib.cudaDeviceSynchronize() == 0
+
+    def synchronize_stream(self) -> None:
+        self.log.append("wait for the stream")
+        assert self.cuda.lib.cudaStreamSynchronize(self.stream) == 0
+
+    @property
+    def runs(self) -> int:
+        """How often `work` has run."""
+        return self.log.count("run")

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`fasttime compare`: files in, exit code out, by a made-up comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fasttime
+from fasttime import Measurement
+from fasttime.cli import main
+
+
+class Comparison:
+    """A new measurement that is slower by 8 %, beyond doubt."""
+
+    def __init__(self, old: Measurement, new: Measurement) -> None:
+        self.text = f"{new.label} against {old.label}"
+
+    def exit_code(self, fail_above: float) -> int:
+        return int(fail_above < 0.08)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def made_up(label: str) -> Measurement:
+    times = np.array([1e-3, 2e-3])
+    return Measurement(times, times, times, 1.0, "event", label, "cpu", warmup=2, repeat=4)
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("old.json", "new.json"):
+        Path(name).touch()
+    monkeypatch.setattr(fasttime, "load", made_up, raising=False)
+    monkeypatch.setattr("fasttime.compare_saved", Comparison, raising=False)
+
+
+def error_of(capsys: pytest.CaptureFixture[str]) -> str:
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    return shown.err.removeprefix("fasttime: error: ").rstrip()
+
+
+def test_the_comparison_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "old.json", "new.json"]) == 0
+    assert capsys.readouterr() == ("new.json against old.json\n", "")
+
+
+@pytest.mark.parametrize(("above", "code"), [("5%", 1), ("0.05", 1), ("10%", 0), ("0", 1)])
+def test_a_proven_regression_above_the_limit_ends_with_1(above: str, code: int) -> None:
+    assert main(["compare", "old.json", "new.json", "--fail-above", above]) == code
+
+
+def test_without_a_limit_a_regression_is_no_failure() -> None:
+    assert main(["compare", "old.json", "new.json"]) == 0
+
+
+def test_a_limit_that_is_none_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["compare", "old.json", "new.json", "--fail-above", "5"])
+    assert exit_.value.code == 2
+    assert "got '5': write 5% or a fraction below 1" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_told_with_its_likes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "old.json", "nwe.json"]) == 2
+    assert error_of(capsys).startswith("there is no file nwe.json; did you mean new.json")
+
+
+def test_a_file_that_holds_no_measurement_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(path: str) -> Any:
+        raise ValueError(f"{path} was not saved by fasttime")
+
+    monkeypatch.setattr(fasttime, "load", load)
+    assert main(["compare", "old.json", "new.json"]) == 2
+    assert error_of(capsys) == "old.json was not saved by fasttime"
+
+
+def test_a_file_that_cannot_be_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(path: str) -> Any:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(fasttime, "load", load)
+    assert main(["compare", "old.json", "new.json"]) == 2
+    assert error_of(capsys) == "cannot read old.json: Permission denied"
+
+
+def test_a_saved_comparison_is_no_measurement(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fasttime, "load", lambda path: Comparison(made_up("a"), made_up("b")))
+    assert main(["compare", "old.json", "new.json"]) == 2
+    assert error_of(capsys) == "old.json holds a comparison, not a measurement"
+
+
+def test_measurements_that_cannot_be_compared_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(old: Measurement, new: Measurement) -> None:
+        raise ValueError("their methods differ")
+
+    monkeypatch.setattr("fasttime.compare_saved", refuse)
+    assert main(["compare", "old.json", "new.json"]) == 2
+    assert error_of(capsys) == "their methods differ"

@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`fasttime run`: scripts run as Python runs them, with the report at their end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated_cuda import run_under_simulation, torch_can_be_simulated
+
+import fasttime
+from fasttime.cli import main
+from fasttime.reporting.report import Report
+
+# As these tests leave the folder in which a relative path leads to it.
+PACKAGE = str(Path(fasttime.__file__).resolve().parents[1])
+Write = Callable[..., str]
+STEP = """
+    import fasttime
+    with fasttime.scope("step"):
+        pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def _a_clean_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    fasttime.reset()
+    yield
+    fasttime.reset()
+    fasttime.enable()
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a script and return its name; a module of that name is forgotten at the end."""
+
+    def write_(code: str, name: str = "script.py") -> str:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(textwrap.dedent(code), encoding="utf-8")
+        if path.stem != "__main__":
+            monkeypatch.delitem(sys.modules, path.stem, raising=False)
+        return name
+
+    return write_
+
+
+def test_the_report_is_printed_at_the_script_s_end(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write(STEP + "    print('its own words')")]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "its own words\n"
+    assert shown.err.splitlines()[2].split()[:2] == ["step", "1"]
+
+
+def test_a_script_runs_as_main_with_its_own_arguments_and_path(
+    write: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    name = write("import sys; print(__name__, __file__, sys.argv, sys.path[0])", "inner/s.py")
+    assert main(["run", name, "--trace", "-m", "x"]) == 0
+    expected = f"__main__ {name} ['{name}', '--trace', '-m', 'x'] {tmp_path / 'inner'}\n"
+    assert capsys.readouterr().out == expected
+
+
+def test_a_script_s_neighbours_can_be_imported(write: Write) -> None:
+    write("VALUE = 7", "inner/neighbour_of_script.py")
+    name = write("import neighbour_of_script as n; raise SystemExit(n.VALUE)", "inner/s.py")
+    assert main(["run", name]) == 7
+
+
+def test_what_a_script_defines_belongs_to_main(write: Write) -> None:
+    # As pickle and multiprocessing need it.
+    code = "import sys\nclass A: pass\nassert sys.modules['__main__'].A is A"
+    assert main(["run", write(code)]) == 0
+
+
+def test_a_module_runs_as_with_python_m(
+    write: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write("import sys; print(__name__, sys.argv, sys.path[0])", "a_module_to_run.py")
+    assert main(["run", "-m", "a_module_to_run", "-v"]) == 0
+    file = tmp_path / "a_module_to_run.py"
+    assert capsys.readouterr().out == f"__main__ ['{file}', '-v'] {tmp_path}\n"
+
+
+def test_a_folder_with_a_main_runs(write: Write) -> None:
+    write("raise SystemExit(5)", "app/__main__.py")
+    assert main(["run", "app"]) == 5
+
+
+def test_scopes_are_on_even_where_they_were_off(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fasttime.disable()
+    assert main(["run", write(STEP)]) == 0
+    assert "\nstep " in capsys.readouterr().err
+
+
+def test_arguments_and_path_are_afterwards_what_they_were(write: Write) -> None:
+    before = list(sys.argv), list(sys.path)
+    main(["run", write("import sys; sys.path.append('x'); sys.argv.append('y')")])
+    assert (sys.argv, sys.path) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("", 0), ("None", 0), ("0", 0), ("7", 7), ("True", 1)]
+)
+def test_the_exit_code_is_the_script_s(write: Write, code: str, expected: int) -> None:
+    assert main(["run", write(f"raise SystemExit({code})")]) == expected
+
+
+def test_a_message_to_exit_with_is_printed_and_ends_with_1(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("import sys; sys.exit('no data')")]) == 1
+    assert capsys.readouterr().err.startswith("no data\n")
+
+
+def test_an_exception_is_shown_as_python_shows_it_and_the_report_follows(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = """
+        import fasttime
+        with fasttime.scope("step"):
+            raise ValueError("no")
+    """
+    assert main(["run", write(code)]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback (most recent call last):\n  File ")
+    assert "script.py" in shown.splitlines()[1]
+    assert "runpy" not in shown
+    assert shown.index("ValueError: no") < shown.index("\nstep ")
+
+
+def test_a_script_s_own_excepthook_is_asked(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    code = """
+        import sys
+        sys.excepthook = lambda kind, error, trace: print("hooked", error)
+        raise ValueError("no")
+    """
+    assert main(["run", write(code)]) == 1
+    assert capsys.readouterr().out == "hooked no\n"
+
+
+def test_a_syntax_error_is_shown_without_a_frame(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("def")]) == 1
+    shown = capsys.readouterr().err
+    assert "SyntaxError" in shown
+    assert "Traceback" not in shown
+
+
+def test_ctrl_c_in_a_script_ends_with_130_and_the_report(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write(STEP + "    raise KeyboardInterrupt")]) == 130
+    shown = capsys.readouterr().err
+    assert shown.index("KeyboardInterrupt") < shown.index("\nstep ")
+
+
+def test_after_ctrl_c_the_device_is_not_waited_for_long(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def report(**options: Any) -> Report:
+        asked.append(options)
+        return fasttime.Recorder().report()
+
+    monkeypatch.setattr(fasttime, "report", report)
+    main(["run", write("raise KeyboardInterrupt")])
+    main(["run", write("pass")])
+    assert asked == [{"wait": True, "timeout": 2.0}, {"wait": True, "timeout": None}]
+
+
+def test_ctrl_c_while_the_device_is_waited_for_brings_what_is_done(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = fasttime.report
+
+    def report(wait: bool = False, **_: Any) -> Report:
+        if wait:
+            raise KeyboardInterrupt
+        return real()
+
+    monkeypatch.setattr(fasttime, "report", report)
+    assert main(["run", write(STEP)]) == 130
+    assert "\nstep " in capsys.readouterr().err
+
+
+def test_a_script_without_scopes_is_told_what_to_add(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("pass")]) == 0
+    shown = capsys.readouterr().err
+    assert shown.startswith("fasttime: no scope ended in script.py")
+    assert 'with fasttime.scope("step"):' in shown
+
+
+def test_a_missing_import_of_the_script_s_keeps_its_traceback(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("import no_such_module_at_all")]) == 1
+    assert "import no_such_module_at_all" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scirpt.py"], "there is no file scirpt.py; did you mean script.py?"),
+        (["empty"], "empty is a folder without a __main__.py; name a file in it"),
+        (["-m", "no_such_module"], "cannot run no_such_module: No module named no_such_module"),
+        (["-m", "no_such.module"], "cannot run no_such.module: Error while finding module"),
+        (["-m", "script.py"], "script.py is a file, not a module; leave out -m: fasttime run"),
+        (["-m", "json"], "cannot run json: No module named json.__main__; 'json' is a package"),
+    ],
+)
+def test_what_cannot_be_run_is_told_in_a_line(
+    arguments: list[str],
+    message: str,
+    write: Write,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write("pass")
+    (tmp_path / "empty").mkdir()
+    assert main(["run", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"fasttime: error: {message}")
+    assert shown.err.count("\n") == 1
+
+
+def test_a_script_s_own_use_of_runpy_keeps_its_traceback(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("import runpy\nrunpy.run_path('no_such.py')")]) == 1
+    shown = capsys.readouterr().err
+    assert "FileNotFoundError" in shown
+    assert "runpy.run_path('no_such.py')" in shown
+
+
+def test_a_file_that_may_not_be_read_is_told_in_a_line(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = write("pass")
+
+    # In place of a refusal, which root would not meet; written in C, it leaves no frame either.
+    monkeypatch.setattr("io.open_code", os.listdir)
+    assert main(["run", name]) == 2
+    assert "fasttime: error: cannot run script.py: [Errno 20]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--html", "a.txt"], "--html: must end in .html"),
+        (["--json", "a.html"], "--json: must end in .json"),
+        (["--trace", "none/a.json"], "--trace: there is no folder none; make it first"),
+        (["--trace", "a.txt"], "--trace: must end in .json or .csv or .svg or .png or .pdf"),
+    ],
+)
+def test_a_file_that_could_not_be_saved_is_refused_before_the_script_runs(
+    options: list[str], message: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["run", *options, write("print('it ran')")])
+    assert exit_.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+
+
+# --- what is saved, by a made-up report and a made-up timeline ---
+
+
+class Timeline:
+    def __init__(self) -> None:
+        self.saved: list[str] = []
+
+    def save(self, path: str) -> None:
+        self.saved.append(path)
+
+
+@pytest.fixture
+def timeline(monkeypatch: pytest.MonkeyPatch) -> Timeline:
+    made = Timeline()
+
+    @contextlib.contextmanager
+    def record_timeline() -> Iterator[Timeline]:
+        yield made
+
+    monkeypatch.setattr(fasttime, "record_timeline", record_timeline, raising=False)
+    return made
+
+
+@pytest.fixture
+def saved_reports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    saved: list[str] = []
+    monkeypatch.setattr(Report, "save", lambda report, path: saved.append(path), raising=False)
+    return saved
+
+
+def test_the_timeline_and_the_report_are_saved_where_asked(
+    write: Write,
+    timeline: Timeline,
+    saved_reports: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--trace", "t.json", "--html", "r.html", "--json", "r.json"]
+    assert main(["run", *options, write(STEP)]) == 0
+    assert timeline.saved == ["t.json"]
+    assert saved_reports == ["r.html", "r.json"]
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.endswith(
+        "fasttime: saved t.json\nfasttime: saved r.html\nfasttime: saved r.json\n"
+    )
+
+
+def test_the_files_are_saved_after_an_exception_as_well(
+    write: Write, timeline: Timeline, saved_reports: list[str]
+) -> None:
+    name = write("1 / 0")
+    assert main(["run", "--trace", "t.json", "--json", "r.json", name]) == 1
+    assert (timeline.saved, saved_reports) == (["t.json"], ["r.json"])
+
+
+@pytest.mark.parametrize(("script", "code"), [("pass", 1), ("raise SystemExit(7)", 7)])
+def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
+    script: str,
+    code: int,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def save(report: Report, path: str) -> None:
+        if path == "r.html":
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Report, "save", save, raising=False)
+    assert main(["run", "--html", "r.html", "--json", "r.json", write(script)]) == code
+    shown = capsys.readouterr().err
+    assert "fasttime: error: could not save r.html: [Errno 28] No space left" in shown
+    assert shown.endswith("fasttime: saved r.json\n")
+
+
+# --- in a process of its own ---
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fasttime", "run", *arguments]
+    environment = {**os.environ, "PYTHONPATH": PACKAGE}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+
+
+def test_a_failing_script_looks_as_it_does_under_python(write: Write) -> None:
+    name = write("def f():\n    raise ValueError('no')\nprint('out')\nf()\n")
+    ours = run(name)
+    bare = subprocess.run(
+        [sys.executable, name], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ours.returncode, ours.stdout) == (bare.returncode, bare.stdout) == (1, "out\n")
+    said = bare.stderr.replace(str(Path.cwd()) + os.sep, "")
+    assert ours.stderr.replace(str(Path.cwd()) + os.sep, "").startswith(said)
+
+
+def test_a_signal_from_the_keyboard_ends_a_script_with_its_report(write: Write) -> None:
+    code = STEP + "    import os, signal\n    os.kill(os.getpid(), signal.SIGINT)\n    input()"
+    done = run(write(code))
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "KeyboardInterrupt" in done.stderr
+    assert "\nstep " in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_a_script_s_worker_processes_find_its_functions(write: Write) -> None:
+    code = """
+        import multiprocessing
+        def double(x):
+            return 2 * x
+        if __name__ == "__main__":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                print(pool.map(double, [1, 2]))
+    """
+    done = run(write(code))
+    assert (done.returncode, done.stdout) == (0, "[2, 4]\n"), done.stderr
+
+
+@pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
+def test_the_device_is_waited_for_at_the_end(write: Write, simulated_library: Path) -> None:
+    name = write("""
+        import torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        device = Simulated.preloaded()
+        with fasttime.scope("step"):
+            device.enqueue(0, 3_000_000)
+        device.advance(10_000_000)
+    """)
+    done = run_under_simulation(
+        f"from fasttime.cli import main; raise SystemExit(main(['run', {name!r}]))",
+        simulated_library,
+        env={"PYTHONPATH": PACKAGE},
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "3.000 ms" in done.stderr

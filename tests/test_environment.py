@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where a result comes from, and a GPU's state, by a made-up NVML and a made-up nvidia-smi."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+import fasttime
+from fasttime import environment, nvidia_smi, nvml
+from fasttime.environment import Environment, describe, gpu_state
+from fasttime.gpu_state import GpuState, throttle_reasons
+
+UUID = "11111111-2222-3333-4444-555555555555"
+OTHER = "99999999-2222-3333-4444-555555555555"
+CACHES = (nvml._library, nvml._handle, nvidia_smi.query, environment.driver_version)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    for cache in CACHES:
+        cache.cache_clear()
+    yield
+    for cache in CACHES:
+        cache.cache_clear()
+
+
+class NotSupported(Exception):
+    """What a question that the GPU does not answer raises."""
+
+
+class FakeNvml:
+    """As much of the module pynvml as is used, with one GPU that torch calls device 0."""
+
+    NVML_CLOCK_SM = 1
+    NVML_CLOCK_MEM = 2
+    NVML_TEMPERATURE_GPU = 0
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.handles = {f"GPU-{UUID}": "ours", f"GPU-{OTHER}": "another"}
+        self.by_bus: dict[str, str] = {}
+        self.unsupported: set[str] = set()
+        self.reasons = 0x5
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("nvml") and name in self.unsupported:
+
+            def refuse(*_: object) -> None:
+                raise NotSupported(name)
+
+            return refuse
+        return super().__getattribute__(name)
+
+    def nvmlInit(self) -> None:
+        self.opened += 1
+
+    def nvmlSystemGetDriverVersion(self) -> object:
+        return "580.95.05"
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        return self.handles[uuid]
+
+    def nvmlDeviceGetHandleByPciBusId(self, bus: str) -> str:
+        return self.by_bus[bus]
+
+    def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:
+        assert handle == "ours"
+        return {1: 1755, 2: 2619}[kind]
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: str, kind: int) -> int:
+        assert (handle, kind) == ("ours", 1)
+        return 1980
+
+    def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
+        return 412_500
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: str) -> int:
+        return 700_000
+
+    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
+        return 61
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:
+        return self.reasons
+
+    def nvmlDeviceGetComputeMode(self, handle: str) -> int:
+        return 3
+
+    def nvmlDeviceGetMigMode(self, handle: str) -> list[int]:
+        return [0, 1]
+
+    def nvmlDeviceGetEccMode(self, handle: str) -> list[int]:
+        return [1, 0]
+
+    def nvmlDeviceGetPersistenceMode(self, handle: str) -> int:
+        return 1
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CUDA device that torch says it has."""
+    properties = SimpleNamespace(uuid=UUID, pci_domain_id=0, pci_bus_id=0x1B, pci_device_id=0)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"Fake GPU {index}")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch, gpu: None) -> FakeNvml:
+    made = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", made)
+    return made
+
+
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+
+
+def test_the_state_of_a_gpu_is_read_from_nvml(library: FakeNvml) -> None:
+    assert gpu_state(0) == GpuState(
+        sm_clock_mhz=1755,
+        sm_clock_max_mhz=1980,
+        memory_clock_mhz=2619,
+        power_w=412.5,
+        power_limit_w=700.0,
+        temperature_c=61,
+        throttle_reasons=("gpu idle", "power cap"),
+    )
+
+
+def test_nvml_is_opened_once_however_often_a_state_is_asked_for(library: FakeNvml) -> None:
+    gpu_state(0), gpu_state(0), nvml.gpu_modes(0), nvml.driver_version()
+    assert library.opened == 1
+
+
+def test_a_gpu_is_found_by_its_uuid_whatever_its_number(library: FakeNvml) -> None:
+    assert gpu_state(5) is not None  # the fake asserts that it is asked about the right one
+
+
+def test_a_gpu_without_a_known_uuid_is_found_by_its_bus(library: FakeNvml) -> None:
+    del library.handles[f"GPU-{UUID}"]
+    library.by_bus["00000000:1B:00.0"] = "ours"
+    state = gpu_state(0)
+    assert state is not None
+    assert state.sm_clock_mhz == 1755
+
+
+def test_an_instance_of_a_gpu_is_found_as_such(library: FakeNvml) -> None:
+    library.handles = {f"MIG-{UUID}": "ours"}
+    assert gpu_state(0) is not None
+
+
+def test_a_gpu_that_nvml_does_not_know_has_no_state(library: FakeNvml) -> None:
+    library.handles.clear()
+    assert gpu_state(0) is None
+    assert nvml.gpu_modes(0) is None
+
+
+def test_what_a_gpu_does_not_tell_is_none_and_the_rest_is_there(library: FakeNvml) -> None:
+    library.unsupported = {
+        "nvmlDeviceGetPowerUsage",
+        "nvmlDeviceGetTemperature",
+        "nvmlDeviceGetCurrentClocksThrottleReasons",
+    }
+    state = gpu_state(0)
+    assert state is not None
+    assert (state.power_w, state.temperature_c, state.throttle_reasons) == (None, None, ())
+    assert (state.sm_clock_mhz, state.power_limit_w) == (1755, 700.0)
+
+
+def test_reasons_are_read_by_their_newer_name_where_the_older_is_gone(
+    library: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.unsupported = {"nvmlDeviceGetCurrentClocksThrottleReasons"}
+    library.nvmlDeviceGetCurrentClocksEventReasons = lambda handle: 0x40  # type: ignore[attr-defined]
+    state = gpu_state(0)
+    assert state is not None
+    assert state.throttle_reasons == ("thermal (hardware)",)
+
+
+def test_without_nvidia_ml_py_there_is_no_state(gpu: None, no_library: None) -> None:
+    assert gpu_state(0) is None
+    assert nvml.driver_version() is None
+
+
+def test_a_library_that_does_not_open_is_done_without(library: FakeNvml) -> None:
+    library.unsupported = {"nvmlInit"}
+    assert gpu_state(0) is None
+
+
+def test_a_state_is_not_asked_for_before_cuda_is_up(
+    library: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert gpu_state(0) is None
+    assert library.opened == 0
+
+
+def test_the_modes_of_a_gpu_are_those_that_hold_now(library: FakeNvml) -> None:
+    assert nvml.gpu_modes(0) == ("exclusive process", "off", "on", "on")
+
+
+def test_modes_without_a_word_keep_their_number(
+    library: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "nvmlDeviceGetComputeMode", lambda handle: 9, raising=False)
+    library.unsupported = {"nvmlDeviceGetEccMode"}
+    modes = nvml.gpu_modes(0)
+    assert modes is not None
+    assert (modes.compute, modes.ecc) == ("mode 9", None)
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [
+        (0, ()),
+        (0x8 | 0x40, ("hardware slowdown", "thermal (hardware)")),
+        (0x20 | 0x80, ("thermal (software)", "power brake (hardware)")),
+        (1 << 12, ("reason 0x1000",)),
+    ],
+)
+def test_reasons_are_told_in_words(bits: int, words: tuple[str, ...]) -> None:
+    assert throttle_reasons(bits) == words
+
+
+def test_an_idle_gpu_and_set_clocks_are_no_slowdown() -> None:
+    state = GpuState(None, None, None, None, None, None, throttle_reasons(0x1 | 0x2 | 0x100))
+    assert len(state.throttle_reasons) == 3
+    assert state.slowdowns == ()
+    assert state._replace(throttle_reasons=throttle_reasons(0x1 | 0x4)).slowdowns == ("power cap",)
+
+
+# --- nvidia-smi ---
+
+SMI = (
+    f"GPU-{UUID}, 580.95.05, 1755, 1980, 2619, 412.50, 700.00, 61, 0x0000000000000004, "
+    "Exclusive_Process, Disabled, Enabled, [N/A]"
+)
+
+
+def smi_says(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, code: int = 0) -> None:
+    tool = folder / "nvidia-smi"
+    (folder / "answer").write_text(text)
+    tool.write_text(f"#!/bin/sh\n/bin/cat '{folder}/answer'\nexit {code}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_nvidia_smi_tells_the_same_in_the_same_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    smi_says(monkeypatch, tmp_path, SMI + "\n")
+    answer = nvidia_smi.query()[UUID]
+    assert answer.driver == "580.95.05"
+    assert answer.state == (1755, 1980, 2619, 412.5, 700.0, 61, ("power cap",))
+    assert answer.modes == ("exclusive process", "off", "on", None)
+
+
+def test_what_nvidia_smi_does_not_know_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cells = [f"GPU-{UUID}", "580.95.05", *["[N/A]"] * 11]
+    smi_says(monkeypatch, tmp_path, ", ".join(cells))
+    answer = nvidia_smi.query()[UUID]
+    assert answer.state == (None, None, None, None, None, None, ())
+    assert answer.modes == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("text", "code"), [("NVIDIA-SMI has failed", 0), (SMI, 9), ("", 0)])
+def test_an_nvidia_smi_that_fails_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, code: int
+) -> None:
+    smi_says(monkeypatch, tmp_path, text, code)
+    assert nvidia_smi.query() == {}
+
+
+def test_no_nvidia_smi_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert nvidia_smi.query() == {}
+
+
+def test_an_nvidia_smi_that_does_not_answer_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    smi_says(monkeypatch, tmp_path, SMI)
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert nvidia_smi.query() == {}
+
+
+# --- the environment of a result ---
+
+
+def test_the_environment_of_a_cpu_has_no_gpu() -> None:
+    here = describe("cpu")
+    assert (here.gpu, here.driver, here.gpu_index, here.gpu_uuid) == (None, None, None, None)
+    assert here.compute_capability is None
+    assert here.fasttime == fasttime.__version__
+    assert here.torch == torch.__version__
+    assert here.cpu_count == os.cpu_count()
+    assert here.device == f"{here.cpu}, {here.cpu_count} cores"
+
+
+@pytest.mark.parametrize(("device", "index"), [("cuda", 1), ("cuda:0", 0), ("cuda:3", 3)])
+def test_the_environment_of_a_gpu_says_which_one(
+    library: FakeNvml, monkeypatch: pytest.MonkeyPatch, device: str, index: int
+) -> None:
+    monkeypatch.setattr(Path, "read_text", no_such_file)
+    here = describe(device)
+    assert (here.gpu, here.gpu_index) == (f"Fake GPU {index}", index)
+    assert (here.gpu_uuid, here.compute_capability) == (UUID, "9.0")
+    assert here.driver == "580.95.05"
+    assert here.device == here.gpu
+
+
+def test_the_environment_is_plain_data_that_json_gives_back_unchanged(library: FakeNvml) -> None:
+    here = describe(torch.device("cuda", 0))
+    assert Environment(**json.loads(json.dumps(dataclasses.asdict(here)))) == here
+
+
+def test_an_environment_saved_by_an_older_version_can_be_read() -> None:
+    known = dataclasses.asdict(describe("cpu"))
+    for name in ("gpu_index", "gpu_uuid", "compute_capability"):
+        del known[name]
+    assert Environment(**known).gpu_uuid is None
+
+
+def no_such_file(path: Path, *_: object, **__: object) -> str:
+    raise FileNotFoundError(path)
+
+
+def test_the_driver_s_version_comes_from_the_kernel_s_module_first(
+    no_library: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build\n"
+    monkeypatch.setattr(Path, "read_text", lambda path: told)
+    assert environment.driver_version() == "580.95.05"
+
+
+def test_the_driver_s_version_comes_from_nvidia_smi_last(
+    no_library: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    smi_says(monkeypatch, tmp_path, SMI.replace("580.95.05", "570.1"))
+    monkeypatch.setattr(Path, "read_text", no_such_file)
+    assert environment.driver_version() == "570.1"
+
+
+def test_an_older_library_s_version_in_bytes_is_read(
+    library: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", no_such_file)
+    library.nvmlSystemGetDriverVersion = lambda: b"470.57"  # type: ignore[method-assign]
+    assert environment.driver_version() == "470.57"
+
+
+def test_a_driver_of_no_known_version_is_told_as_unknown(
+    gpu: None, no_library: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(Path, "read_text", no_such_file)
+    monkeypatch.setattr(environment.platform, "platform", lambda: "made up")
+    assert describe("cuda:0").driver == "unknown"
