@@ -4,6 +4,7 @@
 #include <cmath>
 #include <initializer_list>
 #include <mutex>
+#include <utility>
 
 namespace fasttime {
 namespace {
@@ -36,16 +37,16 @@ void DeviceClock::prepare(const CudaRuntime& cuda) noexcept {
     }
   }
   stream_ = stream;
-  anchor_.event = first;
+  anchor_event_ = first;
   spare_event_ = second;
 }
 
-void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns) noexcept {
+void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once) noexcept {
   if (!lock_.try_lock()) {
     return;
   }
   const std::lock_guard<SpinLock> hold(lock_, std::adopt_lock);
-  if (stream_ == nullptr || now_ns < next_attempt_ns_) {
+  if (stream_ == nullptr || (!at_once && now_ns < next_attempt_ns_)) {
     return;
   }
   next_attempt_ns_ = now_ns + (has_rate_ ? kRenewNs : kFirstRenewNs);
@@ -76,30 +77,48 @@ void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns) noexcept {
     note_unless_not_ready(cuda, status);
     return;
   }
-  adopt(cuda, {spare_event_, before_ns + (after_ns - before_ns) / 2, after_ns - before_ns});
+  const int64_t bracket_ns = after_ns - before_ns;
+  double since_anchor_ns = 0;
+  if (anchor_.number != 0 && read(cuda, spare_event_, since_anchor_ns) &&
+      place_by(anchor_, since_anchor_ns).uncertainty_ns < bracket_ns / 2) {
+    // Something came between the two reads of the clock: the anchor there is says more.
+    next_attempt_ns_ = now_ns + kFirstRenewNs;
+    return;
+  }
+  adopt(cuda, before_ns + bracket_ns / 2, bracket_ns);
 }
 
-void DeviceClock::adopt(const CudaRuntime& cuda, const Anchor& next) noexcept {
-  if (has_anchor_) {
+void DeviceClock::adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracket_ns) noexcept {
+  AnchorPoint next;
+  next.number = anchor_.number + 1;
+  next.host_ns = host_ns;
+  next.bracket_ns = bracket_ns;
+  next.rate = anchor_.rate;
+  next.rate_error = has_rate_ ? anchor_.rate_error : kUnknownRate;
+  if (anchor_.number != 0) {
     float elapsed_ms = 0;
-    const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_.event, next.event);
+    const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_event_, spare_event_);
     note_unless_not_ready(cuda, status);
     const double device_ns = static_cast<double>(elapsed_ms) * 1e6;
+    if (status == cuda::kSuccess && device_ns > 0) {
+      next.previous_host_ns = anchor_.host_ns;
+      next.previous_bracket_ns = anchor_.bracket_ns;
+      next.since_previous_ns = device_ns;
+    }
     // Apart far enough for a ratio, near enough for a float of milliseconds to hold microseconds.
     if (status == cuda::kSuccess && device_ns > 5e7 && device_ns < 1e10) {
-      rate_ = static_cast<double>(next.host_ns - anchor_.host_ns) / device_ns;
-      rate_error_ = static_cast<double>(next.bracket_ns + anchor_.bracket_ns) / device_ns;
-      has_rate_ = std::abs(rate_ - 1.0) < 1e-3;
+      next.rate = static_cast<double>(host_ns - anchor_.host_ns) / device_ns;
+      next.rate_error = static_cast<double>(bracket_ns + anchor_.bracket_ns) / device_ns;
+      has_rate_ = std::abs(next.rate - 1.0) < 1e-3;
       if (!has_rate_) {
-        rate_ = 1.0;
-        rate_error_ = kUnknownRate;
+        next.rate = 1.0;
+        next.rate_error = kUnknownRate;
       }
     }
   }
-  spare_event_ = anchor_.event;
-  spare_is_recorded_ = has_anchor_;
+  spare_is_recorded_ = anchor_.number != 0;
+  std::swap(anchor_event_, spare_event_);
   anchor_ = next;
-  has_anchor_ = true;
 }
 
 bool DeviceClock::place(const CudaRuntime& cuda, void* event, PlacedMoment& moment) noexcept {
@@ -107,18 +126,43 @@ bool DeviceClock::place(const CudaRuntime& cuda, void* event, PlacedMoment& mome
     return false;
   }
   const std::lock_guard<SpinLock> hold(lock_, std::adopt_lock);
-  if (!has_anchor_) {
+  double after_ns = 0;
+  if (anchor_.number == 0 || !read(cuda, event, after_ns)) {
     return false;
   }
+  moment = place_by(anchor_, after_ns);
+  return true;
+}
+
+AnchorPoint DeviceClock::anchor() noexcept {
+  if (!lock_.try_lock()) {
+    return {};
+  }
+  const std::lock_guard<SpinLock> hold(lock_, std::adopt_lock);
+  return anchor_;
+}
+
+AnchorPoint DeviceClock::measure(const CudaRuntime& cuda, void* event, double& after_ns,
+                                 bool& is_busy) noexcept {
+  int tries = 0;
+  while (!lock_.try_lock()) {
+    if (++tries == kPatience) {
+      is_busy = true;
+      return {};
+    }
+  }
+  const std::lock_guard<SpinLock> hold(lock_, std::adopt_lock);
+  is_busy = false;
+  return anchor_.number != 0 && read(cuda, event, after_ns) ? anchor_ : AnchorPoint{};
+}
+
+bool DeviceClock::read(const CudaRuntime& cuda, void* event, double& after_ns) noexcept {
   float elapsed_ms = 0;
-  if (const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_.event, event)) {
+  if (const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_event_, event)) {
     note_unless_not_ready(cuda, status);
     return false;
   }
-  const double device_ns = static_cast<double>(elapsed_ms) * 1e6;
-  moment.host_ns = anchor_.host_ns + static_cast<int64_t>(device_ns * rate_);
-  moment.uncertainty_ns =
-      anchor_.bracket_ns / 2 + static_cast<int64_t>(std::abs(device_ns) * rate_error_);
+  after_ns = static_cast<double>(elapsed_ms) * 1e6;
   return true;
 }
 

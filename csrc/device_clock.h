@@ -3,16 +3,11 @@
 
 #include <cstdint>
 
+#include "anchor_log.h"
 #include "cuda_runtime.h"
 #include "spin_lock.h"
 
 namespace fasttime {
-
-// A moment of the device on the host's clock, and by how much it may be off.
-struct PlacedMoment {
-  int64_t host_ns = 0;
-  int64_t uncertainty_ns = 0;
-};
 
 // Places one device's event times on the host's clock. Thread-safe; where another thread is at it,
 // callers are turned away rather than made to wait.
@@ -34,31 +29,37 @@ class DeviceClock {
   // never places anything.
   void prepare(const CudaRuntime& cuda) noexcept;
 
-  // Takes a new anchor if the last has aged. `now_ns` is the caller's reading of the host clock.
-  void renew(const CudaRuntime& cuda, int64_t now_ns) noexcept;
+  // Takes a new anchor if the last has aged, or, `at_once`, however young that is.
+  // `now_ns` is the caller's reading of the host clock. One that would place this moment less well
+  // than the last does is not kept.
+  void renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once = false) noexcept;
 
   // Places an event that is done. False where there is no anchor to place it by.
   bool place(const CudaRuntime& cuda, void* event, PlacedMoment& moment) noexcept;
 
- private:
-  struct Anchor {
-    void* event = nullptr;
-    int64_t host_ns = 0;  // the middle of its bracket
-    int64_t bracket_ns = 0;
-  };
+  // The newest anchor; without a number where there is none, or another thread is at the clock.
+  AnchorPoint anchor() noexcept;
+  // The same, with how long after it an event that is done happened on the device's clock. Where
+  // another thread is at the clock for longer than a few reads take, `is_busy` says so.
+  AnchorPoint measure(const CudaRuntime& cuda, void* event, double& after_ns,
+                      bool& is_busy) noexcept;
 
-  void adopt(const CudaRuntime& cuda, const Anchor& next) noexcept;
+ private:
+  static constexpr int kPatience = 100;  // tries for the lock, some nanoseconds each
+
+  // Goes on from anchor_ to the spare event, which happened in that bracket.
+  void adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracket_ns) noexcept;
+  // How long after the anchor the event happened. The lock must be held, and an anchor be there.
+  bool read(const CudaRuntime& cuda, void* event, double& after_ns) noexcept;
 
   SpinLock
       lock_;  // guards everything below; taken by try_lock alone, as it is held over CUDA calls
   void* stream_ = nullptr;
-  Anchor anchor_;
+  AnchorPoint anchor_;
+  void* anchor_event_ = nullptr;
   void* spare_event_ = nullptr;
   bool spare_is_recorded_ = false;
-  bool has_anchor_ = false;
   bool has_rate_ = false;
-  double rate_ = 1.0;  // host nanoseconds per device nanosecond
-  double rate_error_ = kUnknownRate;
   int64_t next_attempt_ns_ = 0;
 };
 

@@ -19,6 +19,7 @@ struct alignas(64) Pending {
   Event* end = nullptr;  // null: the scope has no device end; only `begin` is waited for
   int64_t host_begin_ns = 0;
   int64_t host_end_ns = 0;
+  uint64_t thread = 0;  // that began it, as thread_number() has it
   uint32_t site = 0;
   uint32_t epoch = 0;
   Status status = Status::kOk;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // fasttime._C: everything that is not hot, by pybind11. Conversions only; the hot path is
 // scope_type.cpp. Times are nanoseconds here and become seconds in Python.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 
@@ -16,6 +18,7 @@
 #include "scope_type.h"
 #include "stream_hold.h"
 #include "torch_flag.h"
+#include "torch_streams.h"
 
 namespace py = pybind11;
 
@@ -68,6 +71,17 @@ py::list site_entries(Recorder& recorder, bool take) {
   return entries;
 }
 
+// (parent, name) of every site from number 1 on, a parent before its children.
+py::list site_names(Recorder& recorder) {
+  const SiteTable& sites = recorder.sites();
+  const size_t count = sites.size();
+  py::list names;
+  for (SiteTable::Id id = SiteTable::kMore; id < count; ++id) {
+    names.append(py::make_tuple(sites.parent_of(id), decode(sites.name_of(id))));
+  }
+  return names;
+}
+
 // True when all that was pending at the call is resolved. A negative timeout means none.
 bool drain(Recorder& recorder, double timeout_s) {
   const Recorder::Mark mark = recorder.mark();
@@ -102,6 +116,52 @@ py::list recent(const Recorder& recorder, SiteTable::Id site) {
                        sample.shares_boundary));
   }
   return samples;
+}
+
+template <typename Value, typename Read>
+py::array_t<Value> column(const std::vector<PlacedSpan>& spans, Read read) {
+  py::array_t<Value> values(static_cast<py::ssize_t>(spans.size()));
+  Value* out = values.mutable_data();
+  for (const PlacedSpan& span : spans) {
+    *out++ = static_cast<Value>(read(span));
+  }
+  return values;
+}
+
+// Ends the recording: its interval, its columns by the names of Span's fields, and what did not
+// fit.
+py::dict take_spans(Recorder& recorder) {
+  const SpanStore::Taken taken = recorder.take_spans();
+  const auto& spans = taken.spans;
+  py::dict result;
+  result["from_ns"] = taken.from_ns;
+  result["until_ns"] = taken.until_ns;
+  result["dropped"] = taken.dropped;
+  result["site"] = column<uint32_t>(spans, [](auto& s) { return s.span.site; });
+  result["thread"] = column<uint64_t>(spans, [](auto& s) { return s.span.thread; });
+  result["device"] = column<int32_t>(spans, [](auto& s) { return s.span.device; });
+  result["stream"] =
+      column<uint64_t>(spans, [](auto& s) { return reinterpret_cast<uintptr_t>(s.span.stream); });
+  result["status"] = column<uint8_t>(spans, [](auto& s) { return s.span.status; });
+  result["shares_boundary"] = column<bool>(spans, [](auto& s) { return s.span.shares_boundary; });
+  result["host_begin_ns"] = column<int64_t>(spans, [](auto& s) { return s.span.host_begin_ns; });
+  result["host_end_ns"] = column<int64_t>(spans, [](auto& s) { return s.span.host_end_ns; });
+  result["is_placed"] = column<bool>(spans, [](auto& s) { return s.is_placed; });
+  result["device_begin_ns"] =
+      column<int64_t>(spans, [](auto& s) { return s.device_begin.host_ns; });
+  result["device_end_ns"] = column<int64_t>(spans, [](auto& s) { return s.device_end.host_ns; });
+  result["uncertainty_ns"] = column<int64_t>(spans, [](auto& s) {
+    return std::max(s.device_begin.uncertainty_ns, s.device_end.uncertainty_ns);
+  });
+  return result;
+}
+
+bool is_capturing() {
+  const CudaRuntime& cuda = runtime();
+  Place here;
+  int status = cuda::kSuccess;
+  return cuda.has_cuda && current_place(cuda, here) &&
+         capture_state(cuda, here.stream, status) == CaptureState::kCapturing;
 }
 
 py::tuple scope_functions(py::object self) {
@@ -177,10 +237,14 @@ void define_recorder(py::module_& module) {
       .def(py::init<>())
       .def("scope_functions", &scope_functions)
       .def("site_entries", &site_entries, py::arg("take"))
+      .def("site_names", &site_names)
       .def("counts", &Recorder::counts)
       .def("poll", &Recorder::poll)
       .def("drain", &drain, py::arg("timeout_s"))
       .def("recent", &recent, py::arg("site"))
+      .def("start_spans", &Recorder::start_spans, py::arg("limit"))
+      .def("close_spans", &Recorder::close_spans)
+      .def("take_spans", &take_spans)
       .def("reset", &Recorder::reset)
       .def("set_keep", &Recorder::set_keep, py::arg("count"))
       .def("set_share_window_ns", &Recorder::set_share_window, py::arg("ns"));
@@ -218,6 +282,7 @@ void define_process(py::module_& module) {
   module.def("backend", &backend_dict);
   module.def("bind_if_cuda_is_up", &bind_if_cuda_is_up);
   module.def("retire", &retire, py::arg("reason"));
+  module.def("is_capturing", &is_capturing);
   module.def("event_pool", &event_pool, py::arg("device"));
   module.def("host_now_ns", [] { return runtime().host_now_ns(); });
   module.def(
@@ -235,6 +300,14 @@ void define_process(py::module_& module) {
         }
       },
       py::arg("scope_function"), py::arg("enabled"));
+  module.def(
+      "set_marks",
+      [](const py::object& scope_function, const py::object& begin, const py::object& end) {
+        if (!set_scope_marks(scope_function.ptr(), begin.ptr(), end.ptr())) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope_function"), py::arg("begin"), py::arg("end"));
   module.def(
       "is_enabled",
       [](const py::object& scope_function) {

@@ -48,6 +48,7 @@ void after_fork() noexcept {
 void forget_everything() noexcept {
   g_process_number.fetch_add(1, std::memory_order_relaxed);
   forget_devices();
+  Recorder::forget_thread();
   for (Recorder* recorder : registry().recorders) {
     recorder->forget();
   }

@@ -7,6 +7,7 @@
 #include "devices.h"
 #include "process.h"
 #include "resolver.h"
+#include "thread_number.h"
 
 namespace fasttime {
 namespace {
@@ -38,6 +39,7 @@ struct ThreadBoundary {
   int64_t recorded_ns = 0;  // no later than the record's return, but for a wait for the GIL
   int64_t left_ns = 0;      // when this thread was last let go from here
   int64_t outside_ns = 0;   // spent elsewhere since the record
+  uint64_t thread = 0;      // its number, once it has begun a scope
 
   void come_in(int64_t now_ns) noexcept { outside_ns += now_ns - left_ns; }
 };
@@ -65,6 +67,7 @@ Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noex
   pending.end = end;
   pending.host_begin_ns = scope.host_begin_ns;
   pending.host_end_ns = host_end_ns;
+  pending.thread = scope.begun_by;
   pending.site = scope.site;
   pending.epoch = scope.epoch;
   pending.status = scope.status;
@@ -74,6 +77,8 @@ Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noex
 
 }  // namespace
 
+void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
+
 void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hooks = hooks; }
 
 [[gnu::hot]] void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) {
@@ -81,6 +86,10 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
   scope.process = process_number();
+  if (t_boundary.thread == 0) {
+    t_boundary.thread = thread_number();
+  }
+  scope.begun_by = t_boundary.thread;
   const CudaRuntime& cuda = runtime();
   if (cuda.has_cuda) {
     begin_on_device(cuda, scope, chosen);
@@ -125,7 +134,6 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     return;
   }
   scope.lane = lane;
-  scope.begun_by = &t_boundary;
   // Last, so that the scope's host time is its body's and not this call's.
   scope.host_begin_ns = t_boundary.left_ns = cuda.host_now_ns();
 }
@@ -148,7 +156,7 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
   // its end lie before its begin, as the last boundary of another thread than began it can. And a
   // lent event does not renew the window: chained loans could stretch it to any length.
   ThreadBoundary& last = t_boundary;
-  const bool follows = scope.begin_event == nullptr || scope.begun_by == &last;
+  const bool follows = scope.begin_event == nullptr || scope.begun_by == last.thread;
   if (last.lane == &lane && last.event != scope.begin_event && follows &&
       last.outside_ns < share_window_ns_.load(std::memory_order_relaxed) &&
       now_ns - last.recorded_ns < kMaxLoanAgeNs && lane.borrow(last.event, last.serial)) {
@@ -177,7 +185,9 @@ void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hoo
     scope.status = Status::kFailed;
     return nullptr;
   }
-  last = {&lane, event, event->serial.load(std::memory_order_relaxed), recorded_ns, recorded_ns, 0};
+  last = {&lane,       event,       event->serial.load(std::memory_order_relaxed),
+          recorded_ns, recorded_ns, 0,
+          last.thread};
   return event;
 }
 
@@ -289,7 +299,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
     }
     push(cuda, section, event, now_ns);
     section.begin_event = event;
-    section.begun_by = &t_boundary;
+    section.begun_by = t_boundary.thread;
     t_boundary.left_ns = cuda.host_now_ns();
     if (!goes_on) {
       leave_lane(section, event == nullptr ? section.status : Status::kDropped);
@@ -322,16 +332,6 @@ void Recorder::abandon(OpenScope& scope) noexcept {
     return;
   }
   scope.lane->push(pending_of(scope, nullptr, scope.host_begin_ns + kNoHostTime));
-}
-
-void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept {
-  Sample sample;
-  sample.site = scope.site;
-  sample.epoch = scope.epoch;
-  sample.status = scope.status;
-  sample.host_begin_ns = scope.host_begin_ns;
-  sample.host_ns = host_end_ns - scope.host_begin_ns;
-  statistics_.add(sample);
 }
 
 [[gnu::hot]] Lane* Recorder::lane_at(const CudaRuntime& cuda, const Place& place) noexcept {
@@ -371,7 +371,7 @@ void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexc
 
 void Recorder::resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept {
   if (Device* device = device_at(cuda, lane.place.device)) {
-    resolve_ready(cuda, lane, device->clock, statistics_, limit, now_ns);
+    resolve_ready(cuda, lane, device->clock, statistics_, spans_, limit, now_ns);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "cuda_runtime.h"
 #include "lane.h"
 #include "site_table.h"
+#include "span_store.h"
 #include "statistics.h"
 
 namespace fasttime {
@@ -25,7 +26,7 @@ struct OpenScope {
   bool shares_boundary = false;
   Lane* lane = nullptr;  // null: nothing of it is on a device
   Event* begin_event = nullptr;
-  const void* begun_by = nullptr;  // the thread that recorded begin_event
+  uint64_t begun_by = 0;  // the thread that recorded begin_event, as thread_number() has it
   int64_t host_begin_ns = 0;
 };
 
@@ -97,6 +98,16 @@ class Recorder {
   std::vector<Sample> recent(SiteTable::Id site) const;
   RecorderCounts counts() const noexcept;
 
+  // --- a timeline: the spans of an interval ---
+
+  // From now on keeps up to `limit` spans. False where a timeline is recorded already. Takes an
+  // anchor on each device that is in use.
+  bool start_spans(size_t limit) noexcept;
+  // Scopes that end from now on are not kept; those that are pending still are, once resolved.
+  void close_spans() noexcept { spans_.close(runtime().host_now_ns()); }
+  // Stops, and hands over what was kept. Takes an anchor on each device first, to place it well.
+  SpanStore::Taken take_spans();
+
   // Forgets all samples, those of scopes still open or pending included. Sites stay known.
   void reset() noexcept;
 
@@ -112,6 +123,8 @@ class Recorder {
   void unlock_after_fork() noexcept;
   // Empty again, with nothing freed and no CUDA call: what there was belongs to another process.
   void forget() noexcept;
+  // The calling thread has another number from here on, and has recorded nothing.
+  static void forget_thread() noexcept;
 
  private:
   static constexpr size_t kMaxLanes = 1024;
@@ -131,6 +144,8 @@ class Recorder {
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
   void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;
   void add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept;
+  // Takes an anchor on each device that has a lane here, and tells the timeline of it.
+  void anchor_devices() noexcept;
 
   template <typename Visit>
   void each_lane(Visit visit) const {
@@ -143,6 +158,7 @@ class Recorder {
 
   SiteTable sites_;
   StatisticsTable statistics_;
+  SpanStore spans_;
   std::atomic<int64_t> open_on_host_{0};  // those open on a lane are the lane's to count
   std::atomic<uint32_t> epoch_{0};
   std::atomic<int64_t> share_window_ns_{250};

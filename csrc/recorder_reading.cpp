@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What of the recorder is not hot: its life, reading, and forks.
 #include <algorithm>
+#include <new>
 
 #include "devices.h"
 #include "process.h"
@@ -26,6 +27,25 @@ Recorder::~Recorder() {
   });
 }
 
+void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept {
+  Sample sample;
+  sample.site = scope.site;
+  sample.epoch = scope.epoch;
+  sample.status = scope.status;
+  sample.host_begin_ns = scope.host_begin_ns;
+  sample.host_ns = host_end_ns - scope.host_begin_ns;
+  statistics_.add(sample);
+  if (spans_.is_on()) {
+    Span span;
+    span.host_begin_ns = scope.host_begin_ns;
+    span.host_end_ns = host_end_ns;
+    span.thread = scope.begun_by;
+    span.site = scope.site;
+    span.status = scope.status;
+    spans_.add(span, {});
+  }
+}
+
 void Recorder::poll() noexcept {
   const CudaRuntime& cuda = runtime();
   const int64_t now_ns = cuda.host_now_ns();
@@ -33,7 +53,7 @@ void Recorder::poll() noexcept {
     if (cuda.has_cuda) {
       resolve(cuda, lane, Lane::kMaxScopes, now_ns);
     } else {
-      give_up_pending(lane, statistics_);
+      give_up_pending(lane, statistics_, spans_);
     }
   });
 }
@@ -93,6 +113,39 @@ RecorderCounts Recorder::counts() const noexcept {
   return counts;
 }
 
+bool Recorder::start_spans(size_t limit) noexcept {
+  if (!spans_.start(limit, runtime().host_now_ns())) {
+    return false;
+  }
+  anchor_devices();
+  return true;
+}
+
+SpanStore::Taken Recorder::take_spans() {
+  anchor_devices();
+  return spans_.take();
+}
+
+void Recorder::anchor_devices() noexcept {
+  const CudaRuntime& cuda = runtime();
+  Place here;
+  int status = cuda::kSuccess;
+  if (!cuda.has_cuda || !current_place(cuda, here) ||
+      capture_state(cuda, here.stream, status) != CaptureState::kNone) {
+    return;
+  }
+  uint64_t done = 0;  // by device; there are no more than 64
+  each_lane([&](Lane& lane) {
+    const uint64_t bit = uint64_t{1} << (lane.place.device % 64);
+    Device* device = (done & bit) == 0 ? device_at(cuda, lane.place.device) : nullptr;
+    if (device != nullptr) {
+      done |= bit;
+      device->clock.renew(cuda, cuda.host_now_ns(), true);
+      spans_.note_anchor(lane.place.device, device->clock.anchor());
+    }
+  });
+}
+
 void Recorder::reset() noexcept {
   const std::lock_guard<std::mutex> hold(mutex_);  // two at once would tear each other's epochs
   statistics_.reset(epoch_.fetch_add(1, std::memory_order_relaxed) + 1);
@@ -113,6 +166,7 @@ void Recorder::forget() noexcept {
     slot.store(nullptr, std::memory_order_relaxed);
   }
   lane_count_ = 0;
+  new (&spans_) SpanStore;  // a thread that is gone may have been in the middle of it
   statistics_.abandon();
   open_on_host_.store(0, std::memory_order_relaxed);
 }

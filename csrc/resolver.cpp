@@ -37,16 +37,48 @@ Sample sample_of(const Pending& pending) noexcept {
   return sample;
 }
 
+Span span_of(const Pending& pending, const Sample& sample, const Place& place) noexcept {
+  Span span;
+  span.host_begin_ns = pending.host_begin_ns;
+  span.host_end_ns = pending.host_end_ns;
+  span.thread = pending.thread;
+  span.stream = place.stream;
+  span.device = place.device;
+  span.device_ns = sample.device_ns;
+  span.site = sample.site;
+  span.status = sample.status;
+  span.shares_boundary = sample.shares_boundary;
+  return span;
+}
+
+// Called before the events go back to their pool. False: the clock is taken, try later.
+bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pending,
+               const Sample& sample, const Place& place, SpanStore& spans) noexcept {
+  Span span = span_of(pending, sample, place);
+  AnchorPoint anchor;
+  if (sample.status == Status::kOk) {
+    bool is_busy = false;
+    anchor = clock.measure(cuda, pending.begin->handle, span.after_anchor_ns, is_busy);
+    if (is_busy) {
+      return false;
+    }
+    span.anchor = anchor.number;
+  }
+  spans.add(span, anchor);
+  return true;
+}
+
 }  // namespace
 
 [[gnu::hot]] void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
-                                StatisticsTable& statistics, size_t limit,
+                                StatisticsTable& statistics, SpanStore& spans, size_t limit,
                                 int64_t now_ns) noexcept {
   if (!lane.try_start_reading()) {
     return;
   }
   lane.last_poll_ns.store(now_ns, std::memory_order_relaxed);
   clock.renew(cuda, now_ns);
+  const bool keeps_spans = spans.is_on();
   bool look = now_ns - lane.last_look_ns.load(std::memory_order_relaxed) > kLookAgeNs;
   for (size_t done = 0; done < limit; ++done) {
     const Pending* pending = lane.oldest();
@@ -79,6 +111,9 @@ Sample sample_of(const Pending& pending) noexcept {
         look = false;
       }
     }
+    if (keeps_spans && !keep_span(cuda, clock, *pending, sample, lane.place, spans)) {
+      break;
+    }
     const bool is_done = status == cuda::kSuccess;
     if (is_done) {
       // Without an end event nothing is known of what was issued after the begin.
@@ -92,7 +127,7 @@ Sample sample_of(const Pending& pending) noexcept {
   lane.stop_reading();
 }
 
-void give_up_pending(Lane& lane, StatisticsTable& statistics) noexcept {
+void give_up_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept {
   if (!lane.try_start_reading()) {
     return;
   }
@@ -102,6 +137,7 @@ void give_up_pending(Lane& lane, StatisticsTable& statistics) noexcept {
       sample.status = Status::kFailed;
     }
     statistics.add(sample);
+    spans.add(span_of(*pending, sample, lane.place), {});
     lane.pop();
   }
   lane.stop_reading();

@@ -7,6 +7,7 @@
 #include "cuda_runtime.h"
 #include "device_clock.h"
 #include "lane.h"
+#include "span_store.h"
 #include "statistics.h"
 
 namespace fasttime {
@@ -18,11 +19,15 @@ namespace fasttime {
 // The first scope that a call resolves also says how far the device was behind when the host left
 // it: one such look a call, for one more reading. `now_ns` is the caller's reading of the host
 // clock.
+//
+// Where a timeline is recorded every scope is placed on the device's clock too, for one more
+// reading each; where that clock is taken for longer than a moment the rest stays pending.
 void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
-                   StatisticsTable& statistics, size_t limit, int64_t now_ns) noexcept;
+                   StatisticsTable& statistics, SpanStore& spans, size_t limit,
+                   int64_t now_ns) noexcept;
 
 // Makes failed samples of all that is pending on `lane`, without a call to CUDA: for when the
 // device is lost.
-void give_up_pending(Lane& lane, StatisticsTable& statistics) noexcept;
+void give_up_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept;
 
 }  // namespace fasttime

@@ -15,6 +15,8 @@ void source_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<ScopeSource*>(object);
   PyTypeObject* type = Py_TYPE(object);
   self->names.~NameCache();
+  Py_XDECREF(self->marks.begin);
+  Py_XDECREF(self->marks.end);
   Py_XDECREF(self->scope_function);
   Py_XDECREF(self->owner);
   PyObject_Free(object);
@@ -228,7 +230,8 @@ PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
   source->owner = owner;
   source->recorder = &recorder;
   source->number = ++last_number;
-  source->enabled = true;
+  source->mode = ScopeMode::kOn;
+  new (&source->marks) Marks();
   auto* self = reinterpret_cast<PyObject*>(source);
   PyObject* scope = PyCFunction_NewEx(&g_scope_def, self, nullptr);
   PyObject* begin = PyCFunction_NewEx(&g_begin_def, self, nullptr);
@@ -249,14 +252,26 @@ PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
 bool set_scopes_enabled(PyObject* scope_function, bool enabled) {
   ScopeSource* source = source_of(scope_function);
   if (source != nullptr) {
-    source->enabled = enabled;
+    source->mode = !enabled                         ? ScopeMode::kOff
+                   : source->marks.begin != nullptr ? ScopeMode::kOnAndMarking
+                                                    : ScopeMode::kOn;
   }
   return source != nullptr;
 }
 
 int scopes_enabled(PyObject* scope_function) {
   ScopeSource* source = source_of(scope_function);
-  return source == nullptr ? -1 : (source->enabled ? 1 : 0);
+  return source == nullptr ? -1 : (source->mode != ScopeMode::kOff ? 1 : 0);
+}
+
+bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end) {
+  ScopeSource* source = source_of(scope_function);
+  if (source == nullptr) {
+    return false;
+  }
+  const bool enabled = source->mode != ScopeMode::kOff;
+  set_marks(source->marks, begin, end);
+  return set_scopes_enabled(scope_function, enabled);
 }
 
 }  // namespace fasttime

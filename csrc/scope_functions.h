@@ -21,5 +21,7 @@ PyObject* make_scope_functions(PyObject* owner, Recorder& recorder);
 // an exception set where `scope_function` is not one.
 bool set_scopes_enabled(PyObject* scope_function, bool enabled);
 int scopes_enabled(PyObject* scope_function);
+// What its scopes call when they begin and end, see Marks; None for both to have none.
+bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end);
 
 }  // namespace fasttime

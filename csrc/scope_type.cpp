@@ -26,6 +26,12 @@ struct Entering {
   Entering* previous;   // of the same scope object
 };
 
+// One that is not inline in its scope object. Those that left a mark never are, so that the others
+// need not ask.
+struct SeparateEntering : Entering {
+  PyObject* mark;  // owned; null: none
+};
+
 struct Scope {
   PyObject_HEAD vectorcallfunc call;
   ScopeSource* source;     // owned
@@ -43,38 +49,44 @@ constexpr int kMaxSpare = 64;
 std::array<Scope*, kMaxSpare> g_spare;
 int g_spare_count = 0;
 
+SeparateEntering* new_separate_entering() {
+  auto* entering = static_cast<SeparateEntering*>(PyMem_Malloc(sizeof(SeparateEntering)));
+  if (entering == nullptr) {
+    PyErr_NoMemory();
+  } else {
+    entering->mark = nullptr;
+  }
+  return entering;
+}
+
 [[gnu::hot]] Entering* new_entering(Scope* self) {
   if (!self->inline_in_use) {
     self->inline_in_use = true;
     return &self->inline_entering;
   }
-  auto* entering = static_cast<Entering*>(PyMem_Malloc(sizeof(Entering)));
-  if (entering == nullptr) {
-    PyErr_NoMemory();
-  }
-  return entering;
+  return new_separate_entering();
 }
 
 [[gnu::hot]] void free_entering(Scope* self, Entering* entering) {
   if (entering == &self->inline_entering) {
     self->inline_in_use = false;
   } else {
+    PyObject* mark = static_cast<SeparateEntering*>(entering)->mark;
     PyMem_Free(entering);
+    if (mark != nullptr) {
+      end_mark(mark);
+    }
   }
 }
 
-[[gnu::hot]] bool enter(Scope* self) {
-  ScopeSource* source = self->source;
-  if (!source->enabled) {
-    ++self->entered_while_off;
-    return true;
-  }
-  if (!runtime().has_cuda) {
-    bind_if_cuda_is_up();
-  }
-  Entering* entering = new_entering(self);
+// Begins a pass; frees `entering` where it cannot.
+[[gnu::hot]] bool enter_as(Scope* self, Entering* entering) {
   if (entering == nullptr) {
     return false;
+  }
+  ScopeSource* source = self->source;
+  if (!runtime().has_cuda) {
+    bind_if_cuda_is_up();
   }
   ContextStack* stack = current_stack();
   if (stack == nullptr) {
@@ -98,6 +110,27 @@ int g_spare_count = 0;
   entering->previous = self->last;
   self->last = entering;
   return true;
+}
+
+// What a mark costs lies outside of the scope's times.
+bool enter_marking(Scope* self) {
+  SeparateEntering* entering = new_separate_entering();
+  if (entering != nullptr) {
+    entering->mark = begin_mark(self->source->marks, self->name);
+  }
+  return enter_as(self, entering);
+}
+
+[[gnu::hot]] bool enter(Scope* self) {
+  const ScopeMode mode = self->source->mode;
+  if (mode != ScopeMode::kOn) {
+    if (mode == ScopeMode::kOnAndMarking) {
+      return enter_marking(self);
+    }
+    ++self->entered_while_off;
+    return true;
+  }
+  return enter_as(self, new_entering(self));
 }
 
 // The entering that an exit belongs to: the newest, or, where several are open, the newest of the

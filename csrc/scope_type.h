@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "marks.h"
 #include "name_cache.h"
 #include "recorder.h"
 
@@ -16,13 +17,17 @@ namespace fasttime {
 // Everything here needs the GIL. Entering and leaving let it go around their CUDA calls, which
 // block where the launch queue is full: see csrc/DESIGN.md.
 
+// One byte that entering looks at, whatever there is to choose from.
+enum class ScopeMode : uint8_t { kOff, kOn, kOnAndMarking };
+
 // What the scopes of one recorder have in common. A Python object, so that they can own it.
 struct ScopeSource {
   PyObject_HEAD Recorder* recorder;
   PyObject* owner;           // keeps the recorder alive
   PyObject* scope_function;  // a weak reference, owned: the function owns this
   uint64_t number;           // tells recorders apart on a context's stack
-  bool enabled;
+  ScopeMode mode;
+  Marks marks;
   NameCache names;
 };
 

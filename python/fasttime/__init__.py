@@ -20,6 +20,9 @@ from .recorder import Recorder
 from .reporting.report import Durations, Report, SiteReport
 from .reporting.verdict import Verdict
 from .sample import Sample
+from .timelines.recording import TimelineRecording
+from .timelines.span import Span
+from .timelines.timeline import Timeline
 
 __version__ = "0.1.0"
 
@@ -33,6 +36,9 @@ __all__ = [
     "Report",
     "Sample",
     "SiteReport",
+    "Span",
+    "Timeline",
+    "TimelineRecording",
     "Verdict",
     "begin",
     "compare",
@@ -41,7 +47,9 @@ __all__ = [
     "end",
     "keep_samples",
     "laps",
+    "mark_nvtx",
     "measure",
+    "record_timeline",
     "report",
     "reset",
     "samples",
@@ -55,10 +63,14 @@ end = _default.end
 laps = _default.laps
 report = _default.report
 samples = _default.samples
+record_timeline = _default.record_timeline
 keep_samples = _default.keep_samples
 reset = _default.reset
 enable = _default.enable
 disable = _default.disable
+mark_nvtx = _default.mark_nvtx
 
 if os.environ.get("FASTTIME") == "0":
     disable()
+if os.environ.get("FASTTIME_NVTX") == "1":
+    mark_nvtx()

@@ -7,10 +7,11 @@ import operator
 import time
 from datetime import datetime, timezone
 
-from . import _native, compile_support
+from . import _native, compile_support, profiler_marks
 from .reporting.report import Report
 from .reporting.report_building import build_sites
 from .sample import Sample
+from .timelines.recording import TimelineRecording
 
 _MAX_KEPT = 1_000_000
 
@@ -104,6 +105,43 @@ class Recorder:
                 ]
         raise KeyError(f"no scope was timed at {path!r}; report() shows the paths there are")
 
+    def record_timeline(
+        self, max_scopes: int = 100_000, *, timeout: float = 10.0
+    ) -> TimelineRecording:
+        """Record what host and device do in an interval, on one clock, to look at it as a picture.
+
+            with fasttime.record_timeline() as timeline:
+                step()
+            timeline.save("trace.json")  # for https://ui.perfetto.dev; also .csv, .svg, .png, .pdf
+
+        or, where a `with` does not fit,
+
+            recording = fasttime.record_timeline()
+            recording.start()
+            ...
+            timeline = recording.stop(wait=True)
+
+        Args:
+            max_scopes: how many scopes to keep, 1 to 10,000,000; 64 bytes each. When they are
+                reached the newest are not kept, but counted as `Timeline.dropped`.
+            timeout: how many seconds the end of the ``with`` block waits at most.
+
+        The scopes of the interval are those that begin after its start and end before its end. The
+        device is behind, and a picture with its last scopes missing is not what one wants to see,
+        so the end of the block waits until the device has finished them, for `timeout` seconds
+        at most, unless an exception ends it or the stream captures a CUDA graph. Scopes themselves
+        do not wait and cost the same; reading them takes one CUDA call more. `stop` waits only
+        where it is asked to.
+
+        The device is put on the host's clock by events between two readings of it, taken at start,
+        at stop, and each second while scopes end. Between two of them its moments are
+        interpolated; `Span.uncertainty` says by how much they may be off, 3 us as a rule. Where
+        the clocks could not be compared they are None.
+
+        Raises ValueError for a bound or a timeout out of range.
+        """
+        return TimelineRecording(self._core, max_scopes, timeout)
+
     def keep_samples(self, count: int) -> None:
         """Keep the last `count` samples of each site from now on, for `samples`; 0 keeps none.
 
@@ -126,6 +164,20 @@ class Recorder:
     def disable(self) -> None:
         """Switch scopes off: those that begin from now on do nothing, at next to no cost."""
         _native.set_enabled(self.scope, False)
+
+    def mark_nvtx(self, on: bool = True) -> None:
+        """Make each scope a range in Nsight Systems and torch.profiler too, or stop doing so.
+
+        Ranges are NVTX's, where torch has it, and torch.profiler's own while a profiler runs. They
+        lie on the host; an NVTX range costs about a microsecond, outside of the scope's own times.
+        Sections of `laps`, named only as they end, have none. Scopes that do not mark cost nothing
+        more. ``FASTTIME_NVTX=1`` in the environment asks for it from the start. What NVTX raises is
+        reported by ``sys.unraisablehook``, and never reaches the scope.
+        """
+        if on:
+            _native.set_marks(self.scope, profiler_marks.begin, profiler_marks.end)
+        else:
+            _native.set_marks(self.scope, None, None)
 
     @property
     def enabled(self) -> bool:

@@ -12,6 +12,7 @@ using namespace fasttime;
 namespace {
 
 constexpr size_t kMostOpen = 24;
+constexpr size_t kMostSpans = 3000;
 constexpr uint64_t kStepsBetweenFaults = 100;
 // The simulation looks at every fault ever ordered, at each call.
 constexpr int kMostFaults = 400;
@@ -213,7 +214,7 @@ void observe(Stage& stage, uint64_t seed) {
   while (!stage.is_over) {
     Ledger& ledger = chance.once_in(3) ? stage.reset : stage.kept;
     Recorder& recorder = ledger.recorder;
-    switch (chance.below(8)) {
+    switch (chance.below(10)) {
       case 0:
         ledger.take();
         break;
@@ -240,6 +241,20 @@ void observe(Stage& stage, uint64_t seed) {
       case 6:
         stage.reset.recorder.reset();
         break;
+      case 7:
+        recorder.start_spans(kMostSpans);  // or goes on with what is being recorded
+        break;
+      case 8: {
+        recorder.close_spans();
+        const SpanStore::Taken taken = recorder.take_spans();
+        FASTTIME_CHECK(taken.spans.size() <= kMostSpans);
+        for (const PlacedSpan& placed : taken.spans) {
+          FASTTIME_CHECK(placed.span.site < recorder.sites().size() && placed.span.thread != 0);
+          FASTTIME_CHECK(!placed.is_placed || placed.span.status == Status::kOk);
+          FASTTIME_CHECK(placed.device_end.host_ns >= placed.device_begin.host_ns);
+        }
+        break;
+      }
       default:
         recorder.poll();
     }

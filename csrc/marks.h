@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <Python.h>
+
+namespace fasttime {
+
+// Marks that scopes leave in the timelines of other tools, such as NVTX ranges: two Python
+// callables, begin(name) -> token and end(token). What they raise is reported as unraisable, and
+// never reaches the scope. Everything here needs the GIL.
+struct Marks {
+  PyObject* begin = nullptr;  // owned; null: none are wanted
+  PyObject* end = nullptr;    // owned
+};
+
+// Replaces what there was; None for both wants none.
+void set_marks(Marks& marks, PyObject* begin, PyObject* end);
+
+// A new reference to a token for end_mark(), holding on to the callable that ends it; null where
+// begin failed.
+PyObject* begin_mark(const Marks& marks, PyObject* name);
+// Takes the reference; an exception that is on its way stays so.
+void end_mark(PyObject* token);
+
+}  // namespace fasttime

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files: which format a suffix names, and how none is ever left half written."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from . import tables, trace_json
+
+if TYPE_CHECKING:
+    from .timeline import Timeline
+
+_PICTURES = ("svg", "png", "pdf")
+
+
+def _save_trace(timeline: Timeline, file: IO[bytes]) -> None:
+    with io.TextIOWrapper(cast("io.BufferedWriter", file), encoding="ascii") as text:
+        trace_json.write(timeline, text)
+
+
+def _save_zipped_trace(timeline: Timeline, file: IO[bytes]) -> None:
+    # Without the name of the temporary file, or the time: equal timelines make equal files.
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=5, mtime=0) as zipped:
+        _save_trace(timeline, cast("IO[bytes]", zipped))
+
+
+def _save_csv(timeline: Timeline, file: IO[bytes]) -> None:
+    # A str may hold half a surrogate pair, which UTF-8 has no place for.
+    wrapper = io.TextIOWrapper(
+        cast("io.BufferedWriter", file), encoding="utf-8", errors="backslashreplace", newline=""
+    )
+    with wrapper as text:
+        tables.write_csv(timeline, text)
+
+
+_WRITERS: dict[str, Callable[[Timeline, IO[bytes]], None]] = {
+    ".json": _save_trace,
+    ".json.gz": _save_zipped_trace,
+    ".csv": _save_csv,
+}
+
+
+def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str, Any]) -> None:
+    """Write the timeline in the format that the path's suffix names."""
+    name = os.fspath(path)
+    lowered = name.lower()
+    suffix = next((s for s in sorted(_WRITERS, key=len)[::-1] if lowered.endswith(s)), None)
+    if suffix is not None:
+        if options:
+            raise ValueError(f"a {suffix} file takes no options, got {', '.join(sorted(options))}")
+        with replacing(name) as file:
+            _WRITERS[suffix](timeline, file)
+        return
+    kind = os.path.splitext(lowered)[1][1:]
+    if kind not in _PICTURES:
+        known = ", ".join([*_WRITERS, *(f".{picture}" for picture in _PICTURES)])
+        raise ValueError(f"cannot tell the format of {name!r} by its suffix; known are {known}")
+    figure = timeline.plot(**options)
+    with replacing(name) as file:
+        figure.savefig(file, format=kind, facecolor=figure.get_facecolor())
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[IO[bytes]]:
+    """Open a file beside `path` that takes its place when all is written, and goes otherwise.
+
+    Like ``open(path, "wb")`` it follows links and replaces what is there. What is not a regular
+    file, such as a pipe, is written to as it is.
+    """
+    path = os.path.realpath(path)
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "wb") as file:
+                yield file
+            return
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        if os.path.exists(path):
+            os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            raise type(error)(error.errno, error.strerror, path) from error
+        raise

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Timelines in the Trace Event Format, which Perfetto and chrome://tracing read.
+
+One process is the host, with a track a thread; one is each device, with a track a stream. An arrow
+leads from a scope's host part to its device part. Times are in us after the recording's begin, with
+three digits: to the nanosecond.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+
+from ..sample import STATUSES
+from .span import stream_name
+from .tracks import Track, device_tracks, host_tracks
+
+if TYPE_CHECKING:
+    from .columns import Columns
+    from .timeline import Timeline
+
+_HOST = 1  # process numbers; those of devices follow
+_LINES = 4096  # written at a time
+
+
+def write(timeline: Timeline, file: TextIO) -> None:
+    """Write the trace, a few thousand events at a time. All of it is ASCII."""
+    facts = {
+        "perf_counter_begin_s": timeline.begin,
+        "duration_s": timeline.duration,
+        "scopes_dropped": timeline.dropped,
+        "scopes_pending": timeline.pending,
+    }
+    file.write('{"displayTimeUnit":"ns","otherData":' + json.dumps(facts) + ',"traceEvents":[\n')
+    events = _events(timeline)
+    separator = ""
+    while lines := list(islice(events, _LINES)):
+        file.write(separator + ",\n".join(lines))
+        separator = ",\n"
+    file.write("\n]}\n")
+
+
+def _events(timeline: Timeline) -> Iterator[str]:
+    columns = timeline.columns
+    names = _Names(columns)
+    yield _named("process", _HOST, 0, "host")
+    # A number for each row, as viewers want them; threads and streams never share one.
+    tid = 0
+    for track in host_tracks(columns):
+        name = timeline.thread_names.get(track.handle)
+        label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
+        yield from _rows(_HOST, tid, label, track)
+        yield from _host_spans(timeline, track, tid, names)
+        tid += track.row_count
+    yield from _never_ended(timeline, tid, names)
+    tid += 1
+    devices: set[int] = set()
+    for track in device_tracks(columns):
+        pid = _HOST + 1 + track.device
+        if track.device not in devices:
+            devices.add(track.device)
+            yield _named("process", pid, 0, f"cuda:{track.device}")
+        yield from _rows(pid, tid, f"stream {stream_name(track.handle)}", track)
+        yield from _device_spans(timeline, track, pid, tid, names)
+        tid += track.row_count
+
+
+class _Names:
+    """Names and arguments of sites as JSON, made once a site."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.name = [json.dumps(site.name) for site in columns.sites]
+        self.path = [json.dumps(site.path) for site in columns.sites]
+        self.status = [json.dumps(status) for status in STATUSES]
+
+
+def _named(kind: str, pid: int, tid: int, name: str) -> str:
+    return json.dumps(
+        {"ph": "M", "name": f"{kind}_name", "pid": pid, "tid": tid, "args": {"name": name}}
+    )
+
+
+def _rows(pid: int, tid: int, label: str, track: Track) -> Iterator[str]:
+    for row in range(track.row_count):
+        yield _named("thread", pid, tid + 1 + row, label if row == 0 else f"{label}, row {row + 1}")
+
+
+def _host_spans(timeline: Timeline, track: Track, tid: int, names: _Names) -> Iterator[str]:
+    columns = timeline.columns
+    spans = track.spans
+    for index, begin, end, row, site, status, is_placed in zip(
+        spans.tolist(),
+        (track.begin_ns - timeline.begin_ns).tolist(),
+        (track.end_ns - timeline.begin_ns).tolist(),
+        (track.row + tid + 1).tolist(),
+        columns.site[spans].tolist(),
+        columns.status[spans].tolist(),
+        columns.is_placed[spans].tolist(),
+        strict=True,
+    ):
+        where = f'"ts":{_us(begin)},"pid":{_HOST},"tid":{row}'
+        yield (
+            f'{{"ph":"X","cat":"host","name":{names.name[site]},{where},"dur":{_us(end - begin)},'
+            f'"args":{{"path":{names.path[site]},"status":{names.status[status]}}}}}'
+        )
+        if is_placed:
+            yield f'{{"ph":"s","cat":"scope","name":"scope","id":{index + 1},{where}}}'
+
+
+def _device_spans(
+    timeline: Timeline, track: Track, pid: int, tid: int, names: _Names
+) -> Iterator[str]:
+    columns = timeline.columns
+    spans = track.spans
+    has_host = columns.is_ended[spans]
+    for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
+        spans.tolist(),
+        (track.begin_ns - timeline.begin_ns).tolist(),
+        (track.end_ns - timeline.begin_ns).tolist(),
+        (track.row + tid + 1).tolist(),
+        columns.site[spans].tolist(),
+        columns.uncertainty_ns[spans].tolist(),
+        columns.shares_boundary[spans].tolist(),
+        has_host.tolist(),
+        strict=True,
+    ):
+        where = f'"ts":{_us(begin)},"pid":{pid},"tid":{row}'
+        yield (
+            f'{{"ph":"X","cat":"device","name":{names.name[site]},{where},"dur":{_us(end - begin)},'
+            f'"args":{{"path":{names.path[site]},"uncertainty_us":{_us(uncertainty)},'
+            f'"shares_boundary":{"true" if shares else "false"}}}}}'
+        )
+        if has_arrow:
+            # "bp": to the scope that lies there, not to the next one to begin.
+            yield f'{{"ph":"f","bp":"e","cat":"scope","name":"scope","id":{index + 1},{where}}}'
+
+
+def _never_ended(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
+    """Instants, as nobody knows how long these took."""
+    columns = timeline.columns
+    spans = np.nonzero(~columns.is_ended)[0]
+    if len(spans) == 0:
+        return
+    yield _named("thread", _HOST, tid + 1, "never ended")
+    for span in spans.tolist():
+        begin = int(columns.host_begin_ns[span]) - timeline.begin_ns
+        site = int(columns.site[span])
+        yield (
+            f'{{"ph":"i","s":"t","cat":"host","name":{names.name[site]},"ts":{_us(begin)},'
+            f'"pid":{_HOST},"tid":{tid + 1},"args":{{"path":{names.path[site]},'
+            f'"status":{names.status[int(columns.status[span])]}}}}}'
+        )
+
+
+def _us(ns: int) -> str:
+    sign, ns = ("-", -ns) if ns < 0 else ("", ns)
+    return f"{sign}{ns // 1000}.{ns % 1000:03d}"

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scopes on the timelines of other tools: NVTX ranges, by a fake one, and torch.profiler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import torch
+from simulated_cuda import Simulated, in_thread
+
+from fasttime import Recorder, profiler_marks
+
+
+class FakeNvtx:
+    """Stands in for torch.cuda.nvtx; notes what is started and ended."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str | int]] = []
+        self.started = 0
+
+    def range_start(self, name: str) -> int:
+        self.calls.append(("start", name))
+        self.started += 1
+        return self.started
+
+    def range_end(self, handle: int) -> None:
+        self.calls.append(("end", handle))
+
+
+@pytest.fixture
+def nvtx(monkeypatch: pytest.MonkeyPatch) -> FakeNvtx:
+    fake = FakeNvtx()
+    monkeypatch.setattr(torch.cuda, "nvtx", fake)
+    monkeypatch.setattr(torch._C, "_nvtx", object(), raising=False)
+    return fake
+
+
+@pytest.fixture
+def marking(recorder: Recorder, nvtx: FakeNvtx) -> Iterator[Recorder]:
+    recorder.mark_nvtx()
+    yield recorder
+    recorder.mark_nvtx(False)
+
+
+def test_a_scope_is_a_range(marking: Recorder, nvtx: FakeNvtx) -> None:
+    with marking.scope("a"):
+        with marking.scope("b"):
+            pass
+    assert nvtx.calls == [("start", "a"), ("start", "b"), ("end", 2), ("end", 1)]
+
+
+def test_without_being_asked_there_are_none(recorder: Recorder, nvtx: FakeNvtx) -> None:
+    with recorder.scope("a"):
+        pass
+    assert nvtx.calls == []
+
+
+def test_begin_and_end_make_a_range_across_threads(marking: Recorder, nvtx: FakeNvtx) -> None:
+    token = in_thread(lambda: marking.begin("a"))
+    with marking.scope("b"):
+        marking.end(token)
+    assert nvtx.calls == [("start", "a"), ("start", "b"), ("end", 1), ("end", 2)]
+
+
+def test_one_scope_object_entered_twice_makes_two_ranges(marking: Recorder, nvtx: FakeNvtx) -> None:
+    scope = marking.scope("a")
+    with scope, scope:
+        pass
+    assert nvtx.calls == [("start", "a"), ("start", "a"), ("end", 2), ("end", 1)]
+
+
+def test_what_was_begun_before_marking_has_no_range(recorder: Recorder, nvtx: FakeNvtx) -> None:
+    outer, inner = recorder.scope("outer"), recorder.scope("inner")
+    with outer, outer, inner:
+        recorder.mark_nvtx()
+    recorder.mark_nvtx(False)
+    assert nvtx.calls == []
+
+
+def test_a_range_begun_while_marking_is_ended_afterwards(
+    recorder: Recorder, nvtx: FakeNvtx
+) -> None:
+    recorder.mark_nvtx()
+    with recorder.scope("a"):
+        recorder.mark_nvtx(False)
+        with recorder.scope("b"):
+            pass
+    assert nvtx.calls == [("start", "a"), ("end", 1)]
+
+
+def test_a_token_that_is_thrown_away_ends_its_range(marking: Recorder, nvtx: FakeNvtx) -> None:
+    marking.begin("a")
+    assert nvtx.calls == [("start", "a"), ("end", 1)]
+
+
+def test_an_exception_ends_the_range_and_passes(marking: Recorder, nvtx: FakeNvtx) -> None:
+    with pytest.raises(KeyError), marking.scope("a"):
+        raise KeyError
+    assert nvtx.calls == [("start", "a"), ("end", 1)]
+
+
+def test_switched_off_scopes_make_no_ranges_and_marking_comes_back(
+    marking: Recorder, nvtx: FakeNvtx
+) -> None:
+    marking.disable()
+    assert not marking.enabled
+    with marking.scope("off"):
+        pass
+    marking.enable()
+    assert marking.enabled
+    with marking.scope("on"):
+        pass
+    assert nvtx.calls == [("start", "on"), ("end", 1)]
+
+
+def test_marking_does_not_switch_scopes_on(recorder: Recorder, nvtx: FakeNvtx) -> None:
+    recorder.disable()
+    recorder.mark_nvtx()
+    assert not recorder.enabled
+    with recorder.scope("a"):
+        pass
+    assert nvtx.calls == []
+
+
+def test_a_decorated_function_is_a_range(marking: Recorder, nvtx: FakeNvtx) -> None:
+    @marking.scope("decode")
+    def decode() -> int:
+        return 3
+
+    assert decode() == 3
+    assert nvtx.calls == [("start", "decode"), ("end", 1)]
+
+
+def test_a_name_that_nvtx_cannot_take_is_made_fit(marking: Recorder, nvtx: FakeNvtx) -> None:
+    with marking.scope("a\0b\ud800"):
+        pass
+    assert nvtx.calls[0] == ("start", "a b?")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("broken", ["range_start", "range_end"])
+def test_a_failing_nvtx_does_not_reach_the_scope(
+    marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(nvtx, broken, fail)
+    with pytest.raises(KeyError), marking.scope("a"):
+        raise KeyError
+    assert marking.report()["a"].count == 1
+
+
+def test_a_mark_lies_outside_of_the_scope_times(
+    cuda: Simulated, marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_start(name: str) -> int:
+        cuda.advance(5_000_000)
+        return 1
+
+    monkeypatch.setattr(nvtx, "range_start", slow_start)
+    with marking.scope("a"):
+        cuda.advance(1_000_000)
+    cuda.advance(1)
+    assert marking.report()["a"].host.mean == 1e-3
+
+
+def test_scopes_show_in_torch_profiler(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiler_marks, "_has_nvtx", lambda: False)  # as in a CPU build
+    recorder.mark_nvtx()
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities) as profile:
+        with recorder.scope("my scope"):
+            torch.ones(3) + 1
+    with recorder.scope("unseen"):
+        pass
+    names = {event.name for event in profile.events()}
+    assert "my scope" in names
+    assert "unseen" not in names
+
+
+def test_the_environment_can_ask_for_marks() -> None:
+    script = (
+        "import torch; calls = []\n"
+        "class Fake:\n"
+        "    def range_start(self, name): calls.append(name); return 1\n"
+        "    def range_end(self, handle): pass\n"
+        "torch.cuda.nvtx = Fake(); torch._C._nvtx = 1\n"
+        "import fasttime\n"
+        "with fasttime.scope('a'): pass\n"
+        "print(calls)\n"
+    )
+    environment = {**os.environ, "FASTTIME_NVTX": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['a']"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the device lies on the host's clock: anchors, and what is between and beyond them."""
+
+from __future__ import annotations
+
+import math
+
+from simulated_cuda import Simulated
+
+from fasttime import Recorder, Timeline
+from fasttime._C import host_now_ns
+
+US = 1_000
+MS = 1_000_000
+S = 1_000_000_000
+BRACKET = 6 * US  # a record takes the host that long here, so an anchor's bracket is as wide
+
+
+def ns(seconds: float | None) -> int:
+    assert seconds is not None
+    return round(seconds * 1e9)
+
+
+def record_with_bracket(cuda: Simulated) -> None:
+    cuda.set_host_cost(BRACKET)
+
+
+def test_an_anchor_is_off_by_half_its_bracket_at_most(cuda: Simulated, recorder: Recorder) -> None:
+    record_with_bracket(cuda)
+    with recorder.scope("a"):
+        pass
+    with recorder.record_timeline() as timeline:
+        with recorder.scope("a"):
+            cuda.enqueue(0, MS)
+        cuda.advance(2 * MS)
+    (span,) = timeline.spans
+    assert ns(span.uncertainty) == BRACKET // 2
+
+
+def test_the_first_scopes_of_a_process_are_placed_too(cuda: Simulated, recorder: Recorder) -> None:
+    with recorder.record_timeline() as timeline:
+        for _ in range(3):
+            with recorder.scope("a"):
+                cuda.enqueue(0, MS)
+                cuda.advance(MS)
+    assert all(span.device_begin is not None for span in timeline.spans)
+
+
+def test_without_an_anchor_there_is_no_place(cuda: Simulated, recorder: Recorder) -> None:
+    cuda.fail("cudaStreamCreateWithFlags", 2)  # the one that anchors are recorded on
+    with recorder.record_timeline() as timeline:
+        for _ in range(3):
+            with recorder.scope("a"):
+                cuda.enqueue(0, MS)
+                cuda.advance(2 * MS)
+    for span in timeline.spans:
+        assert span.status == "ok"
+        assert (span.device_begin, span.device_end, span.uncertainty) == (None, None, None)
+    assert "3 scopes" in repr(timeline)
+    assert "0 placed on a device" in repr(timeline)
+
+
+def test_an_anchor_that_took_too_long_does_not_replace_a_better_one(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    record_with_bracket(cuda)
+    with recorder.record_timeline() as timeline:
+        for _ in range(3):
+            with recorder.scope("a"):
+                pass
+            cuda.advance(200 * MS)
+        cuda.set_host_cost(10 * MS)  # as where the thread is put off its core
+        with recorder.scope("late"):
+            pass
+    assert all(ns(span.uncertainty) < MS for span in timeline.spans)
+
+
+def long_timeline(cuda: Simulated, recorder: Recorder, seconds: int) -> Timeline:
+    """Ten scopes a second, each of 2 ms after 1 ms, for that long."""
+    with recorder.record_timeline() as timeline:
+        for _ in range(10 * seconds):
+            cuda.enqueue(0, MS)
+            with recorder.scope("a"):
+                cuda.enqueue(0, 2 * MS)
+            cuda.advance(100 * MS)
+    return timeline
+
+
+def test_a_long_timeline_stays_as_good_as_its_beginning(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    timeline = long_timeline(cuda, recorder, 60)
+    assert len(timeline) == 600
+    for span in timeline.spans:
+        assert abs(ns(span.device_begin) - ns(span.host_begin) - MS) <= ns(span.uncertainty)
+        assert ns(span.device_time) in range(2 * MS - 1, 2 * MS + 2)
+        # A float of ms, a second from its base, is good to 0.03 us.
+        assert ns(span.uncertainty) <= 150
+
+
+def test_anchors_are_renewed_each_second(cuda: Simulated, recorder: Recorder) -> None:
+    long_timeline(cuda, recorder, 1)
+    before = cuda.calls("cudaEventRecord")
+    timeline = long_timeline(cuda, recorder, 60)
+    anchors = cuda.calls("cudaEventRecord") - before - 2 * len(timeline)
+    assert 55 <= anchors <= 65
+
+
+def test_a_gap_between_scopes_does_not_lose_the_place(cuda: Simulated, recorder: Recorder) -> None:
+    with recorder.record_timeline() as timeline:
+        for _ in range(3):
+            with recorder.scope("a"):
+                cuda.enqueue(0, 2 * MS)
+            cuda.advance(30 * S)
+    for span in timeline.spans:
+        uncertainty = ns(span.uncertainty)
+        assert abs(ns(span.device_begin) - ns(span.host_begin)) <= uncertainty
+        assert uncertainty <= 4 * US  # a float of ms, 30 s from its base
+
+
+def test_one_event_lies_at_one_place_for_both_its_scopes(cuda: Simulated) -> None:
+    recorder = Recorder()
+    with recorder.record_timeline() as timeline:
+        for _ in range(50):
+            with recorder.scope("outer"), recorder.scope("inner"):
+                cuda.enqueue(0, 7 * MS // 3)
+            cuda.advance(77 * MS)
+    outer = [span for span in timeline.spans if span.name == "outer"]
+    inner = [span for span in timeline.spans if span.name == "inner"]
+    assert len(outer) == len(inner) == 50
+    for a, b in zip(outer, inner, strict=True):
+        assert (a.device_begin, a.device_end) == (b.device_begin, b.device_end)
+
+
+def test_host_times_are_those_of_the_host_clock(cuda: Simulated, recorder: Recorder) -> None:
+    with recorder.record_timeline() as timeline:
+        before = host_now_ns()
+        with recorder.scope("a"):
+            cuda.advance(MS)
+    (span,) = timeline.spans
+    assert (ns(span.host_begin), ns(span.host_end)) == (before, before + MS)
+    assert math.isclose(timeline.begin, before / 1e9)

@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Timelines as values, traces, tables and CSV, from made-up spans."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trace_format import ns, scopes, validated
+
+from fasttime import Span, Timeline
+from fasttime.timelines import tables, trace_json
+
+MAIN = 100
+
+
+def span(
+    path: str,
+    host: tuple[float, float | None],
+    device: tuple[float, float] | None = None,
+    *,
+    thread: int = MAIN,
+    index: int = 0,
+    stream: int = 0,
+    status: str = "ok",
+) -> Span:
+    """A span of a made-up timeline; times are in ms."""
+    names = path.split("/")
+    begin, end = device if device is not None else (None, None)
+    return Span(
+        path=path,
+        name=names[-1],
+        parent="/".join(names[:-1]) or None,
+        depth=len(names) - 1,
+        status=status,  # type: ignore[arg-type]
+        thread=thread,
+        thread_name="MainThread" if thread == MAIN else None,
+        device=index if device is not None else None,
+        stream=stream if device is not None else None,
+        host_begin=host[0] / 1e3,
+        host_end=None if host[1] is None else host[1] / 1e3,
+        device_begin=None if begin is None else begin / 1e3,
+        device_end=None if end is None else end / 1e3,
+        uncertainty=3e-6 if device is not None else None,
+        shares_boundary=False,
+    )
+
+
+def trace(timeline: Timeline) -> str:
+    file = io.StringIO()
+    trace_json.write(timeline, file)
+    return file.getvalue()
+
+
+STEP = [
+    span("step", (0, 4), (1, 9)),
+    span("step/large", (0, 2), (1, 6)),
+    span("step/small", (3, 4), (6, 9)),
+]
+
+
+# ---- the value
+
+
+def test_spans_can_be_read_like_a_list() -> None:
+    timeline = Timeline.from_spans(STEP)
+    assert len(timeline.spans) == len(timeline) == 3
+    assert list(timeline.spans) == STEP
+    assert timeline.spans[1] == STEP[1]
+    assert timeline.spans[-1] == STEP[-1]
+    assert list(timeline.spans[1:]) == STEP[1:]
+    assert STEP[2] in timeline.spans
+    assert repr(timeline.spans) == "<3 spans>"
+    with pytest.raises(IndexError):
+        timeline.spans[3]
+
+
+def test_spans_are_sorted_by_their_begin_on_the_host() -> None:
+    timeline = Timeline.from_spans(reversed(STEP))
+    assert list(timeline.spans) == STEP
+
+
+def test_a_timeline_of_spans_spans_them() -> None:
+    timeline = Timeline.from_spans(STEP)
+    assert (timeline.begin, timeline.end, timeline.duration) == (0.0, 0.009, 0.009)
+    assert repr(timeline) == (
+        "<fasttime.Timeline: 3 scopes in 9.000 ms, 3 placed on a device, 1 thread, 1 stream>"
+    )
+
+
+def test_columns_can_be_picked_by_a_mask() -> None:
+    columns = Timeline.from_spans(STEP).columns
+    late = columns[columns.host_begin_ns > 1_000_000]
+    assert [late.sites[site].path for site in late.site] == ["step/small"]
+
+
+# ---- the trace
+
+
+def test_a_trace_has_a_track_for_each_thread_and_stream() -> None:
+    timeline = Timeline.from_spans(
+        [
+            *STEP,
+            span("load", (1, 2), thread=7, status="host_only"),
+            span("copy", (2, 3), (2, 3), stream=0xABC),
+            span("other", (5, 6), (5, 6), index=1),
+        ]
+    )
+    document = validated(trace(timeline))
+    named = [e for e in document["traceEvents"] if e["ph"] == "M"]
+    assert [e["args"]["name"] for e in named] == [
+        "host",
+        "thread 7",
+        "MainThread (100)",
+        "cuda:0",
+        "stream default",
+        "stream 0xabc",
+        "cuda:1",
+        "stream default",
+    ]
+
+
+def test_a_trace_holds_host_and_device_parts_to_the_nanosecond() -> None:
+    timeline = Timeline.from_spans([span("a", (1, 2.000_001), (1.5, 3.123_457))])
+    document = validated(trace(timeline))
+    assert scopes(document, "host") == [("a", 0, 1_000_001)]
+    assert scopes(document, "device") == [("a", 500_000, 1_623_457)]
+
+
+def test_an_arrow_leads_from_host_part_to_device_part() -> None:
+    document = validated(trace(Timeline.from_spans([span("a", (1, 2), (4, 5))])))
+    (start,) = [e for e in document["traceEvents"] if e["ph"] == "s"]
+    (finish,) = [e for e in document["traceEvents"] if e["ph"] == "f"]
+    assert (start["id"], start["cat"], start["name"]) == (
+        finish["id"],
+        finish["cat"],
+        finish["name"],
+    )
+    assert (ns(start["ts"]), ns(finish["ts"])) == (0, 3_000_000)
+    assert finish["bp"] == "e"
+
+
+def test_what_does_not_nest_gets_a_row_of_its_own() -> None:
+    tasks = [span("a", (0, 3)), span("b", (1, 5)), span("c", (4, 6)), span("b/x", (2, 4))]
+    document = validated(trace(Timeline.from_spans(tasks)))
+    rows = {e["name"]: e["tid"] for e in document["traceEvents"] if e["ph"] == "X"}
+    assert rows["a"] == rows["c"]
+    assert rows["b"] == rows["x"]
+    names = [e["args"]["name"] for e in document["traceEvents"] if e["name"] == "thread_name"]
+    assert names == ["MainThread (100)", "MainThread (100), row 2"]
+
+
+def test_one_event_read_with_different_rounding_is_one_boundary() -> None:
+    # 60 ns early and late: a float of milliseconds, a second from its base.
+    timeline = Timeline.from_spans(
+        [
+            span("a", (0, 4), (1.000_06, 9)),
+            span("a/b", (0, 2), (1, 6.000_06)),
+            span("a/c", (2, 4), (6, 9.000_06)),
+        ]
+    )
+    document = validated(trace(timeline))
+    assert scopes(document, "device") == [
+        ("a", 1_000_000, 8_000_000),
+        ("b", 1_000_000, 5_000_060),
+        ("c", 6_000_060, 2_999_940),
+    ]
+    assert len({e["tid"] for e in document["traceEvents"] if e.get("cat") == "device"}) == 1
+
+
+def test_a_scope_that_was_never_ended_is_an_instant() -> None:
+    lost = span("lost", (1, None), status="dropped")
+    document = validated(trace(Timeline.from_spans([*STEP, lost])))
+    (instant,) = [e for e in document["traceEvents"] if e["ph"] == "i"]
+    assert (instant["name"], ns(instant["ts"])) == ("lost", 1_000_000)
+    assert instant["args"]["status"] == "dropped"
+
+
+def test_a_trace_says_what_is_missing() -> None:
+    columns = Timeline.from_spans(STEP).columns
+    document = validated(trace(Timeline(columns, dropped=5, pending=2)))
+    assert document["otherData"]["scopes_dropped"] == 5
+    assert document["otherData"]["scopes_pending"] == 2
+
+
+def test_an_empty_trace_is_a_trace() -> None:
+    document = validated(trace(Timeline.from_spans([])))
+    assert [e["ph"] for e in document["traceEvents"]] == ["M"]
+
+
+def test_a_trace_is_written_piece_by_piece() -> None:
+    class Counting(io.StringIO):
+        longest = 0
+
+        def write(self, text: str) -> int:
+            self.longest = max(self.longest, len(text))
+            return super().write(text)
+
+    few, many = Counting(), Counting()
+    trace_json.write(Timeline.from_spans(STEP * 2_000), few)
+    trace_json.write(Timeline.from_spans(STEP * 8_000), many)
+    assert len(many.getvalue()) > 3.5 * len(few.getvalue())
+    assert many.longest < 1.1 * few.longest
+    validated(many.getvalue())
+
+
+times = st.integers(0, 10**12).map(lambda value: value / 1e6)
+
+
+@st.composite
+def any_span(draw: st.DrawFn) -> Span:
+    begin, device_begin = draw(times), draw(times)
+    ended, placed = draw(st.booleans()), draw(st.booleans())
+    end = begin + draw(times) if ended else None
+    device = (device_begin, device_begin + draw(times)) if placed else None
+    made = span("x", (begin, end), device, thread=draw(st.integers(1, 3)), index=draw(st.just(0)))
+    name = draw(st.text(st.characters(), min_size=1))
+    return made._replace(name=name, path=name, stream=draw(st.integers(0, 3)) if placed else None)
+
+
+@given(st.lists(any_span(), max_size=20))
+def test_whatever_the_spans_the_trace_is_valid(spans: list[Span]) -> None:
+    document = validated(trace(Timeline.from_spans(spans)))
+    ended = [made.name for made in spans if made.host_end is not None]
+    assert sorted(name for name, _, _ in scopes(document, "host")) == sorted(ended)
+    placed = [made.name for made in spans if made.device_begin is not None]
+    assert sorted(name for name, _, _ in scopes(document, "device")) == sorted(placed)
+
+
+# ---- tables
+
+
+def test_dicts_hold_the_fields_of_a_span() -> None:
+    timeline = Timeline.from_spans(STEP)
+    assert timeline.to_dicts() == [made._asdict() for made in STEP]
+
+
+def test_a_frame_holds_the_fields_of_a_span() -> None:
+    pytest.importorskip("pandas")
+    host_only = span("x", (5, 6), status="host_only")
+    frame = Timeline.from_spans([*STEP, host_only]).to_pandas()
+    assert list(frame.columns) == list(Span._fields)
+    assert list(frame["path"]) == ["step", "step/large", "step/small", "x"]
+    assert frame["device_end"][0] == 0.009
+    assert math.isnan(frame["device_end"][3])
+    assert frame["device"].isna().tolist() == [False, False, False, True]
+
+
+def test_an_empty_frame_has_all_columns() -> None:
+    pytest.importorskip("pandas")
+    frame = Timeline.from_spans([]).to_pandas()
+    assert list(frame.columns) == list(Span._fields)
+    assert len(frame) == 0
+
+
+def test_without_pandas_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'fasttime\[pandas\]'"):
+        Timeline.from_spans(STEP).to_pandas()
+
+
+def test_csv_has_a_heading_and_one_line_a_span() -> None:
+    file = io.StringIO()
+    tables.write_csv(Timeline.from_spans(STEP), file)
+    heading, *lines = csv.reader(io.StringIO(file.getvalue(), newline=""))
+    assert heading == list(Span._fields)
+    assert [dict(zip(heading, line, strict=True))["path"] for line in lines] == [
+        "step",
+        "step/large",
+        "step/small",
+    ]
+    first = dict(zip(heading, lines[0], strict=True))
+    assert (first["parent"], first["device_end"], first["stream"]) == ("", "0.009", "0")
+
+
+# ---- hostile names, in every format
+
+HOSTILE = st.text(st.characters(), min_size=1) | st.sampled_from(
+    ['"', "\\", "\n", "\r\n", "\0", "\ud800", "</script>", "=1+1", ",", "\u2028", "é", "🙂", "$x^$"]
+)
+
+
+@given(HOSTILE)
+def test_any_name_comes_back_from_a_trace(name: str) -> None:
+    made = STEP[0]._replace(path=name, name=name)
+    document = validated(trace(Timeline.from_spans([made])))
+    assert [n for n, _, _ in scopes(document, "host")] == [name]
+
+
+@given(HOSTILE)
+def test_any_name_comes_back_from_csv(name: str) -> None:
+    made = STEP[0]._replace(path=name, name=name)
+    raw = io.BytesIO()
+    text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", newline="")
+    tables.write_csv(Timeline.from_spans([made]), text)
+    text.flush()
+    _, line = csv.reader(io.StringIO(raw.getvalue().decode(), newline=""))
+    expected = name.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    assert line[0] == expected
+
+
+# ---- files
+
+
+@pytest.fixture
+def step() -> Timeline:
+    return Timeline.from_spans(STEP)
+
+
+def test_a_file_of_json_is_the_trace(step: Timeline, tmp_path: Path) -> None:
+    step.save(tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_text() == trace(step)
+
+
+def test_a_file_of_json_gz_is_the_trace_zipped(step: Timeline, tmp_path: Path) -> None:
+    step.save(str(tmp_path / "a.json.gz"))
+    assert gzip.decompress((tmp_path / "a.json.gz").read_bytes()).decode() == trace(step)
+
+
+def test_a_file_of_csv_is_the_table(step: Timeline, tmp_path: Path) -> None:
+    step.save(tmp_path / "A.CSV")
+    with open(tmp_path / "A.CSV", newline="") as file:
+        assert len(list(csv.reader(file))) == 4
+
+
+@pytest.mark.parametrize("name", ["a.html", "a", "a.gz", "json"])
+def test_an_unknown_suffix_is_refused_by_name(step: Timeline, tmp_path: Path, name: str) -> None:
+    known = r"known are \.json, \.json\.gz, \.csv, \.svg, \.png, \.pdf"
+    with pytest.raises(ValueError, match=known):
+        step.save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_are_for_pictures(step: Timeline, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a \.json file takes no options, got explain"):
+        step.save(tmp_path / "a.json", explain="step")
+
+
+def test_an_existing_file_is_replaced_and_keeps_its_mode(step: Timeline, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    path.chmod(0o640)
+    step.save(path)
+    validated(path.read_text())
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_is_followed(step: Timeline, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    step.save(link)
+    assert link.is_symlink()
+    validated(target.read_text())
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+    step: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def write(timeline: Timeline, file: io.TextIOBase) -> None:
+        file.write("half of it")
+        file.flush()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trace_json, "write", write)
+    with pytest.raises(OSError, match="No space left on device"):
+        step.save(path)
+    assert [found.name for found in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("suffix", [".json", ".json.gz", ".csv"])
+def test_a_full_disk_is_an_os_error_in_every_format(
+    step: Timeline, tmp_path: Path, suffix: str
+) -> None:
+    link = tmp_path / f"full{suffix}"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        step.save(link)
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_path_that_cannot_be_written_is_named(step: Timeline, tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "a.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        step.save(path)
+    assert caught.value.filename == str(path)
+
+
+def test_a_directory_that_may_not_be_written_is_an_os_error(
+    step: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fasttime.timelines import saving
+
+    def refuse(path: str, mode: str) -> object:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(saving, "open", refuse, raising=False)
+    with pytest.raises(PermissionError) as caught:
+        step.save(tmp_path / "a.csv")
+    assert caught.value.filename == str(tmp_path / "a.csv")
+
+
+def test_an_empty_recording_makes_valid_files(tmp_path: Path) -> None:
+    empty = Timeline.from_spans([])
+    empty.save(tmp_path / "a.json")
+    empty.save(tmp_path / "a.csv")
+    assert json.loads((tmp_path / "a.json").read_text())["traceEvents"]
+    assert (tmp_path / "a.csv").read_text().strip() == ",".join(Span._fields)
+
+
+def test_times_survive_the_way_into_columns_and_back() -> None:
+    made = span("a", (123_456_789.123_456, 123_456_790.5))
+    (back,) = Timeline.from_spans([made]).spans
+    assert np.isclose(back.host_begin, made.host_begin, rtol=0, atol=1e-9)

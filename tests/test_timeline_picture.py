@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pictures of timelines, from made-up spans: what is drawn where."""
+
+from __future__ import annotations
+
+import io
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from test_timeline_formats import span
+
+from fasttime import Timeline
+from fasttime.timelines import picture_style
+
+PIPELINE = [
+    span("large", (0, 10), (1, 31)),
+    span("cpu", (10, 22)),
+    span("small", (22, 27), (31, 43)),
+]
+
+
+def bars(figure: Figure) -> list[tuple[float, float, str]]:
+    """Begin, end and colour of each scope drawn, from the top down."""
+    rectangles = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+    solid = [r for r in rectangles if not r.get_hatch()]
+    solid.sort(key=lambda r: (r.get_y(), r.get_x()))
+    return [
+        (r.get_x(), round(r.get_x() + r.get_width(), 6), to_hex(r.get_facecolor())) for r in solid
+    ]
+
+
+def hatched(figure: Figure) -> list[tuple[float, float]]:
+    patches = [p for p in figure.axes[0].patches if isinstance(p, Rectangle) and p.get_hatch()]
+    return sorted((p.get_x(), round(p.get_x() + p.get_width(), 6)) for p in patches)
+
+
+def words(figure: Figure) -> list[str]:
+    found = [text.get_text() for text in [*figure.axes[0].texts, *figure.texts]]
+    return [word for word in found if word]
+
+
+def test_host_and_device_are_drawn_on_one_clock() -> None:
+    figure = Timeline.from_spans(PIPELINE).plot()
+    drawn = [(begin, end) for begin, end, _ in bars(figure)]
+    assert drawn == [(0, 10), (10, 22), (22, 27), (1, 31), (31, 43)]
+    assert figure.axes[0].get_xlabel() == "time (ms)"
+
+
+def test_a_place_in_the_code_has_one_colour_on_both_sides() -> None:
+    large, cpu, small, device_large, device_small = (
+        colour for _, _, colour in bars(Timeline.from_spans(PIPELINE).plot())
+    )
+    assert (large, small) == (device_large, device_small)
+    assert len({large, cpu, small}) == 3
+
+
+def test_threads_and_streams_are_named() -> None:
+    spans = [*PIPELINE, span("copy", (1, 2), (2, 3), thread=7, stream=0xABC)]
+    found = words(Timeline.from_spans(spans).plot())
+    for name in ("host", "MainThread", "thread 7", "cuda:0", "stream default", "stream 0xabc"):
+        assert name in found
+
+
+def test_a_bar_with_room_says_name_and_time() -> None:
+    found = words(Timeline.from_spans(PIPELINE).plot())
+    assert "large  30.00 ms" in found
+
+
+def test_a_name_without_room_is_in_the_legend() -> None:
+    found = words(Timeline.from_spans([*PIPELINE, span("tiny_step", (30, 30.1))]).plot())
+    assert "tiny_step" in found
+
+
+def test_nested_scopes_lie_below_their_parents() -> None:
+    spans = [span("step", (0, 10), (1, 11)), span("step/a", (0, 4), (1, 5))]
+    drawn = [(begin, end) for begin, end, _ in bars(Timeline.from_spans(spans).plot())]
+    assert drawn == [(0, 10), (0, 4), (1, 11), (1, 5)]
+
+
+def test_a_stream_without_timed_work_is_hatched() -> None:
+    spans = [
+        span("step", (0, 30), (0, 30)),
+        span("step/a", (0, 30), (0, 10)),
+        span("step/b", (30, 30), (25, 30)),
+    ]
+    figure = Timeline.from_spans(spans).plot()
+    assert hatched(figure) == [(10, 25)]
+    assert "between timed work" in words(figure)
+
+
+def test_no_gap_is_hatched_where_there_is_none() -> None:
+    assert hatched(Timeline.from_spans(PIPELINE).plot()) == []
+
+
+def test_a_wait_is_hatched_on_the_host() -> None:
+    spans = [*PIPELINE, span("sync", (27, 43), (43, 43))]
+    figure = Timeline.from_spans(spans).plot(waits=["sync"])
+    assert hatched(figure) == [(27, 43)]
+    assert "the host waits" in words(figure)
+
+
+def test_brackets_say_what_each_method_would_have_read() -> None:
+    figure = Timeline.from_spans(PIPELINE).plot(explain="small")
+    found = words(figure)
+    assert "small, as read by" in found
+    readings = dict(pairwise(found))
+    assert readings["naive clock"] == "5.000 ms"
+    assert readings["synchronised"] == "21.00 ms"
+    assert readings["events"] == "12.00 ms"
+
+
+def test_a_host_that_waited_longer_than_the_device_ran_is_the_synchronised_reading() -> None:
+    found = words(Timeline.from_spans([span("a", (0, 12), (1, 9))]).plot(explain="a"))
+    readings = dict(pairwise(found))
+    assert readings["naive clock"] == "12.00 ms"
+    assert readings["synchronised"] == "12.00 ms"
+    assert readings["events"] == "8.000 ms"
+
+
+def test_a_scope_without_device_time_cannot_be_explained() -> None:
+    with pytest.raises(ValueError, match=r"explain='cpu' is no scope .* there are large, small"):
+        Timeline.from_spans(PIPELINE).plot(explain="cpu")
+
+
+def test_a_part_can_be_chosen() -> None:
+    figure = Timeline.from_spans(PIPELINE).plot(begin=0.032, end=0.040)
+    assert [(begin, end) for begin, end, _ in bars(figure)] == [(-10, -5), (-1, 11)]
+    low, high = figure.axes[0].get_xlim()
+    assert low == pytest.approx(0, abs=0.2)
+    assert high == pytest.approx(8, abs=0.2)
+
+
+def test_an_empty_part_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no scope lies between begin=1.0 and end=2.0"):
+        Timeline.from_spans(PIPELINE).plot(begin=1.0, end=2.0)
+
+
+def test_an_end_before_the_begin_is_refused() -> None:
+    with pytest.raises(ValueError, match="end must not lie before begin"):
+        Timeline.from_spans(PIPELINE).plot(begin=0.009, end=0.005)
+
+
+def test_an_empty_recording_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to draw: no scope was recorded"):
+        Timeline.from_spans([]).save(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_scopes_are_refused_with_a_way_out() -> None:
+    many = [span("a", (i, i + 0.5)) for i in range(5001)]
+    with pytest.raises(ValueError, match=r"5,001 scopes are too many .* save\('trace.json'\)"):
+        Timeline.from_spans(many).plot()
+
+
+def test_too_many_rows_are_refused_with_a_way_out() -> None:
+    tasks = [span("a", (i, 1000 + i)) for i in range(201)]
+    with pytest.raises(ValueError, match=r"more than 200 rows of scopes .* save\('trace.json'\)"):
+        Timeline.from_spans(tasks).plot()
+
+
+def test_a_dark_picture_is_dark() -> None:
+    figure = Timeline.from_spans(PIPELINE).plot(dark=True, title="night")
+    assert to_hex(figure.get_facecolor()) == picture_style.DARK.background
+    assert "night" in words(figure)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_pictures_are_saved_by_suffix(tmp_path: Path, suffix: str, head: bytes) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Timeline.from_spans(PIPELINE).save(path, explain="large", title="a")
+    assert path.read_bytes().startswith(head)
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_full_disk_is_an_os_error_in_pictures_too(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    link = tmp_path / "full.png"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        Timeline.from_spans(PIPELINE).save(link)
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "fasttime.timelines.picture", raising=False)
+    with pytest.raises(ImportError, match=r"pip install 'fasttime\[plot\]'"):
+        Timeline.from_spans(PIPELINE).plot()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.text(st.characters(), min_size=1)
+    | st.sampled_from(
+        ["$x^$", "\0", "\ud800", "\n\t", "🙂", "漢字", "</text>", "a" * 300, "\u202e"]
+    )
+)
+def test_any_name_can_be_drawn(name: str) -> None:
+    made = PIPELINE[0]._replace(path=name, name=name, thread_name=name)
+    figure = Timeline.from_spans([made]).plot(explain=name, title=name)
+    for kind in ("png", "svg"):
+        figure.savefig(io.BytesIO(), format=kind)
+
+
+def test_a_character_without_a_glyph_is_a_box() -> None:
+    assert picture_style.printable("a\0b\ud800c") == "a□b□c"
+    assert picture_style.printable("é µ ") == "é µ "

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A validator for the Trace Event Format, as far as viewers rely on it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+REQUIRED = {
+    "M": {"name", "pid", "tid", "args"},
+    "X": {"name", "cat", "pid", "tid", "ts", "dur", "args"},
+    "i": {"name", "cat", "pid", "tid", "ts", "s", "args"},
+    "s": {"name", "cat", "pid", "tid", "ts", "id"},
+    "f": {"name", "cat", "pid", "tid", "ts", "id", "bp"},
+}
+
+
+def ns(us: float) -> int:
+    """A time of the file in whole nanoseconds, which it must be."""
+    whole = round(us * 1000)
+    assert abs(us * 1000 - whole) < 1e-3
+    return whole
+
+
+def validated(text: str) -> dict[str, Any]:
+    """Parse a trace and check it; returns the document."""
+    document: dict[str, Any] = json.loads(text)
+    assert set(document) == {"displayTimeUnit", "otherData", "traceEvents"}
+    events = document["traceEvents"]
+    for event in events:
+        assert set(event) == REQUIRED[event["ph"]] | {"ph"}, event
+        assert isinstance(event["name"], str)
+        assert 0 <= event["tid"] < 2**31
+    check_names(events)
+    check_tracks(events)
+    check_arrows(events)
+    return document
+
+
+def check_names(events: list[dict[str, Any]]) -> None:
+    """Every process and track has one name, and has it before its first event."""
+    processes: set[int] = set()
+    tracks: dict[int, int] = {}
+    for event in events:
+        if event["name"] == "process_name" and event["ph"] == "M":
+            assert event["pid"] not in processes
+            processes.add(event["pid"])
+        elif event["name"] == "thread_name" and event["ph"] == "M":
+            assert event["tid"] not in tracks, "two tracks share a number"
+            tracks[event["tid"]] = event["pid"]
+        else:
+            assert event["pid"] in processes
+            assert tracks[event["tid"]] == event["pid"]
+
+
+def check_tracks(events: list[dict[str, Any]]) -> None:
+    """On each track begins come in order, and scopes nest."""
+    tracks: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for event in events:
+        if event["ph"] == "X":
+            assert event["dur"] >= 0
+            tracks[event["tid"]].append((ns(event["ts"]), ns(event["ts"]) + ns(event["dur"])))
+    for spans in tracks.values():
+        assert [begin for begin, _ in spans] == sorted(begin for begin, _ in spans)
+        open_ends: list[int] = []
+        for begin, end in spans:
+            while open_ends and open_ends[-1] <= begin:
+                open_ends.pop()
+            assert not open_ends or end <= open_ends[-1], "scopes overlap on one track"
+            open_ends.append(end)
+
+
+def check_arrows(events: list[dict[str, Any]]) -> None:
+    """Each arrow has one start and one end, each right after the scope whose begin it touches."""
+    ends: dict[str, dict[int, dict[str, Any]]] = {"s": {}, "f": {}}
+    for before, event in zip([{}, *events], events, strict=False):
+        if event["ph"] in ends:
+            assert event["id"] not in ends[event["ph"]], "two arrows share a number"
+            ends[event["ph"]][event["id"]] = event
+            assert before["ph"] == "X"
+            assert all(before[key] == event[key] for key in ("ts", "pid", "tid"))
+    assert ends["s"].keys() == ends["f"].keys()
+    for number, start in ends["s"].items():
+        assert start["pid"] != ends["f"][number]["pid"]
+
+
+def scopes(document: dict[str, Any], category: str) -> list[tuple[str, int, int]]:
+    """Name, begin and duration in ns of the scopes of a category, in the order of the file."""
+    return [
+        (event["name"], ns(event["ts"]), ns(event["dur"]))
+        for event in document["traceEvents"]
+        if event["ph"] == "X" and event["cat"] == category
+    ]
