@@ -11,7 +11,19 @@ from ..sample import Sample
 from ..units import format_change, format_seconds
 
 DoubtKind = Literal[
-    "cpu", "cuda_started", "queued_only", "launch_queue_full", "host_bound", "unclear"
+    "cpu",
+    "cuda_started",
+    "queued_only",
+    "launch_queue_full",
+    "host_bound",
+    "unclear",
+    "few_samples",
+    "outliers",
+    "drift",
+    "two_modes",
+    "throttled",
+    "clock_changed",
+    "environments_differ",
 ]
 
 
@@ -25,7 +37,14 @@ class Doubt(NamedTuple):
             ``queued_only``: the naive method read how long queueing the work took;
             ``launch_queue_full``: the naive method is right, but by accident;
             ``host_bound``: the naive method is right, as the device kept up with the host;
-            ``unclear``: which of these holds for the naive method cannot be told.
+            ``unclear``: which of these holds for the naive method cannot be told;
+            ``few_samples``: there are too few runs to judge by;
+            ``outliers``: more runs than chance allows lie far from the others;
+            ``drift``: times became longer, or shorter, from the first run to the last;
+            ``two_modes``: times fall into two groups;
+            ``throttled``: the device was held back by heat or by a power limit;
+            ``clock_changed``: the device's clock was another at the end;
+            ``environments_differ``: what was merged was not measured under the same conditions.
         message: the same in a sentence, with the figures it rests on.
     """
 
