@@ -20,6 +20,7 @@ from .recorder import Recorder
 from .reporting.report import Durations, Report, SiteReport
 from .reporting.verdict import Verdict
 from .sample import Sample
+from .saving.load import load
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "end",
     "keep_samples",
     "laps",
+    "load",
     "measure",
     "report",
     "reset",
