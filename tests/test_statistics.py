@@ -89,9 +89,14 @@ def test_the_middle_mean_leaves_out_a_quarter_at_either_end() -> None:
 
 
 def test_a_clock_step_shows_only_where_values_come_again() -> None:
-    assert clock_step(np.array([2.0, 2.0, 2.5, 2.0, 2.5, 3.5])) == 0.5
-    assert clock_step(np.array([1.0, 1.25, 2.0])) == 0.0
+    assert clock_step(np.array([2.0, 2.0, 2.125, 2.0, 2.125, 3.5])) == 0.125
+    assert clock_step(np.array([1.0, 1.0625, 2.0])) == 0.0
     assert clock_step(np.ones(5)) == 0.0
+
+
+def test_a_gap_of_more_than_a_tenth_is_a_clock_step_only_below_a_microsecond() -> None:
+    assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5])) == 0.0
+    assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5]) * 1e-6) == pytest.approx(0.5e-6)
 
 
 def test_a_measurement_shows_them() -> None:

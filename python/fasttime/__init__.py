@@ -12,7 +12,9 @@ from __future__ import annotations
 import os
 
 from .comparing.compare import MethodComparison, compare
+from .comparing.comparison import Comparison
 from .comparing.findings import Finding
+from .comparing.judgement import Judgement
 from .measuring.doubts import Doubt
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
@@ -25,9 +27,11 @@ from .saving.load import load
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "Doubt",
     "Durations",
     "Finding",
+    "Judgement",
     "Measurement",
     "MethodComparison",
     "Recorder",

@@ -15,10 +15,12 @@ Times = npt.NDArray[np.float64]
 # million, and 1 % where times have an exponential tail.
 _FENCE = 3.0
 
-# A fence is at least this far out, as a share of the median, and two of the clock's steps where
-# these are no more than the other share: the middle half can have no spread at all.
+# A fence is at least this far out, as a share of the median, and two of the clock's steps: the
+# middle half can have no spread at all.
 _LEAST_FENCE = 0.01
-_COARSEST_STEP = 0.05
+
+# A gap wider than both, a share of the median and seconds, is not taken for a step of a clock.
+_COARSEST_STEP = (0.1, 1e-6)
 
 # From here on the sum over all ranks is more work than the answer is worth: the normal
 # approximation then has the rank right to one or two in a thousand.
@@ -65,9 +67,7 @@ def median_deviation(times: Times) -> float:
 def far_outliers(times: Times) -> npt.NDArray[np.bool_]:
     """Say for each time whether it lies beyond Tukey's outer fences."""
     lower, middle, upper = np.quantile(times, (0.25, 0.5, 0.75))
-    reach = max(_FENCE * (upper - lower), _LEAST_FENCE * abs(middle))
-    if (step := clock_step(times)) <= _COARSEST_STEP * abs(middle):
-        reach = max(reach, 2 * step)
+    reach = max(_FENCE * (upper - lower), _LEAST_FENCE * abs(middle), 2 * clock_step(times))
     return np.asarray((times < lower - reach) | (times > upper + reach))
 
 
@@ -95,4 +95,6 @@ def clock_step(times: Times) -> float:
     values = np.unique(times)
     if values.size < 2 or values.size > len(times) / 2:
         return 0.0
-    return float(np.diff(values).min())
+    step = float(np.diff(values).min())
+    share, seconds = _COARSEST_STEP
+    return step if step <= max(share * abs(float(np.median(times))), seconds) else 0.0

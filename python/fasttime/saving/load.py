@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ..measuring.measurement import Measurement
-from .documents import damaged, read_document
+from .documents import MEASUREMENT, damaged, read_document
 from .fields import Fields
 from .measurements import from_content
 
+if TYPE_CHECKING:
+    from ..comparing.comparison import Comparison
 
-def load(path: str | os.PathLike[str]) -> Measurement:
-    """Return the `Measurement` that was saved in a file.
+
+def load(path: str | os.PathLike[str]) -> Measurement | Comparison:
+    """Return the `Measurement` or the `Comparison` that was saved in a file.
 
     Args:
-        path: what `Measurement.save` was given.
+        path: what `Measurement.save` or `Comparison.save` was given.
 
     Raises ValueError, with the name of the file and what is the matter, where it was not saved by
     fasttime, is of another version, was cut short or does not add up; OSError, such as
@@ -23,6 +27,10 @@ def load(path: str | os.PathLike[str]) -> Measurement:
     """
     document = read_document(path)
     try:
-        return from_content(Fields(document))
+        if document["format"] == MEASUREMENT:
+            return from_content(Fields(document))
+        from .comparisons import from_content as comparison_from_content
+
+        return comparison_from_content(Fields(document))
     except ValueError as error:
         raise damaged(path, error) from None
