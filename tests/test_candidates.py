@@ -253,7 +253,7 @@ def test_faster_slower_and_the_same_are_told(
 
 def test_the_ratio_is_that_of_each_round_not_of_all_runs_together() -> None:
     found = comparison([1.1])
-    drifting = np.repeat(np.linspace(1.0, 2.0, 8), 2)
+    drifting = np.linspace(1.0, 2.0, 16)
     pair = {name: found.measurements[name].times * drifting for name in "ab"}
     drifted = comparison([1.1], measurements={n: measurement(t) for n, t in pair.items()})
     assert drifted.ratio("b") == pytest.approx(1.1)
@@ -276,6 +276,14 @@ def test_what_cannot_be_told_says_what_would_tell() -> None:
     few = comparison([1.1], rounds=3).verdicts["b"]
     assert (few.verdict, few.interval) == ("can't tell", (0.0, math.inf))
     assert few.reason.startswith("3 rounds leave it open; about 6 would tell, which take 24.00 s")
+
+
+def test_the_steps_of_the_clock_make_the_interval_wider() -> None:
+    ticks = np.tile([64, 64, 65, 64], 8) * 32e-9
+    pair = {"a": measurement(ticks), "b": measurement(np.roll(ticks, 1))}
+    low, high = comparison([1.0], rounds=16, measurements=pair).verdicts["b"].interval
+    assert high - 1 >= 16e-9 / 2048e-9
+    assert low == pytest.approx(1 / high)
 
 
 @pytest.mark.parametrize("time", [0.0, -1e-9, math.nan])

@@ -15,6 +15,7 @@ from .comparing.compare import MethodComparison, compare
 from .comparing.comparison import Comparison
 from .comparing.findings import Finding
 from .comparing.judgement import Judgement
+from .comparing.saved import SavedComparison, compare_saved
 from .measuring.doubts import Doubt
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
@@ -37,10 +38,12 @@ __all__ = [
     "Recorder",
     "Report",
     "Sample",
+    "SavedComparison",
     "SiteReport",
     "Verdict",
     "begin",
     "compare",
+    "compare_saved",
     "disable",
     "enable",
     "end",
