@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ab_simulation import normal
 from made_up import measurement
 from rich.console import Console
-from scripted_sampler import Machine, ScriptedSampler, normal, taking
+from scripted_sampler import Machine, ScriptedSampler, taking
 
 import fasttime
 from fasttime import Comparison

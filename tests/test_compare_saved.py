@@ -45,7 +45,7 @@ def test_the_quantiles_of_t_are_those_in_the_tables(
 
 
 def test_the_interval_is_welch_s() -> None:
-    # NIST/SEMATECH e-Handbook, 1.3.5.3, with fewer figures: worked out by hand.
+    # Worked out by hand: variances 1 of 3 and 20/3 of 4.
     difference, low, high = welch_interval([1.0, 2.0, 3.0], [2.0, 4.0, 6.0, 8.0], 0.05)
     variance = 1 / 3 + (20 / 3) / 4
     freedom = variance**2 / ((1 / 3) ** 2 / 2 + (5 / 3) ** 2 / 3)
