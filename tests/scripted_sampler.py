@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from fasttime.measuring.sampler import Batch
 Rng = np.random.Generator
 
 candidates = importlib.import_module("fasttime.comparing.candidates")
+rounds = importlib.import_module("fasttime.comparing.rounds")
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Machine:
 
     def install(self, monkeypatch: pytest.MonkeyPatch, opener: Any = None) -> None:
         monkeypatch.setattr(candidates, "_open_sampler", opener or self.open)
+        monkeypatch.setattr(rounds, "_new_random", lambda: random.Random(0))
 
     @contextlib.contextmanager
     def open(self, call: Callable[[], object], **_: Any) -> Iterator[ScriptedSampler]:

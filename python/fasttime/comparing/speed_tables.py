@@ -16,6 +16,7 @@ from ..units import format_change, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from ..measuring.doubts import Doubt
     from .comparison import Comparison
     from .judgement import Judgement
 
@@ -60,12 +61,15 @@ def _sentences(comparison: Comparison) -> list[Text]:
         for name, judgement in comparison.verdicts.items()
         if judgement.verdict == "can't tell"
     ]
-    by_message: dict[str, list[str]] = {}
+    by_kind: dict[str, dict[str, Doubt]] = {}
     for name, measurement in comparison.measurements.items():
         for doubt in measurement.warnings:
             if doubt.kind != "cpu":
-                by_message.setdefault(f"note ({doubt.kind}): {doubt.message}", []).append(name)
-    sentences += [Text(f"{', '.join(names)}: {message}") for message, names in by_message.items()]
+                by_kind.setdefault(doubt.kind, {}).setdefault(name, doubt)
+    for kind, doubts in by_kind.items():
+        first, *more = doubts
+        text = f"{first}: note ({kind}): {doubts[first].message}"
+        sentences.append(Text(f"{text}; so with {', '.join(more)}" if more else text))
     return sentences
 
 
