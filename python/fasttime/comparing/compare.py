@@ -102,7 +102,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     ``compare({"a": f, "b": g}, *args, **kwargs)`` times ``f(*args, **kwargs)`` against
     ``g(*args, **kwargs)`` and returns a `Comparison`: whether each of the callables is faster or
     slower than the first, the same, or that it cannot be told, and what would tell. A round is one
-    batch of each, about 15 ms long, in an order that is drawn anew each time. There are rounds until all is told, or the budget is spent; that is asked four times at most. All verdicts
+    batch of each, about 15 ms long, in an order that is drawn anew each time. There are rounds
+    until all is told, or the budget is spent; that is asked four times at most. All verdicts
     together are false in 5 % of comparisons or fewer.
 
     Args:
