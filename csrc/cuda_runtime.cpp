@@ -66,6 +66,9 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   find(table.runtime_get_version, "cudaRuntimeGetVersion");
   table.driver_stream_is_capturing = reinterpret_cast<decltype(table.driver_stream_is_capturing)>(
       source.driver("cuStreamIsCapturing"));
+  table.host_alloc = reinterpret_cast<decltype(table.host_alloc)>(source.cuda("cudaHostAlloc"));
+  table.stream_wait_value =
+      reinterpret_cast<decltype(table.stream_wait_value)>(source.driver("cuStreamWaitValue32_v2"));
   table.current_stream = reinterpret_cast<decltype(table.current_stream)>(
       source.torch("aoti_torch_get_current_cuda_stream"));
   if (table.current_stream == nullptr && missing == nullptr) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -37,6 +38,11 @@ struct CudaRuntime {
   // From libcuda, optional: 26 ns instead of 65, and no last error left behind.
   int (*driver_stream_is_capturing)(void* stream, int* status) = nullptr;
 
+  // Optional: pinned memory, and a stream that waits for a value in it (from libcuda). Holds only.
+  int (*host_alloc)(void** pointer, size_t bytes, unsigned flags) = nullptr;
+  int (*stream_wait_value)(void* stream, uintptr_t address, uint32_t value,
+                           unsigned flags) = nullptr;
+
   // From torch: the stream that torch would launch on now. device -1 is the current one.
   int32_t (*current_stream)(int32_t device, void** stream) = nullptr;
 
@@ -51,6 +57,9 @@ constexpr int kNotReady = 600;
 constexpr int kStreamCaptureImplicit = 906;
 constexpr unsigned kStreamNonBlocking = 1;
 constexpr int kCaptureModeRelaxed = 2;
+constexpr unsigned kHostAllocPortable = 1;
+constexpr unsigned kHostAllocMapped = 2;
+constexpr unsigned kWaitValueAtLeast = 0;
 }  // namespace cuda
 
 // The table in use. Thread-safe; never null; a table once returned stays valid for the life of the

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <limits>
+#include <memory>
 
 #include "cuda_runtime.h"
 #include "devices.h"
@@ -13,6 +14,7 @@
 #include "recorder.h"
 #include "scope_functions.h"
 #include "scope_type.h"
+#include "stream_hold.h"
 #include "torch_flag.h"
 
 namespace py = pybind11;
@@ -191,6 +193,26 @@ PyObject* checked_scope(const py::object& scope) {
   return scope.ptr();
 }
 
+// Holds the stream that torch would launch on now.
+std::unique_ptr<StreamHold> hold_current_stream(double timeout_s) {
+  const CudaRuntime& cuda = runtime();
+  Place place;
+  if (!cuda.has_cuda) {
+    throw std::runtime_error("the stream cannot be held: " + backend().reason);
+  }
+  if (!current_place(cuda, place)) {
+    throw std::runtime_error("the stream cannot be held: " + last_failure());
+  }
+  return std::make_unique<StreamHold>(cuda, place, static_cast<int64_t>(timeout_s * 1e9));
+}
+
+void define_hold(py::module_& module) {
+  // Joining the watchdog is no long wait, and the watchdog never asks for the GIL.
+  py::class_<StreamHold>(module, "StreamHold")
+      .def(py::init(&hold_current_stream), py::arg("timeout_s"))
+      .def("release", &StreamHold::release);
+}
+
 void define_process(py::module_& module) {
   module.def("backend", &backend_dict);
   module.def("bind_if_cuda_is_up", &bind_if_cuda_is_up);
@@ -252,6 +274,7 @@ void define_module(py::module_& module) {
   module.attr("Laps") = py::reinterpret_borrow<py::object>(laps_type());
   define_statistics(module);
   define_recorder(module);
+  define_hold(module);
   define_process(module);
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from made_up import measurement
-from scripted_sampler import Machine, candidates, rounds, taking
+from scripted_sampler import Machine, candidates, opening, rounds, taking
 
 from fasttime.comparing.judgement import MARGIN
 from fasttime.comparing.saved import compare_saved
@@ -74,15 +74,16 @@ def verdict_in_rounds(
         return loudness * NOISES[noise](machine, runs)
 
     machine = Machine(np.random.default_rng([seed, round(1e4 * effect)]), louder)
-    replaced = candidates._open_sampler, rounds._new_random
-    candidates._open_sampler = machine.open
+    replaced = opening._open_sampler, rounds._new_random, candidates.machine.environment
+    opening._open_sampler = machine.open
+    candidates.machine.environment = lambda: None
     rounds._new_random = lambda: random.Random(seed)
     try:
         # The first rounds are at the same loudness, so that all comparisons have as many of them.
         slower = {f"b{index}": taking(1e-3 * (1 + effect)) for index in range(others)}
         found = candidates.compare_candidates({"a": taking(1e-3), **slower}, rounds=160, budget=60)
     finally:
-        candidates._open_sampler, rounds._new_random = replaced
+        opening._open_sampler, rounds._new_random, candidates.machine.environment = replaced
     return [judgement.verdict for judgement in found.verdicts.values()]
 
 

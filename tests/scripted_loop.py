@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-loops = importlib.import_module("fasttime.measuring.loops")
+machine = importlib.import_module("fasttime.measuring.machine")
 
 
 @dataclass
@@ -36,13 +36,15 @@ class ScriptedLoop:
     log: list[str] = field(default_factory=list)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loops, "_clock", lambda: self.now)
-        monkeypatch.setattr(loops, "_cuda_is_up", lambda: self.cuda_is_up)
-        monkeypatch.setattr(loops, "_synchronize", self.synchronize)
-        monkeypatch.setattr(loops, "_mark", self.mark)
-        monkeypatch.setattr(loops, "is_capturing", lambda: self.is_capturing)
+        monkeypatch.setattr(machine, "clock", lambda: self.now)
+        monkeypatch.setattr(machine, "cuda_is_up", lambda: self.cuda_is_up)
+        monkeypatch.setattr(machine, "synchronize", self.synchronize)
+        monkeypatch.setattr(machine, "synchronize_stream", self.synchronize)
+        monkeypatch.setattr(machine, "environment", lambda: None)
+        monkeypatch.setattr(machine, "mark", self.mark)
+        monkeypatch.setattr(machine, "is_capturing", lambda: self.is_capturing)
         monkeypatch.setattr(
-            loops, "device_name", lambda: "cuda:0 Scripted" if self.cuda_is_up else "cpu"
+            machine, "device_name", lambda: "cuda:0 Scripted" if self.cuda_is_up else "cpu"
         )
 
     def work(self, host: float, device: float) -> None:

@@ -19,6 +19,7 @@ from fasttime.measuring.sampler import Batch
 Rng = np.random.Generator
 
 candidates = importlib.import_module("fasttime.comparing.candidates")
+opening = importlib.import_module("fasttime.comparing.opening")
 rounds = importlib.import_module("fasttime.comparing.rounds")
 
 
@@ -36,7 +37,7 @@ class Machine:
     order: list[tuple[str, int]] = field(default_factory=list)
 
     def install(self, monkeypatch: pytest.MonkeyPatch, opener: Any = None) -> None:
-        monkeypatch.setattr(candidates, "_open_sampler", opener or self.open)
+        monkeypatch.setattr(opening, "_open_sampler", opener or self.open)
         monkeypatch.setattr(rounds, "_new_random", lambda: random.Random(0))
 
     @contextlib.contextmanager
@@ -51,7 +52,7 @@ class ScriptedSampler:
     machine: Machine
     call: Callable[[], object]
 
-    def take(self, runs: int) -> Batch:
+    def take(self, runs: int, ignored: int = 0) -> Batch:
         machine = self.machine
         seconds = self.call()
         assert isinstance(seconds, float)

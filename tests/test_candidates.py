@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ from fasttime import Comparison
 from fasttime.comparing.judgement import decide, times_as_many
 from fasttime.comparing.looks import plan_looks
 from fasttime.comparing.signed_rank import fewest_pairs, location_interval
+from fasttime.measuring.doubts import Doubt
 
 rounds_module = importlib.import_module("fasttime.comparing.rounds")
-candidates_module = importlib.import_module("fasttime.comparing.candidates")
+machine_module = importlib.import_module("fasttime.measuring.machine")
 
 
 @pytest.fixture
@@ -315,28 +317,97 @@ def test_doubts_about_a_candidate_s_times_are_kept_with_it(machine: Machine) -> 
     machine.noise = flipping
     found = fasttime.compare({"a": taking(1e-3), "b": taking(1e-3)}, rounds=10)
     kinds = [doubt.kind for doubt in found.measurements["a"].warnings]
-    assert kinds == ["cpu", "two_modes"]
+    assert kinds == ["two_modes"]
     assert "\na: note (two_modes): times fall into two groups" in str(found)
     assert str(found).count("note (") == 1
     assert str(found).split()[-3:] == ["so", "with", "b"]
 
 
-def test_naive_times_on_a_device_are_doubted(
+def test_what_the_method_itself_has_to_say_is_kept_with_the_candidate(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates_module.loops, "device_name", lambda: "cuda:0 Scripted")
-    candidates = {"a": taking(1e-3), "b": taking(1e-3)}
-    found = fasttime.compare(candidates, rounds=10, method="naive")
-    assert found.measurements["a"].warnings == ()
     take = ScriptedSampler.take
+    doubt = Doubt("queued_only", "so it is")
+    monkeypatch.setattr(
+        ScriptedSampler, "take", lambda self, runs: take(self, runs)._replace(doubt=doubt)
+    )
+    found = fasttime.compare({"a": taking(1e-3), "b": taking(1e-3)}, rounds=10, method="naive")
+    assert found.measurements["a"].warnings == (doubt,)
+    assert "a: note (queued_only): so it is; so with b" in str(found)
 
-    def queued(self: ScriptedSampler, runs: int) -> Any:
-        batch = take(self, runs)
-        return batch._replace(duration=3 * batch.duration)
 
-    monkeypatch.setattr(ScriptedSampler, "take", queued)
-    found = fasttime.compare(candidates, rounds=10, method="naive")
-    assert [doubt.kind for doubt in found.measurements["a"].warnings] == ["queued_only"]
+# --- held streams ---
+
+
+class OnDevice:
+    """Puts samplers in place that stand on a device which waits for the host, or does not."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, backlog: float) -> None:
+        self.backlog = backlog
+        self.others = 0.0
+        self.cannot_hold = False
+        self.log: list[bool] = []
+        made = Machine(np.random.default_rng(0))
+        made.install(monkeypatch, self.open)
+        self.machine = made
+        monkeypatch.setattr(machine_module, "cuda_is_up", lambda: True)
+        monkeypatch.setattr(machine_module, "is_capturing", lambda: False)
+        monkeypatch.setattr(machine_module, "device_name", lambda: "cuda:0 Scripted")
+        monkeypatch.setattr(machine_module, "environment", lambda: None)
+
+    @contextlib.contextmanager
+    def open(self, call: Any, *, hold: bool, **_: Any) -> Iterator[Any]:
+        sampler = ScriptedSampler(self.machine, call)
+
+        def take(runs: int, ignored: int = 0) -> Any:
+            if hold and self.cannot_hold:
+                raise RuntimeError("the stream cannot be held")
+            self.log.append(hold)
+            batch = sampler.take(runs)
+            if hold:
+                return batch._replace(times=batch.times + 1e-6, floors=np.full(2, 1e-6))
+            return batch._replace(backlog=self.backlog, others=self.others)
+
+        yield SimpleNamespace(take=take)
+
+
+def test_streams_are_held_where_the_device_waits_for_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = OnDevice(monkeypatch, backlog=0.0)
+    found = fasttime.compare({"a": taking(1e-5), "b": taking(2e-5)}, rounds=8)
+    assert device.log[-16:] == [True] * 16
+    measured = found.measurements["b"]
+    assert (measured.held, measured.is_calibrated, measured.floor) == (True, True, 1e-6)
+    assert measured.median == pytest.approx(2e-5)
+    assert found.ratio("b") == pytest.approx(2.0)
+    assert measured.warnings == ()
+
+
+def test_streams_are_left_free_where_the_device_is_the_bottleneck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = OnDevice(monkeypatch, backlog=1.0)
+    found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=8)
+    assert not any(device.log)
+    assert (found.measurements["a"].held, found.measurements["a"].warnings) == (False, ())
+
+
+def test_streams_that_cannot_be_held_are_left_free_with_a_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = OnDevice(monkeypatch, backlog=0.0)
+    device.cannot_hold = True
+    found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=10)
+    assert [doubt.kind for doubt in found.measurements["a"].warnings] == ["not_held", "raw"]
+    with pytest.raises(RuntimeError, match="the stream cannot be held"):
+        fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, hold=True)
+
+
+def test_work_on_other_streams_is_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
+    OnDevice(monkeypatch, backlog=1.0).others = 0.5
+    found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=10)
+    assert [doubt.kind for doubt in found.measurements["a"].warnings] == ["other_streams"]
 
 
 # --- saved and in print ---
@@ -442,9 +513,9 @@ def test_a_candidate_s_name_is_a_text(name: Any) -> None:
     [
         ("method", "events", ValueError, "unknown method 'events'; there are naive, sync, event"),
         ("cache", "hot", ValueError, "unknown cache 'hot'; there are warm, cold"),
-        ("budget", 0, ValueError, "budget must be more than 0 seconds, and finite, got 0"),
-        ("budget", math.inf, ValueError, "budget must be more than 0 seconds, and finite, got inf"),
-        ("budget", math.nan, ValueError, "budget must be more than 0 seconds, and finite, got nan"),
+        ("budget", 0, ValueError, "budget must lie above 0 and be at most 86400, got 0"),
+        ("budget", math.inf, ValueError, "budget must lie above 0 and be at most 86400, got inf"),
+        ("budget", math.nan, ValueError, "budget must lie above 0 and be at most 86400, got nan"),
         ("budget", "5", TypeError, "budget must be a number, got '5'"),
         ("rounds", 0, ValueError, "rounds must be at least 1 and at most 1024, got 0"),
         ("rounds", 1025, ValueError, "rounds must be at least 1 and at most 1024, got 1025"),
@@ -462,7 +533,7 @@ def test_an_option_out_of_range_is_refused(
 
 
 def test_a_capture_is_no_place_to_compare_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates_module.loops, "is_capturing", lambda: True)
+    monkeypatch.setattr(machine_module, "is_capturing", lambda: True)
     with pytest.raises(RuntimeError, match="while a CUDA graph is being captured"):
         fasttime.compare({"a": print, "b": print})
 

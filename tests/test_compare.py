@@ -83,7 +83,7 @@ def test_each_round_has_every_loop_once_in_an_order_shuffled_alike_each_time(
         return 1.0
 
     monkeypatch.setattr(compare_module, "measure", measure)
-    monkeypatch.setattr(compare_module.loops, "untimed_loop", untimed_loop)
+    monkeypatch.setattr(compare_module.machine, "untimed_loop", untimed_loop)
     fasttime.compare(lambda: None, rounds=6)
     rounds = [tuple(order[i : i + 4]) for i in range(0, 24, 4)]
     assert {frozenset(names) for names in rounds} == {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from leftovers import pool_is_whole
-from scripted_loop import ScriptedLoop, loops
+from scripted_loop import ScriptedLoop, machine
 from simulated_cuda import Simulated, run_under_simulation, torch_can_be_simulated
 
 import fasttime
@@ -98,7 +98,7 @@ def test_sync_waits_before_it_reads_its_first_clock(
         script.done += next(others, 0.0)
         return script.now
 
-    monkeypatch.setattr(loops, "_clock", clock)
+    monkeypatch.setattr(machine, "clock", clock)
     found = fasttime.measure(script.work, 0.25, 1.0, method="sync", warmup=0, repeat=1)
     assert found.times.tolist() == [1.25]
 

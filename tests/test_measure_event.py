@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from leftovers import pool_is_whole
-from scripted_loop import ScriptedLoop, loops
+from scripted_loop import ScriptedLoop, machine
 from simulated_cuda import Simulated
 
 import fasttime
@@ -68,7 +68,7 @@ def test_events_add_no_wait_between_the_runs(
         cuda.advance(1000)
         cuda.enqueue(0, 3 * MS)
 
-    monkeypatch.setattr(loops, "_synchronize", let_go)
+    monkeypatch.setattr(machine, "synchronize", let_go)
     cuda.hold(0)
     found = fasttime.measure(fn, warmup=5, repeat=50)
     assert script.log == ["wait", *["run"] * 50, "wait"]
@@ -136,7 +136,7 @@ def test_a_run_without_room_is_an_error(
 ) -> None:
     cuda.hold(0)
     waits = iter([lambda: None, lambda: cuda.release(0)])
-    monkeypatch.setattr(loops, "_synchronize", lambda: next(waits)())
+    monkeypatch.setattr(machine, "synchronize", lambda: next(waits)())
     message = "^run 2048 has no device time, its status is 'dropped': there was no room to keep it"
     with pytest.raises(RuntimeError, match=message):
         fasttime.measure(lambda: cuda.advance(1000), warmup=1, repeat=2100)

@@ -10,6 +10,7 @@ import pytest
 from made_up import environment, measurement
 
 from fasttime import Measurement
+from fasttime.measuring.bottleneck import Bottleneck
 from fasttime.measuring.doubts import Doubt
 
 
@@ -32,6 +33,13 @@ def test_figures_of_the_whole_are_the_middle_ones_where_all_are_known() -> None:
     found = Measurement.merge(*parts)
     assert (found.wall_time, found.floor) == (2.0, 1e-6)
     assert Measurement.merge(*parts, measurement([1.0])).wall_time is None
+
+
+def test_the_bottleneck_is_that_of_all_parts_if_it_is_the_same() -> None:
+    host, device = Bottleneck("host-bound", 2.0, "so"), Bottleneck("device-bound", 2.0, "so")
+    parts = [measurement([1.0], bottleneck=bottleneck) for bottleneck in (host, host, device)]
+    assert Measurement.merge(*parts[:2]).bottleneck == host
+    assert Measurement.merge(*parts).bottleneck is None
 
 
 def test_it_ended_as_the_part_that_ended_worst() -> None:

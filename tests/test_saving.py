@@ -19,6 +19,7 @@ from made_up import environment, measurement
 
 import fasttime
 from fasttime import Measurement
+from fasttime.measuring.bottleneck import Bottleneck
 from fasttime.measuring.doubts import Doubt, DoubtKind
 from fasttime.measuring.measurement import Cache, EndedBy, Method
 
@@ -38,6 +39,13 @@ def assert_same(one: Measurement, other: Measurement) -> None:
 durations = st.floats(min_value=0.0) | st.just(math.nan)
 environments = st.builds(
     environment, driver=st.none() | st.text(), cpu=st.text(), cpu_count=st.integers(1, 1 << 60)
+)
+
+bottlenecks = st.builds(
+    Bottleneck,
+    st.sampled_from(["host-bound", "device-bound", "unclear"]),
+    st.none() | st.floats(min_value=1.0),
+    st.text(),
 )
 
 
@@ -69,6 +77,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
         ended_by=draw(st.sampled_from(get_args(EndedBy))),
         processes=tuple(processes),
         environment=draw(st.none() | environments),
+        bottleneck=draw(st.none() | bottlenecks),
     )
 
 
@@ -130,10 +139,10 @@ def test_a_save_that_fails_leaves_the_old_file_as_it_was(
     measurement([1.0]).save(path)
     before = path.read_bytes()
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         measurement([2.0]).save(path)
     assert path.read_bytes() == before
@@ -237,6 +246,11 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path, version: Any) -> N
         ("warnings", [{"kind": "cpu"}], "warnings[0].message is missing"),
         ("environment", "here", "environment should be an object, not 'here'"),
         ("environment", {}, "environment.date is missing"),
+        (
+            "bottleneck",
+            {"bound": "us"},
+            "bottleneck.bound should be one of host-bound, device-bound",
+        ),
     ],
 )
 def test_a_field_that_is_not_as_it_should_be_is_named(

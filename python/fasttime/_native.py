@@ -45,6 +45,7 @@ Laps = _C.Laps
 Scope = _C.Scope
 Series = _C.Series
 SiteEntry = _C.SiteEntry
+StreamHold = _C.StreamHold
 backend = _C.backend
 bind_if_cuda_is_up = _C.bind_if_cuda_is_up
 is_enabled = _C.is_enabled

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import operator
 import time
+from datetime import datetime, timezone
 
 from . import _native, compile_support
-from .reporting.report import Report, build_sites
+from .reporting.report import Report
+from .reporting.report_building import build_sites
 from .sample import Sample
 
 _MAX_KEPT = 1_000_000
@@ -71,6 +73,7 @@ class Recorder:
             refused_sites=counts.refused_sites,
             last_failure=backend["last_failure"],
             scopes_were_compiled=compile_support.scopes_were_compiled(),
+            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
         if reset:
             self._since = now

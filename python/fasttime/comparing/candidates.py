@@ -3,35 +3,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import get_args
 
-from ..measuring import loops
-from ..measuring.distribution import judge_times
-from ..measuring.doubts import ON_CPU, Doubt
-from ..measuring.measurement import Cache, EndedBy, Measurement, Method
-from ..measuring.sampler import Sampler
-from ..units import format_seconds
+from ..measuring import machine
+from ..measuring.arguments import check_call, check_choice, check_seconds
+from ..measuring.measurement import Cache, EndedBy, Method
 from .comparison import Comparison
 from .judgement import MARGIN
-from .looks import Look
-from .rounds import Running, joined, naming
-
-
-def _open_sampler(
-    call: Callable[[], object], *, method: Method, hold: bool, cache: Cache
-) -> contextlib.AbstractContextManager[Sampler]:
-    """Open a sampler. The one place that does; tests put scripted ones here."""
-    from ..measuring.samplers import open_sampler  # type: ignore[import-not-found]
-
-    opened: contextlib.AbstractContextManager[Sampler] = open_sampler(
-        call, method=method, hold=hold, cache=cache
-    )
-    return opened
+from .opening import naming, open_samplers
+from .results import measurements_of
+from .rounds import MOST_ROUNDS, Running
 
 
 def compare_candidates(
@@ -39,7 +23,7 @@ def compare_candidates(
     /,
     *args: object,
     method: Method = "event",
-    hold: bool = False,
+    hold: bool | None = None,
     cache: Cache = "warm",
     budget: float = 5.0,
     rounds: int | None = None,
@@ -47,21 +31,24 @@ def compare_candidates(
     **kwargs: object,
 ) -> Comparison:
     """Time ``candidate(*args, **kwargs)`` for each candidate; see `fasttime.compare`."""
-    _check(candidates, method, cache, budget, rounds, margin)
-    with contextlib.ExitStack() as stack:
-        samplers = {}
-        for name, candidate in candidates.items():
-            call = functools.partial(candidate, *args, **kwargs)
-            with naming(name):
-                opened = _open_sampler(call, method=method, hold=hold, cache=cache)
-                samplers[name] = stack.enter_context(opened)
-        running = Running(samplers)
+    _check(candidates, budget, rounds, margin)
+    check_choice("method", method, get_args(Method))
+    check_choice("cache", cache, get_args(Cache))
+    calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
+    with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
+        running = Running(opened.samplers)
         looks = running.plan(budget, rounds)
         for look in looks:
             in_budget = running.run(look.rounds, budget)
             # Where time is up, this look is the last, whenever it was planned for.
             deciding = look if in_budget else looks[-1]
-            comparison = _look(running, deciding, method, hold, cache, margin)
+            comparison = Comparison(
+                measurements_of(running, opened, method, cache),
+                running.runs,
+                margin,
+                1 - deciding.alpha,
+                running.duration,
+            )
             is_told = all(
                 judgement.verdict != "can't tell" for judgement in comparison.verdicts.values()
             )
@@ -76,60 +63,16 @@ def compare_candidates(
 
 
 def _ended(comparison: Comparison, ended_by: EndedBy) -> Comparison:
+    environment = machine.environment()
     measurements = {
-        name: dataclasses.replace(measurement, ended_by=ended_by)
+        name: dataclasses.replace(measurement, ended_by=ended_by, environment=environment)
         for name, measurement in comparison.measurements.items()
     }
     return dataclasses.replace(comparison, measurements=measurements)
 
 
-def _look(
-    running: Running, look: Look, method: Method, hold: bool, cache: Cache, margin: float
-) -> Comparison:
-    device = loops.device_name()
-    measurements = {}
-    for name, kept in running.kept.items():
-        times = joined(kept, "times")
-        warmup_times = joined(running.ignored[name], "times")
-        loop_time = sum(batch.duration for batch in kept)
-        measurements[name] = Measurement(
-            times=times,
-            warmup_times=warmup_times,
-            host_times=joined(kept, "host_times"),
-            loop_time=loop_time,
-            method=method,
-            label=name,
-            device=device,
-            warmup=len(warmup_times),
-            repeat=len(warmup_times) + len(times),
-            warnings=_doubts(method, device, float(times.sum()), loop_time) + judge_times(times),
-            held=hold,
-            cache=cache,
-        )
-    return Comparison(measurements, running.runs, margin, 1 - look.alpha, running.duration)
-
-
-def _doubts(method: Method, device: str, read: float, loop_time: float) -> tuple[Doubt, ...]:
-    if device == "cpu":
-        return (ON_CPU,)
-    if method == "naive" and read < 0.9 * loop_time:
-        return (
-            Doubt(
-                "queued_only",
-                f"naive read {format_seconds(read)} of the {format_seconds(loop_time)} that the "
-                "runs took: how long the host took to queue the work; use method='event'",
-            ),
-        )
-    return ()
-
-
 def _check(
-    candidates: Mapping[str, Callable[..., object]],
-    method: object,
-    cache: object,
-    budget: object,
-    rounds: object,
-    margin: object,
+    candidates: Mapping[str, Callable[..., object]], budget: object, rounds: object, margin: float
 ) -> None:
     if len(candidates) < 2:
         raise ValueError(
@@ -144,25 +87,14 @@ def _check(
                 f"candidate {name!r} cannot be called: {candidate!r} of type "
                 f"{type(candidate).__name__}"
             )
-    for what, value, known in (
-        ("method", method, get_args(Method)),
-        ("cache", cache, get_args(Cache)),
-    ):
-        if value not in known:
-            raise ValueError(f"unknown {what} {value!r}; there are {', '.join(known)}")
-    for what, value in (("budget", budget), ("margin", margin)):
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise TypeError(f"{what} must be a number, got {value!r}")
-    if not 0 < budget < math.inf:  # type: ignore[operator]
-        raise ValueError(f"budget must be more than 0 seconds, and finite, got {budget}")
-    if not 0 < margin < 1:  # type: ignore[operator]
+        with naming(name):
+            check_call("compare", candidate)
+    check_seconds("budget", budget, most=86_400.0)
+    if not isinstance(margin, (int, float)) or isinstance(margin, bool):
+        raise TypeError(f"margin must be a number, got {margin!r}")
+    if not 0 < margin < 1:
         raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
     if rounds is not None and (not isinstance(rounds, int) or isinstance(rounds, bool)):
         raise TypeError(f"rounds must be an int or None, got {rounds!r}")
-    if rounds is not None and not 1 <= rounds <= 1024:
-        raise ValueError(f"rounds must be at least 1 and at most 1024, got {rounds}")
-    if loops.is_capturing():
-        raise RuntimeError(
-            "compare() cannot wait for the device while a CUDA graph is being captured on the "
-            "current stream; call it outside of the capture"
-        )
+    if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
+        raise ValueError(f"rounds must be at least 1 and at most {MOST_ROUNDS}, got {rounds}")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from ..measuring import loops
-from ..measuring.measure import check_arguments, measure
+from ..measuring import machine
+from ..measuring.arguments import check_call, check_choice, check_runs
+from ..measuring.measure import measure
 from ..measuring.measurement import METHODS, Cache, Measurement, Method
 from .candidates import compare_candidates
 from .comparison import Comparison
@@ -87,7 +88,7 @@ def compare(
     /,
     *args: object,
     method: Method = ...,
-    hold: bool = ...,
+    hold: bool | None = ...,
     cache: Cache = ...,
     budget: float = ...,
     rounds: int | None = ...,
@@ -108,7 +109,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
 
     Args:
         method: how runs are timed, as for `fasttime.measure`: ``event`` unless given.
-        hold: whether the stream is held while the work is queued; not unless given.
+        hold: whether the stream waits while work is queued, as for `fasttime.measure`. None, as it
+            is unless given: where the host is the bottleneck of any of the callables; then for all.
         cache: whether the device's L2 cache is left ``warm``, as it is unless given, or cleared
             before each run, ``cold``.
         budget: how many seconds the rounds may take, 5 unless given. The round in progress is
@@ -157,7 +159,10 @@ def _compare_methods(
     rounds: int = 3,
     **kwargs: object,
 ) -> MethodComparison:
-    check_arguments("compare", fn, methods, warmup, repeat)
+    check_call("compare", fn)
+    for name in methods:
+        check_choice("method", name, METHODS)
+    check_runs(warmup, repeat)
     if not methods or len(set(methods)) < len(methods):
         raise ValueError(f"methods must name at least one, each of them once, got {methods!r}")
     if not isinstance(rounds, int) or isinstance(rounds, bool):
@@ -175,7 +180,7 @@ def _compare_methods(
         shuffle(order)
         for method in order:
             if method is None:
-                untimed.append(loops.untimed_loop(call, repeat))
+                untimed.append(machine.untimed_loop(call, repeat))
             else:
                 measured[method].append(measure(call, method=method, warmup=warmup, repeat=repeat))
     loop_times: dict[str, Sequence[float]] = {"untimed": tuple(untimed)}

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Mapping
 
 from ..measuring.sampler import Batch, Sampler
 from .looks import Look, plan_looks
+from .opening import naming
 
 # A batch takes about as long, in seconds, on the mean of all candidates: long against the wait at
 # either end of it, short against the time in which a machine's clock or its neighbours change, so
@@ -26,7 +23,7 @@ _MOST_RUNS = 500
 _IGNORED = 2
 
 # More than this would not be told apart from systematic error.
-_MOST_ROUNDS = 1024
+MOST_ROUNDS = 1024
 
 # Not the same order each time: a bias that one order has would come back in each comparison, and
 # the interval rests on the order's being random. Tests put seeded ones here.
@@ -53,7 +50,7 @@ class Running:
 
     def plan(self, budget: float, rounds: int | None) -> list[Look]:
         """Return the looks. Fixed now, since a plan that follows the figures would be biased."""
-        most = _MOST_ROUNDS if rounds is None else rounds
+        most = MOST_ROUNDS if rounds is None else rounds
         if self._round_time > 0:
             most = min(most, max(1, int(budget / self._round_time)))
         return plan_looks(most, len(self._samplers) - 1)
@@ -84,7 +81,7 @@ class Running:
     def _runs_of_a_batch(self) -> int:
         a_run = []
         for name in self._samplers:
-            self._take(name, 1)  # the first call pays for what is made but once
+            self._take(name, 1)
             runs = 1
             while (
                 duration := self._take(name, runs).duration
@@ -93,19 +90,3 @@ class Running:
             a_run.append(duration / runs)
         mean = sum(a_run) / len(a_run)
         return max(1, min(_MOST_RUNS, round(_BATCH_TIME / mean) if mean > 0 else _MOST_RUNS))
-
-
-@contextlib.contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Note on an exception which candidate it came from, where Python can (3.11)."""
-    try:
-        yield
-    except Exception as error:
-        if hasattr(error, "add_note"):
-            error.add_note(f"while timing candidate {name!r}")
-        raise
-
-
-def joined(batches: list[Batch], field: str) -> npt.NDArray[np.float64]:
-    """Return one field of all batches, one after the other."""
-    return np.concatenate([np.asarray(getattr(batch, field), dtype=float) for batch in batches])

@@ -24,6 +24,13 @@ DoubtKind = Literal[
     "throttled",
     "clock_changed",
     "environments_differ",
+    "not_held",
+    "raw",
+    "no_device_work",
+    "other_streams",
+    "below_resolution",
+    "unsteady",
+    "arguments_changed",
 ]
 
 
@@ -44,7 +51,15 @@ class Doubt(NamedTuple):
             ``two_modes``: times fall into two groups;
             ``throttled``: the device was held back by heat or by a power limit;
             ``clock_changed``: the device's clock was another at the end;
-            ``environments_differ``: what was merged was not measured under the same conditions.
+            ``environments_differ``: what was merged was not measured under the same conditions;
+            ``not_held``: the stream could not be held, so launch latency is in the times;
+            ``raw``: the device waited for the host, and that is in the times;
+            ``no_device_work``: the timed stream saw no work;
+            ``other_streams``: work went on on other streams after the timed one was done;
+            ``below_resolution``: hardly more than what is read where there is nothing to time;
+            ``unsteady``: times had not settled when the time for warming up was over;
+            ``arguments_changed``: the callable changes what it is given, so that each run works on
+            other data.
         message: the same in a sentence, with the figures it rests on.
     """
 
@@ -143,4 +158,88 @@ def judge_samples(
         "cuda_started",
         f"fn itself started CUDA in run {host_only[-1]}; up to there the warm-up times are the "
         "host's",
+    )
+
+
+# A reading below so many times the floor is more floor than reading.
+_RESOLUTION = 3.0
+
+# Less than this beside an empty pair is no work: no kernel is as short.
+_NO_WORK = 0.5e-6
+
+
+def judge_work(times: float, floor: float, others: float) -> Doubt | None:
+    """Say where the timed stream saw no work.
+
+    Args:
+        times: the median reading, without the floor, in seconds.
+        floor: what an empty run reads.
+        others: how long other streams went on after the timed one, in seconds.
+    """
+    if abs(times) >= _NO_WORK:
+        return None
+    elsewhere = (
+        f"other streams of the device went on for {format_seconds(others)}: fn puts its work there"
+        if others > 50e-6
+        else "fn puts none on the device, or it puts it on another stream or device"
+    )
+    return Doubt(
+        "no_device_work",
+        f"the timed stream saw no work beside the events' own {format_seconds(floor)}; "
+        f"{elsewhere}. Make its stream the current one (torch.cuda.stream), or use method='sync'",
+    )
+
+
+def judge_coverage(times: float, others: float, runs: int) -> Doubt | None:
+    """Say where other streams were busy after the timed one. Times are in seconds."""
+    if others <= max(50e-6, 0.05 * times * runs):
+        return None
+    return Doubt(
+        "other_streams",
+        f"other streams of the device went on for {format_seconds(others)} after the timed one was "
+        "done, which is in none of the times; let the current stream wait for them in fn, or use "
+        "method='sync'",
+    )
+
+
+def judge_resolution(reading: float, floor: float) -> Doubt | None:
+    """Say where a reading, the floor in it, is hardly more than the floor. Times are in seconds."""
+    if reading >= _RESOLUTION * floor:
+        return None
+    return Doubt(
+        "below_resolution",
+        f"a run reads {format_seconds(reading)}, and {format_seconds(floor)} where there is "
+        "nothing to time; put several calls into fn and divide",
+    )
+
+
+def unsteady(runs: int) -> Doubt:
+    """Return the doubt about a callable whose times did not settle in so many runs."""
+    return Doubt(
+        "unsteady",
+        f"times had not settled to within 5 % when the time for warming up was over, after {runs} "
+        "runs; give a larger budget, or quieten the machine",
+    )
+
+
+def not_held(why: str) -> Doubt:
+    """Return the doubt about times that should have been taken behind a held stream."""
+    return Doubt("not_held", f"timed without holding the stream, launch latency included, as {why}")
+
+
+def raw_times(host_time: float) -> Doubt:
+    """Return the doubt about device times in which the device waits for the host."""
+    return Doubt(
+        "raw",
+        "the device waited for the host, which is in these times (issuing a call takes "
+        f"{format_seconds(host_time)}); hold=True reads the device's own",
+    )
+
+
+def arguments_changed(names: Sequence[str]) -> Doubt:
+    """Return the doubt about a callable that changes its arguments."""
+    return Doubt(
+        "arguments_changed",
+        f"fn changes {', '.join(names)} in place, so that each run works on other data; give it a "
+        "clone if times depend on values",
     )

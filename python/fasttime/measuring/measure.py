@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time one callable, by one of the three methods that people use."""
+"""Time one callable."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from . import loops
-from .measurement import METHODS, Measurement, Method
+from . import machine
+from .arguments import check_call, check_choice, check_runs, check_seconds, label_of
+from .bottleneck import Bottleneck, judge
+from .doubts import (
+    Doubt,
+    arguments_changed,
+    judge_coverage,
+    judge_resolution,
+    judge_work,
+    raw_times,
+)
+from .measurement import Auto, Cache, Measurement, Method
+from .progress import ProgressBar
+from .running import Found, How, find_floor, run_auto, run_counted
+from .tensors import ArgumentVersions
 
 
 def measure(
@@ -17,73 +30,137 @@ def measure(
     /,
     *args: object,
     method: Method = "event",
-    warmup: int = 5,
-    repeat: int = 50,
+    warmup: int | Auto = "auto",
+    repeat: int | Auto = "auto",
+    hold: bool | None = None,
+    cache: Cache = "warm",
+    budget: float = 1.0,
+    precision: float = 0.005,
     **kwargs: object,
 ) -> Measurement:
-    """Call ``fn(*args, **kwargs)`` `repeat` times and return how long each call took, in seconds.
+    """Call ``fn(*args, **kwargs)`` many times and return how long it takes, in seconds.
+
+    Three times come of it: what a call takes on the device, what it takes the host to issue it, and
+    what it takes in all when calls follow one another; and with them which of the two, host or
+    device, is the bottleneck.
 
     Args:
-        fn: what to time. Its results are dropped. One that takes an argument called method, warmup
-            or repeat itself goes into a lambda.
+        fn: what to time. Its results are dropped. One that takes an argument called method, warmup,
+            repeat, hold, cache, budget or precision itself goes into a lambda.
         method: ``event``: CUDA events around each call, read after the last one, so that nothing
             waits in between; ``sync``: the host waits for the device before it reads its clock, at
-            either end of each call; ``naive``: the host's clock around the call and nothing else.
-        warmup: how many runs at the beginning are ignored, at least 0.
-        repeat: how many runs there are, the ignored ones included; more than `warmup`, and for the
-            event method no more than 1,000,000.
+            either end of each call; ``naive``: the host's clock around the call and nothing else;
+            ``graph``: the callable is captured into a CUDA graph, and replays are timed by events.
+        warmup: how many runs at the beginning are ignored, at least 0; ``auto``: until three
+            batches in a row take the same time to within 5 %, for a quarter of `budget` at most.
+        repeat: how many runs there are, the ignored ones included if their number is given, and no
+            other call of `fn` is made; ``auto``: until the median is known to within `precision`,
+            or `budget` is spent.
+        hold: whether the stream waits while work is queued, some runs at a time, and then works
+            them off without a gap, so that launch latency is not in the device time. None: where
+            the host is the bottleneck and `warmup` or `repeat` is ``auto``. Calls `fn` once more,
+            to begin with. A stream that is held too long is let go: then times are taken without
+            holding, and a warning says so.
+        cache: ``warm``: the device's L2 cache is what the last run left; ``cold``: it is cleared
+            before each timed run.
+        budget: seconds for runs that count, if `repeat` is ``auto``; warming up has a quarter of it
+            beside. A single run may take longer.
+        precision: half the width of the median's 95 % interval, as a part of the median.
 
-    Waits for the current device, if CUDA is up, before the first call and after the last one; the
-    sync method waits for it twice a call. Never starts CUDA. Without CUDA all methods read the
-    host's clock.
+    With work waiting at each run, because the stream was held or the device is the bottleneck, the
+    reading of an empty pair of events in the same state is taken off: what is left is what a call
+    adds to a busy stream. Otherwise readings stay as they are. `Measurement.is_calibrated` says
+    which, and nothing is cut off at zero.
 
-    Raises TypeError where `fn` cannot be called or a number of runs is not an int; ValueError for
-    an unknown method or a number of runs out of range; RuntimeError where a run has no device time
-    that should have one, or while a CUDA graph is captured. What `fn` raises passes unchanged.
+    Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.
+    Without CUDA all methods read the host's clock. Shows progress on a terminal's stderr after two
+    seconds, except where `warmup` and `repeat` are given.
+
+    Raises TypeError where `fn` cannot be called, is a coroutine function, or an argument has the
+    wrong type; ValueError where one is out of range; RuntimeError where a run has no device time
+    that should have one, the stream cannot be held or the callable not be captured as asked, and
+    while a CUDA graph is captured. What `fn` raises passes unchanged.
 
     >>> times = measure(sorted, [3, 1, 2], warmup=2, repeat=12)
     >>> len(times)
     10
     """
-    check_arguments("measure", fn, (method,), warmup, repeat)
-    readings = loops.LOOPS[method](functools.partial(fn, *args, **kwargs), warmup, repeat)
+    check_call("measure", fn)
+    check_choice("method", method, ("naive", "sync", "event", "graph"))
+    check_choice("cache", cache, ("warm", "cold"))
+    check_runs(warmup, repeat)
+    check_seconds("budget", budget, most=86_400.0)
+    check_seconds("precision", precision, most=1.0)
+    if hold and method in ("naive", "sync"):
+        raise ValueError(
+            f"hold=True keeps the stream waiting until work is queued, and method={method!r} reads "
+            "the host's clock; use method='event'"
+        )
+    call: machine.Call = functools.partial(fn, *args, **kwargs)
+    if method == "graph":
+        from .graph import captured
+
+        call = captured(call)
+    how = How(
+        "event" if method == "graph" else method, hold, cache, warmup, repeat, budget, precision
+    )
+    versions = ArgumentVersions(args, kwargs)
+    if isinstance(warmup, int) and isinstance(repeat, int):
+        found = run_counted(call, how, warmup, repeat)
+    else:
+        with ProgressBar(label_of(fn)) as bar:
+            found = run_auto(call, how, bar)
+    if changed := versions.changed():
+        found.doubts.append(arguments_changed(changed))
+    floor = find_floor(how, found)
+    on_device = how.method == "event" and machine.cuda_is_up()
+    is_calibrated = on_device and floor is not None and found.device_was_busy
+    taken_off = floor if is_calibrated and floor is not None else 0.0
+    bottleneck = _judge(found, taken_off) if on_device else None
+    found.doubts += _doubts(found, on_device, floor)
     return Measurement(
-        times=np.array(readings.times[warmup:]),
-        warmup_times=np.array(readings.times[:warmup]),
-        host_times=np.array(readings.host_times[warmup:]),
-        loop_time=readings.loop_time,
+        times=found.times - taken_off,
+        warmup_times=found.warmup_times,
+        host_times=found.host_times,
+        loop_time=found.loop_time,
         method=method,
         label=label_of(fn),
-        device=loops.device_name(),
-        warmup=warmup,
-        repeat=repeat,
-        warnings=() if readings.doubt is None else (readings.doubt,),
+        device=machine.device_name(),
+        warmup=len(found.warmup_times),
+        repeat=len(found.warmup_times) + len(found.times),
+        warnings=tuple(found.doubts),
+        wall_time=found.wall_time,
+        held=found.held,
+        cache=cache,
+        floor=floor,
+        is_calibrated=is_calibrated,
+        ended_by=found.ended_by,
+        environment=machine.environment(),
+        bottleneck=bottleneck,
     )
 
 
-def check_arguments(
-    caller: str, fn: object, methods: Sequence[object], warmup: int, repeat: int
-) -> None:
-    """Raise TypeError, ValueError or RuntimeError unless a loop can be run with these arguments."""
-    if not callable(fn):
-        raise TypeError(f"{caller}() takes a callable, got {fn!r} of type {type(fn).__name__}")
-    for method in methods:
-        if method not in METHODS:
-            raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
-    given = f"got warmup={warmup!r}, repeat={repeat!r}"
-    if not all(isinstance(runs, int) and not isinstance(runs, bool) for runs in (warmup, repeat)):
-        raise TypeError(f"warmup and repeat must be ints, {given}")
-    if warmup < 0 or repeat <= warmup:
-        raise ValueError(f"warmup must be at least 0 and repeat greater than warmup, {given}")
-    if loops.is_capturing():
-        raise RuntimeError(
-            f"{caller}() cannot wait for the device while a CUDA graph is being captured on the "
-            "current stream; call it outside of the capture"
-        )
+def _judge(found: Found, floor: float) -> Bottleneck:
+    # A launch queue that is full holds the host back, so the quickest is nearest to issuing alone.
+    held_back = found.device_was_busy and not found.held
+    host_time = float(np.min(found.host_times) if held_back else np.median(found.host_times))
+    return judge(
+        host_time,
+        float(np.median(found.times)) - floor,
+        device_was_busy=found.device_was_busy,
+        backlog=found.backlog,
+    )
 
 
-def label_of(fn: object) -> str:
-    """Return a name for a callable: its own, or that of its type."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return getattr(fn, "__name__", None) or type(fn).__name__
+def _doubts(found: Found, on_device: bool, floor: float | None) -> list[Doubt]:
+    reading = float(np.median(found.times))
+    doubts: list[Doubt | None] = []
+    if on_device and not found.device_was_busy:
+        doubts.append(raw_times(float(np.median(found.host_times))))
+    if on_device and floor is not None:
+        doubts.append(judge_work(reading - floor, floor, found.others))
+    if floor is not None and not any(doubts):
+        doubts.append(judge_resolution(reading, floor))
+    if on_device:
+        doubts.append(judge_coverage(reading, found.others, 1))
+    return [doubt for doubt in doubts if doubt is not None]

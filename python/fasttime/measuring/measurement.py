@@ -13,12 +13,14 @@ import numpy.typing as npt
 
 from ..environment import Environment
 from ..units import format_seconds
+from .bottleneck import Bottleneck
 from .doubts import Doubt
 from .merging import merge
 from .statistics import far_outliers, median_deviation, median_interval
 
 Method = Literal["naive", "sync", "event", "graph"]
 Cache = Literal["warm", "cold"]
+Auto = Literal["auto"]
 EndedBy = Literal["count", "precision", "budget"]
 
 # The three that the comparison of methods is about; ``graph`` times something else, a replay.
@@ -35,8 +37,9 @@ class Measurement:
     Attributes:
         times: one for each kept run, in the order in which they ran; float64, read-only.
         warmup_times: the same for the runs that are ignored, which came first.
-        host_times: how long the host was in the callable, for each kept run. Where the launch queue
-            is not full, that is what issuing the work takes.
+        host_times: how long the host was in the callable, for each kept run; where their number was
+            not given, only for runs in which nothing held the host back. Where the launch queue is
+            not full, that is what issuing the work takes.
         loop_time: the whole loop, warm-up included, with the device idle at either end.
         method: ``naive``, ``sync``, ``event``, or ``graph`` for replays of a CUDA graph.
         label: the callable's name.
@@ -55,6 +58,8 @@ class Measurement:
             was reached, or the ``budget`` was spent.
         processes: how many of the kept runs each process contributed, in the order of `times`.
         environment: the machine and the versions; None where it was not looked at.
+        bottleneck: whether host or device decides, and by how much; None on the CPU, and where the
+            host's clock was read.
     """
 
     times: npt.NDArray[np.float64]
@@ -75,6 +80,7 @@ class Measurement:
     ended_by: EndedBy = "count"
     processes: tuple[int, ...] = ()
     environment: Environment | None = None
+    bottleneck: Bottleneck | None = None
 
     def __post_init__(self) -> None:
         for name in ("times", "warmup_times", "host_times"):

@@ -47,8 +47,13 @@ def merge(parts: tuple[Measurement, ...]) -> Measurement:
         floor=_median_of([part.floor for part in parts]),
         ended_by=min((part.ended_by for part in parts), key=_ENDINGS.index),
         processes=processes,
+        bottleneck=first.bottleneck if _agree(parts) else None,
         warnings=(*_doubts(parts), *judge_times(times, processes)),
     )
+
+
+def _agree(parts: tuple[Measurement, ...]) -> bool:
+    return len({part.bottleneck and part.bottleneck.bound for part in parts}) == 1
 
 
 def _median_of(values: list[float | None]) -> float | None:

@@ -8,6 +8,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .doubts import Doubt
+
+Times = npt.NDArray[np.float64]
+
 
 class Batch(NamedTuple):
     """Some runs in a row, in seconds.
@@ -16,16 +20,28 @@ class Batch(NamedTuple):
         times: what the method read for each run, in the order in which they ran.
         host_times: how long the host was in the callable, for each run.
         duration: the whole batch, with the device idle at either end.
+        backlog: how long the timed stream went on after the host had left the last run.
+        others: how long other streams of the device went on after that.
+        floors: readings of empty runs, taken behind a hold in between; empty where there are none.
+        doubt: what the method itself has to say.
     """
 
-    times: npt.NDArray[np.float64]
-    host_times: npt.NDArray[np.float64]
+    times: Times
+    host_times: Times
     duration: float
+    backlog: float = 0.0
+    others: float = 0.0
+    floors: Times = np.empty(0)
+    doubt: Doubt | None = None
 
 
 class Sampler(Protocol):
     """Runs one callable by one method. Opened once, then asked for batch after batch."""
 
-    def take(self, runs: int) -> Batch:
-        """Run the callable so many times. Waits for the device before and after."""
+    def take(self, runs: int, ignored: int = 0) -> Batch:
+        """Run the callable so many times. Waits for the device before and after.
+
+        The first `ignored` runs are warm-up: read like the others, but nothing is concluded from
+        them.
+        """
         ...

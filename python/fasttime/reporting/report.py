@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What scopes have measured: a tree of sites, as numbers and as a table. Times are in seconds."""
+"""What scopes have measured: a tree of sites, as plain data. Times are in seconds."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..sample import STATUSES, Status
-from .verdict import Verdict, judge
+from ..sample import Status
+from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from .._native import Series, SiteEntry
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from .._native import Series
+    from ..environment import Environment
+    from .report_doubts import ReportDoubt
+    from .report_saving import Picture
+    from .timing_cost import TimingCost
 
 
 class Durations:
@@ -91,10 +99,14 @@ class SiteReport:
         counts: how many scopes ended, by status; see `fasttime.Sample`.
         host: host times of all scopes that ended.
         device: device times of the scopes that are ``ok``; None if there are none.
+        self_time: the total of `time` less that of the sites inside, in seconds. It takes these to
+            have run one after the other on the site's own stream and thread. What ran beside it is
+            taken off as well; where that makes more than there was, self time is None.
         share: this site's part of the time of all root sites together: device time where there is
-            any, host time otherwise; 0.0 to 1.0.
+            any, host time otherwise; 0.0 to 1.0. A root that is shorter than what ran inside,
+            beside it or because it is still open, counts with the time of that.
         verdict: whether host or device was the bottleneck; None without device times.
-        shared_boundaries: how many scopes share an event with a neighbour.
+        shared_boundaries: how many scopes share an event with a neighbour, and record one less.
         children: the sites opened inside this one.
     """
 
@@ -103,6 +115,7 @@ class SiteReport:
     counts: Mapping[Status, int]
     host: Durations
     device: Durations | None
+    self_time: float | None
     share: float
     verdict: Verdict | None
     shared_boundaries: int
@@ -125,9 +138,11 @@ class SiteReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What was resolved when the report was made. Prints as a table.
+    """What was resolved when the report was made. Prints as a table, and shows in a notebook.
 
-    ``report["pipeline/model_large"]`` is the `SiteReport` of a path.
+    ``report["pipeline/model_large"]`` is the `SiteReport` of a path. ``print(report)`` fits the
+    terminal, or 100 columns where there is none; ``rich.print(report)`` adds colours. Columns that
+    do not fit are left out, and named below the table.
 
     Attributes:
         sites: the root sites, in the order in which they first began.
@@ -139,6 +154,7 @@ class Report:
         refused_sites: how often a new site was counted under ``(more)``, the bound being reached.
         last_failure: what CUDA answered to the last call of ours that failed; empty if none did.
         scopes_were_compiled: whether torch.compile met scopes in this process: they are not timed.
+        date: when the report was made, in UTC, to the second; empty if unknown.
     """
 
     sites: tuple[SiteReport, ...]
@@ -150,6 +166,7 @@ class Report:
     refused_sites: int
     last_failure: str
     scopes_were_compiled: bool = False
+    date: str = ""
 
     def __getitem__(self, path: str) -> SiteReport:
         for site in self.walk():
@@ -186,15 +203,90 @@ class Report:
         """Scopes without device time, as CUDA answered an error."""
         return self.count("failed")
 
+    @property
+    def cost(self) -> TimingCost:
+        """What timing itself has cost host and device: an estimate."""
+        from .timing_cost import estimate_cost
+
+        return estimate_cost(self)
+
+    @property
+    def doubts(self) -> tuple[ReportDoubt, ...]:
+        """What to know before the figures are used; empty if all is well."""
+        from .report_doubts import doubts_of
+
+        return doubts_of(self)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The machine and the versions, as they are when this is first asked for.
+
+        Runs ``nvidia-smi`` once in a process, which takes a fraction of a second.
+        """
+        from .report_environment import environment_of
+
+        return environment_of(self.backend)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a dict that ``json.dumps`` takes; keys name their units.
+
+        Sites come as a flat list, parents first, each with its ``depth`` and the index of its
+        ``parent`` in that list: ``pandas.DataFrame(report.to_dict()["sites"])`` is a table.
+        """
+        from .report_json import as_dict
+
+        return as_dict(self)
+
+    def to_markdown(self) -> str:
+        """Return the report as a Markdown table, sites by their paths, with all columns."""
+        from .report_markdown import as_markdown
+
+        return as_markdown(self)
+
+    def to_html(self, *, timeline: Picture | str | None = None) -> str:
+        """Return the report as one HTML page that needs no other file and no network.
+
+        Args:
+            timeline: a picture to show below the table: the text of an SVG file, or anything that
+                writes one when its ``save("x.svg")`` is called, such as a timeline.
+
+        Looks up `environment`. Raises ValueError where `timeline` is text, but not an SVG's.
+        """
+        from .report_html import as_page
+        from .report_saving import svg_of
+
+        return as_page(self, self.environment, svg_of(timeline))
+
+    def save(self, path: str | os.PathLike[str], *, timeline: Picture | str | None = None) -> None:
+        """Write the report to a file, in the format that its suffix names.
+
+        Args:
+            path: ends in ``.html``, ``.md``, ``.json`` (`to_dict` and the environment) or ``.txt``
+                (the table with all columns). The file is whole or it is not there: it is written
+                beside `path` and then moved there, replacing what there was.
+            timeline: a picture for an HTML page; see `to_html`.
+
+        Raises ValueError for another suffix, or for a picture where the format holds none, and
+        OSError where the file cannot be written.
+        """
+        from .report_saving import save
+
+        save(self, path, timeline)
+
     def __str__(self) -> str:
-        from .report_table import as_text
+        from .report_table import as_text, terminal_width
 
-        return as_text(self)
+        return as_text(self, terminal_width())
 
-    def __rich__(self) -> Any:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from .report_table import as_renderable
 
-        return as_renderable(self)
+        yield as_renderable(self, options.max_width, options.ascii_only)
+
+    def _repr_html_(self) -> str:
+        from .report_html import as_fragment
+
+        return as_fragment(self)
 
 
 def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport, int]]:
@@ -205,42 +297,3 @@ def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport,
         site, depth = waiting.pop()
         yield site, depth
         waiting += [(child, depth + 1) for child in reversed(site.children)]
-
-
-def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
-    """Return the tree of all sites at which, or below which, something was counted."""
-    paths = {0: ""}
-    for entry in entries:  # a parent's id is smaller than its children's
-        above = paths[entry.parent]
-        paths[entry.id] = f"{above}/{entry.name}" if above else entry.name
-    whole_ns = sum(_time_of(entry).total_ns for entry in entries if entry.parent == 0)
-    children: dict[int, list[SiteReport]] = {}
-    for entry in reversed(entries):  # children before their parents
-        below = tuple(reversed(children.pop(entry.id, [])))
-        counts = entry.summary.counts
-        if below or any(counts.values()):
-            site = _site_report(entry, paths[entry.id], below, whole_ns)
-            children.setdefault(entry.parent, []).append(site)
-    return tuple(reversed(children.get(0, [])))
-
-
-def _site_report(
-    entry: SiteEntry, path: str, children: tuple[SiteReport, ...], whole_ns: float
-) -> SiteReport:
-    summary = entry.summary
-    counts = summary.counts
-    return SiteReport(
-        name=entry.name,
-        path=path,
-        counts={status: counts[status] for status in STATUSES},
-        host=Durations(summary.host),
-        device=Durations(summary.device) if summary.device.count else None,
-        share=_time_of(entry).total_ns / whole_ns if whole_ns else 0.0,
-        verdict=judge(entry),
-        shared_boundaries=summary.shared_boundaries,
-        children=children,
-    )
-
-
-def _time_of(entry: SiteEntry) -> Series:
-    return entry.summary.device if entry.summary.device.count else entry.summary.host

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Mapping
 from typing import Any, NoReturn
+
+from .._saving import open_for_replacement
 
 # What this version writes, and all that it reads. A change that an older reader would take amiss
 # raises the number.
@@ -32,24 +32,10 @@ def plain(value: Any) -> Any:
 
 
 def write_document(path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
-    """Write a document, under its final name only once all of it is on the disk.
-
-    A file of that name is replaced; where it is a link, what it points to is. Raises OSError.
-    """
+    """Write a document, whole or not at all. A file of that name is replaced. Raises OSError."""
     text = json.dumps({"format": kind, "version": VERSION, **plain(content)}, allow_nan=False)
-    target = os.path.realpath(path)
-    # Beside it, since a file can be renamed in one step only within one file system.
-    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
-    try:
-        with open(temporary, "x", encoding="ascii") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with open_for_replacement(path) as file:
+        file.write(text + "\n")
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:

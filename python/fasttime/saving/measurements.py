@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast, get_args
+from typing import Any, cast, get_args, get_type_hints
 
 import numpy as np
 
 from ..environment import Environment
+from ..measuring.bottleneck import Bottleneck
 from ..measuring.doubts import Doubt, DoubtKind
 from ..measuring.measurement import Cache, EndedBy, Measurement, Method
 from .fields import Fields
@@ -27,6 +28,8 @@ def to_content(measurement: Measurement) -> dict[str, Any]:
     content["warnings"] = [doubt._asdict() for doubt in measurement.warnings]
     if measurement.environment is not None:
         content["environment"] = dataclasses.asdict(measurement.environment)
+    if measurement.bottleneck is not None:
+        content["bottleneck"] = measurement.bottleneck._asdict()
     return content
 
 
@@ -54,6 +57,9 @@ def from_content(fields: Fields) -> Measurement:
         ended_by=fields.choice("ended_by", get_args(EndedBy)),
         processes=_counts(fields.items("processes")),
         environment=None if fields.is_null("environment") else _environment(fields),
+        bottleneck=None
+        if fields.is_null("bottleneck")
+        else _bottleneck(fields.object("bottleneck")),
     )
     check(measurement)
     return measurement
@@ -95,6 +101,14 @@ def _counts(items: list[Any]) -> tuple[int, ...]:
         if not isinstance(item, int) or isinstance(item, bool) or item < 1:
             raise ValueError(f"processes[{index}] should be at least one run, not {item!r}")
     return tuple(items)
+
+
+def _bottleneck(fields: Fields) -> Bottleneck:
+    return Bottleneck(
+        fields.choice("bound", get_args(get_type_hints(Bottleneck)["bound"])),
+        fields.optional_number("headroom"),
+        fields.text("reason"),
+    )
 
 
 def _environment(fields: Fields) -> Environment:

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Host or device: which of them decides how long the callable takes, and by how much."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+from ..units import format_seconds
+
+# Host and device time closer than this to one another leave it open which of them decides.
+_CLOSE = 0.1
+
+# What the device still has to do when the host has left, below which launch latency explains it.
+_LATENCY = 20e-6
+
+
+class Bottleneck(NamedTuple):
+    """Whether the host or the device decides how long a callable takes.
+
+    Attributes:
+        bound: ``host-bound``: issuing the work takes longer than the work, so that a faster device
+            changes nothing; ``device-bound``: the work takes longer; ``unclear``: too close to
+            call, or not to be told from what was measured.
+        headroom: by what factor the other one could go faster than the bottleneck: 8.0 on a
+            host-bound callable says that the device is idle for 7/8 of the time; None if unknown.
+        reason: the same in a sentence, with its figures.
+    """
+
+    bound: Literal["host-bound", "device-bound", "unclear"]
+    headroom: float | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.bound}: {self.reason}"
+
+
+def work_was_waiting(run_time: float, backlog: float) -> bool:
+    """Say whether the device was behind by a run or more when the host had issued the last one."""
+    return backlog > max(_LATENCY, run_time)
+
+
+def judge(
+    host_time: float, device_time: float, *, device_was_busy: bool, backlog: float
+) -> Bottleneck:
+    """Return the bottleneck.
+
+    Args:
+        host_time: what issuing takes, in seconds, where nothing holds the host back.
+        device_time: what a run takes on the device; with the device's waits for the host in it,
+            unless `device_was_busy`.
+        device_was_busy: work was waiting when `device_time` was read.
+        backlog: how long the device went on after the host had issued the last run.
+    """
+    figures = f"{format_seconds(host_time)} to issue, {format_seconds(device_time)} on the device"
+    if device_was_busy:
+        ratio = host_time / device_time if device_time > 0 else math.inf
+        if ratio > 1 + _CLOSE:
+            return Bottleneck(
+                "host-bound", ratio, f"the device could go {_times(ratio)} faster ({figures})"
+            )
+        if ratio < 1 / (1 + _CLOSE):
+            return Bottleneck(
+                "device-bound",
+                1 / ratio,
+                f"the host could issue {_times(1 / ratio)} faster ({figures})",
+            )
+        return Bottleneck("unclear", ratio, f"too close to call ({figures})")
+    if backlog <= max(_LATENCY, 0.05 * device_time):
+        return Bottleneck(
+            "host-bound",
+            None,
+            f"the device had nothing left to do when the host was through ({figures}, its waits "
+            "for the host included); hold=True tells how fast the device could go",
+        )
+    return Bottleneck("unclear", None, f"too close to call without holding the stream ({figures})")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} times" if math.isfinite(ratio) else "any number of times"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The clock and the device that measuring stands on; tests put scripted ones in their place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from ..environment import Environment, describe
+
+Call = Callable[[], object]
+
+clock = time.perf_counter
+
+
+def cuda_is_up() -> bool:
+    """Say whether torch has started CUDA. Does not start it."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def is_capturing() -> bool:
+    """Say whether the current stream records a CUDA graph, in which nothing can be waited for."""
+    return cuda_is_up() and torch.cuda.is_current_stream_capturing()
+
+
+def synchronize() -> None:
+    """Wait for the current device, if CUDA is up."""
+    if cuda_is_up():
+        torch.cuda.synchronize()
+
+
+def synchronize_stream() -> None:
+    """Wait for the current stream, if CUDA is up."""
+    if cuda_is_up():
+        torch.cuda.current_stream().synchronize()
+
+
+def mark() -> torch.cuda.Event | None:
+    """Record an event on the current stream, between two runs; None while CUDA is not up."""
+    if not cuda_is_up():
+        return None
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
+
+
+def device_name() -> str:
+    """Return a name for the current device, or ``cpu`` while CUDA is not up."""
+    if not cuda_is_up():
+        return "cpu"
+    device = torch.cuda.current_device()
+    return f"cuda:{device} {torch.cuda.get_device_name(device)}"
+
+
+def environment() -> Environment:
+    """Return the machine and the versions; of the current device, if CUDA is up."""
+    return describe("cuda" if cuda_is_up() else "cpu")
+
+
+def untimed_loop(call: Call, runs: int) -> float:
+    """Return what the loop takes, in seconds, without timing in it. Waits at either end only."""
+    synchronize()
+    start = clock()
+    for _ in range(runs):
+        call()
+    synchronize()
+    return clock() - start
+
+
+def cache_clearer() -> Call:
+    """Return a function that queues what clears the current device's L2 cache.
+
+    It writes a buffer of twice that size, and leaves the cache full of it, as nvbench and triton's
+    do_bench do it.
+    """
+    device = torch.cuda.current_device()
+    size = torch.cuda.get_device_properties(device).L2_cache_size
+    return torch.empty(2 * size, dtype=torch.int8, device=f"cuda:{device}").zero_

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many runs: as many as were asked for, or until the median is known well enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import machine
+from .machine import Call
+from .measurement import EndedBy
+from .progress import ProgressBar
+from .sampler import Batch, Sampler, Times
+from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
+
+_FEWEST_BATCHES = 5
+_FEWEST_RUNS = 20
+
+
+@dataclass
+class Runs:
+    """What all batches together have found.
+
+    Attributes:
+        times, host_times, floors: of all batches; see `Batch`.
+        wall_times: what a run took in each loop that was not timed, in seconds.
+        backlogs, others: one a batch.
+        ended_by: why there are no more.
+    """
+
+    times: list[Times] = field(default_factory=list)
+    host_times: list[Times] = field(default_factory=list)
+    floors: list[Times] = field(default_factory=list)
+    wall_times: list[float] = field(default_factory=list)
+    backlogs: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    ended_by: EndedBy = "budget"
+
+    @property
+    def count(self) -> int:
+        """How many runs were kept."""
+        return sum(map(len, self.times))
+
+
+def run_until_known(
+    call: Call,
+    free: Sampler,
+    held: Sampler | None,
+    warm: WarmUp,
+    *,
+    kept: int | None,
+    precision: float,
+    budget: float,
+    bar: ProgressBar,
+) -> Runs:
+    """Run batch after batch until the median is known to within `precision`, or time is up.
+
+    A round is a loop without timing, a batch of `free`, whose first run is left out as the device
+    is idle at its begin, and a batch of `held`, if there is one, from which the times then are. So
+    what changes on the machine in the meantime changes all of them.
+
+    Args:
+        kept: ends after so many runs instead.
+    """
+    runs = Runs()
+    start = machine.clock()
+    size = runs_for(batch_time(budget), warm.run_time, MOST_RUNS)
+    while True:
+        if kept is not None:
+            size = min(size, kept - runs.count)
+        runs.wall_times.append(machine.untimed_loop(call, size) / size)
+        batch = free.take(size + 1, ignored=1)
+        _add_free(runs, batch)
+        timed = _without_first(batch) if held is None else held.take(size)
+        runs.times.append(timed.times)
+        runs.floors.append(timed.floors)
+        elapsed = machine.clock() - start
+        if kept is not None:
+            bar.update(runs.count / kept)
+            if runs.count >= kept:
+                runs.ended_by = "count"
+                return runs
+            continue
+        bar.update(elapsed / budget)
+        if _is_known(runs, precision):
+            runs.ended_by = "precision"
+            return runs
+        if elapsed >= budget:
+            return runs
+
+
+def _add_free(runs: Runs, batch: Batch) -> None:
+    runs.backlogs.append(batch.backlog)
+    runs.others.append(batch.others)
+    # The first run is issued to an idle device, so that nothing holds the host back; the others
+    # are only where the device keeps up.
+    behind = batch.backlog > batch.duration / len(batch.times)
+    runs.host_times.append(batch.host_times[:1] if behind else batch.host_times[1:])
+
+
+def _without_first(batch: Batch) -> Batch:
+    return batch._replace(times=batch.times[1:], host_times=batch.host_times[1:])
+
+
+def _is_known(runs: Runs, precision: float) -> bool:
+    if len(runs.times) < _FEWEST_BATCHES or runs.count < _FEWEST_RUNS:
+        return False
+    # Runs in one batch are more alike than batches are, so both must agree.
+    medians = np.array([np.median(times) for times in runs.times])
+    middle = float(np.median(medians))
+    spread = 1.96 * 1.2533 * float(medians.std(ddof=1)) / len(medians) ** 0.5
+    return bool(spread <= precision * abs(middle))

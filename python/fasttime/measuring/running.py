@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The runs of one measurement: which samplers, in which order, and what stands in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import machine
+from .bottleneck import work_was_waiting
+from .doubts import Doubt, not_held, unsteady
+from .held import CannotBeHeld, HeldSampler, read_floor
+from .machine import Call
+from .measurement import Auto, Cache, EndedBy, Method
+from .plan import Runs, run_until_known
+from .progress import ProgressBar
+from .sampler import Sampler, Times
+from .samplers import nothing, open_sampler
+from .warm_up import WarmUp, batch_time, warm_up
+
+# Of a budget, what warming up may take beside it.
+_WARM_UP_PART = 0.25
+
+_EMPTY_RUNS = 50
+
+
+@dataclass(frozen=True)
+class How:
+    """How a callable is to be timed; see `fasttime.measure`."""
+
+    method: Method
+    hold: bool | None
+    cache: Cache
+    warmup: int | Auto
+    repeat: int | Auto
+    budget: float
+    precision: float
+
+
+@dataclass
+class Found:
+    """What the runs have found; times in seconds, as the method read them."""
+
+    times: Times
+    warmup_times: Times
+    host_times: Times
+    loop_time: float
+    held: bool
+    ended_by: EndedBy = "count"
+    wall_time: float | None = None
+    backlog: float = 0.0
+    others: float = 0.0
+    floors: Times = field(default_factory=lambda: np.empty(0))
+    doubts: list[Doubt] = field(default_factory=list)
+
+    @property
+    def device_was_busy(self) -> bool:
+        """Work was waiting on the stream whenever a run began."""
+        return self.held or work_was_waiting(float(np.median(self.times)), self.backlog)
+
+
+def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
+    """Run exactly so often, in one loop."""
+    doubts = []
+    held = how.hold is True
+    with open_sampler(call, method=how.method, hold=held, cache=how.cache) as sampler:
+        try:
+            batch = sampler.take(repeat, warmup)
+        except CannotBeHeld as error:
+            doubts.append(not_held(str(error)))
+            held = False
+            with open_sampler(call, method=how.method, cache=how.cache) as free:
+                batch = free.take(repeat, warmup)
+    if batch.doubt is not None:
+        doubts.append(batch.doubt)
+    return Found(
+        times=batch.times[warmup:],
+        warmup_times=batch.times[:warmup],
+        host_times=batch.host_times[warmup:],
+        loop_time=batch.duration,
+        held=held,
+        wall_time=None if held else batch.duration / repeat,
+        backlog=batch.backlog,
+        others=batch.others,
+        floors=batch.floors,
+        doubts=doubts,
+    )
+
+
+def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
+    """Warm up, and run until the median is known or time is up."""
+    start = machine.clock()
+    with open_sampler(call, method=how.method, cache=how.cache) as free:
+        if isinstance(how.warmup, int):
+            warm = _warm_up_counted(free, how.warmup)
+        else:
+            warm = warm_up(free, batch_time(how.budget), _WARM_UP_PART * how.budget)
+        runs, held, doubts = _run(call, how, free, warm, bar)
+    if not warm.is_steady:
+        doubts.append(unsteady(len(warm.times)))
+    if warm.last.doubt is not None:
+        doubts.append(warm.last.doubt)
+    return Found(
+        times=np.concatenate(runs.times),
+        warmup_times=warm.times,
+        host_times=np.concatenate(runs.host_times),
+        loop_time=machine.clock() - start,
+        held=held,
+        ended_by=runs.ended_by,
+        wall_time=float(np.median(runs.wall_times)),
+        backlog=float(np.median(runs.backlogs)),
+        others=float(np.median(runs.others)),
+        floors=np.concatenate(runs.floors),
+        doubts=doubts,
+    )
+
+
+def _warm_up_counted(free: Sampler, runs: int) -> WarmUp:
+    # One more, which is not ignored, so that there is something to plan from.
+    batch = free.take(runs + 1, runs)
+    return WarmUp(batch.times[:runs], batch.duration / (runs + 1), batch, is_steady=True)
+
+
+def _run(
+    call: Call, how: How, free: Sampler, warm: WarmUp, bar: ProgressBar
+) -> tuple[Runs, bool, list[Doubt]]:
+    kept = None
+    if isinstance(how.repeat, int):
+        kept = how.repeat - (how.warmup if isinstance(how.warmup, int) else 0)
+
+    def run(held: Sampler | None) -> Runs:
+        return run_until_known(
+            call, free, held, warm, kept=kept, precision=how.precision, budget=how.budget, bar=bar
+        )
+
+    if not _wants_hold(how, warm):
+        return run(None), False, []
+    try:
+        return run(HeldSampler(call, how.cache)), True, []
+    except CannotBeHeld as error:
+        return run(None), False, [not_held(str(error))]
+    except RuntimeError as error:
+        if how.hold or not str(error).startswith("the stream cannot be held"):
+            raise
+        return run(None), False, [not_held(str(error))]
+
+
+def _wants_hold(how: How, warm: WarmUp) -> bool:
+    if how.hold is not None or how.method != "event":
+        return bool(how.hold)
+    if not machine.cuda_is_up() or warm.last.doubt is not None:
+        return False
+    return not work_was_waiting(float(np.median(warm.last.times)), warm.last.backlog)
+
+
+def find_floor(how: How, found: Found) -> float | None:
+    """Return what the method reads where there is nothing to time, in seconds; None if unknown.
+
+    For events that is a pair of them on a stream that has work waiting.
+    """
+    if len(found.floors):
+        return float(np.median(found.floors))
+    if how.method == "event" and machine.cuda_is_up():
+        try:
+            return read_floor()
+        except RuntimeError:  # a device whose streams cannot be held
+            return None
+    with open_sampler(nothing, method=how.method) as sampler:
+        return float(np.median(sampler.take(_EMPTY_RUNS).times))

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The loop that is timed, by each of the methods that let the device run freely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..recorder import Recorder
+from ..sample import Sample
+from . import machine
+from .doubts import ON_CPU, Doubt, judge_naive, judge_samples
+from .machine import Call
+from .measurement import Cache, Method
+from .sampler import Batch, Sampler, Times
+
+# Two events for each run, so that all runs are timed alike.
+RUN, EMPTY = "run", "empty"
+
+
+def nothing() -> None:
+    """Do nothing: what stands for a cache that is left as it is."""
+
+
+@contextmanager
+def open_sampler(
+    call: Call, *, method: Method, hold: bool = False, cache: Cache = "warm"
+) -> Iterator[Sampler]:
+    """Yield a sampler for a callable.
+
+    Args:
+        call: what to run.
+        method: as for `fasttime.measure`. ``graph`` captures the callable here.
+        hold: whether the stream is held while work is queued. Only for ``event`` and ``graph``.
+        cache: ``cold`` clears the L2 cache before each run. The same.
+
+    Raises RuntimeError where that cannot be had.
+    """
+    if cache == "cold" and not machine.cuda_is_up():
+        raise RuntimeError(
+            "cache='cold' clears the L2 cache of a CUDA device, and CUDA is not in use; move the "
+            "work to a device, or start CUDA with torch.cuda.init()"
+        )
+    if method == "graph":
+        from .graph import captured
+
+        call = captured(call)
+    if method == "naive":
+        yield NaiveSampler(call)
+    elif method == "sync":
+        yield SyncSampler(call)
+    elif hold:
+        from .held import HeldSampler
+
+        yield HeldSampler(call, cache)
+    else:
+        yield EventSampler(call, cache)
+
+
+class NaiveSampler:
+    """Reads the host's clock around each call, and nothing else."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def take(self, runs: int, ignored: int = 0) -> Batch:
+        """Run the callable; see `Sampler`."""
+        call, clock = self._call, machine.clock
+        times: list[float] = []
+        machine.synchronize()
+        start = clock()
+        for run in range(runs):
+            if run == ignored:
+                first = machine.mark()
+            begin = clock()
+            call()
+            times.append(clock() - begin)
+        last = machine.mark()
+        left = clock()
+        machine.synchronize()
+        end = clock()
+        kept = times[ignored:]
+        if last is None:
+            doubt = ON_CPU
+        elif first is None:
+            doubt = Doubt(
+                "cuda_started", "not checked against the device, as fn itself started CUDA"
+            )
+        else:
+            device_time = first.elapsed_time(last) * 1e-3 / len(kept)
+            doubt = judge_naive(float(np.median(kept)), device_time, backlog=end - left)
+        read = np.array(times)
+        return Batch(read, read, end - start, end - left, doubt=doubt)
+
+
+class SyncSampler:
+    """Waits for the device before it reads the host's clock, at either end of each call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def take(self, runs: int, ignored: int = 0) -> Batch:
+        """Run the callable; see `Sampler`."""
+        call, clock, synchronize = self._call, machine.clock, machine.synchronize
+        times: list[float] = []
+        host_times: list[float] = []
+        synchronize()
+        start = clock()
+        for _ in range(runs):
+            synchronize()
+            begin = clock()
+            call()
+            issued = clock()
+            synchronize()
+            end = clock()
+            times.append(end - begin)
+            host_times.append(issued - begin)
+        doubt = None if machine.cuda_is_up() else ON_CPU
+        return Batch(np.array(times), np.array(host_times), end - start, doubt=doubt)
+
+
+class EventSampler:
+    """Records two events around each call, and reads them after the last one."""
+
+    def __init__(self, call: Call, cache: Cache = "warm") -> None:
+        self._call = call
+        self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
+
+    def take(self, runs: int, ignored: int = 0) -> Batch:
+        """Run the callable; see `Sampler`.
+
+        Raises RuntimeError where a run has no device time that should have one.
+        """
+        call, clock = self._call, machine.clock
+        recorder = Recorder(keep_samples=runs, share_boundaries=False)
+        scope = recorder.scope(RUN)
+        try:
+            machine.synchronize()
+            start = clock()
+            if self._clear_cache is nothing:
+                for _ in range(runs):
+                    with scope:
+                        call()
+            else:
+                for _ in range(runs):
+                    self._clear_cache()
+                    with scope:
+                        call()
+            left = clock()
+            machine.synchronize_stream()
+            reached = clock()
+            machine.synchronize()
+            end = clock()
+            samples, doubt = read_samples(recorder, ignored)
+        finally:
+            # An exception keeps this frame; it must not keep the recorder's events from their pool.
+            del recorder, scope
+        times, host_times = times_of(samples)
+        return Batch(times, host_times, end - start, reached - left, end - reached, doubt=doubt)
+
+
+def read_samples(recorder: Recorder, ignored: int) -> tuple[list[Sample], Doubt | None]:
+    """Return the runs in the order in which they began. Waits; raises as `judge_samples` does."""
+    report = recorder.report(wait=True)
+    samples = sorted(recorder.samples(RUN), key=lambda sample: sample.host_begin)
+    return samples, judge_samples(samples, ignored, report, machine.cuda_is_up())
+
+
+def times_of(samples: list[Sample]) -> tuple[Times, Times]:
+    """Return device times, or the host's where there are none, and host times."""
+    host_times = np.array([sample.host_time or 0.0 for sample in samples])
+    times = [
+        host_time if sample.device_time is None else sample.device_time
+        for sample, host_time in zip(samples, host_times, strict=True)
+    ]
+    return np.array(times), host_times

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Warm-up until times are steady."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import machine
+from .sampler import Batch, Sampler, Times
+
+# Steady: the last so many batches took the same time a run, to within this.
+_BATCHES = 3
+_STEADY_WITHIN = 0.05
+
+
+# Of the budget, what one batch takes: short enough for the machine to stay the same, and no longer
+# than what that takes.
+_BATCH_PART = 0.02
+_LONGEST_BATCH = 0.05
+MOST_RUNS = 10_000
+
+
+class WarmUp(NamedTuple):
+    """What came before the runs that count.
+
+    Attributes:
+        times: of each run, in seconds.
+        run_time: what a run took in the last batch, in seconds.
+        last: that batch.
+        is_steady: whether times had settled when the time for it was over.
+    """
+
+    times: Times
+    run_time: float
+    last: Batch
+    is_steady: bool
+
+
+def warm_up(sampler: Sampler, batch_time: float, budget: float) -> WarmUp:
+    """Run until three batches in a row take the same time a run to within 5 %.
+
+    The first batch is one run; each is longer than the last up to some `batch_time` seconds, and
+    only those that long count. Ends after `budget` seconds in any case.
+    """
+    start = machine.clock()
+    times: list[Times] = []
+    settled: list[float] = []
+    runs = 1
+    while True:
+        batch = sampler.take(runs)
+        times.append(batch.times)
+        run_time = batch.duration / runs
+        if batch.duration >= batch_time / 2 or runs == MOST_RUNS or (len(times) > 1 and runs == 1):
+            settled = [*settled[1 - _BATCHES :], run_time]
+        is_steady = len(settled) == _BATCHES and max(settled) <= min(settled) * (1 + _STEADY_WITHIN)
+        if is_steady or machine.clock() - start >= budget:
+            return WarmUp(np.concatenate(times), run_time, batch, is_steady)
+        runs = runs_for(batch_time, run_time, most=min(4 * runs, MOST_RUNS))
+
+
+def batch_time(budget: float) -> float:
+    """Return how long one batch is to take, in seconds."""
+    return min(_LONGEST_BATCH, _BATCH_PART * budget)
+
+
+def runs_for(batch_time: float, run_time: float, most: int) -> int:
+    """Return how many runs take `batch_time` seconds, at least 1 and at most `most`."""
+    if run_time * most <= batch_time:
+        return most
+    return max(1, round(batch_time / run_time))

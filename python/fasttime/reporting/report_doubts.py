@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a reader of a report has to know before using its figures, as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from .names import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .report import Report
+
+ReportDoubtKind = Literal[
+    "host_backend",
+    "unfinished",
+    "dropped",
+    "captured",
+    "failed",
+    "host_only",
+    "last_failure",
+    "refused_sites",
+    "compiled",
+    "unclear",
+    "overlap",
+    "launch_queue_full",
+]
+
+
+class ReportDoubt(NamedTuple):
+    """Something to know about a report before its figures are used.
+
+    Attributes:
+        kind: ``host_backend``: there are host times only; ``unfinished``: scopes are open or
+            pending; ``dropped``, ``captured``, ``failed``, ``host_only``: so many scopes have no
+            device time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
+            ``refused_sites``: there were more sites than can be told apart; ``compiled``: scopes
+            inside torch.compile regions are not timed; ``unclear``: there are sites without a
+            verdict; ``overlap``: there are sites without a self time; ``launch_queue_full``: there
+            are host times that are not what it takes to issue the work.
+        message: the same in a sentence.
+    """
+
+    kind: ReportDoubtKind
+    message: str
+
+
+def doubts_of(report: Report) -> tuple[ReportDoubt, ...]:
+    """Return all doubts about a report; empty if all is well."""
+    # Reasons are told by libraries in words of theirs.
+    return tuple(ReportDoubt(kind, printable(text, 2000)) for kind, text in _doubts(report))
+
+
+def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
+    if report.backend == "host":
+        yield "host_backend", f"Host time only: {report.backend_reason}."
+    if report.open or report.pending:
+        message = f"Not in the table: {report.open} open, {report.pending} pending on the device."
+        yield "unfinished", message
+    yield from _without_device_time(report)
+    if report.last_failure:
+        yield "last_failure", f"The last call to CUDA that failed: {report.last_failure}."
+    if report.refused_sites:
+        yield "refused_sites", "Scopes at more sites than can be told apart are under (more)."
+    if report.scopes_were_compiled:
+        yield (
+            "compiled",
+            "Scopes inside torch.compile regions are not timed; put the scope around the compiled "
+            "call.",
+        )
+    yield from _doubtful_sites(report)
+
+
+def _without_device_time(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
+    kinds: list[tuple[ReportDoubtKind, int, str]] = [
+        ("dropped", report.dropped, "dropped (no room, or never ended)"),
+        ("captured", report.captured, "captured (their stream was capturing a CUDA graph)"),
+        ("failed", report.failed, "failed"),
+    ]
+    if report.backend == "cuda":
+        kinds.append(("host_only", report.host_only, "from before CUDA was up"))
+    for kind, count, why in kinds:
+        if count:
+            yield kind, f"Without device time: {count:,} {why}."
+
+
+def _doubtful_sites(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
+    sites = list(report.walk())
+    verdicts = [site.verdict for site in sites if site.verdict is not None]
+    unclear = sum(verdict.bound == "unclear" for verdict in verdicts)
+    if unclear:
+        yield (
+            "unclear",
+            f"The bottleneck is unclear at {unclear:,} of {len(verdicts):,} sites: too close to "
+            "call, or the backlog was never seen.",
+        )
+    overlapped = sum(site.self_time is None for site in sites)
+    if overlapped:
+        yield (
+            "overlap",
+            f"No self time at {overlapped:,} of {len(sites):,} sites: what ran inside took longer "
+            "than the site itself, on other streams or threads or because its own scope is open.",
+        )
+    if any(verdict.queue_was_full for verdict in verdicts):
+        yield (
+            "launch_queue_full",
+            "* The launch queue was full: the host was held back, so this host time is not what it "
+            "takes to issue the work.",
+        )

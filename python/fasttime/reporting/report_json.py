@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A report as data that JSON can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..environment import Environment
+    from .report import Durations, Report, SiteReport
+    from .verdict import Verdict
+
+_VERSION = 1  # of the layout; another number where a key changes its meaning or goes
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """Return a report as nested dicts and lists; keys name their units, seconds throughout."""
+    cost = report.cost
+    return {
+        "format": "fasttime report",
+        "version": _VERSION,
+        "date": report.date,
+        "duration_s": _number(report.duration),
+        "backend": report.backend,
+        "backend_reason": report.backend_reason,
+        "open": report.open,
+        "pending": report.pending,
+        "refused_sites": report.refused_sites,
+        "last_failure": report.last_failure,
+        "scopes_were_compiled": report.scopes_were_compiled,
+        "estimated_cost": {"host_s": _number(cost.host), "device_s": _number(cost.device)},
+        "doubts": [doubt._asdict() for doubt in report.doubts],
+        "sites": _sites(report),
+    }
+
+
+def as_json(report: Report, environment: Environment) -> str:
+    """Return the same as text, with the environment in it."""
+    whole = {**as_dict(report), "environment": dataclasses.asdict(environment)}
+    # ASCII alone: lone surrogates become escapes, which every reader takes.
+    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
+
+
+def _sites(report: Report) -> list[dict[str, Any]]:
+    """Flat, as a tree as deep as scopes can nest is more than JSON's readers take."""
+    listed: list[dict[str, Any]] = []
+    waiting: list[tuple[SiteReport, int, int | None]] = [
+        (site, 0, None) for site in reversed(report.sites)
+    ]
+    while waiting:
+        site, depth, parent = waiting.pop()
+        below = len(listed)
+        listed.append(_site(site, depth, parent))
+        waiting += [(child, depth + 1, below) for child in reversed(site.children)]
+    return listed
+
+
+def _site(site: SiteReport, depth: int, parent: int | None) -> dict[str, Any]:
+    return {
+        "path": site.path,
+        "name": site.name,
+        "depth": depth,
+        "parent": parent,
+        "calls": site.count,
+        "counts": dict(site.counts),
+        "shared_boundaries": site.shared_boundaries,
+        "share": _number(site.share),
+        "self_s": None if site.self_time is None else _number(site.self_time),
+        "device": None if site.device is None else _durations(site.device),
+        "host": _durations(site.host) if site.host.count else None,
+        "verdict": None if site.verdict is None else _verdict(site.verdict),
+    }
+
+
+def _durations(times: Durations) -> dict[str, Any]:
+    return {
+        "count": times.count,
+        "total_s": _number(times.total),
+        "mean_s": _number(times.mean),
+        "std_s": _number(times.std),
+        "min_s": _number(times.min),
+        "max_s": _number(times.max),
+        "p50_s": _number(times.median),
+        "p95_s": _number(times.p95),
+        "p99_s": _number(times.p99),
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "bound": verdict.bound,
+        "backlog_s": None if verdict.backlog is None else _number(verdict.backlog),
+        "looks": verdict.looks,
+        "agreement": _number(verdict.agreement),
+        "queue_was_full": verdict.queue_was_full,
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else None
