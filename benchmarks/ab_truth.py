@@ -39,7 +39,7 @@ Cell = Callable[[float, int], str]
 def main() -> int:
     """Print both tables, write them, and return 1 where a cell is wrong too often."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=300, help="comparisons a cell; default: 300")
+    parser.add_argument("--count", type=int, default=1000, help="comparisons a cell; default: 1000")
     parser.add_argument("--json", type=json_path, metavar="PATH", help="write the counts there")
     options = parser.parse_args()
     console = Console()
@@ -99,7 +99,7 @@ def false_verdicts(verdicts: dict[str, int], effect: float) -> int:
 def table(title: str, rows: dict[str, list[dict[str, int]]], count: int) -> Table:
     """Return the table: false verdicts, and those which tell the truth."""
     made = Table(title=f"{title}; false | told, % of {count}", box=None, title_justify="left")
-    made.add_column("")
+    made.add_column("", no_wrap=True)
     for effect in EFFECTS:
         made.add_column(f"+{effect:.1%}", justify="right")
     for row, cells in rows.items():

@@ -33,7 +33,7 @@ class Comparison:
         batch_runs: how many runs a batch has. A round is one batch of each candidate.
         margin: how far a ratio may be from 1 for ``same``.
         level: how sure each single interval is, so that all of them together, at each time they
-            were looked at, are right with 95 % probability.
+            were looked at, are right with 95 % probability or more.
         duration: what the rounds took.
     """
 
