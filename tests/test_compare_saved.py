@@ -129,9 +129,10 @@ def test_the_noise_of_the_runs_comes_on_top_of_the_allowance() -> None:
 
 def test_it_says_what_would_tell() -> None:
     assert compare_saved(runs(1.0), runs(1.05)).judgement.reason == (
-        "with 1 old and 1 new process(es), processes may differ by 10 % by accident; to tell, "
-        "measure both in several processes: fasttime bench TARGET --processes 5"
+        "with fewer than 3 processes a side, a change of 10 % may be an accident; to tell, measure "
+        "both in several processes: fasttime bench TARGET --processes 5"
     )
+    assert compare_saved(runs(1.0), runs(2.0)).judgement.reason.endswith(", and this is more")
 
 
 def test_too_few_runs_cannot_tell() -> None:

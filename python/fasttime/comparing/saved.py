@@ -135,12 +135,12 @@ class SavedComparison:
         interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
         verdict = decide(interval, self.margin)
         few = (
-            f"with {len(self.old.processes)} old and {len(self.new.processes)} new process(es), "
-            f"processes may differ by {100 * self.allowance:g} % by accident"
+            f"with fewer than {_FEWEST_PROCESSES} processes a side, a change of "
+            f"{100 * self.allowance:g} % may be an accident"
         )
-        reason = f"{few}, and this is more"
-        if verdict == "can't tell":
-            reason = f"{few}; to tell, {mend}"
+        reason = (
+            f"{few}, and this is more" if verdict != "can't tell" else f"{few}; to tell, {mend}"
+        )
         return Judgement(verdict, ratio, interval, reason)
 
     def __str__(self) -> str:
