@@ -41,6 +41,7 @@ class ScriptedLoop:
         monkeypatch.setattr(machine, "synchronize", self.synchronize)
         monkeypatch.setattr(machine, "synchronize_stream", self.synchronize)
         monkeypatch.setattr(machine, "environment", lambda: None)
+        monkeypatch.setattr(machine, "gpu_state", lambda: None)
         monkeypatch.setattr(machine, "mark", self.mark)
         monkeypatch.setattr(machine, "is_capturing", lambda: self.is_capturing)
         monkeypatch.setattr(

@@ -12,7 +12,10 @@ from __future__ import annotations
 import os
 
 from .comparing.compare import MethodComparison, compare
+from .comparing.comparison import Comparison
 from .comparing.findings import Finding
+from .comparing.judgement import Judgement
+from .comparing.saved import SavedComparison, compare_saved
 from .measuring.doubts import Doubt
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
@@ -20,6 +23,7 @@ from .recorder import Recorder
 from .reporting.report import Durations, Report, SiteReport
 from .reporting.verdict import Verdict
 from .sample import Sample
+from .saving.load import load
 from .timelines.recording import TimelineRecording
 from .timelines.span import Span
 from .timelines.timeline import Timeline
@@ -27,14 +31,17 @@ from .timelines.timeline import Timeline
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "Doubt",
     "Durations",
     "Finding",
+    "Judgement",
     "Measurement",
     "MethodComparison",
     "Recorder",
     "Report",
     "Sample",
+    "SavedComparison",
     "SiteReport",
     "Span",
     "Timeline",
@@ -42,11 +49,13 @@ __all__ = [
     "Verdict",
     "begin",
     "compare",
+    "compare_saved",
     "disable",
     "enable",
     "end",
     "keep_samples",
     "laps",
+    "load",
     "mark_nvtx",
     "measure",
     "record_timeline",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The three methods side by side: what each one reads, and what it does to the loop."""
+"""`fasttime.compare`: callables against one another, or the three methods side by side."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from ..measuring import machine
 from ..measuring.arguments import check_call, check_choice, check_runs
 from ..measuring.measure import measure
-from ..measuring.measurement import METHODS, Measurement, Method
+from ..measuring.measurement import METHODS, Cache, Measurement, Method
+from .candidates import compare_candidates
+from .comparison import Comparison
 from .findings import Finding, judge_methods
 
 if TYPE_CHECKING:
@@ -67,7 +69,87 @@ class MethodComparison:
         return as_renderable(self)
 
 
+@overload
 def compare(
+    fn: Callable[..., object],
+    /,
+    *args: object,
+    methods: Sequence[Method] = ...,
+    warmup: int = ...,
+    repeat: int = ...,
+    rounds: int = ...,
+    **kwargs: object,
+) -> MethodComparison: ...
+
+
+@overload
+def compare(
+    fn: Mapping[str, Callable[..., object]],
+    /,
+    *args: object,
+    method: Method = ...,
+    hold: bool | None = ...,
+    cache: Cache = ...,
+    budget: float = ...,
+    rounds: int | None = ...,
+    margin: float = ...,
+    **kwargs: object,
+) -> Comparison: ...
+
+
+def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Comparison:
+    """Tell which of several callables is faster, or which method reads one callable right.
+
+    ``compare({"a": f, "b": g}, *args, **kwargs)`` times ``f(*args, **kwargs)`` against
+    ``g(*args, **kwargs)`` and returns a `Comparison`: whether each of the callables is faster or
+    slower than the first, the same, or that it cannot be told, and what would tell. A round is one
+    batch of each, about 15 ms long, in an order that is drawn anew each time. There are rounds
+    until all is told, or the budget is spent; that is asked four times at most. All verdicts
+    together are false in 5 % of comparisons or fewer.
+
+    Args:
+        method: how runs are timed, as for `fasttime.measure`: ``event`` unless given.
+        hold: whether the stream waits while work is queued, as for `fasttime.measure`. None, as it
+            is unless given: where the host is the bottleneck of any of the callables; then for all.
+        cache: whether the device's L2 cache is left ``warm``, as it is unless given, or cleared
+            before each run, ``cold``.
+        budget: how many seconds the rounds may take, 5 unless given. The round in progress is
+            finished; warming up comes on top.
+        rounds: the most rounds there may be, from 1 to 1024.
+        margin: up to which difference two are the ``same``, 0.01 for 1 % unless given.
+
+    ``compare(fn, *args, **kwargs)`` times ``fn(*args, **kwargs)`` by each method, tells which
+    reading is wrong and why, and returns a `MethodComparison`. A round is one loop for each method
+    and one without timing, `repeat` runs each, in an order that is shuffled anew for each round and
+    the same at each call.
+
+    Args:
+        fn: what to time; see `fasttime.measure`.
+        methods: which methods, each of them once; naive, sync and event unless given.
+        warmup: how many runs of each timed loop are ignored, at least 0; 5 unless given. So many,
+            and at least one, come before the first round as well.
+        repeat: how many runs a loop has, the ignored ones included; more than `warmup`; 50 unless
+            given.
+        rounds: how many rounds, at least 1; 3 unless given.
+
+    Waits for the device at either end of each loop or batch, and as `fasttime.measure` does.
+
+    Raises TypeError, ValueError and RuntimeError as `fasttime.measure` does, TypeError and
+    ValueError where there are fewer than two candidates, one cannot be called, or a number is out
+    of range, and ValueError where no method is given, or one twice. What a callable raises passes
+    unchanged; with several, a note on the exception says which one it was (from Python 3.11 on).
+
+    >>> comparison = compare(sorted, [3, 1, 2], repeat=10)
+    >>> comparison.findings["event"].reading
+    'right'
+    >>> print(compare({"sorted": sorted, "sum": sum}, [3, 1, 2]))  # doctest: +SKIP
+    """
+    if isinstance(fn, Mapping):
+        return compare_candidates(fn, *args, **kwargs)
+    return _compare_methods(fn, *args, **kwargs)
+
+
+def _compare_methods(
     fn: Callable[..., object],
     /,
     *args: object,
@@ -77,28 +159,6 @@ def compare(
     rounds: int = 3,
     **kwargs: object,
 ) -> MethodComparison:
-    """Time ``fn(*args, **kwargs)`` by each method, and tell which reading is wrong and why.
-
-    A round is one loop for each method and one without timing, `repeat` runs each, in an order that
-    is shuffled anew for each round and the same at each call.
-
-    Args:
-        fn: what to time; see `fasttime.measure`.
-        methods: which methods, each of them once.
-        warmup: how many runs of each timed loop are ignored, at least 0. So many, and at least one,
-            come before the first round as well.
-        repeat: how many runs a loop has, the ignored ones included; more than `warmup`.
-        rounds: how many rounds, at least 1.
-
-    Waits for the device at either end of each loop, and as `fasttime.measure` does.
-
-    Raises TypeError, ValueError and RuntimeError as `fasttime.measure` does, and ValueError where
-    no method is given, or one twice. What `fn` raises passes unchanged.
-
-    >>> comparison = compare(sorted, [3, 1, 2], repeat=10)
-    >>> comparison.findings["event"].reading
-    'right'
-    """
     check_call("compare", fn)
     for name in methods:
         check_choice("method", name, METHODS)

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from ..units import format_change, format_seconds
+from .speed_tables import plain_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from .compare import MethodComparison
     from .findings import Finding
 
-_WIDTH = 100  # of plain text, which knows no terminal
-
 
 def as_text(comparison: MethodComparison) -> str:
     """Return the table as plain text, without colours."""
-    file = io.StringIO()
-    console = Console(file=file, width=_WIDTH, color_system=None)
-    console.print(as_renderable(comparison))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    return plain_text(as_renderable(comparison))
 
 
 def as_renderable(comparison: MethodComparison) -> RenderableType:

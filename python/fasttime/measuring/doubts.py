@@ -17,6 +17,13 @@ DoubtKind = Literal[
     "launch_queue_full",
     "host_bound",
     "unclear",
+    "few_samples",
+    "outliers",
+    "drift",
+    "two_modes",
+    "throttled",
+    "clock_changed",
+    "environments_differ",
     "not_held",
     "raw",
     "no_device_work",
@@ -38,6 +45,13 @@ class Doubt(NamedTuple):
             ``launch_queue_full``: the naive method is right, but by accident;
             ``host_bound``: the naive method is right, as the device kept up with the host;
             ``unclear``: which of these holds for the naive method cannot be told;
+            ``few_samples``: there are too few runs to judge by;
+            ``outliers``: more runs than chance allows lie far from the others;
+            ``drift``: times became longer, or shorter, from the first run to the last;
+            ``two_modes``: times fall into two groups;
+            ``throttled``: the device was held back by heat or by a power limit;
+            ``clock_changed``: the device's clock was another at the end;
+            ``environments_differ``: what was merged was not measured under the same conditions;
             ``not_held``: the stream could not be held, so launch latency is in the times;
             ``raw``: the device waited for the host, and that is in the times;
             ``no_device_work``: the timed stream saw no work;

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from ..environment import Environment, describe
+from ..environment import gpu_state as look_at_gpu
 
 Call = Callable[[], object]
 
@@ -57,6 +58,14 @@ def device_name() -> str:
 def environment() -> Environment:
     """Return the machine and the versions; of the current device, if CUDA is up."""
     return describe("cuda" if cuda_is_up() else "cpu")
+
+
+def gpu_state() -> dict[str, object] | None:
+    """Return clocks, power and what holds the current device back; None where nobody can tell."""
+    if not cuda_is_up():
+        return None
+    state = look_at_gpu(torch.cuda.current_device())
+    return None if state is None else state._asdict()
 
 
 def untimed_loop(call: Call, runs: int) -> float:

@@ -11,6 +11,8 @@ import numpy as np
 from . import machine
 from .arguments import check_call, check_choice, check_runs, check_seconds, label_of
 from .bottleneck import Bottleneck, judge
+from .clocks import clock_doubts
+from .distribution import judge_times
 from .doubts import (
     Doubt,
     arguments_changed,
@@ -115,6 +117,7 @@ def measure(
     else:
         with ProgressBar(label_of(fn)) as bar:
             found = run_auto(call, how, bar)
+    found.doubts += clock_doubts(found.gpu_before, machine.gpu_state())
     if changed := versions.changed():
         found.doubts.append(arguments_changed(changed))
     floor = find_floor(how, found)
@@ -123,6 +126,7 @@ def measure(
     taken_off = floor if is_calibrated and floor is not None else 0.0
     bottleneck = _judge(found, taken_off) if on_device else None
     found.doubts += _doubts(found, on_device, floor)
+    found.doubts += judge_times(found.times)
     return Measurement(
         times=found.times - taken_off,
         warmup_times=found.warmup_times,

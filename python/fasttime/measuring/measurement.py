@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +15,8 @@ from ..environment import Environment
 from ..units import format_seconds
 from .bottleneck import Bottleneck
 from .doubts import Doubt
+from .merging import merge
+from .statistics import far_outliers, median_deviation, median_interval
 
 Method = Literal["naive", "sync", "event", "graph"]
 Cache = Literal["warm", "cold"]
@@ -91,6 +95,11 @@ class Measurement:
         return len(self.times)
 
     @property
+    def host_time(self) -> float:
+        """What issuing one call takes the host: the median of `host_times`, in seconds."""
+        return float(np.median(self.host_times))
+
+    @property
     def mean(self) -> float:
         """Their mean."""
         return float(self.times.mean())
@@ -104,6 +113,29 @@ class Measurement:
     def std(self) -> float:
         """Their standard deviation, with n - 1 below the line; NaN for a single run."""
         return float(self.times.std(ddof=1)) if len(self) > 1 else float("nan")
+
+    @property
+    def mad(self) -> float:
+        """The median distance from the median: a spread that odd runs do not change. Not scaled."""
+        return median_deviation(self.times)
+
+    @property
+    def median_interval(self) -> tuple[float, float]:
+        """The interval that covers the true median with 95 % probability; NaN below 6 runs.
+
+        From one order statistic to another, exact for any distribution; it supposes that runs do
+        not resemble their neighbours.
+        """
+        return median_interval(self.times)
+
+    @property
+    def outliers(self) -> npt.NDArray[np.bool_]:
+        """For each kept run, whether it lies far from the others. None is ever left out.
+
+        Far is beyond Tukey's outer fences: three spreads of the middle half away from it, and at
+        least 1 % of the median.
+        """
+        return far_outliers(self.times)
 
     @property
     def min(self) -> float:
@@ -124,21 +156,75 @@ class Measurement:
             raise ValueError(f"q must lie between 0 and 1, got {q}")
         return float(np.quantile(self.times, q))
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all of it to a file, as JSON, for `fasttime.load`.
+
+        Args:
+            path: the file. One that is there is replaced, in one step and only once all is written.
+
+        Raises ValueError where the numbers cannot be true, and OSError as `open` does.
+
+        >>> measurement.save("before.json")  # doctest: +SKIP
+        """
+        from ..saving.documents import MEASUREMENT, write_document
+        from ..saving.measurements import to_content
+
+        write_document(path, MEASUREMENT, to_content(self))
+
+    @staticmethod
+    def merge(*measurements: Measurement) -> Measurement:
+        """Return measurements of one thing as one, with all their runs.
+
+        Args:
+            measurements: at least one, each from a process of its own: `processes` of the result
+                says which run came from which, and `fasttime.compare_saved` goes by how much they
+                differ.
+
+        Doubts about the times are worked out anew; where the environments differ, that is one.
+
+        Raises ValueError where label, method, cache, device, held or is_calibrated differ.
+        """
+        return merge(measurements)
+
     def __repr__(self) -> str:
         text = format_seconds
         lines = [
-            f"Measurement of {self.label} on {self.device}, method {self.method!r}",
-            f"  median {text(self.median)}, mean {text(self.mean)}, std {text(self.std)}",
-            f"  min {text(self.min)}, max {text(self.max)}, {_runs(len(self))}",
+            f"Measurement of {self.label} on {self.device}, method {self.method!r}{self._how()}",
+            f"  median {text(self.median)}{self._precision()}, mean {text(self.mean)}, "
+            f"std {text(self.std)}",
+            f"  min {text(self.min)}, max {text(self.max)}, {self._count()}",
         ]
         if self.warmup:
             first = text(float(self.warmup_times[0]))
             lines.append(f"  {_runs(self.warmup)} ignored as warm-up, the first took {first}")
         if self.method != "naive" and all(doubt.kind != "cpu" for doubt in self.warnings):
-            host = text(float(np.median(self.host_times)))
-            lines.append(f"  the host was in the callable for {host} (median)")
+            wall = "" if self.wall_time is None else f"; {text(self.wall_time)} a call in a row"
+            lines.append(f"  the host was in the callable for {text(self.host_time)}{wall}")
+        if self.bottleneck is not None:
+            lines.append(f"  {self.bottleneck}")
         lines += [f"  note ({doubt.kind}): {doubt.message}" for doubt in self.warnings]
         return "\n".join(lines)
+
+    def _how(self) -> str:
+        how = ", behind a held stream" if self.held else ""
+        how += ", L2 cache cold" if self.cache == "cold" else ""
+        if self.is_calibrated and self.floor is not None:
+            how += f", less {format_seconds(self.floor)} of the events' own"
+        return how
+
+    def _precision(self) -> str:
+        low, high = self.median_interval
+        if math.isnan(low):
+            return ""
+        return f" (95 %: {format_seconds(low)} to {format_seconds(high)})"
+
+    def _count(self) -> str:
+        text = _runs(len(self))
+        if len(self.processes) > 1:
+            text += f" in {len(self.processes)} processes"
+        if outliers := int(self.outliers.sum()):
+            text += f", {outliers} far from the others"
+        return text
 
 
 def _runs(count: int) -> str:

@@ -41,7 +41,12 @@ class How:
 
 @dataclass
 class Found:
-    """What the runs have found; times in seconds, as the method read them."""
+    """What the runs have found; times in seconds, as the method read them.
+
+    Attributes, where they are not those of `Runs` or `fasttime.Measurement`:
+        work_was_waiting: the device was behind the host, so that no run had to wait for its work.
+        gpu_before: the GPU's state after the warm-up; None where it was not looked at.
+    """
 
     times: Times
     warmup_times: Times
@@ -55,6 +60,7 @@ class Found:
     others: float = 0.0
     floors: Times = field(default_factory=lambda: np.empty(0))
     doubts: list[Doubt] = field(default_factory=list)
+    gpu_before: dict[str, object] | None = None
 
     @property
     def device_was_busy(self) -> bool:
@@ -99,6 +105,7 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
             warm = _warm_up_counted(free, how.warmup)
         else:
             warm = warm_up(free, batch_time(how.budget), _WARM_UP_PART * how.budget)
+        gpu_before = machine.gpu_state()
         runs, held, doubts = _run(call, how, free, warm, bar)
     if not warm.is_steady:
         doubts.append(unsteady(len(warm.times)))
@@ -117,6 +124,7 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
         others=float(np.median(runs.others)),
         floors=np.concatenate(runs.floors),
         doubts=doubts,
+        gpu_before=gpu_before,
     )
 
 

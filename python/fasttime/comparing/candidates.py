@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Time several callables against one another."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import get_args
+
+from ..measuring import machine
+from ..measuring.arguments import check_call, check_choice, check_seconds
+from ..measuring.measurement import Cache, EndedBy, Method
+from .comparison import Comparison
+from .judgement import MARGIN
+from .opening import naming, open_samplers
+from .results import measurements_of
+from .rounds import MOST_ROUNDS, Running
+
+
+def compare_candidates(
+    candidates: Mapping[str, Callable[..., object]],
+    /,
+    *args: object,
+    method: Method = "event",
+    hold: bool | None = None,
+    cache: Cache = "warm",
+    budget: float = 5.0,
+    rounds: int | None = None,
+    margin: float = MARGIN,
+    **kwargs: object,
+) -> Comparison:
+    """Time ``candidate(*args, **kwargs)`` for each candidate; see `fasttime.compare`."""
+    _check(candidates, budget, rounds, margin)
+    check_choice("method", method, get_args(Method))
+    check_choice("cache", cache, get_args(Cache))
+    calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
+    with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
+        running = Running(opened.samplers)
+        looks = running.plan(budget, rounds)
+        for look in looks:
+            in_budget = running.run(look.rounds, budget)
+            # Where time is up, this look is the last, whenever it was planned for.
+            deciding = look if in_budget else looks[-1]
+            comparison = Comparison(
+                measurements_of(running, opened, method, cache),
+                running.runs,
+                margin,
+                1 - deciding.alpha,
+                running.duration,
+            )
+            is_told = all(
+                judgement.verdict != "can't tell" for judgement in comparison.verdicts.values()
+            )
+            if is_told or not in_budget:
+                break
+    ended: EndedBy = "budget"
+    if is_told:
+        ended = "precision"
+    elif in_budget and rounds == comparison.rounds:
+        ended = "count"
+    return _ended(comparison, ended)
+
+
+def _ended(comparison: Comparison, ended_by: EndedBy) -> Comparison:
+    environment = machine.environment()
+    measurements = {
+        name: dataclasses.replace(measurement, ended_by=ended_by, environment=environment)
+        for name, measurement in comparison.measurements.items()
+    }
+    return dataclasses.replace(comparison, measurements=measurements)
+
+
+def _check(
+    candidates: Mapping[str, Callable[..., object]], budget: object, rounds: object, margin: float
+) -> None:
+    if len(candidates) < 2:
+        raise ValueError(
+            f"compare() takes at least two candidates, got {list(candidates)!r}; for one callable "
+            "by several methods give it as it is: compare(fn)"
+        )
+    for name, candidate in candidates.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"candidates are named by texts, got {name!r}")
+        if not callable(candidate):
+            raise TypeError(
+                f"candidate {name!r} cannot be called: {candidate!r} of type "
+                f"{type(candidate).__name__}"
+            )
+        with naming(name):
+            check_call("compare", candidate)
+    check_seconds("budget", budget, most=86_400.0)
+    if not isinstance(margin, (int, float)) or isinstance(margin, bool):
+        raise TypeError(f"margin must be a number, got {margin!r}")
+    if not 0 < margin < 1:
+        raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
+    if rounds is not None and (not isinstance(rounds, int) or isinstance(rounds, bool)):
+        raise TypeError(f"rounds must be an int or None, got {rounds!r}")
+    if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
+        raise ValueError(f"rounds must be at least 1 and at most {MOST_ROUNDS}, got {rounds}")

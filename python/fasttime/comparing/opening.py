@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Samplers for all candidates at once, all of them behind held streams or none."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ..measuring import machine
+from ..measuring.bottleneck import work_was_waiting
+from ..measuring.doubts import Doubt, not_held
+from ..measuring.measurement import Cache, Method
+from ..measuring.sampler import Sampler
+
+Calls = Mapping[str, Callable[[], object]]
+
+
+class Opened(NamedTuple):
+    """Samplers by candidate, whether they hold the stream, and a doubt where they should have."""
+
+    samplers: dict[str, Sampler]
+    held: bool
+    doubts: tuple[Doubt, ...]
+
+
+def _open_sampler(
+    call: Callable[[], object], *, method: Method, hold: bool, cache: Cache
+) -> contextlib.AbstractContextManager[Sampler]:
+    """Open a sampler. The one place that does; tests put scripted ones here."""
+    from ..measuring.samplers import open_sampler
+
+    return open_sampler(call, method=method, hold=hold, cache=cache)
+
+
+@contextlib.contextmanager
+def open_samplers(
+    calls: Calls, *, method: Method, hold: bool | None, cache: Cache
+) -> Iterator[Opened]:
+    """Yield a sampler for each candidate.
+
+    With `hold` None the streams are held where the device waits for the host in any of the
+    candidates, as `fasttime.measure` does for one: held and free times cannot be compared, so that
+    it is all or none.
+    """
+    for name, call in calls.items():
+        with naming(name):
+            call()  # pays for what is made but once, and starts CUDA if it is going to
+    with contextlib.ExitStack() as stack:
+        samplers = _open(stack, calls, method, bool(hold), cache)
+        if hold is not None or not _wants_hold(samplers, method):
+            yield Opened(samplers, bool(hold), ())
+            return
+        try:
+            held = _open(stack, calls, method, True, cache)
+            for sampler in held.values():
+                sampler.take(1)
+        except RuntimeError as error:
+            # What a candidate itself raises comes again, and then passes.
+            yield Opened(samplers, False, (not_held(str(error)),))
+        else:
+            yield Opened(held, True, ())
+
+
+def _open(
+    stack: contextlib.ExitStack, calls: Calls, method: Method, hold: bool, cache: Cache
+) -> dict[str, Sampler]:
+    samplers = {}
+    for name, call in calls.items():
+        with naming(name):
+            opened = _open_sampler(call, method=method, hold=hold, cache=cache)
+            samplers[name] = stack.enter_context(opened)
+    return samplers
+
+
+def _wants_hold(samplers: Mapping[str, Sampler], method: Method) -> bool:
+    if method not in ("event", "graph") or not machine.cuda_is_up():
+        return False
+    for name, sampler in samplers.items():
+        with naming(name):
+            sampler.take(5)
+            batch = sampler.take(20)
+        if not work_was_waiting(float(np.median(batch.times)), batch.backlog, batch.duration):
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Note on an exception which candidate it came from, where Python can (3.11)."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "add_note"):
+            error.add_note(f"while timing candidate {name!r}")
+        raise

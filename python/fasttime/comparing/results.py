@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the rounds of a comparison come to: a measurement of each candidate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..measuring import machine
+from ..measuring.bottleneck import work_was_waiting
+from ..measuring.distribution import judge_times
+from ..measuring.doubts import Doubt, judge_coverage, judge_work, raw_times
+from ..measuring.measurement import Cache, Measurement, Method
+from ..measuring.sampler import Batch, Times
+from .opening import Opened
+
+if TYPE_CHECKING:
+    from .rounds import Running
+
+
+def measurements_of(
+    running: Running, opened: Opened, method: Method, cache: Cache
+) -> dict[str, Measurement]:
+    """Return a measurement of each candidate, in the order in which they were given.
+
+    Behind a held stream the reading of an empty pair of events is taken off: it is in the times of
+    all candidates, and would bring their ratio nearer to 1. One figure for all, so that it cannot
+    make a difference between them.
+    """
+    device = machine.device_name()
+    floors = [_joined(kept, "floors") for kept in running.kept.values()]
+    empty = np.concatenate(floors)
+    floor = float(np.median(empty)) if opened.held and empty.size else None
+    found = {}
+    for name, kept in running.kept.items():
+        times = _joined(kept, "times") - (floor or 0.0)
+        ignored = _joined(running.ignored[name], "times") - (floor or 0.0)
+        doubts = (*opened.doubts, *_doubts(kept, times, floor, opened.held, method, device))
+        found[name] = Measurement(
+            times=times,
+            warmup_times=ignored,
+            host_times=_joined(kept, "host_times"),
+            loop_time=sum(batch.duration for batch in kept),
+            method=method,
+            label=name,
+            device=device,
+            warmup=len(ignored),
+            repeat=len(ignored) + len(times),
+            warnings=(*doubts, *judge_times(times)),
+            held=opened.held,
+            cache=cache,
+            floor=floor,
+            is_calibrated=floor is not None,
+        )
+    return found
+
+
+def _doubts(
+    kept: list[Batch], times: Times, floor: float | None, held: bool, method: Method, device: str
+) -> list[Doubt]:
+    reading = float(np.median(times))
+    doubts = [kept[-1].doubt]
+    if method in ("event", "graph") and device != "cpu":
+        others = float(np.median([batch.others for batch in kept]))
+        backlog = float(np.median([batch.backlog for batch in kept]))
+        duration = float(np.median([batch.duration for batch in kept]))
+        if not held and not work_was_waiting(reading, backlog, duration):
+            doubts.append(raw_times(float(np.median(_joined(kept, "host_times")))))
+        doubts.append(judge_coverage(reading, others, 1))
+        if floor is not None:
+            doubts.append(judge_work(reading, floor, others))
+    return [doubt for doubt in doubts if doubt is not None]
+
+
+def _joined(batches: list[Batch], field: str) -> Times:
+    return np.concatenate([np.asarray(getattr(batch, field), dtype=float) for batch in batches])

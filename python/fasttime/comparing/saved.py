@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One saved measurement against another: `fasttime.compare_saved`."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..measuring.environment_differences import EnvironmentDifference, environment_differences
+from ..measuring.measurement import Measurement
+from ..measuring.statistics import Times, clock_step
+from .judgement import MARGIN, Judgement, Verdict, decide, times_as_many
+from .student import welch_interval
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# A little below the 5 % that are promised, as medians of processes are only nearly normal.
+_ALPHA = 0.04
+
+# From so many processes a side on, these speak for themselves. Two a side would not do, however
+# their times are distributed: where a process is either fast or slow by accident, as one with its
+# memory laid out well or badly is, both of the old are fast and both of the new slow in one
+# comparison of eight, old and new then looking quite apart. With three it is one of 32.
+_FEWEST_PROCESSES = 3
+
+# What must be the same for a ratio to mean anything.
+_SAME = ("method", "cache", "held", "is_calibrated")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SavedComparison:
+    """A new measurement against an old one. Prints as a table.
+
+    Attributes:
+        old, new: the measurements.
+        margin: how far the ratio may be from 1 for ``same``.
+        allowance: how much processes may differ by accident, where there are too few to see it.
+    """
+
+    old: Measurement
+    new: Measurement
+    margin: float
+    allowance: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the new one is ``faster``, ``slower``, the ``same``, or ``can't tell``."""
+        return self.judgement.verdict
+
+    @property
+    def ratio(self) -> float:
+        """The new time by the old: 0.9 where it takes 10 % less."""
+        return self.judgement.ratio
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Two ratios between which the true one lies with 95 % probability or more."""
+        return self.judgement.interval
+
+    @property
+    def goes_by_processes(self) -> bool:
+        """Whether there are three processes a side or more, so that their spread decides."""
+        return min(len(self.old.processes), len(self.new.processes)) >= _FEWEST_PROCESSES
+
+    @cached_property
+    def environment_differences(self) -> tuple[EnvironmentDifference, ...]:
+        """The fields in which the environments differ, the date left out; and the device's name."""
+        differences = environment_differences(self.old.environment, self.new.environment)
+        if self.old.device != self.new.device:
+            device = EnvironmentDifference("device", self.old.device, self.new.device)
+            return (device, *differences)
+        return differences
+
+    def exit_code(self, fail_above: float) -> int:
+        """Return 1 where it is proven that the new one takes longer by more than that, else 0.
+
+        Proven is what all of the interval says: its lower end lies above ``1 + fail_above``. A
+        check that fails by accident now and then is soon ignored; so a regression right at the
+        threshold passes more often than not, and should the threshold be a promise, it has to be
+        set lower, or the interval made narrower by more processes.
+
+        Args:
+            fail_above: a share, 0.05 for 5 %; 0 for any proven regression.
+
+        Raises ValueError unless it is finite and at least 0.
+        """
+        if not 0 <= fail_above < math.inf:
+            raise ValueError(f"fail_above must be at least 0, 0.05 for 5 %, got {fail_above}")
+        is_worse = self.verdict == "slower" and self.interval[0] > 1 + fail_above
+        return 1 if is_worse else 0
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """Verdict, ratio, interval, and what they rest on."""
+        old, new = _process_medians(self.old), _process_medians(self.new)
+        if not all(0 < median < math.inf for median in (*old, *new)):
+            reason = "a process has no median above 0 to divide by; do more in a call"
+            return Judgement("can't tell", math.nan, (0.0, math.inf), reason)
+        if self.goes_by_processes:
+            return self._judge_processes(np.log(old).tolist(), np.log(new).tolist())
+        return self._judge_runs(float(np.median(new)) / float(np.median(old)))
+
+    def _judge_processes(self, old: list[float], new: list[float]) -> Judgement:
+        """Judge by the medians of the processes: runs of one process stand or fall together."""
+        change, low, high = welch_interval(old, new, _ALPHA)
+        # A median is one of the clock's steps, and may be half of one off, on either side.
+        step = (_relative_step(self.old) + _relative_step(self.new)) / 2
+        interval = (math.exp(low - step), math.exp(high + step))
+        verdict = decide(interval, self.margin)
+        reason = f"by the spread of {len(old)} old and {len(new)} new processes"
+        if verdict == "can't tell":
+            fewer = min(len(old), len(new))
+            more = times_as_many(change, (high - low) / 2, self.margin)
+            needed = max(fewer + 1, math.ceil(more * fewer))
+            reason += (
+                f" it cannot be told; about {needed} a side would: fasttime bench TARGET "
+                f"--processes {needed}"
+            )
+        return Judgement(verdict, math.exp(change), interval, reason)
+
+    def _judge_runs(self, ratio: float) -> Judgement:
+        """Judge by the runs, and leave room for what another process would have changed."""
+        ends = (*self.old.median_interval, *self.new.median_interval)
+        mend = "measure both in several processes: fasttime bench TARGET --processes 5"
+        if any(math.isnan(end) for end in ends) or min(ends) <= 0:
+            reason = f"there are too few runs; {mend}"
+            return Judgement("can't tell", ratio, (0.0, math.inf), reason)
+        room = 1 + self.allowance
+        interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
+        verdict = decide(interval, self.margin)
+        few = (
+            f"with fewer than {_FEWEST_PROCESSES} processes a side, a change of "
+            f"{100 * self.allowance:g} % may be an accident"
+        )
+        reason = (
+            f"{few}, and this is more" if verdict != "can't tell" else f"{few}; to tell, {mend}"
+        )
+        return Judgement(verdict, ratio, interval, reason)
+
+    def __str__(self) -> str:
+        from .saved_table import saved_renderable
+        from .speed_tables import plain_text
+
+        return plain_text(saved_renderable(self))
+
+    __repr__ = __str__
+
+    def __rich__(self) -> RenderableType:
+        from .saved_table import saved_renderable
+
+        return saved_renderable(self)
+
+
+def compare_saved(
+    old: Measurement | str | os.PathLike[str],
+    new: Measurement | str | os.PathLike[str],
+    *,
+    margin: float = MARGIN,
+    allowance: float = 0.10,
+) -> SavedComparison:
+    """Tell whether a new measurement is faster or slower than an old one, or the same.
+
+    One process differs from the next by more than its runs differ from one another: memory lies
+    elsewhere, another algorithm was picked, the clock is another. With three processes a side or
+    more (``fasttime bench --processes``, `Measurement.merge`) it is their spread that decides, by
+    Welch's test of the logarithms of their medians. With fewer, only a change that is proven to be
+    beyond `allowance` counts. What changes from day to day is in neither: measure both on one day.
+
+    Args:
+        old, new: measurements, or the files in which they were saved.
+        margin: up to which difference two are the ``same``, between 0 and 1.
+        allowance: by how much two processes may differ by accident, from 0 up to 1.
+
+    Raises ValueError where method, cache, held or is_calibrated differ, or a number is out of
+    range; TypeError where something else than measurements is given; what `fasttime.load` raises.
+
+    >>> print(compare_saved("old.json", "new.json"))  # doctest: +SKIP
+    """
+    if not 0 < margin < 1:
+        raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
+    if not 0 <= allowance < 1:
+        raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
+    before, after = _measurement("old", old), _measurement("new", new)
+    for name in _SAME:
+        values = getattr(before, name), getattr(after, name)
+        if values[0] != values[1]:
+            raise ValueError(
+                f"the old measurement has {name}={values[0]!r} and the new one {name}="
+                f"{values[1]!r}, so that they cannot be compared; measure one of them anew"
+            )
+    return SavedComparison(before, after, margin, allowance)
+
+
+def _measurement(which: str, given: object) -> Measurement:
+    if isinstance(given, (str, os.PathLike)):
+        from ..saving.load import load
+
+        found: object = load(given)
+        which = f"{which} ({os.fspath(given)})"
+    else:
+        found = given
+    if not isinstance(found, Measurement):
+        raise TypeError(
+            f"compare_saved() takes two measurements, and {which} is a {type(found).__name__}; of "
+            "a Comparison, give one of its measurements"
+        )
+    return found
+
+
+def _parts(measurement: Measurement) -> list[Times]:
+    return np.split(measurement.times, np.cumsum(measurement.processes)[:-1])
+
+
+def _process_medians(measurement: Measurement) -> list[float]:
+    return [float(np.median(part)) for part in _parts(measurement)]
+
+
+def _relative_step(measurement: Measurement) -> float:
+    return max(map(clock_step, _parts(measurement))) / measurement.median

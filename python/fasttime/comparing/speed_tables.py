@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which one is faster, as a table, by rich."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from ..units import format_change, format_seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ..measuring.doubts import Doubt
+    from .comparison import Comparison
+    from .judgement import Judgement
+
+_WIDTH = 100  # of plain text, which knows no terminal
+
+_STYLES = {"faster": "green", "slower": "red", "same": "", "can't tell": "yellow"}
+
+
+def plain_text(renderable: RenderableType) -> str:
+    """Return what rich would print, without colours."""
+    file = io.StringIO()
+    console = Console(file=file, width=_WIDTH, color_system=None)
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def comparison_renderable(comparison: Comparison) -> RenderableType:
+    """Return what rich prints: the table, and below it what has to be known about it."""
+    first = comparison.measurements[comparison.baseline]
+    title = (
+        f"method {first.method!r} on {first.device}: {comparison.rounds} rounds in random order, "
+        f"{comparison.batch_runs} runs a batch, {format_seconds(comparison.duration)}"
+    )
+    table = new_table("candidate", f"against\n{comparison.baseline}")
+    for name, measurement in comparison.measurements.items():
+        median = format_seconds(measurement.median)
+        if name == comparison.baseline:
+            table.add_row(Text(name), median, "-", "-", "baseline")
+        else:
+            table.add_row(Text(name), median, *cells(comparison.verdicts[name]))
+    return Group(Text(title), table, *_sentences(comparison))
+
+
+def _sentences(comparison: Comparison) -> list[Text]:
+    level = "95 %: how sure all of it is"
+    if len(comparison.verdicts) > 1:
+        level += f", corrected for {len(comparison.verdicts)} candidates (Bonferroni)"
+    margin = f"same: within {100 * comparison.margin:g} %"
+    sentences = [Text(f"{level}; {margin}", style="dim")]
+    sentences += [
+        Text(f"{name}: {judgement.reason}")
+        for name, judgement in comparison.verdicts.items()
+        if judgement.verdict == "can't tell"
+    ]
+    by_kind: dict[str, dict[str, Doubt]] = {}
+    for name, measurement in comparison.measurements.items():
+        for doubt in measurement.warnings:
+            if doubt.kind != "cpu":
+                by_kind.setdefault(doubt.kind, {}).setdefault(name, doubt)
+    for kind, doubts in by_kind.items():
+        first, *more = doubts
+        text = f"{first}: note ({kind}): {doubts[first].message}"
+        sentences.append(Text(f"{text}; so with {', '.join(more)}" if more else text))
+    return sentences
+
+
+def new_table(subject: str, against: str) -> Table:
+    """Return a table with a column for what was timed, its median, and `cells`."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(subject)
+    for name in ("median\na run", against, "95 %\ninterval"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    return table
+
+
+def cells(judgement: Judgement) -> tuple[str, str, Text]:
+    """Return the last three cells of a row."""
+    ratio = "-" if math.isnan(judgement.ratio) else format_change(judgement.ratio - 1)
+    low, high = judgement.interval
+    interval = f"{format_change(low - 1).removesuffix(' %')} to {format_change(high - 1)}"
+    if not math.isfinite(high):
+        interval = "unknown"
+    return ratio, interval, Text(judgement.verdict, style=_STYLES[judgement.verdict])

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""In what two environments differ."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from ..environment import Environment
+
+# What differs each time, and says nothing about the machine.
+_IGNORED = ("date",)
+
+
+class EnvironmentDifference(NamedTuple):
+    """A field in which two environments differ.
+
+    Attributes:
+        field: its name, such as ``driver``.
+        old: its value in the one.
+        new: its value in the other.
+    """
+
+    field: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.field} was {self.old!r}, is {self.new!r}"
+
+
+def environment_differences(
+    old: Environment | None, new: Environment | None
+) -> tuple[EnvironmentDifference, ...]:
+    """Return the fields that differ, the date left out; none where either is unknown."""
+    if old is None or new is None:
+        return ()
+    return tuple(
+        EnvironmentDifference(field.name, before, after)
+        for field in dataclasses.fields(Environment)
+        if field.name not in _IGNORED
+        and (before := getattr(old, field.name)) != (after := getattr(new, field.name))
+    )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Several measurements of one thing, each from a process of its own, as one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .distribution import DISTRIBUTION_KINDS, judge_times
+from .doubts import Doubt
+
+if TYPE_CHECKING:
+    from .measurement import Measurement
+
+# What has to be the same for times to be times of one thing.
+_SAME = ("label", "method", "cache", "device", "held", "is_calibrated")
+
+_ENDINGS = ("budget", "precision", "count")  # the one that asks for most care first
+
+
+def merge(parts: tuple[Measurement, ...]) -> Measurement:
+    """Return the parts as one. Raises ValueError where they do not belong together."""
+    if not parts:
+        raise ValueError("merge() takes at least one measurement, got none")
+    first = parts[0]
+    for name in _SAME:
+        found = {getattr(part, name): None for part in parts}
+        if len(found) > 1:
+            raise ValueError(
+                f"measurements that differ in {name} cannot be merged: "
+                f"{', '.join(map(repr, found))}; use fasttime.compare_saved(old, new) to set one "
+                "against the other"
+            )
+    times = np.concatenate([part.times for part in parts])
+    processes = tuple(count for part in parts for count in part.processes)
+    return dataclasses.replace(
+        first,
+        times=times,
+        warmup_times=np.concatenate([part.warmup_times for part in parts]),
+        host_times=np.concatenate([part.host_times for part in parts]),
+        loop_time=sum(part.loop_time for part in parts),
+        warmup=sum(part.warmup for part in parts),
+        repeat=sum(part.repeat for part in parts),
+        wall_time=_median_of([part.wall_time for part in parts]),
+        floor=_median_of([part.floor for part in parts]),
+        ended_by=min((part.ended_by for part in parts), key=_ENDINGS.index),
+        processes=processes,
+        bottleneck=first.bottleneck if _agree(parts) else None,
+        warnings=(*_doubts(parts), *judge_times(times, processes)),
+    )
+
+
+def _agree(parts: tuple[Measurement, ...]) -> bool:
+    return len({part.bottleneck and part.bottleneck.bound for part in parts}) == 1
+
+
+def _median_of(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if len(known) == len(values) else None
+
+
+def _doubts(parts: tuple[Measurement, ...]) -> list[Doubt]:
+    """Return one doubt of each kind. Those about the times are worked out anew by the caller."""
+    by_kind: dict[Any, Doubt] = {}
+    for part in parts:
+        for doubt in part.warnings:
+            if doubt.kind not in DISTRIBUTION_KINDS:
+                by_kind.setdefault(doubt.kind, doubt)
+    if changed := _changed_environment(parts):
+        by_kind["environments_differ"] = Doubt(
+            "environments_differ", f"the processes ran in different environments: {changed}"
+        )
+    return list(by_kind.values())
+
+
+def _changed_environment(parts: tuple[Measurement, ...]) -> str:
+    from .environment_differences import environment_differences
+
+    differences = {
+        difference.field: difference
+        for part in parts[1:]
+        for difference in environment_differences(parts[0].environment, part.environment)
+    }
+    return "; ".join(map(str, differences.values()))

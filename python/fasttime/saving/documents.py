@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files of JSON that name their format and version: written whole or not at all, read with care."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from .._saving import open_for_replacement
+
+# What this version writes, and all that it reads. A change that an older reader would take amiss
+# raises the number.
+MEASUREMENT = "fasttime measurement"
+COMPARISON = "fasttime comparison"
+VERSION = 1
+
+_MEND = "measure and save it anew"
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as what JSON knows; NaN and the infinities, which it does not, as words."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(float(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def write_document(path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
+    """Write a document, whole or not at all. A file of that name is replaced. Raises OSError."""
+    text = json.dumps({"format": kind, "version": VERSION, **plain(content)}, allow_nan=False)
+    with open_for_replacement(path) as file:
+        file.write(text + "\n")
+
+
+def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the document in a file.
+
+    Raises ValueError, naming the file, where it is not one of ours or of another version, and
+    OSError as `open` does.
+    """
+    with open(path, "rb") as file:
+        raw = file.read()
+    try:
+        document = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{os.fspath(path)} holds no JSON, or was cut short ({error}); {_MEND}"
+        ) from None
+    kind = document.get("format") if isinstance(document, dict) else None
+    if kind not in (MEASUREMENT, COMPARISON):
+        raise ValueError(
+            f"{os.fspath(path)} was not saved by fasttime: its format is {kind!r}, not "
+            f"{MEASUREMENT!r} or {COMPARISON!r}; {_MEND}"
+        )
+    version = document.get("version")
+    if isinstance(version, bool) or version != VERSION:
+        raise ValueError(
+            f"{os.fspath(path)} is in version {version!r} of its format, and this fasttime reads "
+            f"version {VERSION}; load it with the fasttime that saved it, or {_MEND}"
+        )
+    return dict(document)
+
+
+def damaged(path: str | os.PathLike[str], error: ValueError) -> ValueError:
+    """Return the error to raise where a document does not hold what it should."""
+    return ValueError(f"{os.fspath(path)} is damaged or was edited: {error}; {_MEND}")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Verdicts against a known truth: false ones are rare, and true ones are found.
+
+Few comparisons a cell, for speed; `benchmarks/ab_truth.py` has all cells with many.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+
+import pytest
+from ab_simulation import (
+    LOUDNESS,
+    NOISES,
+    OFFSETS,
+    is_false,
+    verdict_in_rounds,
+    verdict_on_saved,
+)
+
+from fasttime.comparing.looks import Look
+
+candidates = importlib.import_module("fasttime.comparing.candidates")
+rounds = importlib.import_module("fasttime.comparing.rounds")
+
+COUNT = 60
+
+
+def bound(count: int) -> float:
+    """Return how many false verdicts a rate of 5 % stays below in 99 of 100 cells."""
+    return 0.05 * count + 2.33 * math.sqrt(0.05 * 0.95 * count)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("loudness", LOUDNESS)
+@pytest.mark.parametrize("effect", [0.0, 0.02])
+def test_false_verdicts_are_rare_in_any_noise(noise: str, loudness: int, effect: float) -> None:
+    count = COUNT if effect == 0 else COUNT // 3
+    found = [verdict_in_rounds(noise, loudness, effect, seed)[0] for seed in range(count)]
+    assert sum(is_false(verdict, effect) for verdict in found) <= bound(count)
+
+
+def test_false_verdicts_are_rarer_than_5_percent_over_all() -> None:
+    found = [verdict_in_rounds(noise, 8, 0.0, seed)[0] for noise in NOISES for seed in range(30)]
+    assert sum(is_false(verdict, 0.0) for verdict in found) <= 0.05 * len(found)
+
+
+def test_looking_after_each_round_would_not_keep_the_promise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def careless(most: int, pairs: int) -> list[Look]:
+        return [Look(after, 0.05) for after in range(8, most + 1, 4)]
+
+    monkeypatch.setattr(rounds, "plan_looks", careless)
+    found = [verdict_in_rounds("normal", 8, 0.0, seed)[0] for seed in range(40)]
+    assert sum(is_false(verdict, 0.0) for verdict in found) > bound(40)
+
+
+def test_several_candidates_share_the_5_percent() -> None:
+    found = [verdict_in_rounds("normal", 8, 0.0, seed, others=4) for seed in range(40)]
+    wrong = sum(any(is_false(verdict, 0.0) for verdict in verdicts) for verdicts in found)
+    assert wrong <= bound(40)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("effect", [0.05, 0.10])
+def test_an_effect_of_5_percent_is_found_on_a_quiet_machine(noise: str, effect: float) -> None:
+    assert {verdict_in_rounds(noise, 1, effect, seed)[0] for seed in range(20)} == {"slower"}
+
+
+@pytest.mark.parametrize("noise", ["normal", "drift of both", "process offset"])
+def test_what_is_the_same_is_told_to_be_on_a_quiet_machine(noise: str) -> None:
+    assert {verdict_in_rounds(noise, 1, 0.0, seed)[0] for seed in range(20)} == {"same"}
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+@pytest.mark.parametrize("effect", [0.0, 0.02])
+def test_false_verdicts_on_saved_measurements_are_rare(
+    offset: str, processes: int, effect: float
+) -> None:
+    found = [verdict_on_saved(offset, processes, effect, seed) for seed in range(100)]
+    assert sum(is_false(verdict, effect) for verdict in found) <= bound(100)
+
+
+def test_more_processes_find_what_one_cannot() -> None:
+    def power(processes: int) -> int:
+        found = [verdict_on_saved("normal", processes, 0.05, seed) for seed in range(50)]
+        return sum(verdict == "slower" for verdict in found)
+
+    assert power(1) <= 10
+    assert power(10) >= 40

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Doubts about the times of a measurement: raised where they should be, and not where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fasttime.measuring.clocks import clock_doubts
+from fasttime.measuring.distribution import DISTRIBUTION_KINDS, drift, judge_times, two_modes
+from fasttime.measuring.statistics import Times
+
+Rng = np.random.Generator
+
+
+def kinds(times: Times, processes: tuple[int, ...] = ()) -> list[str]:
+    return [doubt.kind for doubt in judge_times(times, processes)]
+
+
+def normal(size: int, seed: int = 0, spread: float = 0.01) -> Times:
+    return np.asarray(1 + spread * np.random.default_rng(seed).standard_normal(size))
+
+
+# --- no false alarms: on sound distributions of all shapes ---
+
+
+def ticks(times: Times) -> Times:
+    return np.asarray(np.round(times / 32e-9) * 32e-9)
+
+
+SOUND: dict[str, Callable[[Rng, int], Times]] = {
+    "normal": lambda rng, n: 1e-3 * (1 + 0.02 * rng.standard_normal(n)),
+    "wide": lambda rng, n: 1e-3 * np.exp(0.2 * rng.standard_normal(n)),
+    "exponential tail": lambda rng, n: 1e-3 * (1 + 0.1 * rng.exponential(size=n)),
+    "exponential": lambda rng, n: 1e-3 * rng.exponential(size=n),
+    "uniform": lambda rng, n: 1e-3 * (1 + 0.3 * rng.random(n)),
+    "steps of 32 ns at 1 us": lambda rng, n: ticks(1e-6 * (1 + 0.02 * rng.standard_normal(n))),
+    "wide in steps": lambda rng, n: ticks(1e-6 * (1 + 0.1 * rng.standard_normal(n))),
+    "tail in steps": lambda rng, n: ticks(2e-6 * (1 + 0.1 * rng.exponential(size=n))),
+    "steps of 32 ns at 5 us": lambda rng, n: ticks(5e-6 * (1 + 0.005 * rng.standard_normal(n))),
+    "all alike": lambda rng, n: np.full(n, 1e-3),
+}
+
+
+@pytest.mark.parametrize("shape", SOUND)
+@pytest.mark.parametrize("runs", [20, 50, 200, 2000])
+def test_a_sound_distribution_raises_a_doubt_in_less_than_2_of_100_measurements(
+    shape: str, runs: int
+) -> None:
+    rng = np.random.default_rng(runs)
+    alarms = sum(bool(judge_times(SOUND[shape](rng, runs))) for _ in range(200))
+    assert alarms < 4
+
+
+# --- few runs ---
+
+
+def test_fewer_than_ten_runs_are_few() -> None:
+    assert [kinds(normal(9)), kinds(normal(10))] == [["few_samples"], []]
+    assert judge_times(np.ones(1))[0].message.startswith("too few runs to judge by, 1: ")
+
+
+# --- outliers ---
+
+
+@pytest.mark.parametrize(("odd", "expected"), [(5, ["outliers"]), (4, [])])
+def test_five_odd_runs_of_forty_are_too_many(odd: int, expected: list[str]) -> None:
+    times = normal(40)
+    times[3 : 8 * odd : 8] = np.linspace(2.0, 8.0, odd)
+    assert kinds(times) == expected
+
+
+# --- drift ---
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"), [(0.04, ["drift"]), (0.01, []), (-0.04, ["drift"])]
+)
+def test_a_drift_of_more_than_2_percent_is_told(change: float, expected: list[str]) -> None:
+    assert kinds(normal(200, spread=0.005) + np.linspace(0, change, 200)) == expected
+
+
+def test_a_drift_is_measured_from_the_first_run_to_the_last() -> None:
+    assert drift(np.linspace(1.0, 1.5, 2000)) == pytest.approx(0.475, abs=0.01)
+    (doubt,) = judge_times(np.linspace(2.0, 1.0, 2000) + normal(2000) / 1e6)
+    assert doubt.message.startswith("times changed by -48.")
+
+
+def test_a_drift_within_the_noise_is_not_told() -> None:
+    assert drift(normal(30, spread=0.2) + np.linspace(0, 0.1, 30)) is None
+
+
+def test_each_process_drifts_by_itself() -> None:
+    steps = np.repeat([1.0, 1.1, 1.2], 100)
+    assert kinds(normal(300) * steps, (100, 100, 100)) == []
+    sloped = np.tile(np.linspace(1.0, 1.3, 100), 3)
+    doubts = judge_times(normal(300) * sloped, (100, 100, 100))
+    assert [doubt.kind for doubt in doubts] == ["drift"]
+    assert "in 3 of 3 processes" in doubts[0].message
+
+
+# --- two modes ---
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(0.05, ["two_modes"]), (0.02, [])])
+def test_two_groups_more_than_3_percent_apart_are_told(apart: float, expected: list[str]) -> None:
+    times = normal(100, spread=0.001)
+    times[::2] += apart
+    assert kinds(times) == expected
+
+
+def test_the_two_modes_are_named_with_the_share_of_the_upper_one() -> None:
+    times = normal(1000, spread=0.001)
+    times[::4] += 0.1
+    found = two_modes(times)
+    assert found is not None
+    assert found == pytest.approx((1.0, 1.1, 0.25), abs=0.01)
+    assert "about 1.000 s and 1.100 s (25 % of the runs)" in judge_times(times)[-1].message
+
+
+def test_a_group_of_less_than_a_tenth_is_not_a_mode() -> None:
+    times = normal(1000, spread=0.001)
+    times[::20] += 0.1
+    assert two_modes(times) is None
+
+
+def test_steps_of_the_clock_are_not_modes() -> None:
+    times = np.tile([1.0e-6, 1.032e-6, 1.064e-6], 100)
+    assert kinds(times) == []
+    assert two_modes(np.tile([1.0e-6, 1.064e-6], 100), step=0.0) is not None
+
+
+# --- numbers that cannot be judged ---
+
+
+def test_times_that_are_no_durations_are_not_judged() -> None:
+    assert kinds(np.zeros(100)) == []
+    assert kinds(np.full(100, np.nan)) == []
+    assert kinds(np.array([])) == []
+
+
+# --- the clock ---
+
+
+def test_a_device_that_was_held_back_is_told_with_the_reason() -> None:
+    (doubt,) = clock_doubts(
+        {"throttle_reasons": ()},
+        {"throttle_reasons": ("sw_power_cap",), "power_w": 700.0, "temperature_c": 81.0},
+    )
+    assert doubt.kind == "throttled"
+    assert "held back (sw_power_cap; 81 °C, 700 W at the end)" in doubt.message
+
+
+@pytest.mark.parametrize("reason", ["gpu_idle", "GpuIdle", "none", "applications_clocks_setting"])
+def test_reasons_that_hold_nothing_back_are_no_doubt(reason: str) -> None:
+    assert clock_doubts({"throttle_reasons": (reason,)}, {"throttle_reasons": (reason,)}) == ()
+
+
+@pytest.mark.parametrize(("after", "kinds"), [(1900, []), (1800, ["clock_changed"])])
+def test_a_clock_that_changed_by_more_than_5_percent_is_told(after: int, kinds: list[str]) -> None:
+    doubts = clock_doubts({"sm_clock_mhz": 1980}, {"sm_clock_mhz": after})
+    assert [doubt.kind for doubt in doubts] == kinds
+
+
+def test_the_clock_of_an_idle_device_is_not_compared() -> None:
+    idle = {"sm_clock_mhz": 345, "throttle_reasons": ("gpu_idle",)}
+    assert clock_doubts(idle, {"sm_clock_mhz": 1980}) == ()
+
+
+@pytest.mark.parametrize("state", [None, {}, {"sm_clock_mhz": None, "throttle_reasons": None}])
+def test_what_was_not_looked_at_raises_no_doubt(state: dict[str, None] | None) -> None:
+    assert clock_doubts(state, state) == ()
+    assert clock_doubts({"sm_clock_mhz": 1980}, state) == ()
+
+
+def test_the_kinds_that_rest_on_the_times_are_listed() -> None:
+    assert DISTRIBUTION_KINDS == ("few_samples", "outliers", "drift", "two_modes")

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The figures of a sample of times, on made-up samples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from made_up import measurement
+
+from fasttime.measuring import statistics
+from fasttime.measuring.statistics import (
+    clock_step,
+    far_outliers,
+    median_deviation,
+    median_interval,
+    middle_mean,
+)
+
+# --- the interval of the median ---
+
+
+def test_six_runs_are_the_fewest_that_bound_the_median_with_95_percent() -> None:
+    assert np.isnan(median_interval(np.arange(5.0))).all()
+    assert median_interval(np.arange(6.0)) == (0.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"),
+    # The ranks in the tables of the sign test, such as Conover's.
+    [(8, 1), (9, 2), (12, 3), (15, 4), (20, 6), (25, 8), (100, 40)],
+)
+def test_its_ends_are_the_order_statistics_of_the_sign_test(count: int, rank: int) -> None:
+    shuffled = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))
+    assert median_interval(shuffled) == (rank, count + 1 - rank)
+
+
+def test_it_becomes_wider_with_the_level() -> None:
+    times = np.arange(1.0, 101.0)
+    low, high = median_interval(times, 0.99)
+    assert (low, high) == (37.0, 64.0)
+
+
+@pytest.mark.parametrize("tail", ["normal", "exponential", "cauchy"])
+def test_it_covers_the_median_as_often_as_it_says(tail: str) -> None:
+    rng = np.random.default_rng(1)
+    draw = {
+        "normal": rng.standard_normal,
+        "exponential": lambda size: rng.exponential(size=size) - math.log(2),
+        "cauchy": rng.standard_cauchy,
+    }[tail]
+    intervals = [median_interval(draw(40)) for _ in range(2000)]
+    assert 0.94 <= np.mean([low <= 0 <= high for low, high in intervals]) <= 0.99
+
+
+def test_above_200_000_runs_the_approximate_rank_meets_the_exact_one() -> None:
+    limit = statistics._EXACT_UP_TO
+    assert statistics._lower_rank(limit + 1, 0.95) - statistics._lower_rank(limit, 0.95) in (0, 1)
+
+
+# --- the rest ---
+
+
+def test_the_median_deviation_does_not_see_one_odd_run() -> None:
+    assert median_deviation(np.array([1.0, 2.0, 3.0, 4.0, 1000.0])) == 1.0
+
+
+def test_far_outliers_are_flagged_on_either_side_and_nothing_else_is() -> None:
+    times = np.concatenate((np.linspace(9.0, 11.0, 21), [5.0, 14.5]))
+    assert np.flatnonzero(far_outliers(times)).tolist() == [21, 22]
+
+
+def test_one_run_away_from_runs_that_are_all_alike_is_far_out() -> None:
+    assert far_outliers(np.array([1.0] * 20 + [4.0])).sum() == 1
+
+
+def test_a_step_of_the_clock_is_not_far_out() -> None:
+    step = 32e-9
+    ticks = np.array([31] * 20 + [32, 33])
+    assert far_outliers(ticks * step).sum() == 0
+    assert far_outliers(np.append(ticks, 36) * step).sum() == 1
+
+
+def test_the_middle_mean_leaves_out_a_quarter_at_either_end() -> None:
+    times = np.array([[5.0, 1.0, 2.0, 1000.0], [1.0, 1.0, 2.0, 2.0]])
+    assert middle_mean(times).tolist() == [3.5, 1.5]
+    assert middle_mean(np.array([1.0, 2.0])) == 1.5
+
+
+def test_a_clock_step_shows_only_where_values_come_again() -> None:
+    assert clock_step(np.array([2.0, 2.0, 2.125, 2.0, 2.125, 3.5])) == 0.125
+    assert clock_step(np.array([1.0, 1.0625, 2.0])) == 0.0
+    assert clock_step(np.ones(5)) == 0.0
+
+
+def test_a_gap_of_more_than_a_tenth_is_a_clock_step_only_below_a_microsecond() -> None:
+    assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5])) == 0.0
+    assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5]) * 1e-6) == pytest.approx(0.5e-6)
+
+
+def test_a_measurement_shows_them() -> None:
+    found = measurement([*np.linspace(1.0, 2.0, 11), 9.0])
+    assert found.mad == pytest.approx(0.3)
+    assert found.median_interval == median_interval(found.times)
+    assert found.outliers.tolist() == [False] * 11 + [True]
+    assert repr(found).splitlines()[1:3] == [
+        "  median 1.550 s (95 %: 1.200 s to 1.900 s), mean 2.125 s, std 2.188 s",
+        "  min 1.000 s, max 9.000 s, 12 runs, 1 far from the others",
+    ]
