@@ -8,40 +8,23 @@ from collections.abc import Callable
 import pytest
 from leftovers import pool_is_whole
 from simulated_cuda import Simulated
-from simulated_machine import CLEAR_DEVICE, CLEAR_HOST, MS, US, SimulatedMachine, held
+from simulated_machine import CLEAR_DEVICE, MS, US, SimulatedMachine, held
 
 import fasttime
-from fasttime.measuring.held import CannotBeHeld, HeldSampler, read_floor
+from fasttime.measuring import running
+from fasttime.measuring.calibration import empty_pair
+from fasttime.measuring.held import CannotBeHeld, HeldSampler
 
 NOT_HELD = (
     "not_held",
     "timed without holding the stream, launch latency included, as a run waits for the device, "
-    "allocates or frees its memory, or puts more in the launch queue than there is room for (some "
-    "1,000 launches)",
+    "allocates or frees its memory, or puts more into the launch queue than has room there "
+    "(some 1,000 launches)",
 )
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:
     return [doubt.kind for doubt in measurement.warnings]
-
-
-def sizes_of_holds(
-    monkeypatch: pytest.MonkeyPatch, blocks: Callable[[int], bool] = lambda runs: False
-) -> list[int]:
-    """How many runs were queued behind each hold, as they come.
-
-    Only a hold of which `blocks` says that its runs will wait for themselves is let go soon.
-    """
-    sizes: list[int] = []
-    run_held = HeldSampler._run_held
-
-    def noted(self: HeldSampler, runs: int, ignored: int) -> object:
-        sizes.append(runs)
-        monkeypatch.setattr(held, "_PATIENCE", 0.02 if blocks(runs) else 3600.0)
-        return run_held(self, runs, ignored)
-
-    monkeypatch.setattr(HeldSampler, "_run_held", noted)
-    return sizes
 
 
 def waits_for_the_device(simulated: SimulatedMachine) -> Callable[[], None]:
@@ -85,7 +68,7 @@ def test_runs_behind_a_hold_read_the_device_s_own_time_without_the_events(
 def test_the_floor_of_held_runs_comes_from_the_same_holds(
     cuda: Simulated, simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "read_floor", lambda: pytest.fail("read apart from the runs"))
+    monkeypatch.setattr(running, "empty_pair", lambda: pytest.fail("read apart from the runs"))
     cuda.set_event_time(1250)
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, hold=True, warmup=2, repeat=12)
     assert found.floor == pytest.approx(1.25e-6, rel=1e-6)
@@ -112,48 +95,7 @@ def test_an_empty_pair_reads_what_an_event_takes(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     cuda.set_event_time(1250)
-    assert read_floor() == pytest.approx(1.25e-6, rel=1e-6)
-    assert pool_is_whole()
-
-
-# --- how many at once ---
-
-
-def test_runs_behind_one_hold_double_until_they_take_the_host_long_enough(
-    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = sizes_of_holds(monkeypatch)
-    HeldSampler(lambda: simulated.work(100 * US, 20 * US)).take(40)
-    assert sizes == [1, 2, 4, 8, 8, 8, 8, 1]  # 8 take 0.8 ms; what is left comes last
-
-
-def test_the_next_batch_goes_on_where_the_last_one_was(
-    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = sizes_of_holds(monkeypatch)
-    sampler = HeldSampler(lambda: simulated.work(100 * US, 20 * US))
-    sampler.take(15)
-    sampler.take(16)
-    assert sizes == [1, 2, 4, 8, 8, 8]
-
-
-def test_a_callable_that_takes_the_host_long_is_held_run_by_run(
-    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = sizes_of_holds(monkeypatch)
-    HeldSampler(lambda: simulated.work(1 * MS, 20 * US)).take(4)
-    assert sizes == [1, 1, 1, 1]
-
-
-def test_runs_that_do_not_fit_are_dropped_and_half_as_many_come_next(
-    cuda: Simulated, simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = sizes_of_holds(monkeypatch, lambda runs: runs == 8)
-    cuda.set_queue_limit(20)  # three empty pairs, and seven runs of two events
-    found = HeldSampler(lambda: simulated.work(10 * US, 20 * US)).take(20)
-    assert sizes == [1, 2, 4, 8, 4, 4, 4, 1]
-    assert found.times == pytest.approx([20e-6] * 20, rel=1e-6)
-    assert simulated.runs == 1 + 20 + 8
+    assert empty_pair() == pytest.approx(1.25e-6, rel=1e-6)
     assert pool_is_whole()
 
 
@@ -186,7 +128,6 @@ def test_one_failure_in_between_is_taken_for_a_pause_of_the_host_s_own(
     simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocking = (3, 6, 9)
-    sizes_of_holds(monkeypatch, lambda _: simulated.runs in blocking)
 
     def fn() -> None:
         waits = simulated.runs in blocking
@@ -194,6 +135,14 @@ def test_one_failure_in_between_is_taken_for_a_pause_of_the_host_s_own(
         if waits:
             simulated.cuda.lib.cudaDeviceSynchronize()
 
+    def hold_soon_let_go(self: HeldSampler, recorder: object, patience: float) -> bool:
+        soon = simulated.runs in blocking
+        monkeypatch.setattr(held, "_PATIENCE", 0.02 if soon else 3600.0)
+        monkeypatch.setattr(held, "_PATIENCE_FACTOR", 0.0)
+        return run_held(self, recorder, patience)  # type: ignore[arg-type]
+
+    run_held = HeldSampler._run_held
+    monkeypatch.setattr(HeldSampler, "_run_held", hold_soon_let_go)
     found = HeldSampler(fn).take(10)
     assert found.times == pytest.approx([20e-6] * 10, rel=1e-6)
     assert simulated.runs == 1 + 10 + 3
@@ -321,13 +270,3 @@ def test_a_warm_cache_is_left_as_it_is(simulated: SimulatedMachine) -> None:
     found = fasttime.measure(simulated.work, 10 * US, MS, warmup=2, repeat=10)
     assert found.cache == "warm"
     assert "clear" not in simulated.log
-
-
-def test_clearing_the_cache_counts_towards_what_is_queued_behind_one_hold(
-    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = sizes_of_holds(monkeypatch)
-    call = lambda: simulated.work(90 * US, 20 * US)  # noqa: E731
-    HeldSampler(call, "cold").take(23)
-    assert 8 * (90 * US + CLEAR_HOST) > 0.75 * MS
-    assert sizes == [1, 2, 4, 8, 8]
