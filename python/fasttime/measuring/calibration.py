@@ -39,9 +39,8 @@ def floor_in_a_row() -> float:
     """Return by how much events read too much of runs that follow one another without a gap.
 
     In seconds. In such a row a reading exceeds what the run adds to the stream by more than an
-    empty pair reads (2.0 us instead of 1.3 on an H100). How much it is is found from a short kernel:
-    read between events, and from what a longer train of it takes than a shorter one, without events
-    in between.
+    empty pair reads (2.0 us instead of 1.3 on an H100). That is found with a short kernel: read
+    between events, and from what a longer train of it takes than a shorter one, without events.
 
     Takes some 10 ms. Waits for the device. Raises RuntimeError where the stream cannot be held.
     """

@@ -46,7 +46,7 @@ def warm_up(sampler: Sampler, batch_time: float, budget: float) -> WarmUp:
     """Run until three batches in a row take the same time a run to within 5 %.
 
     The first batch is one run; each is longer than the last up to some `batch_time` seconds, and
-    only those that long count. Ends after `budget` seconds in any case.
+    only those that long count. Ends `budget` seconds after the first call in any case.
     """
     start = machine.clock()
     times: list[Times] = []
