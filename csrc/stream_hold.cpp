@@ -141,8 +141,9 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
   } catch (...) {
     if (watchdog_ != nullptr) {
       release();
+    } else {
+      give_back(word);
     }
-    give_back(word);
     throw;
   }
 }
@@ -154,7 +155,6 @@ StreamHold::~StreamHold() {
     return;
   }
   release();
-  give_back(watchdog_->word);
 }
 
 bool StreamHold::release() noexcept {
@@ -163,8 +163,13 @@ bool StreamHold::release() noexcept {
   }
   const bool in_time = watchdog_->let_go(true);
   watchdog_->done.notify_one();
-  if (watchdog_->thread.joinable()) {
-    watchdog_->thread.join();
+  if (!word_is_back_) {
+    word_is_back_ = true;
+    // There is none where it could not be started.
+    if (watchdog_->thread.joinable()) {
+      watchdog_->thread.join();
+    }
+    give_back(watchdog_->word);
   }
   return in_time;
 }
