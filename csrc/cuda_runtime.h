@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -11,17 +12,26 @@ namespace fasttime {
 // stands the CUDA runtime that torch itself reaches or, in tests, a simulated one. Nothing else in
 // this project calls CUDA. Types are those of the C ABI: a stream or an event is an opaque pointer,
 // a status an int, 0 for success.
-struct CudaRuntime {
+struct alignas(64) CudaRuntime {
+  // --- what a scope needs, in one cache line ---
+
   // False: the host backend. Then only the two host functions may be called.
   bool has_cuda = false;
   // With one device there is no question which is current, and asking costs 60 ns.
   int device_count = 0;
-
-  int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
+  int64_t (*host_now_ns)() noexcept = nullptr;
+  // From torch: the stream that torch would launch on now. device -1 is the current one.
+  int32_t (*current_stream)(int32_t device, void** stream) = nullptr;
+  // From libcuda, optional: 26 ns instead of 65, and no last error left behind.
+  int (*driver_stream_is_capturing)(void* stream, int* status) = nullptr;
   int (*event_record)(void* event, void* stream) = nullptr;
   // All that reading needs: answers kNotReady, with the thread's last error left clean, while
   // either event is not done. Allowed in every capture mode, on every thread.
   int (*event_elapsed_time)(float* elapsed_ms, void* begin, void* end) = nullptr;
+
+  // --- the rest ---
+
+  int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
   int (*get_device_count)(int* count) = nullptr;
   int (*get_device)(int* device) = nullptr;
   int (*set_device)(int device) = nullptr;
@@ -34,13 +44,6 @@ struct CudaRuntime {
   const char* (*get_error_string)(int error) = nullptr;
   int (*runtime_get_version)(int* version) = nullptr;
 
-  // From libcuda, optional: 26 ns instead of 65, and no last error left behind.
-  int (*driver_stream_is_capturing)(void* stream, int* status) = nullptr;
-
-  // From torch: the stream that torch would launch on now. device -1 is the current one.
-  int32_t (*current_stream)(int32_t device, void** stream) = nullptr;
-
-  int64_t (*host_now_ns)() noexcept = nullptr;
   // Lets `ns` pass. Only drain calls it.
   void (*pause)(int64_t ns) noexcept = nullptr;
 };
@@ -55,7 +58,13 @@ constexpr int kCaptureModeRelaxed = 2;
 
 // The table in use. Thread-safe; never null; a table once returned stays valid for the life of the
 // process. After a fork, after a lost device and at interpreter exit it is the host backend's.
-const CudaRuntime& runtime() noexcept;
+inline const CudaRuntime& runtime() noexcept;
+
+// What runtime() reads; written by cuda_runtime.cpp alone.
+extern std::atomic<const CudaRuntime*> active_runtime;
+inline const CudaRuntime& runtime() noexcept {
+  return *active_runtime.load(std::memory_order_acquire);
+}
 
 // What stands behind the table, and why, in words a user can act on.
 struct Backend {
