@@ -139,10 +139,11 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
       refuse();
     }
   } catch (...) {
-    if (watchdog_ != nullptr) {
+    if (watchdog_ != nullptr && watchdog_->thread.joinable()) {
       release();
+    } else {
+      give_back(word);
     }
-    give_back(word);
     throw;
   }
 }
@@ -154,7 +155,6 @@ StreamHold::~StreamHold() {
     return;
   }
   release();
-  give_back(watchdog_->word);
 }
 
 bool StreamHold::release() noexcept {
@@ -165,6 +165,8 @@ bool StreamHold::release() noexcept {
   watchdog_->done.notify_one();
   if (watchdog_->thread.joinable()) {
     watchdog_->thread.join();
+    // Not only in the destructor: an exception's traceback may keep what is done with.
+    give_back(watchdog_->word);
   }
   return in_time;
 }
