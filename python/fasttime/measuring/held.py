@@ -22,6 +22,9 @@ _PATIENCE_FACTOR = 5.0
 # the stream is only beginning to move.
 _EMPTY_PAIRS = 2
 
+# So that the samples of all pairs can be kept, if each run has to be made twice.
+MOST_HELD = 250_000
+
 
 class CannotBeHeld(RuntimeError):
     """The callable waits for the device, or fills the launch queue, in a single run."""
