@@ -14,11 +14,10 @@ from .names import printable
 from .report import walk_with_depth
 from .report_columns import (
     columns_of,
-    cost_sentence,
     has_device_times,
-    heading,
     host_mean,
     rough_seconds,
+    summary,
 )
 from .report_html_style import PAGE_STYLE, SCRIPT, STYLE
 
@@ -34,7 +33,7 @@ _INDENTED = 12  # levels; deeper ones say how deep they are
 
 def as_fragment(report: Report) -> str:
     """Return a report as a piece of HTML for a notebook: no script, no environment."""
-    note = f'<p class="soft">{_escaped(f"{heading(report)}. {cost_sentence(report)}")}</p>'
+    note = f'<p class="soft">{_escaped(summary(report))}</p>'
     table = _table(report) + note if report.sites else _NOTHING
     return f'<div class="fasttime piece"><style>{STYLE}</style>{table}{_doubts(report)}</div>'
 
@@ -143,9 +142,7 @@ def _table(report: Report) -> str:
 
 def _in_order(columns: tuple[Column, ...]) -> list[Column]:
     """Put first what is looked at, before what is read: a phone shows little more."""
-    by_key = {column.key: column for column in columns}
-    first = [by_key.pop(key) for key in ("share", "bottleneck") if key in by_key]
-    return [first[0]._replace(group=""), *first[1:], *by_key.values()]
+    return sorted(columns, key=lambda column: column.key not in ("share", "bottleneck"))
 
 
 def _heads(columns: list[Column]) -> str:
@@ -154,7 +151,9 @@ def _heads(columns: list[Column]) -> str:
     for group, neighbours in itertools.groupby(columns, key=lambda column: column.group):
         members = list(neighbours)
         if group:
-            groups += f'<th colspan="{len(members)}" scope="colgroup"><span>{group}</span></th>'
+            groups += (
+                f'<th colspan="{len(members)}" scope="colgroup"><span>{group} time</span></th>'
+            )
             titles += "".join(_head(column, "") for column in members)
         else:
             groups += "".join(_head(column, ' rowspan="2"') for column in members)
