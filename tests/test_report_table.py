@@ -41,7 +41,7 @@ def test_the_table_reads_like_this() -> None:
     )
     assert as_text(made, 80) == "\n".join(
         [
-            "                      device    device    device      host",
+            "                     device    device    device      host",
             "scope       calls       p50      mean       p95      mean   share  bottleneck",
             "step        1,000  8.000 ms  8.000 ms  8.000 ms  3.000 ms  100.0%  device-bound",
             "├ forward   1,000  2.000 ms  2.000 ms  2.000 ms  1.000 ms   25.0%  device-bound",

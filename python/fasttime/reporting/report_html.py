@@ -23,6 +23,7 @@ from .report_html_style import PAGE_STYLE, SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from ..environment import Environment
+    from ..timelines.timeline import Timeline
     from .report import Report, SiteReport
     from .report_columns import Column
 
@@ -38,7 +39,7 @@ def as_fragment(report: Report) -> str:
     return f'<div class="fasttime piece"><style>{STYLE}</style>{table}{_doubts(report)}</div>'
 
 
-def as_page(report: Report, environment: Environment, svg: str | None) -> str:
+def as_page(report: Report, environment: Environment, timeline: Timeline | None) -> str:
     """Return a report as a whole page.
 
     The page may load nothing and run no script but its own, whatever a name or a picture holds:
@@ -67,7 +68,7 @@ def as_page(report: Report, environment: Environment, svg: str | None) -> str:
 <main>
 {_tiles(report) + _table(report) if report.sites else _NOTHING}
 {_doubts(report)}
-{_picture(svg)}
+{_picture(timeline)}
 </main>
 <script>{SCRIPT}</script>
 </body>
@@ -223,14 +224,21 @@ def _key(on_device: bool) -> str:
     return " ".join(f'<span><i class="{kind}"></i>{words}</span>' for kind, words in kinds)
 
 
-def _picture(svg: str | None) -> str:
-    if svg is None:
+def _picture(timeline: Timeline | None) -> str:
+    if timeline is None:
         return ""
-    data = base64.b64encode(svg.encode("utf-8", "backslashreplace")).decode()
+    from .report_picture import last_scopes, svg_of
+
+    part, which = last_scopes(timeline)
+    light, dark = (
+        f"data:image/svg+xml;base64,{base64.b64encode(svg_of(part, dark)).decode()}"
+        for dark in (False, True)
+    )
     return (
-        '<h2>Timeline</h2>\n<div class="picture" tabindex="0" role="region" aria-label="Timeline">'
-        f'<img alt="Timeline of the scopes on host and device" '
-        f'src="data:image/svg+xml;base64,{data}"></div>'
+        f'<h2>Timeline</h2>\n<p class="soft">{which}</p>'
+        '<div class="picture" tabindex="0" role="region" aria-label="Timeline"><picture>'
+        f'<source media="screen and (prefers-color-scheme:dark)" srcset="{dark}">'
+        f'<img alt="Timeline of the scopes on host and device" src="{light}"></picture></div>'
     )
 
 
