@@ -90,13 +90,13 @@ def run(options: argparse.Namespace) -> int:
         report, code = _report(code)
     finally:
         # After the report, which has waited for the device.
-        timeline = None if recording is None else recording.stop()
+        timeline = recording.stop() if recording and recording.is_recording else None
     if report.sites or report.open or report.pending:
         show(report, sys.stderr)
     else:
         say(_NO_SCOPES.format(script=options.script))
     saved = [
-        options.trace is None or _save(options.trace, timeline.save),
+        options.trace is None or timeline is None or _save(options.trace, timeline.save),
         options.html is None or _save_page(options.html, report, timeline),
         options.json is None or _save(options.json, report.save),
     ]
@@ -109,11 +109,12 @@ def _recording(options: argparse.Namespace) -> TimelineRecording | None:
 
     if options.trace:
         recording = fasttime.record_timeline()
+        recording.start()
     elif options.html and _can_draw():
         recording = fasttime.record_timeline(_MOST_SCOPES_FOR_A_PAGE)
+        recording.start_in_background()
     else:
         return None
-    recording.start()
     return recording
 
 
@@ -136,7 +137,9 @@ def _save_page(path: Path, report: Report, timeline: Timeline | None) -> bool:
     if not _can_draw():
         say(f"{path} has no picture of the timeline; it takes: pip install 'fasttime[plot]'")
         timeline = None
-    picture = timeline if timeline is not None and len(timeline) else None
+    elif timeline is None:
+        say(f"{path} has no picture of the timeline, as the script recorded one of its own")
+    picture = timeline or None  # without a scope there is nothing to draw
     return _save(path, lambda path: report.save(path, timeline=picture))
 
 

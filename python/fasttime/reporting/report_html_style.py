@@ -84,7 +84,8 @@ border-radius:.3rem;padding:.7rem 1rem;margin:1rem 0}
 .fasttime .doubts li{overflow-wrap:anywhere}
 .fasttime .picture{background:var(--picture);border:1px solid var(--line);border-radius:.6rem;
 padding:.5rem;overflow-x:auto}
-.fasttime .picture img{display:block;width:100%;min-width:40rem;max-width:76rem;height:auto;margin:auto}
+.fasttime .picture img{display:block;width:100%;min-width:40rem;max-width:76rem;height:auto;
+margin:auto}
 @media (max-width:45rem){.fasttime header,.fasttime main{padding:0 .8rem}
 .fasttime dl{grid-template-columns:1fr 1fr}.fasttime dd{font-size:1.1rem}
 .fasttime tbody th{max-width:44vw;padding-left:calc(1.5rem + min(var(--d),6)*.6rem)}
