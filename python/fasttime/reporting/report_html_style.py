@@ -87,7 +87,7 @@ padding:.5rem;overflow-x:auto}
 .fasttime .picture img{display:block;width:100%;min-width:40rem;max-width:76rem;height:auto;
 margin:auto}
 @media (max-width:45rem){.fasttime header,.fasttime main{padding:0 .8rem}
-.fasttime dl{grid-template-columns:1fr 1fr}.fasttime dd{font-size:1.1rem}
+.fasttime dl{grid-template-columns:1fr 1fr}.fasttime dd{font-size:1rem}
 .fasttime tbody th{max-width:44vw;padding-left:calc(1.5rem + min(var(--d),6)*.6rem)}
 .fasttime th,.fasttime td{padding:.42rem .55rem}.fasttime .share{min-width:8rem}}
 @media print{.fasttime{font-size:8.5pt;--page:#fff;--card:#f6f7f9;--ink:#000;--soft:#444;
