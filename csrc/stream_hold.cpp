@@ -163,9 +163,12 @@ bool StreamHold::release() noexcept {
   }
   const bool in_time = watchdog_->let_go(true);
   watchdog_->done.notify_one();
-  if (watchdog_->thread.joinable()) {
-    watchdog_->thread.join();
-    // Not only in the destructor: an exception's traceback may keep what is done with.
+  if (!word_is_back_) {
+    word_is_back_ = true;
+    // There is none where it could not be started.
+    if (watchdog_->thread.joinable()) {
+      watchdog_->thread.join();
+    }
     give_back(watchdog_->word);
   }
   return in_time;

@@ -54,6 +54,7 @@ class SimulatedMachine:
             "device_name": lambda: "cuda:0 Simulated",
             "environment": lambda: None,
             "gpu_state": lambda: None,
+            "short_work": lambda: lambda: self.cuda.enqueue(self.stream, 2 * US),
             "cache_clearer": lambda: self.clear_cache,
         }.items():
             self.monkeypatch.setattr(machine, name, value)

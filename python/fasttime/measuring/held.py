@@ -37,8 +37,8 @@ class HeldSampler:
     run adds to a busy stream, and what an empty pair of events reads. Such a pair stands in front
     of each run, read on the same device in the same state.
 
-    Not several runs a hold: in a row behind a hold they read 0.7 us more than the first of them
-    does, and than runs do in a loop that keeps the device busy (on an H100).
+    Not several runs a hold: in a row the events read more than an empty pair does; see
+    `floor_in_a_row`.
     """
 
     def __init__(self, call: Call, cache: Cache = "warm") -> None:
