@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from .. import _native
 from ..recorder import Recorder
 from . import machine
 from .held import CannotBeHeld
-from .samplers import read_samples, times_of
+from .samplers import EMPTY, read_samples, times_of
 
 _PAIRS = 60
 _PATIENCE = 0.3  # seconds; queuing them takes less than a thousandth of that
@@ -26,16 +27,16 @@ _ROUNDS = 3
 def empty_pair() -> float:
     """Return what an empty pair of events reads on a stream that has work waiting, in seconds.
 
-    Waits for the device. Raises RuntimeError where the stream cannot be held, or
-    where events cannot be recorded.
+    Waits for the device. Raises RuntimeError where the stream cannot be held, or where events
+    cannot be recorded.
     """
     recorder = Recorder(keep_samples=_PAIRS, share_boundaries=False)
-    empty = recorder.scope("empty")
+    empty = recorder.scope(EMPTY)
     with _held():
         for _ in range(_PAIRS):
             with empty:
                 pass
-    return _median(recorder, "empty")
+    return _median(recorder, EMPTY)
 
 
 def floor_in_a_row() -> float:
@@ -45,8 +46,7 @@ def floor_in_a_row() -> float:
     empty pair reads (2.0 us instead of 1.3 on an H100). That is found with a short kernel: read
     between events, and from what a longer train of it takes than a shorter one, without events.
 
-    Takes some 10 ms. Waits for the device. Raises RuntimeError where the stream cannot be held, or
-    where events cannot be recorded.
+    Takes some 10 ms. Waits for the device. Raises RuntimeError where the stream cannot be held.
     """
     work = machine.short_work()
     work()  # what is loaded at its first use would wait for the device
@@ -61,7 +61,7 @@ def floor_in_a_row() -> float:
         short, long = (_train(recorder, work, calls) for calls in _TRAINS)
         added = (long - short) / (_TRAINS[1] - _TRAINS[0])
         found.append(_median(recorder, "run") - added)
-    return float(np.median(found))
+    return statistics.median(found)
 
 
 def _train(recorder: Recorder, work: machine.Call, calls: int) -> float:
