@@ -109,7 +109,7 @@ def test_less_than_half_a_microsecond_is_no_work(time: float, doubted: bool) -> 
 @pytest.mark.parametrize(
     ("time", "others", "doubted"),
     [
-        (1 * US * 1e-9, 199e-6, False),
+        (1 * US * 1e-9, 200e-6, False),
         (1 * US * 1e-9, 201e-6, True),
         (10e-3, 0.5e-3, False),
         (10e-3, 0.51e-3, True),

@@ -132,10 +132,7 @@ def test_a_floor_behind_a_hold_that_was_let_go_early_is_no_floor(
     found = fasttime.measure(fn, warmup=0, repeat=10)
     assert (found.floor, found.is_calibrated) == (None, False)
     assert [doubt.kind for doubt in found.warnings] == ["raw"]
-    assert (
-        "a few hundred calls took longer to queue than a stream is held"
-        in found.warnings[0].message
-    )
+    assert "calls took longer to queue than a stream is held" in found.warnings[0].message
     cuda.set_queue_limit(1024)
     assert pool_is_whole()
     assert no_stream_is_held()
