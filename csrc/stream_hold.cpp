@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -19,10 +20,13 @@ namespace {
 // than the last, so that a word can serve again at once, whether or not the stream has seen that it
 // was let go.
 struct Word {
-  volatile uint32_t* address = nullptr;
+  std::atomic<uint32_t>* address = nullptr;
   uint32_t last = 0;
   bool in_use = false;
 };
+
+// What the device looks at is four plain bytes.
+static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_always_lock_free);
 
 constexpr size_t kWords = 64;
 constexpr size_t kBytesApart = 64;
@@ -55,8 +59,7 @@ void make_words(const CudaRuntime& cuda, std::array<Word, kWords>& all) {
   }
   auto* bytes = static_cast<unsigned char*>(memory);
   for (size_t i = 0; i < kWords; ++i) {
-    all[i].address = reinterpret_cast<volatile uint32_t*>(bytes + i * kBytesApart);
-    *all[i].address = 0;
+    all[i].address = new (bytes + i * kBytesApart) std::atomic<uint32_t>(0);
   }
 }
 
@@ -86,14 +89,14 @@ void give_back(Word& word) noexcept {
 struct StreamHold::Watchdog {
   explicit Watchdog(Word& held) noexcept : word(held) {}
 
-  // The first caller's answer stands. The store is what the stream waits for.
+  // The first caller's answer stands. The store is what the stream waits for; what the host wrote
+  // before is to be seen by what runs then.
   bool let_go(bool in_time) noexcept {
     const std::lock_guard<std::mutex> lock(mutex);
     if (!released) {
       released = true;
       was_in_time = in_time;
-      std::atomic_thread_fence(std::memory_order_release);
-      *word.address = word.last;
+      word.address->store(word.last, std::memory_order_release);
     }
     return was_in_time;
   }
@@ -138,8 +141,9 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
   } catch (...) {
     if (watchdog_ != nullptr) {
       release();
+    } else {
+      give_back(word);
     }
-    give_back(word);
     throw;
   }
 }
@@ -151,7 +155,6 @@ StreamHold::~StreamHold() {
     return;
   }
   release();
-  give_back(watchdog_->word);
 }
 
 bool StreamHold::release() noexcept {
@@ -160,8 +163,13 @@ bool StreamHold::release() noexcept {
   }
   const bool in_time = watchdog_->let_go(true);
   watchdog_->done.notify_one();
-  if (watchdog_->thread.joinable()) {
-    watchdog_->thread.join();
+  if (!word_is_back_) {
+    word_is_back_ = true;
+    // There is none where it could not be started.
+    if (watchdog_->thread.joinable()) {
+      watchdog_->thread.join();
+    }
+    give_back(watchdog_->word);
   }
   return in_time;
 }

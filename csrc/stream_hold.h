@@ -36,6 +36,8 @@ class StreamHold {
   struct Watchdog;
   std::unique_ptr<Watchdog> watchdog_;
   uint32_t process_;
+  // From the release on, not from the end: an exception's traceback may keep this for long.
+  bool word_is_back_ = false;
 };
 
 }  // namespace fasttime

@@ -10,6 +10,7 @@ import pytest
 from simulated_cuda import Simulated
 
 machine = importlib.import_module("fasttime.measuring.machine")
+calibration = importlib.import_module("fasttime.measuring.calibration")
 held = importlib.import_module("fasttime.measuring.held")
 
 US, MS, S = 1_000, 1_000_000, 1_000_000_000  # in ns
@@ -52,10 +53,13 @@ class SimulatedMachine:
             "mark": lambda: Mark(self.cuda, self.cuda.recorded(self.stream)),
             "device_name": lambda: "cuda:0 Simulated",
             "environment": lambda: None,
+            "gpu_state": lambda: None,
+            "short_work": lambda: lambda: self.cuda.enqueue(self.stream, 2 * US),
             "cache_clearer": lambda: self.clear_cache,
         }.items():
             self.monkeypatch.setattr(machine, name, value)
         self.monkeypatch.setattr(held, "_PATIENCE", 3600.0)
+        self.monkeypatch.setattr(calibration, "_PATIENCE", 3600.0)
 
     def let_go_soon(self) -> None:
         """Let the watchdog bark after 20 ms of real time, whatever the virtual clock says."""

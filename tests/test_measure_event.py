@@ -5,85 +5,153 @@ from __future__ import annotations
 
 import pytest
 from leftovers import pool_is_whole
-from scripted_loop import ScriptedLoop, machine
+from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
+from simulated_machine import MS, US, SimulatedMachine, held
 
 import fasttime
 from fasttime.measuring.doubts import judge_samples
 from fasttime.sample import Sample, Status
 
-MS = 1_000_000  # in ns
 
-
-def test_events_read_the_device_time_of_each_run(cuda: Simulated, script: ScriptedLoop) -> None:
+def test_events_read_the_device_time_of_each_run(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
     durations = iter(range(1, 7))
-
-    def fn() -> None:
-        cuda.advance(MS // 4)
-        cuda.enqueue(0, next(durations) * MS)
-
-    found = fasttime.measure(fn, warmup=2, repeat=6)
+    found = fasttime.measure(
+        lambda: simulated.work(MS // 4, next(durations) * MS), warmup=2, repeat=6
+    )
     assert found.times == pytest.approx([3e-3, 4e-3, 5e-3, 6e-3], rel=1e-6)
     # The device stands idle before the first run's work, and in that run alone.
     assert found.warmup_times == pytest.approx([1.25e-3, 2e-3], rel=1e-6)
     assert found.host_times == pytest.approx([0.25e-3] * 4, rel=1e-6)
+    assert found.loop_time == pytest.approx(21.25e-3)
+    assert found.wall_time == pytest.approx(21.25e-3 / 6)
     assert found.warnings == ()
 
 
+def test_given_numbers_of_runs_mean_exactly_so_many_calls(simulated: SimulatedMachine) -> None:
+    found = fasttime.measure(simulated.work, 10 * US, MS, warmup=3, repeat=20)
+    assert simulated.runs == 20
+    assert (len(found.warmup_times), len(found), found.ended_by) == (3, 17, "count")
+    assert (found.warmup, found.repeat) == (3, 20)
+
+
+def test_given_numbers_of_runs_hold_nothing_though_the_host_is_the_bottleneck(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    found = fasttime.measure(simulated.work, 100 * US, 20 * US, warmup=1, repeat=10)
+    assert found.held is False
+    assert found.times == pytest.approx([100e-6] * 9, rel=1e-6)
+    assert simulated.runs == 10
+
+
+def test_times_in_which_the_device_waits_for_the_host_stay_raw_and_say_so(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    cuda.set_event_time(1250)
+    found = fasttime.measure(simulated.work, 100 * US, 20 * US, warmup=1, repeat=10)
+    assert found.is_calibrated is False
+    assert found.floor == pytest.approx(1.25e-6, rel=1e-6)
+    assert found.median == pytest.approx(98.75e-6, rel=1e-6)  # from event to event
+    assert found.warnings == (
+        (
+            "raw",
+            "the device waited for the host, which is in these times (issuing a call takes "
+            "100.0 µs); hold=True reads the device's own",
+        ),
+    )
+
+
+def test_the_events_own_time_is_taken_off_where_work_was_waiting(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    cuda.set_event_time(1250)
+    found = fasttime.measure(simulated.work, 10 * US, MS, warmup=1, repeat=10)
+    assert found.is_calibrated is True
+    assert found.floor == pytest.approx(1.25e-6, rel=1e-6)
+    assert found.times == pytest.approx([1e-3] * 9, rel=1e-6)
+
+
+def test_the_times_of_the_warm_up_stay_as_they_were_read(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    cuda.set_event_time(MS // 4)
+    found = fasttime.measure(simulated.work, 0, MS, warmup=2, repeat=10)
+    assert found.warmup_times == pytest.approx([1.25e-3] * 2, rel=1e-6)
+    assert found.times == pytest.approx([1e-3] * 8, rel=1e-6)
+
+
+def test_events_wait_at_the_ends_of_the_loop_only(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    fasttime.measure(simulated.work, 10 * US, MS, warmup=5, repeat=50)
+    loop = ["wait", *["run"] * 50, "wait for the stream", "wait"]
+    assert simulated.log[: len(loop)] == loop
+    assert simulated.runs == 50
+    assert cuda.calls("cudaEventSynchronize") == 0
+
+
+def test_every_run_has_two_events_of_its_own(cuda: Simulated, simulated: SimulatedMachine) -> None:
+    def records(runs: int) -> int:
+        before = cuda.calls("cudaEventRecord")
+        fasttime.measure(lambda: cuda.advance(1000), warmup=0, repeat=runs)
+        return cuda.calls("cudaEventRecord") - before
+
+    records(40)  # sets up the clock and the lane
+    # The floor takes as many either way, and one may place the clock anew.
+    assert records(140) - records(40) in (199, 200, 201)
+
+
+def test_a_device_that_cannot_hold_streams_reads_no_floor(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    cuda.set_event_time(1250)
+    cuda.fail("cuStreamWaitValue32_v2", 801, times=-1)
+    found = fasttime.measure(simulated.work, 10 * US, MS, warmup=1, repeat=10)
+    assert (found.floor, found.is_calibrated) == (None, False)
+    assert found.median == pytest.approx(1001.25e-6, rel=1e-6)
+    assert pool_is_whole()
+
+
+def test_a_floor_behind_a_hold_that_was_let_go_early_is_no_floor(
+    cuda: Simulated, simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "_PATIENCE", -1.0 + 0.01)  # read_floor adds a second
+
+    def fn() -> None:
+        simulated.work(10 * US, MS)
+        cuda.set_queue_limit(64)  # fewer than the empty pairs of events take
+
+    found = fasttime.measure(fn, warmup=0, repeat=10)
+    assert (found.floor, found.is_calibrated) == (None, False)
+    assert pool_is_whole()
+
+
 def test_events_follow_a_callable_that_changes_streams(
-    cuda: Simulated, script: ScriptedLoop
+    cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     slow, quick = cuda.create_stream(), cuda.create_stream()
-    cuda.enqueue(slow, 100 * MS)
     runs = iter(range(4))
 
     def fn() -> None:  # the next run's stream is current when that run begins
         run = next(runs)
         cuda.advance(1000)
         cuda.enqueue(quick if run % 2 else slow, (run + 1) * MS)
-        cuda.set_current_stream(slow if run % 2 else quick)
+        simulated.use_stream(slow if run % 2 else quick)
 
-    cuda.set_current_stream(slow)
+    simulated.use_stream(slow)
     found = fasttime.measure(fn, warmup=0, repeat=4)
     assert found.times[2:] == pytest.approx([3e-3, 4e-3], rel=1e-6)
 
 
-def test_events_add_no_wait_between_the_runs(
-    cuda: Simulated, script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def let_go() -> None:
-        script.log.append("wait")
-        if script.log.count("wait") == 2:
-            cuda.release(0)
-
-    def fn() -> None:
-        script.log.append("run")
-        cuda.advance(1000)
-        cuda.enqueue(0, 3 * MS)
-
-    monkeypatch.setattr(machine, "synchronize", let_go)
-    cuda.hold(0)
-    found = fasttime.measure(fn, warmup=5, repeat=50)
-    assert script.log == ["wait", *["run"] * 50, "wait"]
-    assert found.times == pytest.approx([3e-3] * 45, rel=1e-6)
-    waits = ("cudaEventSynchronize", "cudaStreamSynchronize", "cudaDeviceSynchronize")
-    assert [cuda.calls(function) for function in waits] == [0, 0, 0]
-
-
-def test_every_run_has_two_events_of_its_own(cuda: Simulated, script: ScriptedLoop) -> None:
-    fasttime.measure(lambda: None, warmup=0, repeat=40)  # sets up the clock and the lane
-    before = cuda.calls("cudaEventRecord")
-    fasttime.measure(lambda: None, warmup=0, repeat=100)
-    assert cuda.calls("cudaEventRecord") - before in (200, 201)  # one may place the clock anew
-
-
-def test_events_go_back_to_the_pool(cuda: Simulated, script: ScriptedLoop) -> None:
+def test_events_go_back_to_the_pool(cuda: Simulated, simulated: SimulatedMachine) -> None:
     fasttime.measure(lambda: cuda.enqueue(0, MS), warmup=0, repeat=100)
     assert pool_is_whole()
 
 
 def test_measuring_works_while_the_default_recorder_is_off(
-    cuda: Simulated, script: ScriptedLoop
+    cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     fasttime.disable()
     try:
@@ -93,15 +161,18 @@ def test_measuring_works_while_the_default_recorder_is_off(
     assert found.mean == pytest.approx(1e-3)
 
 
-def test_a_run_that_was_captured_is_an_error(cuda: Simulated, script: ScriptedLoop) -> None:
+def test_a_run_that_was_captured_is_an_error(cuda: Simulated, simulated: SimulatedMachine) -> None:
     stream = cuda.create_stream()
-    cuda.set_current_stream(stream)
+    simulated.use_stream(stream)
     runs = iter(range(4))
 
     def fn() -> None:
         cuda.advance(1000)
-        if next(runs) == 2:
+        run = next(runs)
+        if run == 2:
             cuda.begin_capture(stream)
+        elif run == 3:
+            cuda.end_capture(stream)
 
     message = (
         r"^run 2 has no device time, its status is 'captured': a CUDA graph was being captured; "
@@ -109,30 +180,17 @@ def test_a_run_that_was_captured_is_an_error(cuda: Simulated, script: ScriptedLo
     )
     with pytest.raises(RuntimeError, match=message):
         fasttime.measure(fn, warmup=1, repeat=4)
-    assert cuda.capture_alive(stream)
-    cuda.end_capture(stream)
     assert len(fasttime.measure(lambda: None, warmup=1, repeat=4)) == 3
 
 
 def test_a_run_that_failed_is_an_error_with_cuda_s_own_words(
-    cuda: Simulated, script: ScriptedLoop
+    cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     cuda.fail("cudaEventRecord", 400, after=5)
     with pytest.raises(RuntimeError, match=r"its status is 'failed': cudaEventRecord answered 400"):
         fasttime.measure(lambda: None, warmup=1, repeat=10)
     assert len(fasttime.measure(lambda: None, warmup=1, repeat=4)) == 3
     assert pool_is_whole()
-
-
-def test_a_run_without_room_is_an_error(
-    cuda: Simulated, script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda.hold(0)
-    waits = iter([lambda: None, lambda: cuda.release(0)])
-    monkeypatch.setattr(machine, "synchronize", lambda: next(waits)())
-    message = "^run 2048 has no device time, its status is 'dropped': there was no room to keep it"
-    with pytest.raises(RuntimeError, match=message):
-        fasttime.measure(lambda: cuda.advance(1000), warmup=1, repeat=2100)
 
 
 def test_a_device_that_cannot_be_timed_is_an_error_and_no_silent_fallback(
@@ -169,3 +227,10 @@ def test_a_kept_run_in_which_cuda_started_is_an_error() -> None:
     )
     with pytest.raises(RuntimeError, match=message):
         judge_samples(samples("host_only", "ok"), 0, report("cuda"), True)
+
+
+def test_a_run_without_room_is_an_error(cuda: Simulated, simulated: SimulatedMachine) -> None:
+    message = "^run 2048 has no device time, its status is 'dropped': there was no room to keep it"
+    with pytest.raises(RuntimeError, match=message):
+        fasttime.measure(simulated.work, 1, MS, warmup=1, repeat=2100)
+    assert pool_is_whole()

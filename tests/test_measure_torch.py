@@ -66,7 +66,7 @@ assert found.device == "cuda:0 Simulated", found
 before = sim.calls("cudaDeviceSynchronize")
 fasttime.measure(torch.add, x, x, method="sync", warmup=0, repeat=10)
 assert sim.calls("cudaDeviceSynchronize") - before == 21 + 101  # the floor's
-naive = fasttime.measure(torch.add, x, x, method="naive")
+naive = fasttime.measure(torch.add, x, x, method="naive", warmup=5, repeat=50)
 assert "the device took 2.000 ms" in naive.warnings[0].message, naive
 
 graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()

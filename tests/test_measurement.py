@@ -129,3 +129,14 @@ def test_durations_have_four_digits_and_the_unit_that_suits_them(seconds: float,
 )
 def test_changes_have_a_sign(change: float, text: str) -> None:
     assert format_change(change) == text
+
+
+def test_kept_runs_are_one_process_s_unless_told_otherwise() -> None:
+    assert measurement([1.0, 2.0]).processes == (2,)
+    assert measurement([1.0, 2.0], processes=(1, 1)).processes == (1, 1)
+
+
+def test_what_is_not_known_is_none() -> None:
+    found = measurement([1.0])
+    assert (found.wall_time, found.floor, found.environment, found.bottleneck) == (None,) * 4
+    assert (found.held, found.cache, found.is_calibrated) == (False, "warm", False)

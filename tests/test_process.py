@@ -201,6 +201,32 @@ def test_a_child_forked_after_cuda_started_is_on_the_host(simulated_library: Pat
 
 
 @needs_cuda_build
+def test_a_child_forked_while_a_stream_is_held_ends_and_the_parent_holds_on(
+    simulated_library: Path,
+) -> None:
+    simulate(
+        """
+        import os, signal, torch, fasttime
+        from fasttime import _native
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        cuda = Simulated.preloaded()
+        hold = _native.StreamHold(3600.0)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # for a child that waits for a thread it does not have
+            raise SystemExit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        cuda.enqueue(0, 1_000_000)
+        assert cuda.backlog_ns(0) is None, "the child let go"
+        assert hold.release() is True
+        assert cuda.backlog_ns(0) == 1_000_000
+        """,
+        simulated_library,
+    )
+
+
+@needs_cuda_build
 def test_data_loader_workers_time_on_the_host(simulated_library: Path) -> None:
     simulate(
         """

@@ -95,6 +95,20 @@ def test_streams_can_be_held_side_by_side_up_to_a_bound(cuda: Simulated) -> None
     assert _C.StreamHold(LONG).release() is True
 
 
+def test_holds_that_were_released_leave_room_for_others_however_long_they_are_kept(
+    cuda: Simulated,
+) -> None:
+    kept = [_C.StreamHold(LONG) for _ in range(64)]
+    for hold in kept:
+        hold.release()
+    more = _C.StreamHold(LONG)
+    cuda.enqueue(0, MS)
+    del kept
+    gc.collect()
+    assert cuda.backlog_ns(0) is None
+    assert more.release() is True
+
+
 def test_a_hold_on_another_device_than_the_first(cuda: Simulated) -> None:
     with cuda.on_device(1):
         hold = _C.StreamHold(LONG)

@@ -16,6 +16,7 @@ from .comparing.comparison import Comparison
 from .comparing.findings import Finding
 from .comparing.judgement import Judgement
 from .comparing.saved import SavedComparison, compare_saved
+from .measuring.do_bench import do_bench
 from .measuring.doubts import Doubt
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
@@ -51,6 +52,7 @@ __all__ = [
     "compare",
     "compare_saved",
     "disable",
+    "do_bench",
     "enable",
     "end",
     "keep_samples",

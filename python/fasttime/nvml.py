@@ -27,7 +27,7 @@ def gpu_state(index: int) -> GpuState | None:
     """Return the state of torch's CUDA device `index` now, or None where it is not to be had.
 
     That takes nvidia-ml-py (``pip install nvidia-ml-py``), NVIDIA's driver, and CUDA being up.
-    Takes some microseconds, waits for nothing, never starts CUDA and never raises.
+    Takes a few milliseconds, waits for nothing, never starts CUDA and never raises.
     """
     found = _handle(os.getpid(), index) if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     if found is None:

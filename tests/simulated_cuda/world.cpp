@@ -13,7 +13,8 @@ namespace {
 constexpr std::chrono::seconds kPatience{20};
 
 bool is_open(const ValueWait& wait) {
-  const uint32_t word = *wait.address;
+  // Written by another thread, as the library's watchdog does, with no lock of ours.
+  const uint32_t word = __atomic_load_n(wait.address, __ATOMIC_ACQUIRE);
   switch (wait.condition & 3u) {
     case 0:
       return static_cast<int32_t>(word - wait.value) >= 0;

@@ -2,10 +2,12 @@
 #include "actors.h"
 
 #include <memory>
+#include <stdexcept>
 #include <thread>
 #include <tuple>
 
 #include "cuda_runtime.h"
+#include "stream_hold.h"
 
 using namespace fasttime;
 
@@ -16,6 +18,7 @@ constexpr size_t kMostSpans = 3000;
 constexpr uint64_t kStepsBetweenFaults = 100;
 // The simulation looks at every fault ever ordered, at each call.
 constexpr int kMostFaults = 400;
+constexpr int64_t kNeverNs = 60'000'000'000;
 
 // One thread that records. Of the CUDA runtime's state it has its own: device, stream, last error.
 class Worker {
@@ -310,6 +313,55 @@ void come_and_go(Stage& stage, uint64_t seed) {
   }
 }
 
+void hold_streams(Stage& stage, uint64_t seed) {
+  Chance chance(seed);
+  const Simulation& simulation = stage.simulation;
+  Place own{0, nullptr};
+  constexpr unsigned kNonBlocking = 1;
+  while (simulation.create_stream(&own.stream, kNonBlocking) != 0) {
+    simulation.get_last_error();
+  }
+  const auto is_held = [&] { return simulation.backlog_ns(own.stream) < 0; };
+  bool was_in_time = false;
+  bool was_too_late = false;
+  // As long as the others are at it; and each once, however soon they are through.
+  while (!stage.is_over || (stage.device_survives && !(was_in_time && was_too_late))) {
+    try {
+      switch (chance.below(3)) {
+        case 0: {  // others may block on it meanwhile, so nothing here may wait for them
+          StreamHold hold(runtime(), chance.one_of(stage.places), kNeverNs);
+          std::this_thread::yield();
+          FASTTIME_CHECK(hold.release());
+          break;
+        }
+        case 1: {
+          StreamHold hold(runtime(), own, kNeverNs);
+          simulation.enqueue(own.stream, 1000);
+          FASTTIME_CHECK(is_held());
+          if (chance.once_in(2)) {
+            FASTTIME_CHECK(hold.release() && hold.release());
+            FASTTIME_CHECK(!is_held());
+          }
+          was_in_time = true;
+          break;
+        }
+        default: {
+          StreamHold hold(runtime(), own, static_cast<int64_t>(chance.below(100'000)));
+          simulation.enqueue(own.stream, 1000);
+          while (is_held()) {
+            std::this_thread::yield();
+          }
+          FASTTIME_CHECK(!hold.release());
+          was_too_late = true;
+        }
+      }
+    } catch (const std::runtime_error&) {
+      FASTTIME_CHECK(stage.faults || !stage.device_survives);
+    }
+    FASTTIME_CHECK(!stage.device_survives || simulation.peek_at_last_error() == 0);
+  }
+}
+
 void order_faults(Stage& stage, uint64_t seed) {
   Chance chance(seed);
   // What tells of an error (cudaPeekAtLastError and its kin) does not fail by itself.
@@ -321,6 +373,8 @@ void order_faults(Stage& stage, uint64_t seed) {
                                            "cudaStreamCreateWithFlags",
                                            "cudaStreamIsCapturing",
                                            "cuStreamIsCapturing",
+                                           "cuStreamWaitValue32_v2",
+                                           "cudaHostAlloc",
                                            "cudaThreadExchangeStreamCaptureMode",
                                            "aoti_torch_get_current_cuda_stream"};
   // None that says that the device is lost, nor one by which a reading says "captured" (1, 907):

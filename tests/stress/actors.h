@@ -56,5 +56,8 @@ void observe(Stage& stage, uint64_t seed);
 void move_clock(Stage& stage, uint64_t seed);
 // Makes recorders and destroys them, with scopes pending.
 void come_and_go(Stage& stage, uint64_t seed);
+// Holds streams as the library does, those that others record on and one of its own, and lets them
+// go, or waits for the watchdog to do it. Two of them may run.
+void hold_streams(Stage& stage, uint64_t seed);
 // Orders calls to fail.
 void order_faults(Stage& stage, uint64_t seed);

@@ -4,9 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <memory>
 #include <thread>
 
 #include "cuda_runtime.h"
+#include "stream_hold.h"
 
 using namespace fasttime;
 
@@ -15,6 +17,7 @@ namespace {
 constexpr uint64_t kWorkers = 3;
 // A lock that nobody holds any more would stop the child for good: then a signal ends it.
 constexpr unsigned kPatienceS = 20;
+constexpr int64_t kHoldNs = 60'000'000'000;
 
 // Counts are exact, and all on the host.
 void record_on_host(Ledger& ledger) {
@@ -32,10 +35,12 @@ void record_on_host(Ledger& ledger) {
   FASTTIME_CHECK(all == kScopes);
 }
 
-[[noreturn]] void be_child(Stage& stage, OpenScope& of_parent) {
+[[noreturn]] void be_child(Stage& stage, OpenScope& of_parent, std::unique_ptr<StreamHold> hold) {
   alarm(kPatienceS);
   FASTTIME_CHECK(!backend().has_cuda);
   FASTTIME_CHECK(backend().reason.find("forked") != std::string::npos);
+  FASTTIME_CHECK(!hold->release());
+  hold.reset();
   stage.kept.recorder.end(of_parent);
   record_on_host(stage.kept);
   record_on_host(stage.reset);
@@ -54,19 +59,24 @@ void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed) {
   others.emplace_back(observe, std::ref(stage), seed * 100 + 10);
   others.emplace_back(move_clock, std::ref(stage), seed * 100 + 20);
   others.emplace_back(come_and_go, std::ref(stage), seed * 100 + 21);
+  others.emplace_back(hold_streams, std::ref(stage), seed * 100 + 30);
   stage.simulation.go_to(0);
+  Place own{0, nullptr};
+  FASTTIME_CHECK(stage.simulation.create_stream(&own.stream, 1) == 0);
   int forks = 0;
   for (; stage.steps.load(std::memory_order_relaxed) < kWorkers * steps; ++forks) {
     OpenScope scope;
     stage.kept.recorder.begin(scope, stage.kept.site(0, 0), nullptr);
+    auto hold = std::make_unique<StreamHold>(runtime(), own, kHoldNs);
     const pid_t child = fork();
     FASTTIME_CHECK(child >= 0);
     if (child == 0) {
-      be_child(stage, scope);
+      be_child(stage, scope, std::move(hold));
     }
     int status = -1;
     FASTTIME_CHECK(waitpid(child, &status, 0) == child);
     FASTTIME_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    FASTTIME_CHECK(hold->release());
     stage.kept.end(scope);
   }
   for (std::thread& thread : threads) {

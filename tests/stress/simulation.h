@@ -22,6 +22,7 @@ class Simulation {
     find(enqueue, "sim_enqueue");
     find(hold, "sim_hold");
     find(release, "sim_release");
+    find(backlog_ns, "sim_backlog_ns");
     find(fail, "sim_fail");
     find(set_sticky, "sim_set_sticky");
     find(set_queue_limit, "sim_set_queue_limit");
@@ -40,6 +41,7 @@ class Simulation {
   decltype(&sim_enqueue) enqueue;
   decltype(&sim_hold) hold;
   decltype(&sim_release) release;
+  decltype(&sim_backlog_ns) backlog_ns;
   decltype(&sim_fail) fail;
   decltype(&sim_set_sticky) set_sticky;
   decltype(&sim_set_queue_limit) set_queue_limit;

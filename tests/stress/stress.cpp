@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // stress MODE LIBRARY [STEPS] [SEED]: the core on the simulated runtime, driven by threads that do
 // everything to it at once; then everything must add up. STEPS are those of each worker.
-//   calm    streams, devices, captures, latches, recorders that come and go
+//   calm    streams, devices, captures, latches, held streams, recorders that come and go
 //   faults  the same, and calls fail
 //   lost    the same, and half way the device is lost
 //   fork    threads record while the process forks; the child records too
@@ -74,6 +74,7 @@ void run(Stage& stage, uint64_t steps, uint64_t seed) {
   }
   for (uint64_t i = 0; i < 2; ++i) {
     others.emplace_back(observe, std::ref(stage), seed * 100 + 10 + i);
+    others.emplace_back(hold_streams, std::ref(stage), seed * 100 + 30 + i);
   }
   others.emplace_back(move_clock, std::ref(stage), seed * 100 + 20);
   others.emplace_back(come_and_go, std::ref(stage), seed * 100 + 21);

@@ -7,10 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from ..measuring import machine
-from ..measuring.bottleneck import work_was_waiting
 from ..measuring.doubts import Doubt, not_held
 from ..measuring.measurement import Cache, Method
 from ..measuring.sampler import Sampler
@@ -41,16 +38,16 @@ def open_samplers(
 ) -> Iterator[Opened]:
     """Yield a sampler for each candidate.
 
-    With `hold` None the streams are held where the device waits for the host in any of the
-    candidates, as `fasttime.measure` does for one: held and free times cannot be compared, so that
-    it is all or none.
+    With `hold` None the streams are held if that can be done for all candidates: held and free
+    times cannot be compared, so that it is all or none.
     """
     for name, call in calls.items():
         with naming(name):
             call()  # pays for what is made but once, and starts CUDA if it is going to
     with contextlib.ExitStack() as stack:
         samplers = _open(stack, calls, method, bool(hold), cache)
-        if hold is not None or not _wants_hold(samplers, method):
+        can_hold = method in ("event", "graph") and machine.cuda_is_up()
+        if hold is not None or not can_hold:
             yield Opened(samplers, bool(hold), ())
             return
         try:
@@ -73,18 +70,6 @@ def _open(
             opened = _open_sampler(call, method=method, hold=hold, cache=cache)
             samplers[name] = stack.enter_context(opened)
     return samplers
-
-
-def _wants_hold(samplers: Mapping[str, Sampler], method: Method) -> bool:
-    if method not in ("event", "graph") or not machine.cuda_is_up():
-        return False
-    for name, sampler in samplers.items():
-        with naming(name):
-            sampler.take(5)
-            batch = sampler.take(20)
-        if not work_was_waiting(float(np.median(batch.times)), batch.backlog, batch.duration):
-            return True
-    return False
 
 
 @contextlib.contextmanager

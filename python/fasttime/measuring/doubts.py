@@ -168,6 +168,10 @@ _RESOLUTION = 3.0
 _NO_WORK = 0.5e-6
 
 
+# The host may take so long to go on when the device is done.
+_WAKING_UP = 200e-6
+
+
 def judge_work(times: float, floor: float, others: float) -> Doubt | None:
     """Say where the timed stream saw no work.
 
@@ -191,8 +195,14 @@ def judge_work(times: float, floor: float, others: float) -> Doubt | None:
 
 
 def judge_coverage(times: float, others: float, runs: int) -> Doubt | None:
-    """Say where other streams were busy after the timed one. Times are in seconds."""
-    if others <= max(50e-6, 0.05 * times * runs):
+    """Say where other streams were busy after the timed one.
+
+    Args:
+        times: the median of a run, in seconds.
+        others: how long they went on, in seconds.
+        runs: how many runs came before that was looked at.
+    """
+    if others <= max(_WAKING_UP, 0.05 * times * runs):
         return None
     return Doubt(
         "other_streams",

@@ -87,3 +87,10 @@ def cache_clearer() -> Call:
     device = torch.cuda.current_device()
     size = torch.cuda.get_device_properties(device).L2_cache_size
     return torch.empty(2 * size, dtype=torch.int8, device=f"cuda:{device}").zero_
+
+
+def short_work() -> Call:
+    """Return a function that queues about the least work that torch can."""
+    device = torch.cuda.current_device()
+    few = torch.zeros(16, device=f"cuda:{device}")
+    return lambda: few.add_(1)

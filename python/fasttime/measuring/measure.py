@@ -70,9 +70,10 @@ def measure(
         precision: half the width of the median's 95 % interval, as a part of the median.
 
     With work waiting at each run, because the stream was held or the device is the bottleneck, what
-    an empty pair of events reads in that state is taken off (`Measurement.floor`): what is left is
-    what a call adds to a busy stream. Otherwise readings stay as they are.
-    `Measurement.is_calibrated` says which, and nothing is cut off at zero.
+    the events read by themselves in that state is taken off (`Measurement.floor`): an empty pair of
+    them behind a held stream, a little more in a row of runs. What is left is what a call adds to a
+    busy stream. Otherwise readings stay as they are. `Measurement.is_calibrated` says which, and
+    nothing is cut off at zero.
 
     Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.
     Without CUDA all methods read the host's clock. Shows progress on a terminal's stderr after two
@@ -171,5 +172,5 @@ def _doubts(found: Found, on_device: bool, floor: float | None) -> list[Doubt]:
     if floor is not None and not any(doubts):
         doubts.append(judge_resolution(reading, floor))
     if on_device:
-        doubts.append(judge_coverage(reading, found.others, 1))
+        doubts.append(judge_coverage(reading, found.others, found.runs_in_a_row))
     return [doubt for doubt in doubts if doubt is not None]

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import machine
 from .bottleneck import work_was_waiting
-from .calibration import empty_pair
+from .calibration import empty_pair, floor_in_a_row
 from .doubts import Doubt, not_held, unsteady
 from .held import CannotBeHeld, HeldSampler
 from .machine import Call
@@ -45,6 +45,7 @@ class Found:
 
     Attributes, where they are not those of `Runs` or `fasttime.Measurement`:
         work_was_waiting: the device was behind the host, so that no run had to wait for its work.
+        runs_in_a_row: after how many runs `others` was looked at.
         gpu_before: the GPU's state after the warm-up; None where it was not looked at.
     """
 
@@ -60,6 +61,7 @@ class Found:
     others: float = 0.0
     floors: Times = field(default_factory=lambda: np.empty(0))
     doubts: list[Doubt] = field(default_factory=list)
+    runs_in_a_row: int = 1
     gpu_before: dict[str, object] | None = None
 
     @property
@@ -92,6 +94,7 @@ def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
         work_was_waiting=_was_waiting(batch),
         backlog=batch.backlog,
         others=batch.others,
+        runs_in_a_row=1 if held else repeat,
         floors=batch.floors,
         doubts=doubts,
     )
@@ -176,13 +179,13 @@ def _was_waiting(batch: Batch) -> bool:
 def find_floor(how: How, found: Found) -> float | None:
     """Return what is read where there is nothing to time, in seconds; None if it cannot be known.
 
-    For events that is what two of them read on a stream that has work waiting.
+    For events that is what two of them read of their own where work is waiting.
     """
     if len(found.floors):
         return float(np.median(found.floors))
     if how.method == "event" and machine.cuda_is_up():
         try:
-            return empty_pair()
+            return floor_in_a_row() if found.device_was_busy else empty_pair()
         except RuntimeError:  # a device whose streams cannot be held
             return None
     with open_sampler(nothing, method=how.method) as sampler:

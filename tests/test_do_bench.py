@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`do_bench`: triton's arguments and units, on the simulated runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from simulated_cuda import Simulated
+from simulated_machine import US, SimulatedMachine
+
+import fasttime
+
+
+@pytest.fixture
+def host(cuda: Simulated, monkeypatch: pytest.MonkeyPatch) -> SimulatedMachine:
+    return SimulatedMachine(cuda, monkeypatch)
+
+
+def test_times_are_milliseconds_of_the_device_alone(host: SimulatedMachine) -> None:
+    assert fasttime.do_bench(lambda: host.work(100 * US, 20 * US), 1, 20) == pytest.approx(0.02)
+
+
+def test_the_cache_is_cleared_before_each_run(host: SimulatedMachine) -> None:
+    fasttime.do_bench(lambda: host.work(10 * US, 20 * US), 1, 20)
+    assert host.log.count("clear") > 20
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("min", 0.01), ("max", 0.04), ("mean", 0.02), ("median", 0.01)]
+)
+def test_the_mode_says_which_time(host: SimulatedMachine, mode: Any, expected: float) -> None:
+    # Of three runs in a row one is longer; where they begin does not matter.
+    calls = iter(range(10**9))
+    read = fasttime.do_bench(
+        lambda: host.work(10 * US, (40 if next(calls) % 3 == 0 else 10) * US),
+        1,
+        200,
+        return_mode=mode,
+    )
+    assert read == pytest.approx(expected, rel=0.02)
+
+
+def test_all_times_are_a_list(host: SimulatedMachine) -> None:
+    read = fasttime.do_bench(lambda: host.work(10 * US, 20 * US), 1, 20, return_mode="all")
+    assert isinstance(read, list)
+    assert read == pytest.approx([0.02] * len(read))
+
+
+def test_quantiles_come_in_the_order_asked_for(host: SimulatedMachine) -> None:
+    def bench(quantiles: list[float]) -> object:
+        return fasttime.do_bench(lambda: host.work(10 * US, 20 * US), 1, 20, quantiles=quantiles)
+
+    assert bench([0.5, 0.2, 0.8]) == pytest.approx([0.02] * 3)
+    assert bench([0.5]) == pytest.approx(0.02)
+
+
+def test_gradients_are_dropped_before_each_run(host: SimulatedMachine) -> None:
+    class Parameter:
+        grad: object = None
+
+    weight, seen = Parameter(), []
+
+    def fn() -> None:
+        seen.append(weight.grad)
+        weight.grad = "of the last run"
+        host.work(10 * US, 20 * US)
+
+    fasttime.do_bench(fn, 1, 5, grad_to_none=[weight])  # type: ignore[list-item]
+    assert set(seen) == {None}
+
+
+def test_bad_arguments_are_refused(host: SimulatedMachine) -> None:
+    with pytest.raises(ValueError, match="unknown return_mode 'best'; there are min, max, mean"):
+        fasttime.do_bench(print, return_mode="best")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"a quantile must lie between 0 and 1, got 1\.5"):
+        fasttime.do_bench(print, quantiles=[1.5])
+    with pytest.raises(ValueError, match="rep must lie above 0"):
+        fasttime.do_bench(print, rep=0)
+
+
+def test_without_cuda_it_says_what_to_do() -> None:
+    with pytest.raises(RuntimeError, match=r"CUDA is not in use; .* use fasttime\.measure\(\)"):
+        fasttime.do_bench(print)
