@@ -17,16 +17,20 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "readme"}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     try:
         for block in blocks:
             smaller = block.replace("4096", "64")  # a CPU would take minutes
             exec(compile(smaller, "README.md", "exec"), namespace)
         out = capsys.readouterr().out
         assert "model_large" in out
+        assert "candidate" in out
         assert "untimed" in out
     finally:
         fasttime.reset()
@@ -35,6 +39,10 @@ def test_the_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_commands_are_the_ones_that_the_checks_run() -> None:
     assert "pip install '.[test]' && pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "pip install '.[test]' && pytest" in README
+
+
+def test_the_page_is_one_page() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_figures_are_those_of_the_results() -> None:
