@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "process.h"
@@ -18,6 +19,15 @@ struct Entry {
 
 PyTypeObject* g_type = nullptr;
 PyObject* g_variable = nullptr;
+
+// The stack that was asked for last, and when: a thread's number is never used again, and its
+// version of the context moves on each time it enters or leaves one. It says so in a glance where
+// the variable takes four looks.
+struct {
+  uint64_t thread = 0;
+  uint64_t version = 0;
+  ContextStack* stack = nullptr;  // owned
+} g_last;
 
 }  // namespace
 
@@ -102,22 +112,44 @@ bool init_context_stack() {
   return g_type != nullptr && g_variable != nullptr;
 }
 
-[[gnu::hot]] ContextStack* current_stack() {
+namespace {
+
+[[gnu::noinline]] ContextStack* find_stack(uint32_t process) {
   PyObject* found = nullptr;
   if (PyContextVar_Get(g_variable, nullptr, &found) < 0) {
     return nullptr;
   }
   auto* stack = reinterpret_cast<ContextStack*>(found);
-  if (stack == nullptr) {
-    return make_stack(nullptr);
+  if (stack == nullptr || stack->context == nullptr || !is_of_current_context(stack) ||
+      stack->process != process) {
+    ContextStack* own = make_stack(stack);
+    Py_XDECREF(found);
+    if (own == nullptr) {
+      return nullptr;
+    }
+    stack = own;
   }
-  if (stack->context != nullptr && is_of_current_context(stack) &&
-      stack->process == process_number()) {
+  const PyThreadState* thread = PyThreadState_Get();
+  g_last.thread = thread->id;
+  g_last.version = thread->context_ver;
+  Py_INCREF(stack);
+  // Last, as what was there may die of it, and anything may run then.
+  ContextStack* before = std::exchange(g_last.stack, stack);
+  Py_XDECREF(before);
+  return stack;
+}
+
+}  // namespace
+
+[[gnu::hot]] ContextStack* current_stack(uint32_t process) {
+  const PyThreadState* thread = PyThreadState_Get();
+  ContextStack* stack = g_last.stack;
+  if (stack != nullptr && g_last.thread == thread->id && g_last.version == thread->context_ver &&
+      stack->process == process) {
+    Py_INCREF(stack);
     return stack;
   }
-  ContextStack* own = make_stack(stack);
-  Py_DECREF(stack);
-  return own;
+  return find_stack(process);
 }
 
 [[gnu::hot]] SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept {
@@ -140,12 +172,26 @@ bool init_context_stack() {
   }
 }
 
-[[gnu::hot]] void remove(ContextStack* stack, const void* scope) noexcept {
+namespace {
+
+// Out of order, or taken off before.
+[[gnu::noinline]] void remove_below(ContextStack* stack, const void* scope) noexcept {
   auto& entries = stack->entries;
   const auto found = std::find_if(entries.rbegin(), entries.rend(),
                                   [&](const Entry& entry) { return entry.scope == scope; });
   if (found != entries.rend()) {
     entries.erase(std::next(found).base());
+  }
+}
+
+}  // namespace
+
+[[gnu::hot]] void remove(ContextStack* stack, const void* scope) noexcept {
+  auto& entries = stack->entries;
+  if (!entries.empty() && entries.back().scope == scope) {
+    entries.pop_back();
+  } else {
+    remove_below(stack, scope);
   }
 }
 

@@ -21,8 +21,9 @@ struct ContextStack;
 // Makes the type and the context variable; called once at import. False with an exception set.
 bool init_context_stack();
 
-// The stack of the current context, a new reference; null with an exception set.
-ContextStack* current_stack();
+// The stack of the current context, a new reference; null with an exception set. `process` is
+// process_number().
+ContextStack* current_stack(uint32_t process);
 
 // The innermost open site of this recorder, or the root.
 SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept;

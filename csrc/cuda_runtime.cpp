@@ -32,7 +32,6 @@ enum class Binding { kUnbound, kBound, kMissing, kRetired };
 
 // Every table that was ever in use is kept: a reader may still hold it.
 const CudaRuntime g_host = host_runtime();
-std::atomic<const CudaRuntime*> g_active{&g_host};
 std::atomic<Binding> g_binding{Binding::kUnbound};
 
 std::mutex g_mutex;  // guards what follows, and binding
@@ -95,7 +94,7 @@ void publish(const CudaRuntime& table, int version) {
   g_reason = "bound to the CUDA runtime that torch uses";
   g_binding.store(Binding::kBound, std::memory_order_relaxed);
   // Pairs with the acquire in runtime(): whoever sees the table sees it filled.
-  g_active.store(new CudaRuntime(table), std::memory_order_release);
+  active_runtime.store(new CudaRuntime(table), std::memory_order_release);
 }
 
 // After these no call on the device can succeed again.
@@ -123,9 +122,7 @@ bool is_sticky(int status) noexcept {
 
 }  // namespace
 
-[[gnu::hot]] const CudaRuntime& runtime() noexcept {
-  return *g_active.load(std::memory_order_acquire);
-}
+std::atomic<const CudaRuntime*> active_runtime{&g_host};
 
 Backend backend() {
   const std::lock_guard<std::mutex> lock(g_mutex);
@@ -182,14 +179,14 @@ void unbind() {
   g_reason = kUnboundReason;
   g_last_failure.clear();
   g_binding.store(Binding::kUnbound, std::memory_order_relaxed);
-  g_active.store(&g_host, std::memory_order_release);
+  active_runtime.store(&g_host, std::memory_order_release);
 }
 
 void retire(const std::string& reason) noexcept {
   // The swap comes first and alone decides who speaks: it must work where the mutex cannot be had,
   // as in the child of a fork.
   const Binding before = g_binding.exchange(Binding::kRetired, std::memory_order_relaxed);
-  g_active.store(&g_host, std::memory_order_release);
+  active_runtime.store(&g_host, std::memory_order_release);
   if (before != Binding::kRetired && g_mutex.try_lock()) {
     try {
       g_reason = reason;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -12,17 +13,26 @@ namespace fasttime {
 // stands the CUDA runtime that torch itself reaches or, in tests, a simulated one. Nothing else in
 // this project calls CUDA. Types are those of the C ABI: a stream or an event is an opaque pointer,
 // a status an int, 0 for success.
-struct CudaRuntime {
+struct alignas(64) CudaRuntime {
+  // --- what a scope needs, in one cache line ---
+
   // False: the host backend. Then only the two host functions may be called.
   bool has_cuda = false;
   // With one device there is no question which is current, and asking costs 60 ns.
   int device_count = 0;
-
-  int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
+  int64_t (*host_now_ns)() noexcept = nullptr;
+  // From torch: the stream that torch would launch on now. device -1 is the current one.
+  int32_t (*current_stream)(int32_t device, void** stream) = nullptr;
+  // From libcuda, optional: 26 ns instead of 65, and no last error left behind.
+  int (*driver_stream_is_capturing)(void* stream, int* status) = nullptr;
   int (*event_record)(void* event, void* stream) = nullptr;
   // All that reading needs: answers kNotReady, with the thread's last error left clean, while
   // either event is not done. Allowed in every capture mode, on every thread.
   int (*event_elapsed_time)(float* elapsed_ms, void* begin, void* end) = nullptr;
+
+  // --- the rest ---
+
+  int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
   int (*get_device_count)(int* count) = nullptr;
   int (*get_device)(int* device) = nullptr;
   int (*set_device)(int device) = nullptr;
@@ -35,18 +45,11 @@ struct CudaRuntime {
   const char* (*get_error_string)(int error) = nullptr;
   int (*runtime_get_version)(int* version) = nullptr;
 
-  // From libcuda, optional: 26 ns instead of 65, and no last error left behind.
-  int (*driver_stream_is_capturing)(void* stream, int* status) = nullptr;
-
   // Optional: pinned memory, and a stream that waits for a value in it (from libcuda). Holds only.
   int (*host_alloc)(void** pointer, size_t bytes, unsigned flags) = nullptr;
   int (*stream_wait_value)(void* stream, uintptr_t address, uint32_t value,
                            unsigned flags) = nullptr;
 
-  // From torch: the stream that torch would launch on now. device -1 is the current one.
-  int32_t (*current_stream)(int32_t device, void** stream) = nullptr;
-
-  int64_t (*host_now_ns)() noexcept = nullptr;
   // Lets `ns` pass. Only drain calls it.
   void (*pause)(int64_t ns) noexcept = nullptr;
 };
@@ -64,7 +67,13 @@ constexpr unsigned kWaitValueAtLeast = 0;
 
 // The table in use. Thread-safe; never null; a table once returned stays valid for the life of the
 // process. After a fork, after a lost device and at interpreter exit it is the host backend's.
-const CudaRuntime& runtime() noexcept;
+inline const CudaRuntime& runtime() noexcept;
+
+// What runtime() reads; written by cuda_runtime.cpp alone.
+extern std::atomic<const CudaRuntime*> active_runtime;
+inline const CudaRuntime& runtime() noexcept {
+  return *active_runtime.load(std::memory_order_acquire);
+}
 
 // What stands behind the table, and why, in words a user can act on.
 struct Backend {

@@ -99,7 +99,7 @@ void EventPool::give_back(EventQueue& events) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   while (Event* event = events.pop()) {
     event->references = 0;
-    event->serial.fetch_add(1, std::memory_order_relaxed);
+    event->move_on();
     free_.push(event);
   }
 }

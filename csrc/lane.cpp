@@ -1,110 +1,73 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "lane.h"
 
-#include <mutex>
-
 namespace fasttime {
 
 Lane::Lane(Place where, EventPool& pool)
-    : place(where), pool_(pool), ring_(new Pending[kMaxScopes]) {}
+    : place(where), ring_(new Pending[kMaxScopes]), pool_(pool) {}
 
-[[gnu::hot]] bool Lane::book() noexcept {
+bool Lane::refill(const CudaRuntime& cuda, int& status) noexcept {
+  EventQueue fresh = pool_.take(cuda, place.device, kRefill, status);
+  const bool found = fresh.size() > 0;
+  const std::lock_guard<SpinLock> hold(lock_);
+  while (Event* event = fresh.pop()) {
+    free_.push(event);
+  }
+  return found;
+}
+
+bool Lane::book(Event* begin) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   if (booked_ == kMaxScopes) {
     return false;
   }
   ++booked_;
+  ++begin->references;
   return true;
 }
 
-void Lane::cancel() noexcept {
-  const std::lock_guard<SpinLock> hold(lock_);
-  --booked_;
-}
-
-[[gnu::hot]] Event* Lane::take(const CudaRuntime& cuda, int& status) noexcept {
-  status = cuda::kSuccess;
-  EventQueue fresh;
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    if (attempt == 1) {
-      fresh = pool_.take(cuda, place.device, kRefill, status);
-    }
-    const std::lock_guard<SpinLock> hold(lock_);
-    while (Event* event = fresh.pop()) {
-      free_.push(event);
-    }
-    if (Event* event = free_.pop()) {
-      event->references = 1;
-      return event;
-    }
-  }
-  return nullptr;
-}
-
-[[gnu::hot]] bool Lane::borrow(Event* event, uint32_t serial) noexcept {
-  const std::lock_guard<SpinLock> hold(lock_);
-  if (event->serial.load(std::memory_order_relaxed) != serial || event->references == 0) {
-    return false;
-  }
-  ++event->references;
-  return true;
-}
-
-void Lane::retain(Event* event) noexcept {
-  const std::lock_guard<SpinLock> hold(lock_);
-  ++event->references;
-}
-
-[[gnu::hot]] void Lane::set_free(Event* event) noexcept {
-  event->serial.fetch_add(1, std::memory_order_relaxed);
-  free_.push(event);
-}
-
-void Lane::release(Event* event) noexcept {
+void Lane::release(Event* event, bool unbook) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   if (--event->references == 0) {
     set_free(event);
   }
+  booked_ -= unbook ? 1 : 0;
 }
 
-[[gnu::hot]] uint64_t Lane::push(const Pending& pending) noexcept {
+[[gnu::hot]] uint64_t Lane::push_and_book(const Pending& pending, bool& booked) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
-  const uint64_t index = pushed_.load(std::memory_order_relaxed);
-  ring_[index % kMaxScopes] = pending;
-  pushed_.store(index + 1, std::memory_order_release);
-  return index + 1;
-}
-
-[[gnu::hot]] const Pending* Lane::oldest() const noexcept {
-  const uint64_t index = popped_.load(std::memory_order_relaxed);
-  if (index == pushed_.load(std::memory_order_acquire)) {
-    return nullptr;
+  booked = booked_ < kMaxScopes;
+  if (booked) {
+    ++booked_;
+    ++pending.end->references;
   }
-  return &ring_[index % kMaxScopes];
+  return push_locked(pending);
 }
 
 void Lane::drop_references(const Pending& pending, EventQueue& orphans) noexcept {
   for (Event* event : {pending.begin, pending.end}) {
     if (event != nullptr && --event->references == 0) {
-      event->serial.fetch_add(1, std::memory_order_relaxed);  // before another lane can have it
+      event->move_on();  // before another lane can have it
       orphans.push(event);
     }
   }
 }
 
-[[gnu::hot]] void Lane::pop(bool events_are_done) noexcept {
-  const uint64_t index = popped_.load(std::memory_order_relaxed);
-  const Pending& pending = ring_[index % kMaxScopes];
+[[gnu::hot]] void Lane::pop(size_t count, bool events_are_done) noexcept {
+  if (count == 0) {
+    return;
+  }
+  const uint64_t first = popped_.load(std::memory_order_relaxed);
   EventQueue orphans;
   EventQueue surplus;
   {
     const std::lock_guard<SpinLock> hold(lock_);
-    drop_references(pending, orphans);
-    while (events_are_done && orphans.size() > 0) {
-      set_free(orphans.pop());
+    EventQueue& released = events_are_done ? free_ : orphans;
+    for (uint64_t i = first; i != first + count; ++i) {
+      drop_references(ring_[i % kMaxScopes], released);
     }
-    --booked_;
-    popped_.store(index + 1, std::memory_order_release);
+    booked_ -= static_cast<uint32_t>(count);
+    popped_.store(first + count, std::memory_order_release);
     if (free_.size() > kMaxAtHand) {
       // A burst leaves events here that other lanes of the device may want.
       while (surplus.size() < kRefill) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "event_pool.h"
 #include "sample.h"
@@ -35,9 +36,11 @@ struct alignas(64) Pending {
 // Bounded: at most kMaxScopes are open or pending. That is twice what a launch queue of some 1,020
 // entries can hold, so it is reached where nobody reads, or where scopes are opened and never
 // ended. The newest is given up then, before it has recorded anything.
-class Lane {
+class alignas(64) Lane {
  public:
   static constexpr size_t kMaxScopes = 2048;
+  // The most that one pop() takes: it is done under the lock that begin() and end() need.
+  static constexpr size_t kMaxPop = 16;
 
   Lane(Place place, EventPool& pool);
 
@@ -48,35 +51,69 @@ class Lane {
 
   // --- scopes ---
 
-  // Books room for one scope. False when the lane is full. Undone by pop() or cancel().
-  bool book() noexcept;
-  void cancel() noexcept;
+  // A free event from those at hand, counted as one reference; with `book`, room for one scope is
+  // booked in the same step. Null, with nothing done, where there is no event or no room.
+  Event* take(bool book) noexcept {
+    const std::lock_guard<SpinLock> hold(lock_);
+    if (book && booked_ == kMaxScopes) {
+      return nullptr;
+    }
+    Event* event = free_.pop();
+    if (event != nullptr) {
+      event->references = 1;
+      booked_ += book ? 1 : 0;
+    }
+    return event;
+  }
 
-  // A free event, counted as one reference; null if there is none to be had. Waits for nothing;
-  // may create events. `status` as EventPool::take has it.
-  Event* take(const CudaRuntime& cuda, int& status) noexcept;
-  // Adds a reference to an event still in use here; false if it has gone back since `serial`.
-  bool borrow(Event* event, uint32_t serial) noexcept;
-  // Adds a reference to an event that the caller holds one of.
-  void retain(Event* event) noexcept;
-  // Takes one reference off an event that holds no unread time.
-  void release(Event* event) noexcept;
+  // Adds a reference to an event still in use here, with `book` as above. False, with nothing done,
+  // if the event has gone back since `serial` or there is no room.
+  bool borrow(Event* event, uint32_t serial, bool book) noexcept {
+    const std::lock_guard<SpinLock> hold(lock_);
+    if (event->serial.load(std::memory_order_relaxed) != serial || event->references == 0 ||
+        (book && booked_ == kMaxScopes)) {
+      return false;
+    }
+    ++event->references;
+    booked_ += book ? 1 : 0;
+    return true;
+  }
 
+  // Gets free events from the pool, which may create them; false if there are none to be had.
+  // Waits for nothing. `status` as EventPool::take has it.
+  bool refill(const CudaRuntime& cuda, int& status) noexcept;
   // Gives the free events at hand back to the pool, for lanes that have none.
   void give_back_spare() noexcept;
 
+  // Books room for a scope that begins at an event which the caller holds a reference to, and adds
+  // one. False, with nothing done, when the lane is full.
+  bool book(Event* begin) noexcept;
+  // Takes one reference off an event that holds no unread time; with `unbook`, gives up the room of
+  // one scope too.
+  void release(Event* event, bool unbook) noexcept;
+
   // Hands over a booked scope. Returns how many scopes have been pushed so far.
-  uint64_t push(const Pending& pending) noexcept;
+  uint64_t push(const Pending& pending) noexcept {
+    const std::lock_guard<SpinLock> hold(lock_);
+    return push_locked(pending);
+  }
+  // The same, and books room for another scope that begins where this one ends, in one step.
+  // `booked` says whether there was room.
+  uint64_t push_and_book(const Pending& pending, bool& booked) noexcept;
 
   // --- the reader ---
 
   bool try_start_reading() noexcept { return reading_.try_lock(); }
   void stop_reading() noexcept { reading_.unlock(); }
-  // The oldest pending scope, or null. Stays valid until pop().
-  const Pending* oldest() const noexcept;
-  // Removes the oldest; its events lose one reference each, and those with none left are free.
-  // Where it is not certain that the device is done with them, they are parked in the pool instead.
-  void pop(bool events_are_done = true) noexcept;
+  // The pending scope after `skipped` older ones, or null. Stays valid until pop().
+  const Pending* oldest(size_t skipped = 0) const noexcept {
+    const uint64_t index = popped_.load(std::memory_order_relaxed) + skipped;
+    return index == pushed_.load(std::memory_order_acquire) ? nullptr : &ring_[index % kMaxScopes];
+  }
+  // Removes the `count` oldest, at most kMaxPop; their events lose one reference for each, and
+  // those with none left are free. Where it is not certain that the device is done with them, they
+  // are parked in the pool instead.
+  void pop(size_t count = 1, bool events_are_done = true) noexcept;
 
   // Counts: pushed ever, popped ever, open or pending now.
   uint64_t pushed() const noexcept { return pushed_.load(std::memory_order_acquire); }
@@ -92,31 +129,45 @@ class Lane {
   // must not be used afterwards.
   void dissolve() noexcept;
 
-  // What the reader last learnt, on the host's clock: when it looked, when it last compared the
-  // clocks, and the moment up to which the device is known to have done what was issued here.
-  std::atomic<int64_t> last_poll_ns{0};
-  std::atomic<int64_t> last_look_ns{0};
-  std::atomic<int64_t> caught_up_ns{0};
-
  private:
   // So many that an event rests between two records for longer than the device lags as a rule.
   static constexpr size_t kRefill = EventPool::kBatch;
   static constexpr size_t kMaxAtHand = 2 * kRefill;
 
-  void set_free(Event* event) noexcept;
+  uint64_t push_locked(const Pending& pending) noexcept {
+    const uint64_t index = pushed_.load(std::memory_order_relaxed);
+    ring_[index % kMaxScopes] = pending;
+    pushed_.store(index + 1, std::memory_order_release);
+    return index + 1;
+  }
+  void set_free(Event* event) noexcept {
+    event->move_on();
+    free_.push(event);
+  }
   // Takes the references of a scope off its events; those left with none are moved to `orphans`.
   void drop_references(const Pending& pending, EventQueue& orphans) noexcept;
 
-  EventPool& pool_;
+  // All that a begin or an end writes lies in the first cache line, with `place`; what it looks up
+  // of the reader's is in the second.
   mutable SpinLock lock_;  // guards free_, booked_, references of events, and pushing
+  uint32_t booked_ = 0;
   EventQueue free_;
-  size_t booked_ = 0;
-  SpinLock reading_;  // the reader's right; only ever tried
-  std::unique_ptr<Pending[]> ring_;
+  const std::unique_ptr<Pending[]> ring_;
   // The release on each pairs with the acquire of the other side: a slot is written before it is
   // counted as pushed, and read before it is counted as popped.
   std::atomic<uint64_t> pushed_{0};
+
+ public:
+  // What the reader last learnt, on the host's clock: when it looked, when it last compared the
+  // clocks, and the moment up to which the device is known to have done what was issued here.
+  alignas(64) std::atomic<int64_t> last_poll_ns{0};
+  std::atomic<int64_t> last_look_ns{0};
+  std::atomic<int64_t> caught_up_ns{0};
+
+ private:
   std::atomic<uint64_t> popped_{0};
+  SpinLock reading_;  // the reader's right; only ever tried
+  EventPool& pool_;
 };
 
 }  // namespace fasttime

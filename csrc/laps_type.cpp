@@ -4,7 +4,6 @@
 #include <structmember.h>
 
 #include <cstddef>
-#include <new>
 
 #include "context_methods.h"
 
@@ -46,14 +45,20 @@ bool enter(Laps* self) {
   return true;
 }
 
-PyObject* lap(Laps* self, PyObject* argument) {
-  SiteTable::Id name_id = 0;
-  Recorder* recorder = self->source->recorder;
-  PyObject* name = checked_name(self->source->names, recorder->sites(), argument, name_id);
-  if (name == nullptr) {
+// False with an exception set where the argument is no name.
+bool read_name(Laps* self, PyObject* argument, SiteTable::Id& id) {
+  PyObject* name = checked_name(self->source->names, self->source->recorder->sites(), argument, id);
+  Py_XDECREF(name);
+  return name != nullptr;
+}
+
+[[gnu::hot]] PyObject* lap(Laps* self, PyObject* argument) {
+  NameCache::Known* known = self->source->names.find(argument);
+  SiteTable::Id name_id = known == nullptr ? 0 : known->id;
+  if (known == nullptr && !read_name(self, argument, name_id)) {
     return nullptr;
   }
-  Py_DECREF(name);
+  Recorder* recorder = self->source->recorder;
   const OpenScope* step = open_scope_of(self->scope);
   if (!self->is_open || step == nullptr) {
     if (is_entered_while_off(self->scope)) {
@@ -63,19 +68,14 @@ PyObject* lap(Laps* self, PyObject* argument) {
                  self->name);
     return nullptr;
   }
-  SiteTable::Id site = SiteTable::kMore;
-  try {
-    site = recorder->sites().child(step->site, name_id);
-  } catch (const std::bad_alloc&) {  // counted with those past the bound
-  }
-  recorder->lap(self->section, site);
+  recorder->lap(self->section, site_of(recorder->sites(), known, step->site, name_id));
   Py_RETURN_NONE;
 }
 
 // Called with nothing the laps are entered, with a name a section ends, with an exception's three
 // parts they are left.
-PyObject* laps_call(PyObject* object, PyObject* const* arguments, size_t flagged_count,
-                    PyObject* keywords) {
+[[gnu::hot]] PyObject* laps_call(PyObject* object, PyObject* const* arguments, size_t flagged_count,
+                                 PyObject* keywords) {
   auto* self = reinterpret_cast<Laps*>(object);
   if (keywords == nullptr || PyTuple_GET_SIZE(keywords) == 0) {
     switch (PyVectorcall_NARGS(flagged_count)) {
@@ -139,20 +139,20 @@ bool init_laps_type() {
 
 PyObject* laps_type() noexcept { return reinterpret_cast<PyObject*>(g_laps_type); }
 
-PyObject* new_laps(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
+PyObject* new_laps(ScopeSource* source, const ScopeName& name, PyObject* stream,
                    const Place& place) {
-  PyObject* scope = new_scope(source, name, name_id, stream, place);
+  PyObject* scope = new_scope(source, name, stream, place);
   auto* self = scope == nullptr ? nullptr : PyObject_New(Laps, g_laps_type);
   if (self == nullptr) {
     Py_XDECREF(scope);
     return nullptr;
   }
   Py_INCREF(source);
-  Py_INCREF(name);
+  Py_INCREF(name.name);
   self->call = &laps_call;
   self->source = source;
   self->scope = scope;
-  self->name = name;
+  self->name = name.name;
   self->is_open = false;
   return reinterpret_cast<PyObject*>(self);
 }

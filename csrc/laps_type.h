@@ -18,7 +18,7 @@ bool init_laps_type();
 PyObject* laps_type() noexcept;
 
 // Laps that have not begun; a new reference, or null with an exception set. Arguments as new_scope.
-PyObject* new_laps(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
+PyObject* new_laps(ScopeSource* source, const ScopeName& name, PyObject* stream,
                    const Place& place);
 
 }  // namespace fasttime

@@ -7,7 +7,7 @@
 namespace fasttime {
 
 NameCache::~NameCache() {
-  for (Slot& slot : slots_) {
+  for (Known& slot : slots_) {
     Py_XDECREF(slot.name);
   }
   Py_XDECREF(by_value_);
@@ -58,14 +58,27 @@ void NameCache::remember_address(PyObject* name, SiteTable::Id id) {
   for (size_t i = 0, slot = slot_of(name); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
     if (slots_[slot].name == nullptr) {
       Py_INCREF(name);
-      slots_[slot] = {name, id};
+      slots_[slot] = {name, id, 0, SiteTable::kRoot};
       return;
     }
   }
 }
 
-[[gnu::hot]] PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name,
-                                    SiteTable::Id& id) {
+SiteTable::Id look_up_site(SiteTable& sites, NameCache::Known* known, SiteTable::Id parent,
+                           SiteTable::Id name_id) noexcept {
+  SiteTable::Id site = SiteTable::kMore;
+  try {
+    site = sites.child(parent, name_id);
+  } catch (const std::bad_alloc&) {
+  }
+  if (known != nullptr && site != SiteTable::kMore) {  // each that is turned away is counted
+    known->parent = parent;
+    known->site = site;
+  }
+  return site;
+}
+
+PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteTable::Id& id) {
   if (!PyUnicode_Check(name)) {
     PyErr_Format(PyExc_TypeError, "the name of a scope must be a str, got %R of type %s", name,
                  Py_TYPE(name)->tp_name);
@@ -81,7 +94,7 @@ void NameCache::remember_address(PyObject* name, SiteTable::Id id) {
   } else if ((exact = PyUnicode_FromObject(name)) == nullptr) {
     return nullptr;
   }
-  id = names.find(sites, exact);
+  id = names.find_by_value(sites, exact);
   if (id == 0) {
     Py_CLEAR(exact);
   }

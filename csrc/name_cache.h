@@ -21,21 +21,29 @@ class NameCache {
   NameCache(const NameCache&) = delete;
   NameCache& operator=(const NameCache&) = delete;
 
-  // `name` is an exact str. 0 with an exception set where memory is short.
-  SiteTable::Id find(SiteTable& sites, PyObject* name) {
+  // A name known by its address, with the site that it named last: mostly it names that again.
+  struct alignas(32) Known {
+    PyObject* name = nullptr;  // owned; an exact str that is not empty
+    SiteTable::Id id = 0;
+    SiteTable::Id parent = 0;
+    SiteTable::Id site = SiteTable::kRoot;  // the root: none yet
+  };
+
+  // By address alone, without a look at what `name` is; null where it is not known so. What is
+  // found lives as long as this.
+  Known* find(PyObject* name) noexcept {
     for (size_t i = 0, slot = slot_of(name); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
       if (slots_[slot].name == name) {
-        return slots_[slot].id;
+        return &slots_[slot];
       }
     }
-    return find_by_value(sites, name);
+    return nullptr;
   }
 
+  // `name` is an exact str. 0 with an exception set where memory is short.
+  SiteTable::Id find_by_value(SiteTable& sites, PyObject* name);
+
  private:
-  struct Slot {
-    PyObject* name = nullptr;
-    SiteTable::Id id = 0;
-  };
   static constexpr size_t kSlots = 1024;
   static constexpr size_t kProbes = 4;
 
@@ -43,15 +51,25 @@ class NameCache {
     return (reinterpret_cast<uintptr_t>(name) >> 4) % kSlots;
   }
 
-  SiteTable::Id find_by_value(SiteTable& sites, PyObject* name);
   void remember_address(PyObject* name, SiteTable::Id id);
 
-  std::array<Slot, kSlots> slots_;
+  std::array<Known, kSlots> slots_;
   PyObject* by_value_ = nullptr;  // a dict, made when first needed
 };
 
+// The site of a name under `parent`. `known` is the name's, or null. Never raises: where memory is
+// short, what is measured counts with those past the bound.
+SiteTable::Id look_up_site(SiteTable& sites, NameCache::Known* known, SiteTable::Id parent,
+                           SiteTable::Id name_id) noexcept;
+inline SiteTable::Id site_of(SiteTable& sites, NameCache::Known* known, SiteTable::Id parent,
+                             SiteTable::Id name_id) noexcept {
+  return known != nullptr && known->site != SiteTable::kRoot && known->parent == parent
+             ? known->site
+             : look_up_site(sites, known, parent, name_id);
+}
+
 // The name of a scope as an exact str, a new reference, with its id. Null with TypeError or
-// ValueError set where `name` is not a non-empty str.
+// ValueError set where `name` is not a non-empty str. For names that find() does not know.
 PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteTable::Id& id);
 
 }  // namespace fasttime

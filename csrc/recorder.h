@@ -19,15 +19,15 @@ namespace fasttime {
 // One pass through a site, between begin() and end(). Owned by the caller, who calls end() or
 // abandon() once for each begin(), from any thread.
 struct OpenScope {
+  Lane* lane = nullptr;  // null: nothing of it is on a device
+  Event* begin_event = nullptr;
+  int64_t host_begin_ns = 0;
+  uint32_t begun_by = 0;  // the thread that recorded begin_event, as thread_number() has it
   SiteTable::Id site = SiteTable::kRoot;
   uint32_t epoch = 0;
   uint32_t process = 0;  // which process began it: a fork makes a new one
   Status status = Status::kHostOnly;
   bool shares_boundary = false;
-  Lane* lane = nullptr;  // null: nothing of it is on a device
-  Event* begin_event = nullptr;
-  uint64_t begun_by = 0;  // the thread that recorded begin_event, as thread_number() has it
-  int64_t host_begin_ns = 0;
 };
 
 // The counts that belong to no one site.
@@ -36,6 +36,9 @@ struct RecorderCounts {
   uint64_t pending = 0;
   uint64_t refused_sites = 0;
 };
+
+// The boundary that a thread recorded last; see recorder.cpp.
+struct ThreadBoundary;
 
 // What to let go of around a driver call that may block, and how to get it back: the GIL, where
 // there is one. Null: nothing.
@@ -49,7 +52,7 @@ struct BlockingHooks {
 // status of a sample.
 //
 // Bounded: kMaxLanes streams; scopes on further ones are counted as dropped.
-class Recorder {
+class alignas(64) Recorder {
  public:
   Recorder();
   ~Recorder();
@@ -57,6 +60,8 @@ class Recorder {
   Recorder& operator=(const Recorder&) = delete;
 
   SiteTable& sites() noexcept { return sites_; }
+  // Which process this is, as process_number() has it.
+  uint32_t process() const noexcept { return process_.load(std::memory_order_relaxed); }
 
   // --- the hot path ---
 
@@ -130,15 +135,28 @@ class Recorder {
   static constexpr size_t kMaxLanes = 1024;
   static constexpr size_t kLaneSlots = 2 * kMaxLanes;
 
-  void begin_on_device(const CudaRuntime& cuda, OpenScope& scope, const Place* chosen);
+  // What a begin or an end knows as it comes in.
+  struct Moment {
+    const CudaRuntime& cuda;
+    ThreadBoundary& last;
+    int64_t now_ns;
+  };
+
+  void begin_at(const Moment& moment, OpenScope& scope, const Place& place);
+  void begin_on_chosen(const Moment& moment, OpenScope& scope, const Place& chosen);
   // The event that marks this moment on the lane: a fresh one, recorded now, or the one that this
-  // thread recorded a moment ago. Null where there is none; `scope.status` then says why.
-  Event* boundary(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope);
+  // thread recorded a moment ago. Where it is the scope's first, room is booked with it. Null, with
+  // nothing booked, where there is none; `scope.status` then says why.
+  Event* boundary(const Moment& moment, Lane& lane, OpenScope& scope);
   // The same where another device may be current than the lane's.
-  Event* boundary_elsewhere(const CudaRuntime& cuda, Lane& lane, int64_t now_ns, OpenScope& scope);
-  Event* take_event(const CudaRuntime& cuda, Lane& lane, OpenScope& scope) noexcept;
-  // Hands an ended scope over, and now and then reads what came before it.
-  void push(const CudaRuntime& cuda, const OpenScope& scope, Event* end, int64_t now_ns) noexcept;
+  Event* boundary_anywhere(const Moment& moment, Lane& lane, OpenScope& scope);
+  Event* boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope& scope);
+  // What boundary() does where the lane has no event at hand, or no room.
+  Event* find_event(const Moment& moment, Lane& lane, OpenScope& scope) noexcept;
+  // Now and then, after a push, reads what came before it.
+  void read_now_and_then(const Moment& moment, Lane& lane, uint64_t pushed) noexcept;
+  // Gives up the device side of an open scope, as CUDA is retired; it is open on the host then.
+  void leave_lost_lane(OpenScope& scope) noexcept;
   // Goes on without a lane, for want of an event or of room.
   void leave_lane(OpenScope& scope, Status status) noexcept;
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
@@ -156,12 +174,17 @@ class Recorder {
     }
   }
 
+  // What every scope looks at, in the first cache line.
+  std::atomic<uint32_t> process_;  // of which this is a recorder
+  std::atomic<uint32_t> epoch_{0};
+  // Tells recorders apart, and a recorder from itself before a fork: no two lives have one number.
+  std::atomic<uint32_t> life_;
+  std::atomic<int64_t> share_window_ns_{250};
+  std::atomic<int64_t> open_on_host_{0};  // those open on a lane are the lane's to count
+
   SiteTable sites_;
   StatisticsTable statistics_;
   SpanStore spans_;
-  std::atomic<int64_t> open_on_host_{0};  // those open on a lane are the lane's to count
-  std::atomic<uint32_t> epoch_{0};
-  std::atomic<int64_t> share_window_ns_{250};
 
   // By hash of their place, read without a lock: the release on a slot pairs with the acquire of
   // its readers. A lane lives as long as its recorder.

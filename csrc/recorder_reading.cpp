@@ -14,9 +14,14 @@ namespace {
 constexpr int64_t kFirstPauseNs = 20'000;
 constexpr int64_t kLongestPauseNs = 1'000'000;
 
+uint32_t next_life() noexcept {
+  static std::atomic<uint32_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
 
-Recorder::Recorder() { register_recorder(this); }
+Recorder::Recorder() : process_(process_number()), life_(next_life()) { register_recorder(this); }
 
 Recorder::~Recorder() {
   unregister_recorder(this);
@@ -162,6 +167,8 @@ void Recorder::unlock_after_fork() noexcept {
 }
 
 void Recorder::forget() noexcept {
+  process_.store(process_number(), std::memory_order_relaxed);
+  life_.store(next_life(), std::memory_order_relaxed);
   for (auto& slot : lanes_) {
     slot.store(nullptr, std::memory_order_relaxed);
   }

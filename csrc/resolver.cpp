@@ -26,6 +26,15 @@ void look_at_backlog(const CudaRuntime& cuda, DeviceClock& clock, const Pending&
   }
 }
 
+// While the driver is asked for one scope, what the next needs is on its way.
+void prefetch(const Pending& next, const Pending& now, const StatisticsTable& statistics) noexcept {
+  __builtin_prefetch(next.begin, 1);
+  __builtin_prefetch(next.end, 1);
+  if (next.site != now.site) {
+    statistics.prefetch(next.site);
+  }
+}
+
 Sample sample_of(const Pending& pending) noexcept {
   Sample sample;
   sample.site = pending.site;
@@ -79,11 +88,22 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
   lane.last_poll_ns.store(now_ns, std::memory_order_relaxed);
   clock.renew(cuda, now_ns);
   const bool keeps_spans = spans.is_on();
+  // Read, and still to be taken off: many at a time, as each time takes the lane's lock.
+  size_t read = 0;
+  int64_t caught_up_ns = lane.caught_up_ns.load(std::memory_order_relaxed);
+  const auto pop = [&](size_t count, bool events_are_done) noexcept {
+    lane.caught_up_ns.store(caught_up_ns, std::memory_order_relaxed);
+    lane.pop(count, events_are_done);
+    read -= count;
+  };
   bool look = now_ns - lane.last_look_ns.load(std::memory_order_relaxed) > kLookAgeNs;
   for (size_t done = 0; done < limit; ++done) {
-    const Pending* pending = lane.oldest();
+    const Pending* pending = lane.oldest(read);
     if (pending == nullptr) {
       break;
+    }
+    if (const Pending* next = lane.oldest(read + 1)) {
+      prefetch(*next, *pending, statistics);
     }
     // A scope without an end event waits for its begin: an event compared with itself says
     // whether it is done.
@@ -104,7 +124,7 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
       note_failure(cuda, "cudaEventElapsedTime", status);
       sample.status = Status::kFailed;
     } else if (sample.status == Status::kOk) {
-      sample.device_ns = static_cast<double>(elapsed_ms) * 1e6;
+      sample.device_ns = whole_ns(elapsed_ms);
       if (look) {
         look_at_backlog(cuda, clock, *pending, sample);
         lane.last_look_ns.store(now_ns, std::memory_order_relaxed);
@@ -117,13 +137,18 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
     const bool is_done = status == cuda::kSuccess;
     if (is_done) {
       // Without an end event nothing is known of what was issued after the begin.
-      const int64_t caught_up_ns =
-          pending->end != nullptr ? pending->host_end_ns : pending->host_begin_ns;
-      lane.caught_up_ns.store(caught_up_ns, std::memory_order_relaxed);
+      caught_up_ns = pending->end != nullptr ? pending->host_end_ns : pending->host_begin_ns;
     }
     statistics.add(sample);
-    lane.pop(is_done);
+    ++read;
+    if (!is_done) {
+      pop(read - 1, true);
+      pop(1, false);
+    } else if (read == Lane::kMaxPop) {
+      pop(read, true);
+    }
   }
+  pop(read, true);
   lane.stop_reading();
 }
 

@@ -30,6 +30,13 @@ inline double backlog_threshold_ns(double scope_ns) noexcept {
   return std::max(20e3, 0.05 * scope_ns);
 }
 
+// What cudaEventElapsedTime answers, in whole nanoseconds: a float of milliseconds holds no more
+// from 16 ms on, and below that what is left of a nanosecond is the float's and not the device's.
+inline double whole_ns(float elapsed_ms) noexcept {
+  const double ns = std::clamp(static_cast<double>(elapsed_ms) * 1e6, -1e18, 1e18);
+  return static_cast<double>(static_cast<int64_t>(ns + (ns < 0 ? -0.5 : 0.5)));
+}
+
 // The host time of a scope that was never ended.
 constexpr int64_t kNoHostTime = -1;
 
@@ -40,7 +47,7 @@ struct Sample {
   bool shares_boundary = false;
   int64_t host_begin_ns = 0;
   int64_t host_ns = 0;
-  double device_ns = 0;  // meaningful only where status is kOk
+  double device_ns = 0;  // whole ones; meaningful only where status is kOk
   Backlog backlog = Backlog::kNotSampled;
   int64_t backlog_ns = 0;
 };

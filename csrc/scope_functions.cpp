@@ -53,17 +53,23 @@ bool parse_stream(PyObject* stream, Place& place) {
   return good;
 }
 
-using Make = PyObject* (*)(ScopeSource*, PyObject*, SiteTable::Id, PyObject*, const Place&);
+using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Place&);
 
 [[gnu::hot]] PyObject* make(Make new_object, PyObject* source_object, PyObject* name,
                             PyObject* stream) {
   auto* source = reinterpret_cast<ScopeSource*>(source_object);
+  Place place;
+  if (NameCache::Known* known = source->names.find(name)) {
+    if (stream != nullptr && !parse_stream(stream, place)) {
+      return nullptr;
+    }
+    return new_object(source, {known->name, known->id, known}, stream, place);
+  }
   SiteTable::Id id = 0;
   PyObject* exact = checked_name(source->names, source->recorder->sites(), name, id);
-  Place place;
   PyObject* made = nullptr;
   if (exact != nullptr && (stream == nullptr || parse_stream(stream, place))) {
-    made = new_object(source, exact, id, stream, place);
+    made = new_object(source, {exact, id, nullptr}, stream, place);
   }
   Py_XDECREF(exact);
   return made;

@@ -34,15 +34,16 @@ struct SeparateEntering : Entering {
 
 struct Scope {
   PyObject_HEAD vectorcallfunc call;
-  ScopeSource* source;     // owned
-  PyObject* name;          // owned
+  ScopeSource* source;  // owned
+  NameCache::Known* known;
+  Entering* last;          // the newest of those open
   PyObject* stream_owner;  // keeps a stream object alive; null if none was given
-  Place place;
-  SiteTable::Id name_id;
   uint32_t entered_while_off;
-  Entering* last;  // the newest of those open
-  Entering inline_entering;
   bool inline_in_use;
+  Entering inline_entering;
+  PyObject* name;  // owned where it is not `known`
+  SiteTable::Id name_id;
+  Place place;
 };
 
 constexpr int kMaxSpare = 64;
@@ -88,24 +89,21 @@ SeparateEntering* new_separate_entering() {
   if (!runtime().has_cuda) {
     bind_if_cuda_is_up();
   }
-  ContextStack* stack = current_stack();
+  Recorder& recorder = *source->recorder;
+  ContextStack* stack = current_stack(recorder.process());
   if (stack == nullptr) {
     free_entering(self, entering);
     return false;
   }
-  SiteTable::Id site = SiteTable::kMore;
-  try {
-    site = source->recorder->sites().child(innermost(stack, source->number), self->name_id);
-  } catch (const std::bad_alloc&) {  // counted with those past the bound
-  }
+  const SiteTable::Id site =
+      site_of(recorder.sites(), self->known, innermost(stack, source->number), self->name_id);
   if (!push(stack, entering, source->number, site)) {
     Py_DECREF(stack);
     free_entering(self, entering);
     return false;
   }
   entering->stack = stack;
-  source->recorder->begin(entering->open, site,
-                          self->stream_owner == nullptr ? nullptr : &self->place);
+  recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place);
   // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
   entering->previous = self->last;
   self->last = entering;
@@ -138,7 +136,7 @@ bool enter_marking(Scope* self) {
 [[gnu::hot]] Entering* take_entering(Scope* self) {
   Entering** link = &self->last;
   if (self->last->previous != nullptr) {
-    ContextStack* stack = current_stack();
+    ContextStack* stack = current_stack(self->source->recorder->process());
     if (stack == nullptr) {
       PyErr_Clear();
     }
@@ -185,8 +183,10 @@ bool enter_marking(Scope* self) {
     Py_DECREF(entering->stack);
     free_entering(self, entering);
   }
+  if (self->known == nullptr) {
+    Py_DECREF(self->name);
+  }
   Py_DECREF(self->source);
-  Py_DECREF(self->name);
   Py_CLEAR(self->stream_owner);
   if (g_spare_count < kMaxSpare) {
     g_spare[static_cast<size_t>(g_spare_count++)] = self;
@@ -316,20 +316,25 @@ void set_decorator(PyObject* decorate) {
   Py_XSETREF(g_decorate, decorate);
 }
 
-[[gnu::hot]] PyObject* new_scope(ScopeSource* source, PyObject* name, SiteTable::Id name_id,
-                                 PyObject* stream, const Place& place) {
+[[gnu::hot]] PyObject* new_scope(ScopeSource* source, const ScopeName& name, PyObject* stream,
+                                 const Place& place) {
   Scope* self = allocate();
   if (self == nullptr) {
     return nullptr;
   }
   Py_INCREF(source);
-  Py_INCREF(name);
-  Py_XINCREF(stream);
   self->source = source;
-  self->name = name;
+  self->known = name.known;
+  self->name = name.name;
+  self->name_id = name.id;
+  if (name.known == nullptr) {
+    Py_INCREF(name.name);
+  }
   self->stream_owner = stream;
-  self->place = place;
-  self->name_id = name_id;
+  if (stream != nullptr) {
+    Py_INCREF(stream);
+    self->place = place;
+  }
   self->entered_while_off = 0;
   return reinterpret_cast<PyObject*>(self);
 }
@@ -361,7 +366,7 @@ bool resume_scope(PyObject* scope) {
   if (entering == nullptr) {
     return true;
   }
-  ContextStack* stack = current_stack();
+  ContextStack* stack = current_stack(self->source->recorder->process());
   if (stack == nullptr || !push(stack, entering, self->source->number, entering->open.site)) {
     Py_XDECREF(stack);
     return false;

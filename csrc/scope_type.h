@@ -37,9 +37,15 @@ bool init_scope_type();
 // What wraps a decorated function: called with (scope function, name, stream or None, function).
 void set_decorator(PyObject* decorate);
 
-// A scope that is not open yet; a new reference, or null with an exception set. `name` is an exact
-// str; `stream` is null, or the object that `place` was read from.
-PyObject* new_scope(ScopeSource* source, PyObject* name, SiteTable::Id name_id, PyObject* stream,
+struct ScopeName {
+  PyObject* name;  // an exact str, borrowed
+  SiteTable::Id id;
+  NameCache::Known* known;  // in the source's names, or null
+};
+
+// A scope that is not open yet; a new reference, or null with an exception set. `stream` is null,
+// or the object that `place` was read from.
+PyObject* new_scope(ScopeSource* source, const ScopeName& name, PyObject* stream,
                     const Place& place);
 
 // The type itself, borrowed.

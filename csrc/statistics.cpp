@@ -5,11 +5,12 @@
 #include <cmath>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <utility>
 
 namespace fasttime {
 
-Histogram::Histogram(const Histogram& other) : total_(other.total_) {
+Histogram::Histogram(const Histogram& other) {
   for (size_t i = 0; i < kOctaves; ++i) {
     if (other.octaves_[i]) {
       octaves_[i] = std::make_unique<Octave>(*other.octaves_[i]);
@@ -17,30 +18,50 @@ Histogram::Histogram(const Histogram& other) : total_(other.total_) {
   }
 }
 
-[[gnu::hot]] void Histogram::add(double ns) noexcept {
-  constexpr auto kLongest = (uint64_t{1} << kTopBit) - 1;
-  const uint64_t value =
-      ns <= 0 ? 0 : std::min(kLongest, static_cast<uint64_t>(std::min(ns, 1e15) + 0.5));
-  // Octave 0 holds 0 … 63 one by one; octave k the 64 steps of width 2^(k-1) above 2^(k+5).
-  const int octave = value < kBuckets ? 0 : 64 - __builtin_clzll(value) - kSubBits;
-  const size_t bucket = octave == 0 ? value : (value >> (octave - 1)) - kBuckets;
-  auto& row = octaves_[static_cast<size_t>(octave)];
+Histogram::Histogram(Histogram&& other) noexcept : octaves_(std::move(other.octaves_)) {
+  other.last_ = nullptr;
+}
+
+Histogram& Histogram::operator=(Histogram&& other) noexcept {
+  octaves_ = std::move(other.octaves_);
+  last_ = nullptr;
+  other.last_ = nullptr;
+  return *this;
+}
+
+Histogram::Octave* Histogram::find(uint32_t octave) noexcept {
+  auto& row = octaves_[octave];
   if (!row) {
     row.reset(new (std::nothrow) Octave{});
-    if (!row) {
-      return;
-    }
   }
-  ++(*row)[bucket];
-  ++total_;
+  last_octave_ = octave;
+  last_ = row.get();
+  return last_;
+}
+
+[[gnu::hot]] inline void Histogram::add(uint64_t ns) noexcept {
+  constexpr auto kLongest = (uint64_t{1} << kTopBit) - 1;
+  const uint64_t value = std::min(kLongest, ns);
+  // Octave 0 holds 0 … 63 one by one; octave k the 64 steps of width 2^(k-1) above 2^(k+5).
+  const auto octave =
+      static_cast<uint32_t>(value < kBuckets ? 0 : 64 - __builtin_clzll(value) - kSubBits);
+  const size_t bucket = octave == 0 ? value : (value >> (octave - 1)) - kBuckets;
+  Octave* row = octave == last_octave_ && last_ != nullptr ? last_ : find(octave);
+  if (row != nullptr) {
+    ++(*row)[bucket];
+  }
 }
 
 double Histogram::quantile(double q) const noexcept {
-  if (total_ == 0) {
+  uint64_t total = 0;
+  for (const auto& row : octaves_) {
+    total = row ? std::accumulate(row->begin(), row->end(), total) : total;
+  }
+  if (total == 0) {
     return 0;
   }
   // The nearest rank: the smallest value with at least q of all at or below it.
-  const double wanted = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(total_));
+  const double wanted = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(total));
   const uint64_t rank = std::max<uint64_t>(1, static_cast<uint64_t>(wanted));
   uint64_t seen = 0;
   for (size_t octave = 0; octave < kOctaves; ++octave) {
@@ -61,23 +82,37 @@ double Histogram::quantile(double q) const noexcept {
   return 0;
 }
 
-[[gnu::hot]] void Series::add(double ns) noexcept {
+[[gnu::hot]] inline void Series::add(int64_t ns) noexcept {
+  const int64_t value = std::clamp(ns, -kLongest, kLongest);
+  min_ = count_ == 0 ? value : std::min(min_, value);
+  max_ = count_ == 0 ? value : std::max(max_, value);
   ++count_;
-  total_ += ns;
-  const double delta = ns - mean_;
-  mean_ += delta / static_cast<double>(count_);
-  squares_ += delta * (ns - mean_);
-  min_ = count_ == 1 ? ns : std::min(min_, ns);
-  max_ = count_ == 1 ? ns : std::max(max_, ns);
-  histogram_.add(ns);
+  total_ += value;
+  const auto size = static_cast<uint64_t>(value < 0 ? -value : value);
+  squares_ += static_cast<Wide>(size) * size;
+  histogram_.add(value < 0 ? 0 : size);
 }
 
+// From the sum of squares about a whole number next to the mean, which is exact; only then is there
+// a rounding.
 double Series::standard_deviation() const noexcept {
-  return count_ < 2 ? 0 : std::sqrt(squares_ / static_cast<double>(count_ - 1));
+  if (count_ < 2) {
+    return 0;
+  }
+  const auto n = static_cast<int64_t>(count_);
+  const int64_t centre = total_ / n;
+  const auto rest = static_cast<double>(total_ % n);
+  // Modulo 2^128, where neither a sign nor a passing overflow matters.
+  const Wide about_centre =
+      squares_ - 2 * static_cast<Wide>(centre) * static_cast<Wide>(total_) +
+      static_cast<Wide>(count_) * static_cast<Wide>(centre) * static_cast<Wide>(centre);
+  const double about_mean =
+      static_cast<double>(about_centre) - rest * rest / static_cast<double>(n);
+  return std::sqrt(std::max(0.0, about_mean) / static_cast<double>(n - 1));
 }
 
 double Series::quantile(double q) const noexcept {
-  return std::clamp(histogram_.quantile(q), min_, max_);
+  return std::clamp(histogram_.quantile(q), min(), max());
 }
 
 namespace {
@@ -102,10 +137,10 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
   summary.shared_boundaries += sample.shares_boundary ? 1 : 0;
   const auto host_ns = static_cast<double>(sample.host_ns);
   if (sample.host_ns != kNoHostTime) {
-    summary.host.add(host_ns);
+    summary.host.add(sample.host_ns);
   }
   if (sample.status == Status::kOk) {
-    summary.device.add(sample.device_ns);
+    summary.device.add(static_cast<int64_t>(sample.device_ns));
     if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
       ++summary.device_outlasted;
     }
@@ -134,6 +169,13 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     }
   } catch (const std::bad_alloc&) {  // the history stays as long as it is
   }
+}
+
+[[gnu::hot]] void SiteStatistics::prefetch() const noexcept {
+  __builtin_prefetch(&lock_, 1);
+  __builtin_prefetch(&summary_, 1);
+  __builtin_prefetch(&summary_.host, 1);
+  __builtin_prefetch(&summary_.device, 1);
 }
 
 SiteSummary SiteStatistics::copy() const {
@@ -194,29 +236,29 @@ StatisticsTable::~StatisticsTable() {
 }
 
 [[gnu::hot]] void StatisticsTable::add(const Sample& sample) noexcept {
-  auto& slot = blocks_[sample.site / kBlock];
-  Block* block = slot.load(std::memory_order_acquire);
-  if (block == nullptr) {
-    auto* made = new (std::nothrow) Block;
-    if (made == nullptr) {
-      return;
-    }
-    if (slot.compare_exchange_strong(block, made)) {
-      block = made;
-      // After it can be seen: either this sees the epoch of a reset, or that reset sees the block.
-      for (SiteStatistics& site : *made) {
-        site.reset(epoch_.load());
-      }
-    } else {
-      delete made;
-    }
+  const size_t index = sample.site / kBlock;
+  Block* block = blocks_[index].load(std::memory_order_acquire);
+  if (block == nullptr && (block = make_block(index)) == nullptr) {
+    return;
   }
   (*block)[sample.site % kBlock].add(sample, keep_.load(std::memory_order_relaxed));
 }
 
-SiteStatistics* StatisticsTable::find(SiteTable::Id site) const noexcept {
-  Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);
-  return block == nullptr ? nullptr : &(*block)[site % kBlock];
+[[gnu::cold]] StatisticsTable::Block* StatisticsTable::make_block(size_t index) noexcept {
+  auto* made = new (std::nothrow) Block;
+  Block* other = nullptr;
+  if (made == nullptr) {
+    return nullptr;
+  }
+  if (!blocks_[index].compare_exchange_strong(other, made)) {
+    delete made;
+    return other;
+  }
+  // After it can be seen: either this sees the epoch of a reset, or that reset sees the block.
+  for (SiteStatistics& site : *made) {
+    site.reset(epoch_.load());
+  }
+  return made;
 }
 
 void StatisticsTable::reset(uint32_t epoch) noexcept {

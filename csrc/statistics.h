@@ -22,10 +22,10 @@ class Histogram {
  public:
   Histogram() = default;
   Histogram(const Histogram& other);
-  Histogram(Histogram&&) noexcept = default;
-  Histogram& operator=(Histogram&&) noexcept = default;
+  Histogram(Histogram&& other) noexcept;
+  Histogram& operator=(Histogram&& other) noexcept;
 
-  void add(double ns) noexcept;
+  void add(uint64_t ns) noexcept;
   // The value in ns below which a fraction `q` of the counted lie, q in [0, 1]; 0 when empty.
   double quantile(double q) const noexcept;
 
@@ -36,33 +36,41 @@ class Histogram {
   static constexpr size_t kOctaves = kTopBit - kSubBits + 1;
   using Octave = std::array<uint64_t, kBuckets>;
 
+  Octave* find(uint32_t octave) noexcept;
+
+  // The octave hit last, which as a rule is hit next. Null before the first.
+  Octave* last_ = nullptr;
+  uint32_t last_octave_ = 0;
   std::array<std::unique_ptr<Octave>, kOctaves> octaves_;
-  uint64_t total_ = 0;
 };
 
-// Moments by Welford's streaming update (Technometrics 4, 1962), range and quantiles of durations
-// in nanoseconds, in constant memory. Not thread-safe.
-class Series {
+// Moments, range and quantiles of durations, in constant memory. Counts whole nanoseconds, so that
+// sums and squares are exact, whatever their number and order. Not thread-safe.
+class alignas(64) Series {
  public:
-  void add(double ns) noexcept;
+  void add(int64_t ns) noexcept;
 
   uint64_t count() const noexcept { return count_; }
-  double total() const noexcept { return total_; }
-  double mean() const noexcept { return mean_; }
+  double total() const noexcept { return static_cast<double>(total_); }
+  double mean() const noexcept { return count_ == 0 ? 0 : total() / static_cast<double>(count_); }
   // With n - 1 below the line; 0 where fewer than two were counted.
   double standard_deviation() const noexcept;
-  double min() const noexcept { return min_; }
-  double max() const noexcept { return max_; }
+  double min() const noexcept { return static_cast<double>(min_); }
+  double max() const noexcept { return static_cast<double>(max_); }
   // Within 0.8 % of a counted value, and never outside [min, max].
   double quantile(double q) const noexcept;
 
  private:
+  // Room for the squares of what adds up to 292 years, where no one is longer than kLongest.
+  __extension__ using Wide = unsigned __int128;
+  static constexpr int64_t kLongest = int64_t{1} << 52;  // 52 days; longer ones count as that
+
+  // In one cache line, with what an add needs of the histogram.
+  Wide squares_ = 0;
   uint64_t count_ = 0;
-  double total_ = 0;
-  double mean_ = 0;
-  double squares_ = 0;
-  double min_ = 0;
-  double max_ = 0;
+  int64_t total_ = 0;
+  int64_t min_ = 0;
+  int64_t max_ = 0;
   Histogram histogram_;
 };
 
@@ -82,10 +90,12 @@ struct SiteSummary {
 };
 
 // A SiteSummary that many threads add to, with the last few samples if any are to be kept.
-class SiteStatistics {
+class alignas(64) SiteStatistics {
  public:
   // Counts the sample, unless reset() has moved on from the epoch it began in.
   void add(const Sample& sample, size_t keep) noexcept;
+  // Says that an add is near: gets what it touches into the cache.
+  void prefetch() const noexcept;
 
   SiteSummary copy() const;
   // Copies and clears in one step: each sample is in one such copy, and in one only.
@@ -117,8 +127,16 @@ class StatisticsTable {
   StatisticsTable& operator=(const StatisticsTable&) = delete;
 
   void add(const Sample& sample) noexcept;
+  void prefetch(SiteTable::Id site) const noexcept {
+    if (const SiteStatistics* statistics = find(site)) {
+      statistics->prefetch();
+    }
+  }
   // Null where nothing was ever counted near this site.
-  SiteStatistics* find(SiteTable::Id site) const noexcept;
+  SiteStatistics* find(SiteTable::Id site) const noexcept {
+    Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);
+    return block == nullptr ? nullptr : &(*block)[site % kBlock];
+  }
   void reset(uint32_t epoch) noexcept;
   // In the child of a fork: forgets all, frees nothing, as a block may be half written.
   void abandon() noexcept;
@@ -130,10 +148,12 @@ class StatisticsTable {
   static constexpr size_t kBlock = 64;
   using Block = std::array<SiteStatistics, kBlock>;
 
+  Block* make_block(size_t index) noexcept;
+
   // The release on a block pairs with the acquire in find().
-  std::array<std::atomic<Block*>, SiteTable::kMaxSites / kBlock> blocks_{};
-  std::atomic<uint32_t> epoch_{0};
   std::atomic<size_t> keep_{0};
+  std::atomic<uint32_t> epoch_{0};
+  std::array<std::atomic<Block*>, SiteTable::kMaxSites / kBlock> blocks_{};
 };
 
 }  // namespace fasttime

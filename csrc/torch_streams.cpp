@@ -3,36 +3,23 @@
 
 namespace fasttime {
 
-[[gnu::hot]] bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
-  int device = 0;
-  const int status = cuda.device_count == 1 ? cuda::kSuccess : cuda.get_device(&device);
-  if (status != cuda::kSuccess) {
-    note_failure(cuda, "cudaGetDevice", status);
-    return false;
-  }
-  void* stream = nullptr;
-  if (cuda.current_stream(device, &stream) != 0) {
-    note_failure("torch could not say which CUDA stream is current");
-    return false;
-  }
-  place = {device, stream};
-  return true;
+bool note_no_device(const CudaRuntime& cuda, int status) noexcept {
+  note_failure(cuda, "cudaGetDevice", status);
+  return false;
 }
 
-[[gnu::hot]] CaptureState capture_state(const CudaRuntime& cuda, void* stream,
-                                        int& status) noexcept {
-  int capturing = 0;
-  if (cuda.driver_stream_is_capturing != nullptr) {
-    status = cuda.driver_stream_is_capturing(stream, &capturing);
-    if (status == cuda::kSuccess) {
-      return capturing == 0 ? CaptureState::kNone : CaptureState::kCapturing;
-    }
-    if (status == cuda::kStreamCaptureImplicit) {
-      return CaptureState::kCapturing;
-    }
-    // Anything else, such as 201 for the NULL stream on a thread that has no context yet: the
-    // runtime binds the context by itself, so it is asked next.
+bool note_no_stream() noexcept {
+  note_failure("torch could not say which CUDA stream is current");
+  return false;
+}
+
+// The driver has no such function or answered an error, such as 201 for the NULL stream on a thread
+// that has no context yet: the runtime, which binds the context by itself, is asked.
+CaptureState capture_state_otherwise(const CudaRuntime& cuda, void* stream, int& status) noexcept {
+  if (cuda.driver_stream_is_capturing != nullptr && status == cuda::kStreamCaptureImplicit) {
+    return CaptureState::kCapturing;
   }
+  int capturing = 0;
   status = cuda.stream_is_capturing(stream, &capturing);
   if (status == cuda::kSuccess) {
     return capturing == 0 ? CaptureState::kNone : CaptureState::kCapturing;

@@ -11,10 +11,20 @@ struct Place {
   void* stream = nullptr;
 };
 
+// The handles that mean a stream of whatever device is current.
+inline bool belongs_to_current_device(void* stream) noexcept {
+  return reinterpret_cast<uintptr_t>(stream) <= 2;
+}
+
+// A record on, or a question about, such a handle needs the stream's device to be current.
+inline int device_to_switch_to(const Place& place) noexcept {
+  return belongs_to_current_device(place.stream) ? place.device : DeviceGuard::kNoDevice;
+}
+
 // Where torch would launch work on this thread now: its current device and that device's current
 // stream. `stream` null is CUDA's legacy default stream, which is torch's default. Calls no driver
 // function that could wait. False after noting the failure; `place` is then left as it was.
-bool current_place(const CudaRuntime& cuda, Place& place) noexcept;
+inline bool current_place(const CudaRuntime& cuda, Place& place) noexcept;
 
 // What is known of a stream's capture, asked of the stream that is about to be recorded on. A plain
 // record inside a capture would become a graph dependency without a time, and one on the NULL
@@ -22,6 +32,39 @@ bool current_place(const CudaRuntime& cuda, Place& place) noexcept;
 enum class CaptureState { kNone, kCapturing, kUnknown };
 
 // Never disturbs a capture and leaves no last error. On kUnknown `status` says why.
-CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept;
+inline CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept;
+
+// --- what is above, but for the rare cases, is read in line: it stands beside every record ---
+
+[[gnu::cold]] bool note_no_device(const CudaRuntime& cuda, int status) noexcept;
+[[gnu::cold]] bool note_no_stream() noexcept;
+[[gnu::cold]] CaptureState capture_state_otherwise(const CudaRuntime& cuda, void* stream,
+                                                   int& status) noexcept;
+
+inline bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
+  int device = 0;
+  if (cuda.device_count != 1) {
+    if (const int status = cuda.get_device(&device)) {
+      return note_no_device(cuda, status);
+    }
+  }
+  void* stream = nullptr;
+  if (cuda.current_stream(device, &stream) != 0) {
+    return note_no_stream();
+  }
+  place = {device, stream};
+  return true;
+}
+
+inline CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept {
+  int capturing = 0;
+  if (cuda.driver_stream_is_capturing != nullptr) {
+    status = cuda.driver_stream_is_capturing(stream, &capturing);
+    if (status == cuda::kSuccess) {
+      return capturing == 0 ? CaptureState::kNone : CaptureState::kCapturing;
+    }
+  }
+  return capture_state_otherwise(cuda, stream, status);
+}
 
 }  // namespace fasttime

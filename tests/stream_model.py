@@ -48,8 +48,8 @@ class StreamModel:
 
 
 def elapsed_s(begin: Work, end: Work) -> float:
-    """Seconds between two, as they come out of CUDA: through a float of milliseconds."""
+    """Seconds between two: through a float of milliseconds, as CUDA has it, to whole ns."""
     assert begin.done_ns is not None
     assert end.done_ns is not None
     ms: float = struct.unpack("f", struct.pack("f", (end.done_ns - begin.done_ns) * 1e-6))[0]
-    return ms * 1e6 * 1e-9
+    return round(ms * 1e6) * 1e-9

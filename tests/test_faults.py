@@ -228,6 +228,31 @@ def test_drain_waits_and_reads(cuda: Simulated, recorder: Recorder) -> None:
     assert cuda.calls("cudaEventSynchronize") == 0
 
 
+@pytest.mark.parametrize("failing", [0, 1, 15, 16, 17, 39])
+def test_a_failure_amid_many_that_are_read_at_once_is_one_scopes_alone(
+    cuda: Simulated, failing: int
+) -> None:
+    recorder = Recorder(share_boundaries=False)
+    with recorder.scope("first"):  # the looks at the clocks are behind it
+        pass
+    cuda.advance(1)
+    recorder.report(wait=True)
+    cuda.hold(0)
+    for _ in range(40):
+        with recorder.scope("a"):
+            pass
+    cuda.release(0)
+    cuda.advance(1)
+    cuda.fail("cudaEventElapsedTime", OUT_OF_MEMORY, failing, 1)
+    report = recorder.report(wait=True)
+    assert report["a"].counts["ok"] == 39
+    assert report["a"].counts["failed"] == 1
+    assert report.pending == 0
+    assert scope_works(cuda, recorder)
+    del recorder
+    assert pool_is_whole()
+
+
 def test_drain_has_a_time_limit(cuda: Simulated, recorder: Recorder) -> None:
     cuda.hold(0)
     with recorder.scope("a"):

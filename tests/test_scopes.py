@@ -440,3 +440,35 @@ def test_a_scope_object_outlives_its_recorder() -> None:
     assert len(neighbours) == 2000
     with scope:
         pass
+
+
+def test_a_name_that_changes_its_parent_each_time_is_counted_under_each(
+    recorder: Recorder,
+) -> None:
+    for above in ("a", "b", "a", "a", "b"):
+        with recorder.scope(above), recorder.scope("x"):
+            pass
+        with recorder.scope("x"):
+            pass
+    report = recorder.report()
+    assert (report["a/x"].count, report["b/x"].count, report["x"].count) == (3, 2, 5)
+
+
+def test_a_name_seen_by_two_recorders_is_a_site_of_each(recorder: Recorder) -> None:
+    other = Recorder()
+    for each in (recorder, other, recorder):
+        with each.scope("a"), each.scope("x"):
+            pass
+    assert recorder.report()["a/x"].count == 2
+    assert other.report()["a/x"].count == 1
+
+
+def test_a_spread_of_nanoseconds_about_minutes_is_exact(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    for ns in (1, 1_000_000_000_000, 1_000_000_000_004, 1_000_000_000_008):
+        with recorder.scope("far" if ns > 1 else "near"):
+            cuda.advance(ns)
+    host = recorder.report()["far"].host
+    assert host.std == pytest.approx(4e-9, rel=1e-9)
+    assert host.mean == pytest.approx(1000.000000004, rel=1e-15)
