@@ -89,7 +89,8 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
 @pytest.mark.parametrize("page", WRITTEN)
 def test_the_code_of_a_page_runs_on_a_gpu(page: str, tmp_path: Path) -> None:
     script = tmp_path / "page.py"
-    code = [block.code for block in blocks_of(page) if block.language == "python"]
+    blocks = [block for block in blocks_of(page) if block.language == "python"]
+    code = [block.code for block in blocks if ":" in block.comment or is_here(block.comment)]
     script.write_text("\n".join(code), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300
