@@ -139,7 +139,7 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
       refuse();
     }
   } catch (...) {
-    if (watchdog_ != nullptr) {
+    if (watchdog_ != nullptr && watchdog_->thread.joinable()) {
       release();
     } else {
       give_back(word);

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "source"}
 KNOWN = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "script"),
-    *("h1", "h2", "p", "time", "dl", "div", "dt", "dd", "ul", "li", "img"),
+    *("h1", "h2", "p", "time", "dl", "div", "dt", "dd", "ul", "li", "img", "picture", "source"),
     *("table", "caption", "thead", "tbody", "tr", "th", "td"),
     *("span", "b", "i", "bdi", "small"),
 }

@@ -26,7 +26,8 @@ from fasttime import Comparison
 from fasttime.comparing.judgement import decide, times_as_many
 from fasttime.comparing.looks import plan_looks
 from fasttime.comparing.signed_rank import fewest_pairs, location_interval
-from fasttime.measuring.doubts import Doubt
+from fasttime.measuring.doubts import Doubt, not_held
+from fasttime.measuring.held import CannotBeHeld
 
 rounds_module = importlib.import_module("fasttime.comparing.rounds")
 machine_module = importlib.import_module("fasttime.measuring.machine")
@@ -346,6 +347,7 @@ class OnDevice:
         self.backlog = backlog
         self.others = 0.0
         self.cannot_hold = False
+        self.held_batches = 10**9  # so many can be taken
         self.log: list[bool] = []
         made = Machine(np.random.default_rng(0))
         made.install(monkeypatch, self.open)
@@ -362,6 +364,8 @@ class OnDevice:
         def take(runs: int, ignored: int = 0) -> Any:
             if hold and self.cannot_hold:
                 raise RuntimeError("the stream cannot be held")
+            if hold and self.log.count(True) == self.held_batches:
+                raise CannotBeHeld("a run waits for the device")
             self.log.append(hold)
             batch = sampler.take(runs)
             if hold:
@@ -401,6 +405,23 @@ def test_streams_that_cannot_be_held_are_left_free_with_a_doubt(
     assert [doubt.kind for doubt in found.measurements["a"].warnings] == ["not_held", "raw"]
     with pytest.raises(RuntimeError, match="the stream cannot be held"):
         fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, hold=True)
+
+
+@pytest.mark.parametrize("hold", [None, True])
+@pytest.mark.parametrize("after", [3, 40])
+def test_a_candidate_that_can_no_longer_be_held_lets_all_begin_anew_without(
+    monkeypatch: pytest.MonkeyPatch, hold: bool | None, after: int
+) -> None:
+    device = OnDevice(monkeypatch, backlog=1.0)
+    device.held_batches = after
+    found = fasttime.compare({"a": taking(1e-5), "b": taking(2e-5)}, rounds=10, hold=hold)
+    assert device.log[:after] == [True] * after
+    assert not any(device.log[after:])
+    for measured in found.measurements.values():
+        assert (measured.held, measured.is_calibrated) == (False, False)
+        assert measured.warnings == (not_held("a run waits for the device"),)
+        assert len(measured) == 10 * found.batch_runs
+    assert found.ratio("b") == pytest.approx(2.0)
 
 
 def test_work_on_other_streams_is_doubted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,14 +184,14 @@ def test_what_fasttime_refuses_is_told_in_a_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from fasttime.measuring import loops
+    from fasttime.measuring import machine
 
     def is_capturing() -> bool:
-        exec("raise RuntimeError('a line of fasttime\\'s own')", vars(loops))
+        exec("raise RuntimeError('a line of fasttime\\'s own')", vars(machine))
         return False
 
     if code == 1:
-        monkeypatch.setattr(loops, "is_capturing", is_capturing)
+        monkeypatch.setattr(machine, "is_capturing", is_capturing)
     assert main(["bench", "model_to_bench:takes_a_default", *options]) == code
     assert message in error_of(capsys)
 

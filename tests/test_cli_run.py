@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -286,43 +285,73 @@ def test_a_file_that_could_not_be_saved_is_refused_before_the_script_runs(
 # --- what is saved, by a made-up report and a made-up timeline ---
 
 
-class Timeline:
+class Recording:
+    """A made-up recording, and the timeline that it yields."""
+
+    is_recording = True
+
     def __init__(self) -> None:
+        self.most_scopes: list[int | None] = []
+        self.begun: list[str] = []
         self.saved: list[str] = []
+
+    def start(self) -> None:
+        self.begun.append("start")
+
+    def start_in_background(self) -> None:
+        self.begun.append("background")
+
+    def stop(self) -> Recording:
+        return self
 
     def save(self, path: str) -> None:
         self.saved.append(path)
 
+    def __len__(self) -> int:
+        return 1
+
 
 @pytest.fixture
-def timeline(monkeypatch: pytest.MonkeyPatch) -> Timeline:
-    made = Timeline()
+def timeline(monkeypatch: pytest.MonkeyPatch) -> Recording:
+    made = Recording()
 
-    @contextlib.contextmanager
-    def record_timeline() -> Iterator[Timeline]:
-        yield made
+    def record_timeline(most_scopes: int | None = None) -> Recording:
+        made.most_scopes.append(most_scopes)
+        return made
 
-    monkeypatch.setattr(fasttime, "record_timeline", record_timeline, raising=False)
+    monkeypatch.setattr(fasttime, "record_timeline", record_timeline)
     return made
 
 
 @pytest.fixture
-def saved_reports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    saved: list[str] = []
-    monkeypatch.setattr(Report, "save", lambda report, path: saved.append(path), raising=False)
+def saved_reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The timelines that reports were saved with, by path."""
+    saved: dict[str, object] = {}
+
+    def save(report: Report, path: str, *, timeline: object = None) -> None:
+        saved[path] = timeline
+
+    monkeypatch.setattr(Report, "save", save)
     return saved
+
+
+@pytest.fixture
+def matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
 
 
 def test_the_timeline_and_the_report_are_saved_where_asked(
     write: Write,
-    timeline: Timeline,
-    saved_reports: list[str],
+    timeline: Recording,
+    saved_reports: dict[str, object],
+    matplotlib: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = ["--trace", "t.json", "--html", "r.html", "--json", "r.json"]
     assert main(["run", *options, write(STEP)]) == 0
     assert timeline.saved == ["t.json"]
-    assert saved_reports == ["r.html", "r.json"]
+    assert timeline.begun == ["start"]
+    assert saved_reports == {"r.html": timeline, "r.json": None}
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.endswith(
@@ -331,11 +360,11 @@ def test_the_timeline_and_the_report_are_saved_where_asked(
 
 
 def test_the_files_are_saved_after_an_exception_as_well(
-    write: Write, timeline: Timeline, saved_reports: list[str]
+    write: Write, timeline: Recording, saved_reports: dict[str, object]
 ) -> None:
     name = write("1 / 0")
     assert main(["run", "--trace", "t.json", "--json", "r.json", name]) == 1
-    assert (timeline.saved, saved_reports) == (["t.json"], ["r.json"])
+    assert (timeline.saved, [*saved_reports]) == (["t.json"], ["r.json"])
 
 
 @pytest.mark.parametrize(("script", "code"), [("pass", 1), ("raise SystemExit(7)", 7)])
@@ -346,7 +375,7 @@ def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def save(report: Report, path: str) -> None:
+    def save(report: Report, path: str, **_: object) -> None:
         if path == "r.html":
             raise OSError(28, "No space left on device")
 
@@ -355,6 +384,51 @@ def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
     shown = capsys.readouterr().err
     assert "fasttime: error: could not save r.html: [Errno 28] No space left" in shown
     assert shown.endswith("fasttime: saved r.json\n")
+
+
+def test_a_page_s_picture_is_of_a_bounded_timeline_that_gives_way(
+    write: Write, timeline: Recording, saved_reports: dict[str, object], matplotlib: None
+) -> None:
+    assert main(["run", "--html", "r.html", write(STEP)]) == 0
+    assert (timeline.most_scopes, timeline.begun) == ([2000], ["background"])
+    assert saved_reports == {"r.html": timeline}
+
+
+def test_without_matplotlib_a_page_has_no_picture_and_it_is_said_what_it_takes(
+    write: Write,
+    timeline: Recording,
+    saved_reports: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["run", "--html", "r.html", write(STEP)]) == 0
+    assert (timeline.begun, saved_reports) == ([], {"r.html": None})
+    assert "r.html has no picture of the timeline; it takes: pip install 'fasttime[plot]'" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(("script", "pictures"), [(STEP, 1), ("pass", 0)])
+def test_a_page_shows_the_scopes_that_there_are(write: Write, script: str, pictures: int) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["run", "--html", "r.html", write(script)]) == 0
+    assert Path("r.html").read_text(encoding="utf-8").count("<picture>") == pictures
+
+
+def test_a_script_s_own_timeline_goes_before_the_page_s(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    code = """
+        import fasttime
+        with fasttime.record_timeline() as timeline, fasttime.scope("step"):
+            pass
+        raise SystemExit(6 + len(timeline.spans))
+    """
+    assert main(["run", "--html", "r.html", write(code)]) == 7
+    assert "<picture>" not in Path("r.html").read_text(encoding="utf-8")
+    assert "as the script recorded one of its own" in capsys.readouterr().err
 
 
 # --- in a process of its own ---

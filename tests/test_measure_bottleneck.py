@@ -100,15 +100,18 @@ def test_what_is_too_close_without_a_hold_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run_time", "backlog", "waiting"),
+    ("run_time", "backlog", "duration", "waiting"),
     [
-        (MS, 1.1 * MS, True),
-        (MS, MS, False),  # that may be the last run alone
-        (US, 20 * US, False),  # launch latency
-        (US, 21 * US, True),
+        (MS, 5.1 * MS, 100 * MS, True),  # a twentieth of the loop
+        (MS, 4.9 * MS, 100 * MS, False),
+        (MS, 10.1 * MS, 1000 * MS, True),  # ten runs, as the launch queue bounds what is left
+        (MS, 9.9 * MS, 1000 * MS, False),
+        (US, 49 * US, 200 * US, False),  # the host hears of the end so late in any case
+        (US, 51 * US, 200 * US, True),
+        (0.0, 0.0, 0.0, False),
     ],
 )
-def test_work_was_waiting_where_more_than_a_run_was_left(
-    run_time: float, backlog: float, waiting: bool
+def test_work_was_waiting_where_the_device_was_behind_by_more_than_chance(
+    run_time: float, backlog: float, duration: float, waiting: bool
 ) -> None:
-    assert work_was_waiting(run_time, backlog) is waiting
+    assert work_was_waiting(run_time, backlog, duration) is waiting

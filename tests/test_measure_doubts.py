@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
@@ -73,6 +75,20 @@ def test_work_on_another_stream_beside_that_on_the_timed_one_is_told(
     )
 
 
+def test_work_on_another_stream_is_told_where_runs_are_held_one_by_one(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    other = cuda.create_stream()
+
+    def fn() -> None:
+        simulated.work(10 * US, MS)
+        cuda.enqueue(other, 3 * MS)
+
+    found = fasttime.measure(fn)
+    assert (found.held, kinds(found)) == (True, ["other_streams"])
+    assert found.times == pytest.approx([1e-3] * len(found), rel=1e-6)
+
+
 def test_work_elsewhere_that_ends_with_the_timed_stream_s_is_no_matter(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
@@ -93,8 +109,8 @@ def test_less_than_half_a_microsecond_is_no_work(time: float, doubted: bool) -> 
 @pytest.mark.parametrize(
     ("time", "others", "doubted"),
     [
-        (1 * US * 1e-9, 50e-6, False),
-        (1 * US * 1e-9, 51e-6, True),
+        (1 * US * 1e-9, 199e-6, False),
+        (1 * US * 1e-9, 201e-6, True),
         (10e-3, 0.5e-3, False),
         (10e-3, 0.51e-3, True),
     ],
@@ -135,9 +151,65 @@ def test_the_floor_of_the_host_s_methods_is_what_empty_runs_read(
         script.now += 0.125
 
     monkeypatch.setattr("fasttime.measuring.machine.synchronize", synchronize)
-    found = fasttime.measure(script.work, 0.0625, 0.0, method="sync", warmup=0, repeat=4)
+    found = fasttime.measure(script.work, 0.0625, 0.0, method="sync", warmup=0, repeat=10)
     assert (found.floor, found.is_calibrated, found.median) == (0.125, False, 0.1875)
     assert kinds(found) == ["below_resolution"]
+
+
+# --- the device's state, and the times themselves ---
+
+
+@pytest.mark.parametrize("lengths", [{}, {"warmup": 0, "repeat": 10}])
+def test_a_device_that_was_held_back_is_told(
+    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, lengths: dict[str, int]
+) -> None:
+    state = {"throttle_reasons": ("power cap",), "power_w": 700.0}
+    monkeypatch.setattr("fasttime.measuring.machine.gpu_state", lambda: state)
+    found = fasttime.measure(simulated.work, 10 * US, MS, **lengths)  # type: ignore[arg-type]
+    assert kinds(found) == ["throttled"]
+    assert "held back (power cap; 700 W at the end)" in found.warnings[0].message
+
+
+def test_a_clock_that_changed_since_the_warm_up_is_told(
+    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs_at_a_look: list[int] = []
+
+    def look() -> dict[str, object]:
+        runs_at_a_look.append(simulated.runs)
+        return {"sm_clock_mhz": 1980 if len(runs_at_a_look) == 1 else 1200}
+
+    monkeypatch.setattr("fasttime.measuring.machine.gpu_state", look)
+    found = fasttime.measure(simulated.work, 10 * US, MS, warmup=50, repeat="auto")
+    assert kinds(found) == ["clock_changed"]
+    assert "went from 1980 MHz to 1200 MHz (-39.4 %)" in found.warnings[0].message
+    assert runs_at_a_look == [51, simulated.runs]  # after the warm-up, and after all
+
+
+@pytest.mark.parametrize(("kept", "doubts"), [(9, ["few_samples"]), (10, [])])
+def test_fewer_than_ten_runs_are_doubted(
+    simulated: SimulatedMachine, kept: int, doubts: list[str]
+) -> None:
+    found = fasttime.measure(simulated.work, 10 * US, MS, warmup=5, repeat=5 + kept)
+    assert kinds(found) == doubts
+
+
+@pytest.mark.parametrize(
+    ("device_us", "kind"),
+    [
+        (lambda run: 1000 + 5 * run, "drift"),
+        (lambda run: 1000 + 200 * (run * run % 7 < 2), "two_modes"),
+        (lambda run: 1000 * (1 + run % 10 // 9), "outliers"),
+    ],
+)
+def test_what_the_times_themselves_say_is_among_the_warnings(
+    simulated: SimulatedMachine, device_us: Callable[[int], int], kind: str
+) -> None:
+    runs = iter(range(100))
+    found = fasttime.measure(
+        lambda: simulated.work(10 * US, device_us(next(runs)) * US), warmup=0, repeat=100
+    )
+    assert kind in kinds(found)
 
 
 # --- where the doubts end up ---

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import pytest
-from leftovers import pool_is_whole
+from leftovers import no_stream_is_held, pool_is_whole
 from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
-from simulated_machine import MS, US, SimulatedMachine, held
+from simulated_machine import MS, US, SimulatedMachine, calibration
 
 import fasttime
 from fasttime.measuring.doubts import judge_samples
@@ -17,16 +17,16 @@ from fasttime.sample import Sample, Status
 def test_events_read_the_device_time_of_each_run(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
-    durations = iter(range(1, 7))
+    durations = iter(range(1, 13))
     found = fasttime.measure(
-        lambda: simulated.work(MS // 4, next(durations) * MS), warmup=2, repeat=6
+        lambda: simulated.work(MS // 4, next(durations) * MS), warmup=2, repeat=12
     )
-    assert found.times == pytest.approx([3e-3, 4e-3, 5e-3, 6e-3], rel=1e-6)
+    assert found.times == pytest.approx([run * 1e-3 for run in range(3, 13)], rel=1e-6)
     # The device stands idle before the first run's work, and in that run alone.
     assert found.warmup_times == pytest.approx([1.25e-3, 2e-3], rel=1e-6)
-    assert found.host_times == pytest.approx([0.25e-3] * 4, rel=1e-6)
-    assert found.loop_time == pytest.approx(21.25e-3)
-    assert found.wall_time == pytest.approx(21.25e-3 / 6)
+    assert found.host_times == pytest.approx([0.25e-3] * 10, rel=1e-6)
+    assert found.loop_time == pytest.approx(78.25e-3)
+    assert found.wall_time == pytest.approx(78.25e-3 / 12)
     assert found.warnings == ()
 
 
@@ -50,7 +50,7 @@ def test_times_in_which_the_device_waits_for_the_host_stay_raw_and_say_so(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     cuda.set_event_time(1250)
-    found = fasttime.measure(simulated.work, 100 * US, 20 * US, warmup=1, repeat=10)
+    found = fasttime.measure(simulated.work, 100 * US, 20 * US, warmup=1, repeat=11)
     assert found.is_calibrated is False
     assert found.floor == pytest.approx(1.25e-6, rel=1e-6)
     assert found.median == pytest.approx(98.75e-6, rel=1e-6)  # from event to event
@@ -107,17 +107,23 @@ def test_a_device_that_cannot_hold_streams_reads_no_floor(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     cuda.set_event_time(1250)
-    cuda.fail("cuStreamWaitValue32_v2", 801, times=-1)
-    found = fasttime.measure(simulated.work, 10 * US, MS, warmup=1, repeat=10)
+    cuda.fail("cuStreamWaitValue32_v2", 801)
+    found = fasttime.measure(simulated.work, 10 * US, MS, warmup=1, repeat=11)
     assert (found.floor, found.is_calibrated) == (None, False)
     assert found.median == pytest.approx(1001.25e-6, rel=1e-6)
+    assert [doubt.kind for doubt in found.warnings] == ["raw"]
+    assert found.warnings[0].message.startswith(
+        "what the events read by themselves, a microsecond or so a run, is in these times and not "
+        "known, as the stream cannot be held: cuStreamWaitValue32_v2 answered 801"
+    )
     assert pool_is_whole()
+    assert no_stream_is_held()
 
 
 def test_a_floor_behind_a_hold_that_was_let_go_early_is_no_floor(
     cuda: Simulated, simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "_PATIENCE", -1.0 + 0.01)  # read_floor adds a second
+    monkeypatch.setattr(calibration, "_PATIENCE", 0.02)
 
     def fn() -> None:
         simulated.work(10 * US, MS)
@@ -125,7 +131,30 @@ def test_a_floor_behind_a_hold_that_was_let_go_early_is_no_floor(
 
     found = fasttime.measure(fn, warmup=0, repeat=10)
     assert (found.floor, found.is_calibrated) == (None, False)
+    assert [doubt.kind for doubt in found.warnings] == ["raw"]
+    assert (
+        "a few hundred calls took longer to queue than a stream is held"
+        in found.warnings[0].message
+    )
+    cuda.set_queue_limit(1024)
     assert pool_is_whole()
+    assert no_stream_is_held()
+
+
+def test_a_floor_of_events_that_cannot_be_recorded_is_no_floor(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    runs = iter(range(10))
+
+    def fn() -> None:
+        simulated.work(10 * US, MS)
+        if next(runs) == 9:
+            cuda.fail("cudaEventRecord", 400, after=1)  # the end of this run comes first
+
+    found = fasttime.measure(fn, warmup=0, repeat=10)
+    assert (found.floor, found.is_calibrated) == (None, False)
+    assert [doubt.kind for doubt in found.warnings] == ["raw"]
+    assert "cudaEventRecord answered 400" in found.warnings[0].message
 
 
 def test_events_follow_a_callable_that_changes_streams(

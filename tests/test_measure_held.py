@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from leftovers import pool_is_whole
+from leftovers import no_stream_is_held, pool_is_whole
 from simulated_cuda import Simulated
 from simulated_machine import CLEAR_DEVICE, MS, US, SimulatedMachine, held
 
 import fasttime
+from fasttime._native import Scope
 from fasttime.measuring import running
 from fasttime.measuring.calibration import empty_pair
 from fasttime.measuring.held import CannotBeHeld, HeldSampler
@@ -108,6 +109,7 @@ def test_a_callable_that_waits_for_the_device_cannot_be_held(simulated: Simulate
         HeldSampler(waits_for_the_device(simulated)).take(5)
     assert simulated.runs == 1 + 2
     assert pool_is_whole()
+    assert no_stream_is_held()
 
 
 def test_a_callable_that_fills_the_launch_queue_alone_cannot_be_held(
@@ -135,17 +137,48 @@ def test_one_failure_in_between_is_taken_for_a_pause_of_the_host_s_own(
         if waits:
             simulated.cuda.lib.cudaDeviceSynchronize()
 
-    def hold_soon_let_go(self: HeldSampler, recorder: object, patience: float) -> bool:
+    def hold_soon_let_go(self: HeldSampler, empty: Scope, scope: Scope, patience: float) -> bool:
         soon = simulated.runs in blocking
         monkeypatch.setattr(held, "_PATIENCE", 0.02 if soon else 3600.0)
         monkeypatch.setattr(held, "_PATIENCE_FACTOR", 0.0)
-        return run_held(self, recorder, patience)  # type: ignore[arg-type]
+        return run_held(self, empty, scope, patience)
 
     run_held = HeldSampler._run_held
     monkeypatch.setattr(HeldSampler, "_run_held", hold_soon_let_go)
     found = HeldSampler(fn).take(10)
     assert found.times == pytest.approx([20e-6] * 10, rel=1e-6)
     assert simulated.runs == 1 + 10 + 3
+
+
+def test_a_run_that_was_let_go_before_its_time_is_made_again_with_more_patience(
+    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated.let_go_soon()
+    calls = iter(range(1000))
+    patience_of: list[float] = []
+    run_held = HeldSampler._run_held
+
+    def fn() -> None:  # blocks in each run's first attempt, and says so by its time
+        is_second_attempt = next(calls) % 2 == 0
+        simulated.work(100 * US, 20 * US if is_second_attempt else 40 * US)
+        if not is_second_attempt:
+            simulated.cuda.lib.cudaDeviceSynchronize()
+
+    def patient(self: HeldSampler, empty: Scope, scope: Scope, patience: float) -> bool:
+        patience_of.append(patience)
+        # No second attempt is to fail for the slowness of the machine that tests.
+        monkeypatch.setattr(held, "_PATIENCE", 0.02 if patience == 1.0 else 3600.0)
+        return run_held(self, empty, scope, patience)
+
+    monkeypatch.setattr(HeldSampler, "_run_held", patient)
+    simulated.cuda.set_event_time(1250)
+    found = HeldSampler(fn).take(10)
+    assert patience_of == [1.0, 4.0] * 10
+    assert found.times == pytest.approx([21.25e-6] * 10, rel=1e-6)
+    assert found.floors == pytest.approx([1.25e-6] * 10, rel=1e-6)
+    assert len(found.host_times) == 10
+    assert pool_is_whole()
+    assert no_stream_is_held()
 
 
 @pytest.mark.parametrize("hold", [None, True])
@@ -158,6 +191,68 @@ def test_what_cannot_be_held_is_measured_without_and_says_so(
     assert found.times == pytest.approx([120e-6] * len(found), rel=1e-6)
     assert found.warnings[0] == NOT_HELD
     assert kinds(found) == ["not_held", "raw"]
+
+
+def test_what_fails_in_the_middle_of_the_rounds_is_measured_anew_without(
+    simulated: SimulatedMachine,
+) -> None:
+    simulated.let_go_soon()
+
+    def fn() -> None:
+        simulated.work(100 * US, 20 * US)
+        if simulated.runs >= 100:  # behind a hold, after the warm-up
+            simulated.cuda.lib.cudaDeviceSynchronize()
+
+    found = fasttime.measure(fn, warmup=0, budget=0.1)
+    assert (found.held, found.warnings[0]) == (False, NOT_HELD)
+    assert found.times == pytest.approx([120e-6] * len(found), rel=1e-6)
+    assert pool_is_whole()
+    assert no_stream_is_held()
+
+
+def test_an_event_that_cannot_be_recorded_behind_a_hold_is_an_error_with_cuda_s_own_words(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    def fn() -> None:
+        simulated.work(100 * US, 20 * US)
+        if simulated.runs == 4:
+            cuda.fail("cudaEventRecord", 400, after=1)  # the next run's first empty pair
+
+    with pytest.raises(RuntimeError, match=r"its status is 'failed': cudaEventRecord answered 400"):
+        fasttime.measure(fn, hold=True, warmup=0, repeat=10)
+    assert pool_is_whole()
+    assert no_stream_is_held()
+
+
+def test_work_on_another_stream_beside_a_held_one_is_told(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    other = cuda.create_stream()
+
+    def fn() -> None:
+        simulated.work(10 * US, MS)
+        cuda.enqueue(other, 3 * MS)
+
+    found = fasttime.measure(fn, hold=True, warmup=0, repeat=10)
+    assert kinds(found) == ["other_streams"]
+    # The held stream begins when all is queued, which is when the other one begins.
+    assert "went on for 2.000 ms after the timed one" in found.warnings[0].message
+    assert found.times == pytest.approx([1e-3] * 10, rel=1e-6)
+
+
+def test_events_follow_a_held_callable_that_changes_streams(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    streams = [cuda.create_stream(), cuda.create_stream()]
+    simulated.use_stream(streams[0])
+
+    def fn() -> None:  # the next run's stream is current when that run begins
+        run = simulated.runs
+        simulated.work(1 * US, (run + 1) * MS)
+        simulated.use_stream(streams[(run + 1) % 2])
+
+    found = fasttime.measure(fn, hold=True, warmup=0, repeat=10)
+    assert found.times == pytest.approx([run * 1e-3 for run in range(2, 12)], rel=1e-6)
 
 
 def test_a_given_number_of_runs_that_cannot_be_held_is_made_without(
@@ -215,6 +310,7 @@ def test_what_a_held_callable_raises_passes_unchanged_and_the_stream_is_let_go(
     cuda.lib.cudaDeviceSynchronize()
     assert cuda.backlog_ns(0) == 0
     assert pool_is_whole()  # though the traceback keeps the frames
+    assert no_stream_is_held()
 
 
 def test_after_an_exception_a_stream_can_be_held_again(simulated: SimulatedMachine) -> None:

@@ -142,6 +142,11 @@ def test_more_runs_than_samples_can_be_kept_are_refused(warmup: Any) -> None:
     refused(ValueError, message, warmup=warmup, repeat=1_000_001)
 
 
+def test_more_held_runs_than_samples_can_be_kept_of_are_refused() -> None:
+    message = "hold=True makes at most 250,000 runs, got repeat=250,001; give fewer"
+    refused(ValueError, message, hold=True, warmup=0, repeat=250_001)
+
+
 def test_a_longer_warm_up_than_samples_can_be_kept_of_is_refused() -> None:
     message = "warmup must be less than 1,000,000, got warmup=1000000, repeat='auto'"
     refused(ValueError, message, warmup=1_000_000)

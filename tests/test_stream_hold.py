@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from leftovers import no_stream_is_held
 from simulated_cuda import Simulated
 
 from fasttime import _C
@@ -95,18 +96,37 @@ def test_streams_can_be_held_side_by_side_up_to_a_bound(cuda: Simulated) -> None
     assert _C.StreamHold(LONG).release() is True
 
 
-def test_holds_that_were_released_leave_room_for_others_however_long_they_are_kept(
-    cuda: Simulated,
-) -> None:
-    kept = [_C.StreamHold(LONG) for _ in range(64)]
-    for hold in kept:
-        hold.release()
-    more = _C.StreamHold(LONG)
+def test_what_was_let_go_leaves_room_for_others_though_it_is_kept(cuda: Simulated) -> None:
+    kept = []
+    for _ in range(65):
+        kept.append(_C.StreamHold(LONG))
+        assert kept[-1].release() is True
+    hold = _C.StreamHold(LONG)
     cuda.enqueue(0, MS)
+    assert [old.release() for old in kept] == [True] * 65
     del kept
     gc.collect()
-    assert cuda.backlog_ns(0) is None
-    assert more.release() is True
+    cuda.advance(MS)
+    assert cuda.backlog_ns(0) is None  # none of them lets go of one that came later
+    assert no_stream_is_held(63)
+    with pytest.raises(RuntimeError, match="64 others are held already"):
+        no_stream_is_held(64)
+    assert hold.release() is True
+
+
+def test_what_cannot_be_held_takes_no_room(cuda: Simulated) -> None:
+    cuda.fail("cuStreamWaitValue32_v2", 801, times=100)
+    for _ in range(100):
+        with pytest.raises(RuntimeError, match="cuStreamWaitValue32_v2 answered 801"):
+            _C.StreamHold(LONG)
+    assert no_stream_is_held()
+
+
+def test_what_the_watchdog_let_go_leaves_room_once_it_is_released(cuda: Simulated) -> None:
+    hold = _C.StreamHold(0.001)
+    cuda.synchronize(cuda.recorded())
+    assert [hold.release(), hold.release()] == [False, False]
+    assert no_stream_is_held()
 
 
 def test_a_hold_on_another_device_than_the_first(cuda: Simulated) -> None:

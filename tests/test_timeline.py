@@ -225,6 +225,32 @@ def test_the_newest_are_not_kept_past_the_bound_but_counted(
     assert recorder.report()["4"].count == 1  # the statistics miss nothing
 
 
+def test_a_recording_in_the_background_stops_where_another_one_starts(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    background = recorder.record_timeline()
+    background.start_in_background()
+    with recorder.record_timeline() as timeline:
+        with recorder.scope("a"):
+            pass
+        assert not background.is_recording
+    assert len(timeline) == 1
+    assert not background.is_recording
+
+
+def test_a_recording_in_the_background_is_stopped_like_any_other(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    background = recorder.record_timeline()
+    background.start_in_background()
+    with recorder.scope("a"):
+        pass
+    assert background.is_recording
+    assert len(background.stop(wait=True)) == 1
+    with recorder.record_timeline(), pytest.raises(RuntimeError, match="being recorded already"):
+        recorder.record_timeline().start()
+
+
 def test_a_second_recording_starts_empty(cuda: Simulated, recorder: Recorder) -> None:
     recording = recorder.record_timeline(max_scopes=1)
     for name in ("first", "second"):

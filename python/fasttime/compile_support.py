@@ -11,6 +11,7 @@ Nothing here imports torch._dynamo: what has to be registered there waits until 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -177,6 +178,47 @@ def _teach_types() -> bool:
     return True
 
 
+@functools.cache
+def _blind_variable() -> Any:
+    """Return the class by which dynamo knows a scope function: it hides the arguments of calls.
+
+    Before torch 2.12 dynamo looks at the first argument of every function it inlines, and a look
+    at a string is a guard on it: each new name would recompile. The stand-ins read no argument.
+    """
+    variables = importlib.import_module("torch._dynamo.variables")
+    polyfilled: Any = variables.PolyfilledFunctionVariable
+
+    class BlindFunctionVariable(polyfilled):  # type: ignore[misc]
+        _get_polyfill_handlers = polyfilled._get_polyfill_handlers  # else each class has its own
+
+        def call_function(self, tx: Any, args: Any, kwargs: Any) -> Any:
+            unseen = variables.ConstantVariable.create(None)
+            return super().call_function(tx, [unseen] * len(args), dict.fromkeys(kwargs, unseen))
+
+    return BlindFunctionVariable
+
+
+def _make_blind(function: _Function) -> None:
+    """Keep changing names from recompiling: for a scope function that dynamo already knows.
+
+    This too leans on dynamo's inside. Where that has changed, new names may recompile.
+    """
+    try:
+        blind = _blind_variable()
+        builder = importlib.import_module("torch._dynamo.variables.builder").VariableBuilder
+        by_id = builder._id_dispatch()
+        wrap = by_id[id(function)]
+
+        def wrap_blind(self: Any, value: _Function) -> Any:
+            wrap(self, value)  # for its guards
+            return blind(value, source=self.source)
+
+        blind(function)  # where this fails, it has to fail now
+        by_id[id(function)] = wrap_blind
+    except Exception as error:
+        _log.debug("changing names of scopes may recompile: %r", error)
+
+
 # --- Registering ---
 
 
@@ -190,6 +232,7 @@ def _register_waiting() -> None:
             for function in functions:
                 polyfill = _polyfills[function.__name__]
                 torch.compiler.substitute_in_graph(function, skip_signature_check=True)(polyfill)
+                _make_blind(function)
         except Exception as error:
             _log.warning("scopes will break the graphs of torch.compile: %r", error)
         else:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import importlib.util
 import os
 import runpy
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import python_path
 from .arguments import add_command, new_html, new_json, new_timeline, similar_files
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..reporting.report import Report
+    from ..timelines.recording import TimelineRecording
+    from ..timelines.timeline import Timeline
     from .arguments import Commands
 
 _EXAMPLES = """examples:
@@ -35,6 +37,8 @@ _NO_SCOPES = """no scope ended in {script}, so there is nothing to report. Add o
     with fasttime.scope("step"):
         ..."""
 
+# A page shows the last of them: late enough to be past the warm-up, and 64 bytes each.
+_MOST_SCOPES_FOR_A_PAGE = 2_000
 # After Ctrl-C nobody wants to wait long for a device that may be stuck.
 _PATIENCE_AFTER_CTRL_C_S = 2.0
 _INTERRUPTED = 130
@@ -59,7 +63,12 @@ def add_to(commands: Commands) -> None:
         metavar="FILE",
         help="save the timeline: .json for Perfetto, .csv, .svg, .png or .pdf",
     )
-    parser.add_argument("--html", type=new_html, metavar="FILE", help="save the report as a page")
+    parser.add_argument(
+        "--html",
+        type=new_html,
+        metavar="FILE",
+        help="save the report as a page; with matplotlib it has a picture of the timeline",
+    )
     parser.add_argument("--json", type=new_json, metavar="FILE", help="save the report as data")
     parser.add_argument("script", metavar="SCRIPT", help="a Python file, or with -m a module")
     parser.add_argument(
@@ -73,26 +82,44 @@ def run(options: argparse.Namespace) -> int:
     import fasttime
 
     execute = _module if options.is_module else _file(options.script)
-    with contextlib.ExitStack() as stack:
-        timeline = stack.enter_context(_timeline()) if options.trace else None
+    recording = _recording(options)
+    try:
         fasttime.enable()
         code = _execute(execute, options.script, options.arguments)
-    sys.stdout.flush()
-    report, code = _report(code)
+        sys.stdout.flush()
+        report, code = _report(code)
+    finally:
+        # After the report, which has waited for the device.
+        timeline = recording.stop() if recording and recording.is_recording else None
     if report.sites or report.open or report.pending:
         show(report, sys.stderr)
     else:
         say(_NO_SCOPES.format(script=options.script))
     saved = [
-        _save(what, path)
-        for what, path in (
-            (timeline, options.trace),
-            (report, options.html),
-            (report, options.json),
-        )
-        if path is not None
+        options.trace is None or timeline is None or _save(options.trace, timeline.save),
+        options.html is None or _save_page(options.html, report, timeline),
+        options.json is None or _save(options.json, report.save),
     ]
     return code or int(not all(saved))
+
+
+def _recording(options: argparse.Namespace) -> TimelineRecording | None:
+    """Begin a timeline where one is asked for or can be drawn on the page."""
+    import fasttime
+
+    if options.trace:
+        recording = fasttime.record_timeline()
+        recording.start()
+    elif options.html and _can_draw():
+        recording = fasttime.record_timeline(_MOST_SCOPES_FOR_A_PAGE)
+        recording.start_in_background()
+    else:
+        return None
+    return recording
+
+
+def _can_draw() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def _report(code: int) -> tuple[Report, int]:
@@ -106,18 +133,20 @@ def _report(code: int) -> tuple[Report, int]:
         return fasttime.report(), _INTERRUPTED
 
 
-def _timeline() -> contextlib.AbstractContextManager[Any]:
-    import fasttime
+def _save_page(path: Path, report: Report, timeline: Timeline | None) -> bool:
+    if not _can_draw():
+        say(f"{path} has no picture of the timeline; it takes: pip install 'fasttime[plot]'")
+        timeline = None
+    elif timeline is None:
+        say(f"{path} has no picture of the timeline, as the script recorded one of its own")
+    picture = timeline or None  # without a scope there is nothing to draw
+    return _save(path, lambda path: report.save(path, timeline=picture))
 
-    recorded: Any = fasttime
-    made: contextlib.AbstractContextManager[Any] = recorded.record_timeline()
-    return made
 
-
-def _save(what: Any, path: Path) -> bool:
+def _save(path: Path, save: Callable[[str], None]) -> bool:
     """Write a timeline or a report; a failure is said, and must not hide what came before it."""
     try:
-        what.save(str(path))
+        save(str(path))
     except (ImportError, OSError, ValueError) as error:
         say(f"error: could not save {path}: {error}")
         return False

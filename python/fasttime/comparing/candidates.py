@@ -10,10 +10,12 @@ from typing import get_args
 
 from ..measuring import machine
 from ..measuring.arguments import check_call, check_choice, check_seconds
+from ..measuring.doubts import not_held
+from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
 from .comparison import Comparison
 from .judgement import MARGIN
-from .opening import naming, open_samplers
+from .opening import Opened, naming, open_samplers
 from .results import measurements_of
 from .rounds import MOST_ROUNDS, Running
 
@@ -35,25 +37,41 @@ def compare_candidates(
     check_choice("method", method, get_args(Method))
     check_choice("cache", cache, get_args(Cache))
     calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
+
+    def run(opened: Opened) -> Comparison:
+        return _run(opened, method, cache, budget, rounds, margin)
+
     with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
-        running = Running(opened.samplers)
-        looks = running.plan(budget, rounds)
-        for look in looks:
-            in_budget = running.run(look.rounds, budget)
-            # Where time is up, this look is the last, whenever it was planned for.
-            deciding = look if in_budget else looks[-1]
-            comparison = Comparison(
-                measurements_of(running, opened, method, cache),
-                running.runs,
-                margin,
-                1 - deciding.alpha,
-                running.duration,
-            )
-            is_told = all(
-                judgement.verdict != "can't tell" for judgement in comparison.verdicts.values()
-            )
-            if is_told or not in_budget:
-                break
+        try:
+            return run(opened)
+        except CannotBeHeld as error:
+            # Held and free times cannot be compared, so that all begins anew.
+            doubt = not_held(str(error))
+    with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
+        return run(opened._replace(doubts=(doubt,)))
+
+
+def _run(
+    opened: Opened, method: Method, cache: Cache, budget: float, rounds: int | None, margin: float
+) -> Comparison:
+    running = Running(opened.samplers)
+    looks = running.plan(budget, rounds)
+    for look in looks:
+        in_budget = running.run(look.rounds, budget)
+        # Where time is up, this look is the last, whenever it was planned for.
+        deciding = look if in_budget else looks[-1]
+        comparison = Comparison(
+            measurements_of(running, opened, method, cache),
+            running.runs,
+            margin,
+            1 - deciding.alpha,
+            running.duration,
+        )
+        is_told = all(
+            judgement.verdict != "can't tell" for judgement in comparison.verdicts.values()
+        )
+        if is_told or not in_budget:
+            break
     ended: EndedBy = "budget"
     if is_told:
         ended = "precision"

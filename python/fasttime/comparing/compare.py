@@ -110,7 +110,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     Args:
         method: how runs are timed, as for `fasttime.measure`: ``event`` unless given.
         hold: whether the stream waits while work is queued, as for `fasttime.measure`. None, as it
-            is unless given: wherever all of the callables can be held.
+            is unless given: wherever all of the callables can be held. Where one turns out not to
+            be, all begins anew without holding, and a warning says so.
         cache: whether the device's L2 cache is left ``warm``, as it is unless given, or cleared
             before each run, ``cold``.
         budget: how many seconds the rounds may take, 5 unless given. The round in progress is

@@ -54,11 +54,11 @@ def open_samplers(
             held = _open(stack, calls, method, True, cache)
             for sampler in held.values():
                 sampler.take(1)
+            opened = Opened(held, True, ())
         except RuntimeError as error:
             # What a candidate itself raises comes again, and then passes.
-            yield Opened(samplers, False, (not_held(str(error)),))
-        else:
-            yield Opened(held, True, ())
+            opened = Opened(samplers, False, (not_held(str(error)),))
+        yield opened
 
 
 def _open(

@@ -7,10 +7,13 @@ import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from .. import _native
 from ..recorder import Recorder
 from . import machine
 from .held import CannotBeHeld
+from .samplers import EMPTY, read_samples, times_of
 
 _PAIRS = 60
 _PATIENCE = 0.3  # seconds; queuing them takes less than a thousandth of that
@@ -24,15 +27,16 @@ _ROUNDS = 3
 def empty_pair() -> float:
     """Return what an empty pair of events reads on a stream that has work waiting, in seconds.
 
-    Waits for the device. Raises RuntimeError where the stream cannot be held.
+    Waits for the device. Raises RuntimeError where the stream cannot be held, or where events
+    cannot be recorded.
     """
     recorder = Recorder(keep_samples=_PAIRS, share_boundaries=False)
-    empty = recorder.scope("empty")
+    empty = recorder.scope(EMPTY)
     with _held():
         for _ in range(_PAIRS):
             with empty:
                 pass
-    return _median(recorder, "empty")
+    return _median(recorder, EMPTY)
 
 
 def floor_in_a_row() -> float:
@@ -82,6 +86,6 @@ def _held() -> Iterator[None]:
 
 
 def _median(recorder: Recorder, name: str) -> float:
-    recorder.report(wait=True)
-    read = [sample.device_time or 0.0 for sample in recorder.samples(name)]
-    return statistics.median(read[1:] or read)
+    samples, _ = read_samples(recorder, 0, name)
+    times, _ = times_of(samples)
+    return float(np.median(times[1:] if len(times) > 1 else times))

@@ -53,7 +53,8 @@ class Doubt(NamedTuple):
             ``clock_changed``: the device's clock was another at the end;
             ``environments_differ``: what was merged was not measured under the same conditions;
             ``not_held``: the stream could not be held, so launch latency is in the times;
-            ``raw``: the device waited for the host, and that is in the times;
+            ``raw``: the device waited for the host, and that is in the times; or what the events
+            read by themselves is in them, as it is not known;
             ``no_device_work``: the timed stream saw no work;
             ``other_streams``: work went on on other streams after the timed one was done;
             ``below_resolution``: hardly more than what is read where there is nothing to time;
@@ -243,6 +244,15 @@ def raw_times(host_time: float) -> Doubt:
         "raw",
         "the device waited for the host, which is in these times (issuing a call takes "
         f"{format_seconds(host_time)}); hold=True reads the device's own",
+    )
+
+
+def unknown_floor(why: str) -> Doubt:
+    """Return the doubt about device times from which the events' own could not be taken off."""
+    return Doubt(
+        "raw",
+        "what the events read by themselves, a microsecond or so a run, is in these times and not "
+        f"known, as {why}",
     )
 
 

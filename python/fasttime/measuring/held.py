@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _native
+from .._native import Scope
 from ..recorder import Recorder
 from . import machine
 from .machine import Call
@@ -20,6 +21,9 @@ _PATIENCE_FACTOR = 5.0
 # In front of a run, and the last of them is read. The first event behind a hold is stamped while
 # the stream is only beginning to move.
 _EMPTY_PAIRS = 2
+
+# So that the samples of all pairs can be kept, if each run has to be made twice.
+MOST_HELD = 250_000
 
 
 class CannotBeHeld(RuntimeError):
@@ -57,25 +61,26 @@ class HeldSampler:
         """
         start = machine.clock()
         recorder = Recorder(keep_samples=2 * _EMPTY_PAIRS * runs, share_boundaries=False)
+        empty, scope = recorder.scope(EMPTY), recorder.scope(RUN)
         try:
             self._others.clear()
             in_time: list[bool] = []
             for _ in range(runs):
-                in_time.append(self._run_held(recorder, 1.0))
+                in_time.append(self._run_held(empty, scope, 1.0))
                 if not in_time[-1]:  # which may have been a pause of the host's own
-                    in_time.append(self._run_held(recorder, 4.0))
+                    in_time.append(self._run_held(empty, scope, 4.0))
                     if not in_time[-1]:
                         raise CannotBeHeld(
                             "a run waits for the device, allocates or frees its memory, or puts "
                             "more into the launch queue than has room there (some 1,000 launches)"
                         )
             samples, doubt = read_samples(recorder, ignored)
-            pairs = recorder.samples(EMPTY)[_EMPTY_PAIRS - 1 :: _EMPTY_PAIRS]
+            pairs, _ = read_samples(recorder, 0, EMPTY)
         finally:
             # An exception keeps this frame; it must not keep the recorder's events from their pool.
-            del recorder
+            del recorder, empty, scope
         times, host_times = times_of(samples)
-        floors = np.array([pair.device_time for pair in pairs], dtype=np.float64)
+        floors, _ = times_of(pairs[_EMPTY_PAIRS - 1 :: _EMPTY_PAIRS])
         kept = np.array(in_time)
         duration = machine.clock() - start
         return Batch(
@@ -87,20 +92,22 @@ class HeldSampler:
             doubt=doubt,
         )
 
-    def _run_held(self, recorder: Recorder, patience: float) -> bool:
-        empty, scope = recorder.scope(EMPTY), recorder.scope(RUN)
+    def _run_held(self, empty: Scope, scope: Scope, patience: float) -> bool:
         machine.synchronize()
         timeout = patience * (_PATIENCE + _PATIENCE_FACTOR * self._issue_time)
-        hold = _native.StreamHold(timeout)
         try:
-            for _ in range(_EMPTY_PAIRS):
-                with empty:
-                    pass
-            self._clear_cache()
-            with scope:
-                self._call()
+            hold = _native.StreamHold(timeout)
+            try:
+                for _ in range(_EMPTY_PAIRS):
+                    with empty:
+                        pass
+                self._clear_cache()
+                with scope:
+                    self._call()
+            finally:
+                in_time = hold.release()
         finally:
-            in_time = hold.release()
+            del empty, scope  # for the same reason as in `take`
         machine.synchronize_stream()
         reached = machine.clock()
         machine.synchronize()

@@ -21,6 +21,7 @@ from .doubts import (
     judge_work,
     raw_times,
 )
+from .held import MOST_HELD
 from .measurement import Auto, Cache, Measurement, Method
 from .progress import ProgressBar
 from .running import Found, How, find_floor, run_auto, run_counted
@@ -103,6 +104,10 @@ def measure(
         raise ValueError(
             "cache='cold' clears the cache on the device between the events of two runs, and "
             f"method={method!r} reads the host's clock; use method='event'"
+        )
+    if hold and isinstance(repeat, int) and repeat > MOST_HELD:
+        raise ValueError(
+            f"hold=True makes at most {MOST_HELD:,} runs, got repeat={repeat:,}; give fewer"
         )
     versions = ArgumentVersions(args, kwargs)
     call: machine.Call = functools.partial(fn, *args, **kwargs)

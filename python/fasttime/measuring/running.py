@@ -10,7 +10,7 @@ import numpy as np
 from . import machine
 from .bottleneck import work_was_waiting
 from .calibration import empty_pair, floor_in_a_row
-from .doubts import Doubt, not_held, unsteady
+from .doubts import Doubt, not_held, unknown_floor, unsteady
 from .held import CannotBeHeld, HeldSampler
 from .machine import Call
 from .measurement import Auto, Cache, EndedBy, Method
@@ -149,16 +149,17 @@ def _run(
             call, free, held, warm, kept=kept, precision=how.precision, budget=how.budget, bar=bar
         )
 
-    if not _wants_hold(how, warm):
-        return run(None), False, []
-    try:
-        return run(HeldSampler(call, how.cache)), True, []
-    except CannotBeHeld as error:
-        return run(None), False, [not_held(str(error))]
-    except RuntimeError as error:
-        if how.hold or not str(error).startswith("the stream cannot be held"):
-            raise
-        return run(None), False, [not_held(str(error))]
+    doubts = []
+    if _wants_hold(how, warm):
+        try:
+            return run(HeldSampler(call, how.cache)), True, []
+        except CannotBeHeld as error:
+            doubts.append(not_held(str(error)))
+        except RuntimeError as error:
+            if how.hold or not str(error).startswith("the stream cannot be held"):
+                raise
+            doubts.append(not_held(str(error)))
+    return run(None), False, doubts
 
 
 def _wants_hold(how: How, warm: WarmUp) -> bool:
@@ -179,14 +180,17 @@ def _was_waiting(batch: Batch) -> bool:
 def find_floor(how: How, found: Found) -> float | None:
     """Return what is read where there is nothing to time, in seconds; None if it cannot be known.
 
-    For events that is what two of them read of their own where work is waiting.
+    For events that is what two of them read of their own where work is waiting. Where that should
+    be taken off and is not known, a doubt is added to what was found.
     """
     if len(found.floors):
         return float(np.median(found.floors))
     if how.method == "event" and machine.cuda_is_up():
         try:
             return floor_in_a_row() if found.device_was_busy else empty_pair()
-        except RuntimeError:  # a device whose streams cannot be held
+        except RuntimeError as error:  # a device whose streams cannot be held
+            if found.device_was_busy:
+                found.doubts.append(unknown_floor(str(error)))
             return None
     with open_sampler(nothing, method=how.method) as sampler:
         return float(np.median(sampler.take(_EMPTY_RUNS).times))

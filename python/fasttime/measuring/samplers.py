@@ -162,10 +162,12 @@ class EventSampler:
         return Batch(times, host_times, end - start, reached - left, end - reached, doubt=doubt)
 
 
-def read_samples(recorder: Recorder, ignored: int) -> tuple[list[Sample], Doubt | None]:
+def read_samples(
+    recorder: Recorder, ignored: int, path: str = RUN
+) -> tuple[list[Sample], Doubt | None]:
     """Return the runs in the order in which they began. Waits; raises as `judge_samples` does."""
     report = recorder.report(wait=True)
-    samples = sorted(recorder.samples(RUN), key=lambda sample: sample.host_begin)
+    samples = sorted(recorder.samples(path), key=lambda sample: sample.host_begin)
     return samples, judge_samples(samples, ignored, report, machine.cuda_is_up())
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .._native import Series
     from ..environment import Environment
+    from ..timelines.timeline import Timeline
     from .report_doubts import ReportDoubt
-    from .report_saving import Picture
     from .timing_cost import TimingCost
 
 
@@ -142,7 +142,8 @@ class Report:
 
     ``report["pipeline/model_large"]`` is the `SiteReport` of a path. ``print(report)`` fits the
     terminal, or 100 columns where there is none; ``rich.print(report)`` adds colours. Columns that
-    do not fit are left out, and named below the table.
+    do not fit are left out, and named below the table. Of more than 200 sites those with the
+    greatest total time are shown; `save` to ``.html``, ``.md`` or ``.json`` keeps them all.
 
     Attributes:
         sites: the root sites, in the order in which they first began.
@@ -243,31 +244,31 @@ class Report:
 
         return as_markdown(self)
 
-    def to_html(self, *, timeline: Picture | str | None = None) -> str:
+    def to_html(self, *, timeline: Timeline | None = None) -> str:
         """Return the report as one HTML page that needs no other file and no network.
 
         Args:
-            timeline: a picture to show below the table: the text of an SVG file, or anything that
-                writes one when its ``save("x.svg")`` is called, such as a timeline.
+            timeline: is drawn below the table, for light and dark; of more than 48 scopes the last
+                ones, in whole rounds.
 
-        Looks up `environment`. Raises ValueError where `timeline` is text, but not an SVG's.
+        Looks up `environment`. With a timeline, raises ImportError without matplotlib, and
+        ValueError where there is no scope in it.
         """
         from .report_html import as_page
-        from .report_saving import svg_of
 
-        return as_page(self, self.environment, svg_of(timeline))
+        return as_page(self, self.environment, timeline)
 
-    def save(self, path: str | os.PathLike[str], *, timeline: Picture | str | None = None) -> None:
+    def save(self, path: str | os.PathLike[str], *, timeline: Timeline | None = None) -> None:
         """Write the report to a file, in the format that its suffix names.
 
         Args:
             path: ends in ``.html``, ``.md``, ``.json`` (`to_dict` and the environment) or ``.txt``
                 (the table with all columns). The file is whole or it is not there: it is written
                 beside `path` and then moved there, replacing what there was.
-            timeline: a picture for an HTML page; see `to_html`.
+            timeline: is drawn on an HTML page; see `to_html`.
 
-        Raises ValueError for another suffix, or for a picture where the format holds none, and
-        OSError where the file cannot be written.
+        Raises ValueError for another suffix, or for a timeline where the format holds no picture,
+        and OSError where the file cannot be written.
         """
         from .report_saving import save
 

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..units import format_seconds
-from .report import walk_with_depth
 
 if TYPE_CHECKING:
     from .report import Durations, Report, SiteReport
 
 NOTHING = "-"
-MARK = " *"  # on a host time that is not what it takes to issue the work
+MARK = "*"  # before a host time that is not what it takes to issue the work
 
 
 class Column(NamedTuple):
@@ -22,7 +21,7 @@ class Column(NamedTuple):
     Attributes:
         key: its name in the code, and where it is said what a narrow table leaves out.
         title: what stands above it.
-        group: what stands above that, for neighbours together; empty for none.
+        group: whose time it is, ``device`` or ``host``; empty where it is no time of theirs.
         value: a site's number, for sorting; None where there is none.
         text: the same in words.
         meaning: what it says, in a sentence.
@@ -40,50 +39,43 @@ def columns_of(report: Report) -> tuple[Column, ...]:
     """Return the columns of a report: without any device time they tell of host times alone."""
     on_device = has_device_times(report)
     kind = "device" if on_device else "host"
-    group = f"{kind} time"
-
-    def times(site: SiteReport) -> Durations | None:
-        chosen = site.device if on_device else site.host
-        return chosen if chosen is not None and chosen.count else None
-
-    def of_times(name: str) -> Callable[[SiteReport], float | None]:
-        def value(site: SiteReport) -> float | None:
-            chosen = times(site)
-            return None if chosen is None else float(getattr(chosen, name))
-
-        return value
-
-    def own(site: SiteReport) -> float | None:
-        return None if times(site) is None else site.self_time
 
     def seconds(
-        key: str, value: Callable[[SiteReport], float | None], meaning: str, title: str = ""
+        key: str, group: str, value: Callable[[SiteReport], float | None], meaning: str
     ) -> Column:
-        return Column(key, title or key, group, value, lambda site: _seconds(value(site)), meaning)
+        return Column(key, key, group, value, lambda site: _seconds(value(site)), meaning)
+
+    def time(key: str, of: Callable[[Durations, SiteReport], float | None], meaning: str) -> Column:
+        def value(site: SiteReport) -> float | None:
+            times = site.device if on_device else site.host
+            return of(times, site) if times is not None and times.count else None
+
+        return seconds(key, kind, value, meaning)
 
     columns = [
-        Column("calls", "calls", "", _count, _calls, "Scopes that ended."),
-        seconds("total", of_times("total"), f"Sum of the {kind} times."),
-        seconds("self", own, f"Total {kind} time less that of the scopes inside."),
-        Column(
-            "share", "share", group, _share, _percent, f"Part of the {kind} time of all root sites."
+        Column("calls", "calls", "", _calls, lambda site: f"{site.count:,}", "Scopes that ended."),
+        time("p50", lambda times, _: times.median, f"Median {kind} time, within 1 %."),
+        time("mean", lambda times, _: times.mean, f"Mean {kind} time of a call."),
+        time("p95", lambda times, _: times.p95, f"95 % of all {kind} times are below."),
+        time("p99", lambda times, _: times.p99, f"99 % of all {kind} times are below."),
+        time("total", lambda times, _: times.total, f"Sum of the {kind} times."),
+        time(
+            "self",
+            lambda _, site: site.self_time,
+            f"Total {kind} time less that of the scopes inside.",
         ),
-        seconds("mean", of_times("mean"), f"Mean {kind} time of a call."),
-        seconds("p50", of_times("median"), f"Median {kind} time, within 1 %."),
-        seconds("p95", of_times("p95"), f"95 % of all {kind} times are below."),
-        seconds("p99", of_times("p99"), f"99 % of all {kind} times are below."),
     ]
+    share = f"Part of the {kind} time of all root sites."
+    columns.append(
+        Column("share", "share", "", lambda site: site.share, lambda s: f"{s.share:.1%}", share)
+    )
     if on_device:
-        columns += [
+        ahead = "How far the host ran ahead of the device when it left the scope, on average."
+        columns[-1:-1] = [
             Column("host", "mean", "host", host_mean, _host, "Mean host time of a call."),
-            Column(
-                "backlog",
-                "backlog",
-                "",
-                _backlog,
-                lambda site: _seconds(_backlog(site)),
-                "How far the host ran ahead of the device when it left the scope, on average.",
-            ),
+            seconds("backlog", "", _backlog, ahead),
+        ]
+        columns.append(
             Column(
                 "bottleneck",
                 "bottleneck",
@@ -91,8 +83,8 @@ def columns_of(report: Report) -> tuple[Column, ...]:
                 lambda site: None,
                 lambda site: str(site.verdict or NOTHING),
                 "Which of the two was waited for.",
-            ),
-        ]
+            )
+        )
     return tuple(columns)
 
 
@@ -106,18 +98,15 @@ def host_mean(site: SiteReport) -> float | None:
     return site.host.mean if site.host.count else None
 
 
-def heading(report: Report) -> str:
-    """Return what a report is of, in a line."""
-    calls = sum(site.count for site, _ in walk_with_depth(report.sites))
-    return f"{calls:,} calls in {format_seconds(report.duration)}"
-
-
-def cost_sentence(report: Report) -> str:
-    """Return what timing itself has cost, as the estimate that it is."""
+def summary(report: Report) -> str:
+    """Return what a report is of and what timing itself has cost, as the estimate that it is."""
+    calls = sum(site.count for site in report.walk())
     cost = report.cost
-    host = f"{rough_seconds(cost.host)} on the host"
     device = f" and {rough_seconds(cost.device)} on the device" if cost.device else ""
-    return f"Timing itself took about {host}{device} (estimate)."
+    return (
+        f"{calls:,} calls in {format_seconds(report.duration)}. Timing itself took about "
+        f"{rough_seconds(cost.host)} on the host{device} (estimate)."
+    )
 
 
 def rough_seconds(seconds: float) -> str:
@@ -131,25 +120,13 @@ def _seconds(value: float | None) -> str:
     return NOTHING if value is None else format_seconds(value)
 
 
-def _count(site: SiteReport) -> float:
+def _calls(site: SiteReport) -> float:
     return site.count
-
-
-def _calls(site: SiteReport) -> str:
-    return f"{site.count:,}"
-
-
-def _share(site: SiteReport) -> float:
-    return site.share
-
-
-def _percent(site: SiteReport) -> str:
-    return f"{site.share:.1%}"
 
 
 def _host(site: SiteReport) -> str:
     mark = MARK if site.verdict is not None and site.verdict.queue_was_full else ""
-    return _seconds(host_mean(site)) + mark
+    return mark + _seconds(host_mean(site))
 
 
 def _backlog(site: SiteReport) -> float | None:

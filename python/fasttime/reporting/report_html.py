@@ -14,16 +14,16 @@ from .names import printable
 from .report import walk_with_depth
 from .report_columns import (
     columns_of,
-    cost_sentence,
     has_device_times,
-    heading,
     host_mean,
     rough_seconds,
+    summary,
 )
 from .report_html_style import PAGE_STYLE, SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from ..environment import Environment
+    from ..timelines.timeline import Timeline
     from .report import Report, SiteReport
     from .report_columns import Column
 
@@ -34,12 +34,12 @@ _INDENTED = 12  # levels; deeper ones say how deep they are
 
 def as_fragment(report: Report) -> str:
     """Return a report as a piece of HTML for a notebook: no script, no environment."""
-    note = f'<p class="soft">{_escaped(f"{heading(report)}. {cost_sentence(report)}")}</p>'
+    note = f'<p class="soft">{_escaped(summary(report))}</p>'
     table = _table(report) + note if report.sites else _NOTHING
     return f'<div class="fasttime piece"><style>{STYLE}</style>{table}{_doubts(report)}</div>'
 
 
-def as_page(report: Report, environment: Environment, svg: str | None) -> str:
+def as_page(report: Report, environment: Environment, timeline: Timeline | None) -> str:
     """Return a report as a whole page.
 
     The page may load nothing and run no script but its own, whatever a name or a picture holds:
@@ -68,7 +68,7 @@ def as_page(report: Report, environment: Environment, svg: str | None) -> str:
 <main>
 {_tiles(report) + _table(report) if report.sites else _NOTHING}
 {_doubts(report)}
-{_picture(svg)}
+{_picture(timeline)}
 </main>
 <script>{SCRIPT}</script>
 </body>
@@ -143,9 +143,7 @@ def _table(report: Report) -> str:
 
 def _in_order(columns: tuple[Column, ...]) -> list[Column]:
     """Put first what is looked at, before what is read: a phone shows little more."""
-    by_key = {column.key: column for column in columns}
-    first = [by_key.pop(key) for key in ("share", "bottleneck") if key in by_key]
-    return [first[0]._replace(group=""), *first[1:], *by_key.values()]
+    return sorted(columns, key=lambda column: column.key not in ("share", "bottleneck"))
 
 
 def _heads(columns: list[Column]) -> str:
@@ -154,7 +152,9 @@ def _heads(columns: list[Column]) -> str:
     for group, neighbours in itertools.groupby(columns, key=lambda column: column.group):
         members = list(neighbours)
         if group:
-            groups += f'<th colspan="{len(members)}" scope="colgroup"><span>{group}</span></th>'
+            groups += (
+                f'<th colspan="{len(members)}" scope="colgroup"><span>{group} time</span></th>'
+            )
             titles += "".join(_head(column, "") for column in members)
         else:
             groups += "".join(_head(column, ' rowspan="2"') for column in members)
@@ -224,14 +224,21 @@ def _key(on_device: bool) -> str:
     return " ".join(f'<span><i class="{kind}"></i>{words}</span>' for kind, words in kinds)
 
 
-def _picture(svg: str | None) -> str:
-    if svg is None:
+def _picture(timeline: Timeline | None) -> str:
+    if timeline is None:
         return ""
-    data = base64.b64encode(svg.encode("utf-8", "backslashreplace")).decode()
+    from .report_picture import last_scopes, svg_of
+
+    part, which = last_scopes(timeline)
+    light, dark = (
+        f"data:image/svg+xml;base64,{base64.b64encode(svg_of(part, dark)).decode()}"
+        for dark in (False, True)
+    )
     return (
-        '<h2>Timeline</h2>\n<div class="picture" tabindex="0" role="region" aria-label="Timeline">'
-        f'<img alt="Timeline of the scopes on host and device" '
-        f'src="data:image/svg+xml;base64,{data}"></div>'
+        f'<h2>Timeline</h2>\n<p class="soft">{which}</p>'
+        '<div class="picture" tabindex="0" role="region" aria-label="Timeline"><picture>'
+        f'<source media="screen and (prefers-color-scheme:dark)" srcset="{dark}">'
+        f'<img alt="Timeline of the scopes on host and device" src="{light}"></picture></div>'
     )
 
 

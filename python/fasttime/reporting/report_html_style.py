@@ -8,11 +8,12 @@ from __future__ import annotations
 STYLE = """
 .fasttime{--page:#fff;--card:#f6f7f9;--line:#dde1e7;--ink:#1b2129;--soft:#566070;--own:#1d7a72;
 --below:#a5d6cf;--device:#2459b8;--host:#b45f06;--doubt:#fff6e0;--doubt-line:#c58b13;--hover:#eef3fc;
-color-scheme:light;background:var(--page);color:var(--ink);
+--picture:#fff;color-scheme:light;background:var(--page);color:var(--ink);
 font:15px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 @media (prefers-color-scheme:dark){.fasttime{--page:#14171c;--card:#1d2229;--line:#343c47;
 --ink:#e7eaef;--soft:#a3aebd;--own:#4cc4b4;--below:#24615a;--device:#6ea0ff;--host:#f0a04b;
---doubt:#2b2413;--doubt-line:#b98a2c;--hover:#222a36;color-scheme:dark}}
+--doubt:#2b2413;--doubt-line:#b98a2c;--hover:#222a36;--picture:#0d1117;
+color-scheme:dark}}
 .fasttime *{box-sizing:border-box}
 .fasttime.piece{padding:.6rem}
 .fasttime .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
@@ -31,7 +32,7 @@ padding:.6rem .9rem}
 .fasttime .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.6rem}
 .fasttime table{border-collapse:separate;border-spacing:0;width:100%;margin:0;font-size:.87rem;
 font-variant-numeric:tabular-nums;color:inherit;background:none}
-.fasttime th,.fasttime td{padding:.36rem .7rem;text-align:right;white-space:nowrap;border:0;
+.fasttime th,.fasttime td{padding:.36rem .55rem;text-align:right;white-space:nowrap;border:0;
 border-bottom:1px solid var(--line);font-weight:400;background:var(--page);color:inherit}
 .fasttime tbody tr:last-child>*{border-bottom:0}
 .fasttime thead th{background:var(--card);font-weight:600;vertical-align:bottom}
@@ -55,14 +56,14 @@ text-align:center}
 .fasttime [aria-sort=descending] button::after{content:" \\2193"}
 .fasttime [aria-sort=ascending] button::after{content:" \\2191"}
 .fasttime .bar,.fasttime .pair i{display:block;border-radius:2px;min-width:0}
-.fasttime .share{min-width:10.5rem}
+.fasttime .share{min-width:9rem}
 .fasttime .share>span{display:flex;align-items:center;gap:.6rem;justify-content:flex-end}
 .fasttime .bar{flex:1;display:flex;height:.62rem;background:var(--card);overflow:hidden;
 box-shadow:inset 0 0 0 1px var(--line)}
 .fasttime .bar i,.fasttime .key i{background:var(--below)}
 .fasttime .bar .own,.fasttime .key .own{background:var(--own)}
 .fasttime .share b{font-weight:400;min-width:3.2rem}
-.fasttime .pair{min-width:6rem}
+.fasttime .pair{min-width:5rem}
 .fasttime .pair i{height:.3rem;background:var(--host)}
 .fasttime .pair i+i{margin-top:.16rem}
 .fasttime .pair .device,.fasttime .key .device{background:var(--device)}
@@ -81,16 +82,17 @@ border-radius:.3rem;padding:.7rem 1rem;margin:1rem 0}
 .fasttime .doubts h2{margin:0 0 .3rem}
 .fasttime .doubts ul{margin:0;padding-left:1.2rem}
 .fasttime .doubts li{overflow-wrap:anywhere}
-.fasttime .picture{background:#fff;border:1px solid var(--line);border-radius:.6rem;padding:.5rem;
-overflow-x:auto}
-.fasttime .picture img{display:block;max-width:100%;min-width:40rem;height:auto;margin:auto}
+.fasttime .picture{background:var(--picture);border:1px solid var(--line);border-radius:.6rem;
+padding:.5rem;overflow-x:auto}
+.fasttime .picture img{display:block;width:100%;min-width:40rem;max-width:76rem;height:auto;
+margin:auto}
 @media (max-width:45rem){.fasttime header,.fasttime main{padding:0 .8rem}
-.fasttime dl{grid-template-columns:1fr 1fr}.fasttime dd{font-size:1.1rem}
+.fasttime dl{grid-template-columns:1fr 1fr}.fasttime dd{font-size:1rem}
 .fasttime tbody th{max-width:44vw;padding-left:calc(1.5rem + min(var(--d),6)*.6rem)}
 .fasttime th,.fasttime td{padding:.42rem .55rem}.fasttime .share{min-width:8rem}}
 @media print{.fasttime{font-size:8.5pt;--page:#fff;--card:#f6f7f9;--ink:#000;--soft:#444;
 --line:#bbb;--own:#1d7a72;--below:#a5d6cf;--device:#2459b8;--host:#b45f06;--doubt:#fff6e0;
-color-scheme:light;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+--picture:#fff;color-scheme:light;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .fasttime header,.fasttime main{max-width:none;padding:0}
 .fasttime .scroll{overflow:visible;border:0}
 .fasttime table{font-size:7pt}.fasttime th,.fasttime td{padding:.15rem .3rem}

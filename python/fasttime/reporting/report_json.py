@@ -8,6 +8,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from .report import walk_with_depth
+
 if TYPE_CHECKING:
     from ..environment import Environment
     from .report import Durations, Report, SiteReport
@@ -47,14 +49,11 @@ def as_json(report: Report, environment: Environment) -> str:
 def _sites(report: Report) -> list[dict[str, Any]]:
     """Flat, as a tree as deep as scopes can nest is more than JSON's readers take."""
     listed: list[dict[str, Any]] = []
-    waiting: list[tuple[SiteReport, int, int | None]] = [
-        (site, 0, None) for site in reversed(report.sites)
-    ]
-    while waiting:
-        site, depth, parent = waiting.pop()
-        below = len(listed)
-        listed.append(_site(site, depth, parent))
-        waiting += [(child, depth + 1, below) for child in reversed(site.children)]
+    above: list[int] = []  # where the sites that the next one may be inside of are listed
+    for site, depth in walk_with_depth(report.sites):
+        del above[depth:]
+        listed.append(_site(site, depth, above[-1] if above else None))
+        above.append(len(listed) - 1)
     return listed
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .names import printable
-from .report_columns import columns_of, cost_sentence, heading
+from .report_columns import columns_of, summary
 
 if TYPE_CHECKING:
     from .report import Report
@@ -18,7 +18,7 @@ def as_markdown(report: Report) -> str:
     if not report.sites:
         lines = ["fasttime: nothing has been timed yet."]
     else:
-        lines = [*_table(report), "", f"{heading(report)}. {cost_sentence(report)}"]
+        lines = [*_table(report), "", summary(report)]
     if report.doubts:
         lines += ["", *(f"* {_text(doubt.message)}" for doubt in report.doubts)]
     return "\n".join(lines) + "\n"
@@ -26,11 +26,9 @@ def as_markdown(report: Report) -> str:
 
 def _table(report: Report) -> list[str]:
     columns = columns_of(report)
-    titles = [column.key for column in columns]
-    titles = [f"{title} mean" if title == "host" else title for title in titles]
-    group = next(column.group for column in columns if column.key == "mean")
+    titles = [f"{column.group} {column.title}".strip() for column in columns]
     numbers = ["---" if column.key == "bottleneck" else "---:" for column in columns]
-    lines = [_row([f"scope ({group})", *titles]), _row(["---", *numbers])]
+    lines = [_row(["scope", *titles]), _row(["---", *numbers])]
     for site in report.walk():
         cells = (_text(column.text(site)) for column in columns)
         lines.append(_row([_code(printable(site.path)), *cells]))

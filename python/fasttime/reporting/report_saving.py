@@ -4,27 +4,18 @@
 from __future__ import annotations
 
 import os
-import re
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .._saving import open_for_replacement
 
 if TYPE_CHECKING:
+    from ..timelines.timeline import Timeline
     from .report import Report
 
 _SUFFIXES = (".html", ".md", ".json", ".txt")
 
 
-class Picture(Protocol):
-    """What can draw itself, such as a timeline."""
-
-    def save(self, path: str, /) -> object:
-        """Write an SVG file where the path ends in ``.svg``."""
-
-
-def save(report: Report, path: str | os.PathLike[str], timeline: Picture | str | None) -> None:
+def save(report: Report, path: str | os.PathLike[str], timeline: Timeline | None) -> None:
     """Write a report in the format that the path's suffix names; see `Report.save`."""
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _SUFFIXES:
@@ -43,7 +34,7 @@ def save(report: Report, path: str | os.PathLike[str], timeline: Picture | str |
         file.write(text)
 
 
-def _text_of(report: Report, suffix: str, timeline: Picture | str | None) -> str:
+def _text_of(report: Report, suffix: str, timeline: Timeline | None) -> str:
     if suffix == ".html":
         return report.to_html(timeline=timeline)
     if suffix == ".md":
@@ -55,20 +46,3 @@ def _text_of(report: Report, suffix: str, timeline: Picture | str | None) -> str
     from .report_table import as_text
 
     return as_text(report, width=None) + "\n"
-
-
-def svg_of(timeline: Picture | str | None) -> str | None:
-    """Return the text of a picture's SVG file."""
-    if timeline is None:
-        return None
-    if not isinstance(timeline, str):
-        with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
-            file = os.path.join(folder, "timeline.svg")
-            timeline.save(file)
-            timeline = Path(file).read_text(encoding="utf-8")
-    if not re.match(r"\s*(<\?xml|<!DOCTYPE svg|<!--|<svg)", timeline):
-        raise ValueError(
-            f"timeline must be the text of an SVG file, or have a save(path) that writes one; got "
-            f"text that begins with {timeline[:40]!r}"
-        )
-    return timeline

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .._native import Core
 
 _MAX_SCOPES = 10_000_000
+_in_background: dict[Core, TimelineRecording] = {}
 
 
 class TimelineRecording:
@@ -45,12 +46,24 @@ class TimelineRecording:
         Raises RuntimeError where a timeline of this recorder is being recorded already.
         """
         _native.bind_if_cuda_is_up()
+        if self._core in _in_background:
+            _in_background[self._core].stop()
         if not self._core.start_spans(self._max_scopes):
             raise RuntimeError(
                 "a timeline of this recorder is being recorded already: stop() that one first, or "
                 "record the scopes of a Recorder of your own"
             )
         self._timeline = Timeline._unfilled()
+
+    def start_in_background(self) -> None:
+        """Start, for a tool: where the program starts a recording of its own, this one stops."""
+        self.start()
+        _in_background[self._core] = self
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._timeline is not None
 
     def stop(self, wait: bool = False, timeout: float | None = None) -> Timeline:
         """Stop, and return the timeline of the scopes that began and ended since `start`.
@@ -68,6 +81,7 @@ class TimelineRecording:
         timeline = self._timeline
         if timeline is None:
             raise RuntimeError("no timeline is being recorded: call start() first")
+        _in_background.pop(self._core, None)
         limit = math.inf if timeout is None else _checked_timeout(timeout)
         self._core.close_spans()
         try:
