@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -42,8 +43,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run_experiment(experiment: ModuleType) -> int:
-    """Read the options, run the experiment at each batch, print and write what came of it."""
+def run_experiment(
+    experiment: ModuleType, draw: Callable[[Settings, Path], list[Path]] | None = None
+) -> int:
+    """Read the options, run the experiment at each batch, print and write what came of it.
+
+    With `draw` there is an option to draw pictures instead, at the largest batch.
+    """
     parser = make_parser(experiment.__doc__ or "")
     batches = experiment.GPU_BATCHES
 
@@ -61,6 +67,14 @@ def run_experiment(experiment: ModuleType) -> int:
         ("--rounds", "how often all is done, each time in a new order", DEFAULT_ROUNDS),
     ):
         add(name, what, defaults["cuda"], defaults["cpu"])
+    if draw is not None:
+        parser.add_argument(
+            "--figure",
+            type=Path,
+            metavar="FOLDER",
+            help="draw it there at the last batch instead, one SVG for each way to time; needs a "
+            "GPU and matplotlib",
+        )
     options = parser.parse_args()
     console = Console()
     try:
@@ -76,6 +90,10 @@ def run_experiment(experiment: ModuleType) -> int:
             )
             for batch in options.batch or (batches if device != "cpu" else CPU_BATCHES)
         ]
+        if draw is not None and options.figure is not None:
+            for path in draw(plan[-1], options.figure):
+                console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+            return 0
         results = []
         for settings in plan:
             results.append(experiment.run(settings, output.track))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes the README's figures from the results that lie in `results/`: run it after a new run.
+"""Writes the figures of README and docs from what lies in `results/`: run it after a new run.
 
-python benchmarks/readme_tables.py            # rewrites README.md
+python benchmarks/readme_tables.py            # rewrites README.md and docs/*.md
 python benchmarks/readme_tables.py --check    # exits with 1 if that would change it
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 
 def load(name: str) -> Any:
@@ -91,28 +93,84 @@ def overhead() -> str:
     )
 
 
-SECTIONS = {"report": report, "pipeline": pipeline, "overhead": overhead}
+def accuracy() -> str:
+    """What tools read for the same callables; nothing where that was not measured."""
+    if not (RESULTS / "accuracy.json").exists():
+        return ""
+    (result,) = load("accuracy")["results"]
+    rows = {(row["case"], row["tool"]): row for row in result["summary"]}
+    kernels = [case["name"] for case in result["cases"] if case["truth"] is not None]
+    model = "MobileNetV3-Small, batch 1"
+    names = {
+        "fasttime": "**`fasttime.measure`**",
+        "fasttime, graph": '**the same, `method="graph"`**',
+        "triton do_bench": "triton `do_bench`",
+        "triton do_bench_cudagraph": "triton `do_bench_cudagraph`",
+        "torch Timer": "`torch.utils.benchmark.Timer`",
+        "cupyx benchmark": "`cupyx.profiler.benchmark`",
+    }
+    lines = []
+    for tool, label in names.items():
+        found = [rows.get((case, tool)) for case in [*kernels, model]]
+        if not any(found):
+            continue
+        errors = ["" if row is None else f"{row['error'] * 1e6:+.2f}" for row in found[:-1]]
+        spreads = [row["spread"] for row in found[:-1] if row is not None]
+        of_model = found[-1]
+        lines.append(
+            [
+                label,
+                *errors,
+                f"{statistics.median(spreads):.1%}" if spreads else "",
+                *(
+                    ["", ""]
+                    if of_model is None
+                    else [f"{of_model['median'] * 1e3:.2f} ms", f"{of_model['spread']:.1%}"]
+                ),
+            ]
+        )
+    lengths = [_without_zeros(case.removeprefix("kernel of ")) for case in kernels]
+    header = ["off by, µs", *lengths, "spread", model, "spread"]
+    return (
+        f"Kernels of known length, and a model; medians of {result['repetitions']} answers, "
+        f"{result['budget']:g} s each. Spread: the interquartile range of the answers. The model "
+        "is host-bound: tools that let the device wait for the host read the host's pace.\n\n"
+        f"{table(header, lines)}"
+    )
 
 
-def rewritten(text: str) -> str:
-    """Return the README with each section between its markers made anew."""
+def _without_zeros(length: str) -> str:
+    number, unit = length.split()
+    return f"{float(number):g} {unit}"
+
+
+SECTIONS = {"report": report, "pipeline": pipeline, "accuracy": accuracy, "overhead": overhead}
+
+
+def rewritten(path: Path) -> str:
+    """Return a page with each section between its markers made anew; the README has them all."""
+    text = path.read_text(encoding="utf-8")
     for name, make in SECTIONS.items():
+        if path != README and f"<!-- {name} -->" not in text:
+            continue
         pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
         text, count = re.subn(
             pattern, lambda found, make=make: found[1] + make() + found[2], text, flags=re.DOTALL
         )
         if count != 1:
-            raise SystemExit(f"README.md has {count} sections <!-- {name} -->, there must be one")
+            raise SystemExit(f"{path.name} has {count} sections <!-- {name} -->, there must be one")
     return text
 
 
 def main() -> int:
-    """Rewrite the README, or check it."""
-    text = README.read_text(encoding="utf-8")
-    new = rewritten(text)
+    """Rewrite the pages, or check them."""
+    pages = [README, *sorted(DOCS.glob("*.md"))]
+    changed = {page: new for page in pages if (new := rewritten(page)) != page.read_text("utf-8")}
     if sys.argv[1:] == ["--check"]:
-        return int(new != text)
-    README.write_text(new, encoding="utf-8")
+        print(*(f"{page.name} is out of date" for page in changed), sep="\n", end="")
+        return int(bool(changed))
+    for page, new in changed.items():
+        page.write_text(new, encoding="utf-8")
     return 0
 
 

@@ -6,14 +6,15 @@
 #
 #   benchmarks/run_on_gpu.sh [step ...]
 #
-# Steps: tests, report (the README's example), experiments, overhead, threads, layers, soak; without
-# any, all of them, in some ten minutes. On a machine with two GPUs: devices.
+# Steps: tests, report (the README's example), experiments, figures (the pictures of docs), accuracy
+# (against other tools; nvcc, and what there is of triton and cupy), overhead, threads, layers, soak;
+# without any, all of them, in some fifteen minutes. On a machine with two GPUs: devices.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-benchmarks/results}
 results=$out/results
 mkdir -p "$results"
-steps=${*:-tests report experiments overhead threads layers soak}
+steps=${*:-tests report experiments figures accuracy overhead threads layers soak}
 failed=()
 
 step() { # step NAME COMMAND...
@@ -36,6 +37,12 @@ for name in $steps; do
       step first_call python3 benchmarks/first_call.py --json "$results/first_call.json"
       step single_model python3 benchmarks/single_model.py --json "$results/single_model.json"
       step pipeline python3 benchmarks/pipeline.py --rounds 7 --json "$results/pipeline.json"
+      ;;
+    figures)
+      step figures python3 benchmarks/pipeline.py --figure "$results/figures"
+      ;;
+    accuracy)
+      step accuracy python3 benchmarks/accuracy.py --json "$results/accuracy.json"
       ;;
     devices)
       FASTTIME_REQUIRE_CUDA=1 FASTTIME_REQUIRE_CUDA_DEVICES=2 step devices \

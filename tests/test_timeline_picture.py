@@ -64,6 +64,13 @@ def test_a_place_in_the_code_has_one_colour_on_both_sides() -> None:
     assert len({large, cpu, small}) == 3
 
 
+def test_a_wait_does_not_change_the_colours_of_what_is_timed() -> None:
+    waiting = [PIPELINE[0], span("wait", (10, 10.1)), *PIPELINE[1:]]
+    without = {begin: colour for begin, _, colour in bars(Timeline.from_spans(PIPELINE).plot())}
+    figure = Timeline.from_spans(waiting).plot(waits=["wait"])
+    assert {begin: colour for begin, _, colour in bars(figure)} == without
+
+
 def test_threads_and_streams_are_named() -> None:
     spans = [*PIPELINE, span("copy", (1, 2), (2, 3), thread=7, stream=0xABC)]
     found = words(Timeline.from_spans(spans).plot())

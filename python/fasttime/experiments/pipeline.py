@@ -46,7 +46,7 @@ def run(settings: Settings, track: Track = untracked) -> Pipeline:
         for way in order.sample(offered, len(offered))
     ]
     with settings.current(), torch.inference_mode():
-        stages = _build(settings)
+        stages = build(settings)
         _go(NotTimed(stages, 2), 1, 1)  # the first call in a process is cold
         trials = [
             _try(round_, way, stages, settings)
@@ -58,10 +58,11 @@ def run(settings: Settings, track: Track = untracked) -> Pipeline:
 def estimate(settings: Settings) -> float:
     """Return about how long an untimed iteration takes, in seconds. Waits for the device."""
     with settings.current(), torch.inference_mode():
-        return _go(NotTimed(_build(settings), 4), 1, 3)
+        return _go(NotTimed(build(settings), 4), 1, 3)
 
 
-def _build(settings: Settings) -> Stages:
+def build(settings: Settings) -> Stages:
+    """Return the pipeline's stages, models and images on the device."""
     large = models.mobilenet_v3("large", settings)
     small = models.mobilenet_v3("small", settings)
     images = models.random_images(settings)

@@ -13,15 +13,20 @@ import torch
 from ..recorder import Recorder
 
 
+def _wait_for(event: Any) -> None:
+    event.synchronize()
+
+
 @dataclass(frozen=True)
 class Stages:
-    """The pipeline's three stages, how to wait for the device, and whether it is a GPU."""
+    """The pipeline's three stages, how to wait for device or event, and whether it is a GPU."""
 
     large: Callable[[], object]
     cpu_task: Callable[[], object]
     small: Callable[[], object]
     synchronize: Callable[[], None]
     on_gpu: bool
+    wait_for: Callable[[Any], None] = _wait_for
 
 
 class NotTimed:
@@ -98,7 +103,7 @@ class AwaitedEvents(_ReadOnTheSpot):
         self._begin.record()
         call()
         self._end.record()
-        self._end.synchronize()
+        self.stages.wait_for(self._end)
         milliseconds: float = self._begin.elapsed_time(self._end)
         return milliseconds * 1e-3
 

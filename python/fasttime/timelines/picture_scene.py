@@ -44,11 +44,13 @@ class Scene:
         inches = style.WIDTH - style.LEFT - style.RIGHT
         self.inches_per_unit = inches / (self.length * (1 + 2 * MARGIN))
         order = dict.fromkeys(columns.site.tolist())  # by appearance
-        self.colours = {site: style.colour_of(i) for i, site in enumerate(order)}
         self.is_wait = {
             site: bool({columns.sites[site].path, columns.sites[site].name} & set(waits))
             for site in order
         }
+        # Waits come last, so that what is timed looks the same in a picture with and without them.
+        by_colour = sorted(order, key=self.is_wait.__getitem__)
+        self.colours = {site: style.colour_of(i) for i, site in enumerate(by_colour)}
         self.unnamed: set[int] = set()  # sites with a bar too short for their name
         self.host: list[Place] = []
         self.device: list[Place] = []

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writes `api.md` from the docstrings: run it after one of them has changed.
+
+python docs/make_api.py            # rewrites docs/api.md
+python docs/make_api.py --check    # exits with 1 if that would change it
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fasttime
+from fasttime.measuring.bottleneck import Bottleneck
+from fasttime.reporting.report_doubts import ReportDoubt
+from fasttime.reporting.timing_cost import TimingCost
+
+PAGE = Path(__file__).parent / "api.md"
+
+_INTRODUCTION = """# API
+
+All that `import fasttime` offers, from the docstrings: the same as `help(fasttime.scope)`
+and its kin. Durations are in seconds. Written by [make_api.py](make_api.py); a test compares
+the two.
+"""
+
+# What is public and in none of these comes under the last heading.
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "Scopes": ("scope", "laps", "begin", "end", "enable", "disable", "mark_nvtx", "Recorder"),
+    "Reports": (
+        *("report", "reset", "samples", "keep_samples", "Report", "SiteReport", "Durations"),
+        *("Verdict", "Sample"),
+    ),
+    "Timelines": ("record_timeline", "TimelineRecording", "Timeline", "Span"),
+    "Measuring": ("measure", "do_bench", "Measurement", "Doubt"),
+    "Comparing": (
+        *("compare", "Comparison", "MethodComparison", "Finding", "Judgement"),
+        *("compare_saved", "SavedComparison", "load"),
+    ),
+    "More": (),
+}
+
+# What is reached through others only, under the heading of these.
+_REACHED: dict[str, tuple[type, ...]] = {
+    "Reports": (ReportDoubt, TimingCost),
+    "Measuring": (Bottleneck,),
+}
+
+
+def page() -> str:
+    """Return the text of the page."""
+    placed = {name for names in _SECTIONS.values() for name in names}
+    parts = [_INTRODUCTION]
+    for heading, names in _SECTIONS.items():
+        if heading == "More":
+            names = tuple(name for name in fasttime.__all__ if name not in placed)
+        found = [(f"fasttime.{name}", getattr(fasttime, name)) for name in names]
+        found += [(made.__name__, made) for made in _REACHED.get(heading, ())]
+        if found:
+            parts.append(f"## {heading}\n")
+            parts += [_entry(name, thing) for name, thing in found]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
+
+
+def _entry(name: str, thing: Any) -> str:
+    if not inspect.isclass(thing):
+        return f"### `{name}`\n\n{_call(name, thing)}\n{_prose(thing)}"
+    text = f"### `{name}`\n\n"
+    if "Args:" in (thing.__doc__ or ""):  # one that users make
+        text += f"{_call(name, thing.__init__)}\n"
+    return text + _prose(thing) + "".join(_members(thing))
+
+
+def _members(kind: type) -> Iterator[str]:
+    for name, member in vars(kind).items():
+        if name.startswith("_") or (hasattr(fasttime, name) and kind is fasttime.Recorder):
+            continue
+        if isinstance(member, (property, functools.cached_property)):
+            getter = member.fget if isinstance(member, property) else member.func
+            yield f"#### `.{name}`\n\n{_prose(getter)}"
+        elif isinstance(member, (staticmethod, classmethod)) or inspect.isfunction(member):
+            function = getattr(member, "__func__", member)
+            yield f"#### `.{name}()`\n\n{_call(name, function)}\n{_prose(function)}"
+
+
+def _call(name: str, function: Any) -> str:
+    """Return how something is called, in a block of code, one argument a line if need be."""
+    parameters = list(inspect.signature(function).parameters.values())
+    arguments = []
+    kind = None
+    for parameter in parameters:
+        if parameter.name in ("self", "cls"):
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and kind not in (
+            parameter.KEYWORD_ONLY,
+            parameter.VAR_POSITIONAL,
+        ):
+            arguments.append("*")
+        if kind is parameter.POSITIONAL_ONLY and parameter.kind is not kind:
+            arguments.append("/")
+        kind = parameter.kind
+        arguments.append(_argument(parameter))
+    line = f"{name}({', '.join(arguments)})"
+    if len(line) > 100:
+        line = f"{name}(\n" + "".join(f"    {argument},\n" for argument in arguments) + ")"
+    return f"```py\n{line}\n```\n"
+
+
+def _argument(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    text = f"{stars}{parameter.name}"
+    if parameter.annotation is not parameter.empty:
+        text += f": {parameter.annotation}"
+        return text if parameter.default is parameter.empty else f"{text} = {parameter.default!r}"
+    return text if parameter.default is parameter.empty else f"{text}={parameter.default!r}"
+
+
+def _prose(thing: Any) -> str:
+    """Return a docstring as Markdown: lists for arguments, blocks for what is indented."""
+    # Not cleandoc alone: what is inherited from a base is not this thing's own.
+    text = inspect.cleandoc(thing.__doc__ or "")
+    text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
+    made = []
+    for block in re.split(r"\n{2,}", text):
+        lines = block.split("\n")
+        if lines[0] in ("Args:", "Attributes:"):
+            lines = ["", *_items(lines[1:])]
+        elif lines[0].startswith(("    ", ">>>", "===")):
+            code = inspect.cleandoc("\n" + block)
+            lines = ["```pycon" if lines[0].startswith(">>>") else "```py", code, "```"]
+            if block.startswith("==="):
+                lines[0] = "```text"
+        made.append("\n".join(lines).strip("\n"))
+    return "\n\n".join(made) + "\n\n"
+
+
+def _items(lines: list[str]) -> Iterator[str]:
+    """Yield arguments as items of a list; what continues one is indented deeper."""
+    for line in lines:
+        if line.startswith("     "):
+            yield f"  {line.strip()}"
+        else:
+            names, colon, rest = line.strip().partition(":")
+            marked = ", ".join(f"`{name.strip()}`" for name in names.split(","))
+            yield f"- {marked}{colon}{rest}" if colon else f"- {line.strip()}"
+
+
+def main() -> int:
+    """Rewrite the page, or check it."""
+    new = page()
+    if sys.argv[1:] == ["--check"]:
+        return int(not PAGE.exists() or PAGE.read_text(encoding="utf-8") != new)
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
