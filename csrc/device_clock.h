@@ -13,16 +13,16 @@ namespace fasttime {
 // callers are turned away rather than made to wait.
 //
 // An anchor is an event on an idle stream of our own, recorded between two reads of the host clock:
-// it happened in that bracket, some 6 us wide. Finding out when it is done takes the one pause that
-// recording code makes: at most kMaxBracketNs, at most once in kRenewNs, a hundred-thousandth of
-// the time. Two anchors yield the ratio of the two clocks; until then they are taken to agree to
-// kUnknownRate. Where anchors do not come back in time (a saturated device, one hardware queue)
-// there is none, and what stands on it says that it does not know.
+// it happened in that bracket, some 6 us wide, and wider on a device that has to wake up. Finding
+// out when it is done takes the one pause that recording code makes: at most kMaxBracketNs, at most
+// once in kRenewNs. Two anchors yield the ratio of the two clocks; until then they are taken to
+// agree to kUnknownRate. Where anchors do not come back in time (a saturated device, one hardware
+// queue) there is none, and what stands on it says that it does not know.
 class DeviceClock {
  public:
   static constexpr int64_t kRenewNs = 1'000'000'000;
   static constexpr int64_t kFirstRenewNs = 100'000'000;
-  static constexpr int64_t kMaxBracketNs = 15'000;
+  static constexpr int64_t kMaxBracketNs = 30'000;
   static constexpr double kUnknownRate = 100e-6;
 
   // Makes the stream and the events. The device must be current. A failure leaves a clock that

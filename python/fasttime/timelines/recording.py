@@ -42,7 +42,7 @@ class TimelineRecording:
     def start(self) -> None:
         """Keep the scopes that begin from now on.
 
-        Takes up to 15 us a device to compare its clock with the host's, and waits for nothing else.
+        Takes up to 30 us a device to compare its clock with the host's, and waits for nothing else.
         Raises RuntimeError where a timeline of this recorder is being recorded already.
         """
         _native.bind_if_cuda_is_up()
