@@ -177,3 +177,10 @@ def test_what_was_not_looked_at_raises_no_doubt(state: dict[str, None] | None) -
 
 def test_the_kinds_that_rest_on_the_times_are_listed() -> None:
     assert DISTRIBUTION_KINDS == ("few_samples", "outliers", "drift", "two_modes")
+
+
+def test_a_drift_is_never_told_as_less_than_nothing() -> None:
+    times = 1e-3 * np.linspace(10, 0.5, 200) ** 2
+    change = drift(times)
+    assert change is not None
+    assert -1 < change < -0.9

@@ -119,10 +119,13 @@ def drift(times: Times, p: float = _DRIFT_P) -> float | None:
     if 2 * NormalDist().cdf(-excess) > p:
         return None
     slope = float(np.median(rises / (later - earlier)))
-    start = float(np.median(medians)) - slope * (n - 1) / 2
-    if start <= 0:
-        return None
-    change = slope * (n - 1) / start
+    middle = float(np.median(medians))
+    # A line that is steep enough leaves what times can be at one of its ends.
+    start = middle - slope * (n - 1) / 2
+    end = middle + slope * (n - 1) / 2
+    if start <= 0 or end <= 0:
+        start, end = float(medians[:2].mean()), float(medians[-2:].mean())
+    change = end / start - 1
     return change if abs(change) >= DRIFT_CHANGE else None
 
 
