@@ -25,6 +25,9 @@ _WARM_UP_PART = 0.25
 
 _EMPTY_RUNS = 50
 
+# So few runs follow one another too briefly for events to read more than an empty pair does.
+_FEW_IN_A_ROW = 10
+
 
 @dataclass(frozen=True)
 class How:
@@ -125,6 +128,7 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
         work_was_waiting=runs.work_was_waiting,
         backlog=float(np.median(runs.backlogs)),
         others=float(np.median(runs.others)),
+        runs_in_a_row=1 if held else int(np.median([len(times) for times in runs.times])),
         floors=np.concatenate(runs.floors),
         doubts=doubts,
         gpu_before=gpu_before,
@@ -187,7 +191,8 @@ def find_floor(how: How, found: Found) -> float | None:
         return float(np.median(found.floors))
     if how.method == "event" and machine.cuda_is_up():
         try:
-            return floor_in_a_row() if found.device_was_busy else empty_pair()
+            in_a_row = found.work_was_waiting and found.runs_in_a_row > _FEW_IN_A_ROW
+            return floor_in_a_row() if in_a_row else empty_pair()
         except RuntimeError as error:  # a device whose streams cannot be held
             if found.device_was_busy:
                 found.doubts.append(unknown_floor(str(error)))
