@@ -103,7 +103,6 @@ def accuracy() -> str:
     model = "MobileNetV3-Small, batch 1"
     names = {
         "fasttime": "**`fasttime.measure`**",
-        "fasttime, graph": '**the same, `method="graph"`**',
         "triton do_bench": "triton `do_bench`",
         "triton do_bench_cudagraph": "triton `do_bench_cudagraph`",
         "torch Timer": "`torch.utils.benchmark.Timer`",
