@@ -403,12 +403,10 @@ def test_a_path_that_cannot_be_written_is_named(step: Timeline, tmp_path: Path) 
 def test_a_directory_that_may_not_be_written_is_an_os_error(
     step: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fasttime.timelines import saving
-
-    def refuse(path: str, mode: str) -> object:
+    def refuse(path: str, flags: int, mode: int) -> int:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(saving, "open", refuse, raising=False)
+    monkeypatch.setattr("fasttime._saving.os.open", refuse)
     with pytest.raises(PermissionError) as caught:
         step.save(tmp_path / "a.csv")
     assert caught.value.filename == str(tmp_path / "a.csv")

@@ -211,7 +211,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.Monkey
 @given(
     st.text(st.characters(), min_size=1)
     | st.sampled_from(
-        ["$x^$", "\0", "\ud800", "\n\t", "🙂", "漢字", "</text>", "a" * 300, "\u202e"]
+        ["$x^$", "\0", "\ud800", "\n\t", "🙂", "漢字", "</text>", "a" * 300, "\u202e", "\U0001eee7"]
     )
 )
 def test_any_name_can_be_drawn(name: str) -> None:

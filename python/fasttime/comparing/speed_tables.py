@@ -28,7 +28,7 @@ _STYLES = {"faster": "green", "slower": "red", "same": "", "can't tell": "yellow
 def plain_text(renderable: RenderableType) -> str:
     """Return what rich would print, without colours."""
     file = io.StringIO()
-    console = Console(file=file, width=_WIDTH, color_system=None)
+    console = Console(file=file, width=_WIDTH, color_system=None, force_jupyter=False)
     console.print(renderable)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 

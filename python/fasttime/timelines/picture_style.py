@@ -57,7 +57,12 @@ def text_colour_on(colour: str) -> str:
 
 @functools.cache
 def _known_characters() -> frozenset[int]:
-    return frozenset(font_manager.get_font(font_manager.findfont(_FONT)).get_charmap())
+    known = []
+    for weight in ("normal", "bold"):  # a bold font has fewer
+        font = _FONT.copy()
+        font.set_weight(weight)
+        known.append(font_manager.get_font(font_manager.findfont(font)).get_charmap())
+    return frozenset(known[0]) & frozenset(known[1])
 
 
 def printable(text: str) -> str:

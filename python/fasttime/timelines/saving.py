@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files: which format a suffix names, and how none is ever left half written."""
+"""Files: which format a suffix names."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from .._saving import open_for_replacement
 from . import tables, trace_json
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str,
     if suffix is not None:
         if options:
             raise ValueError(f"a {suffix} file takes no options, got {', '.join(sorted(options))}")
-        with replacing(name) as file:
+        with open_for_replacement(name, "wb") as file:
             _WRITERS[suffix](timeline, file)
         return
     kind = os.path.splitext(lowered)[1][1:]
@@ -62,33 +61,5 @@ def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str,
         known = ", ".join([*_WRITERS, *(f".{picture}" for picture in _PICTURES)])
         raise ValueError(f"cannot tell the format of {name!r} by its suffix; known are {known}")
     figure = timeline.plot(**options)
-    with replacing(name) as file:
+    with open_for_replacement(name, "wb") as file:
         figure.savefig(file, format=kind, facecolor=figure.get_facecolor())
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[IO[bytes]]:
-    """Open a file beside `path` that takes its place when all is written, and goes otherwise.
-
-    Like ``open(path, "wb")`` it follows links and replaces what is there. What is not a regular
-    file, such as a pipe, is written to as it is.
-    """
-    path = os.path.realpath(path)
-    with suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            with open(path, "wb") as file:
-                yield file
-            return
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        if os.path.exists(path):
-            os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename == temporary:
-            raise type(error)(error.errno, error.strerror, path) from error
-        raise
