@@ -34,7 +34,7 @@ constexpr size_t kBytesApart = 64;
 // Made at the first hold and never freed: a stream may still look at a word. In the child of a fork
 // nobody asks for it, as CUDA is retired there.
 struct Words {
-  std::mutex mutex;  // guards all; taken before no other
+  std::mutex mutex;  // guards all; taken before the runtime mutex
   std::array<Word, kWords> words;
 };
 Words& words() {

@@ -50,6 +50,14 @@ def test_a_coroutine_function_is_refused_as_calling_it_runs_nothing(fn: Any) -> 
         fasttime.measure(fn)
 
 
+def test_an_object_whose_calls_are_coroutines_is_refused_as_well() -> None:
+    class Server:
+        async def __call__(self) -> None: ...
+
+    with pytest.raises(TypeError, match="^Server is a coroutine function"):
+        fasttime.measure(Server())
+
+
 def test_a_function_that_runs_a_coroutine_is_measured() -> None:
     assert len(fasttime.measure(lambda: asyncio.run(coroutine()), warmup=0, repeat=2)) == 2
 

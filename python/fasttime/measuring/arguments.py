@@ -16,6 +16,8 @@ def check_call(caller: str, fn: object) -> None:
     if not callable(fn):
         raise TypeError(f"{caller}() takes a callable, got {fn!r} of type {type(fn).__name__}")
     bare = unwrap(fn)
+    if not inspect.isroutine(bare):  # an object that can be called: what its calls run
+        bare = type(bare).__call__
     if inspect.iscoroutinefunction(bare) or inspect.isasyncgenfunction(bare):
         raise TypeError(
             f"{label_of(fn)} is a coroutine function, and calling it runs nothing of it; give "
