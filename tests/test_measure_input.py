@@ -54,7 +54,7 @@ def test_an_object_whose_calls_are_coroutines_is_refused_as_well() -> None:
     class Server:
         async def __call__(self) -> None: ...
 
-    with pytest.raises(TypeError, match="^Server is a coroutine function"):
+    with pytest.raises(TypeError, match=r"^Server is a coroutine function"):
         fasttime.measure(Server())
 
 
