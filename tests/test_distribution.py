@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fasttime.gpu_state import GpuState
 from fasttime.measuring.clocks import clock_doubts
 from fasttime.measuring.distribution import DISTRIBUTION_KINDS, drift, judge_times, two_modes
 from fasttime.measuring.statistics import Times
@@ -144,35 +146,39 @@ def test_times_that_are_no_durations_are_not_judged() -> None:
 # --- the clock ---
 
 
+def look(**seen: Any) -> GpuState:
+    """A look at a GPU of which no more is known."""
+    return GpuState(None, None, None, None, None, None, ())._replace(**seen)
+
+
 def test_a_device_that_was_held_back_is_told_with_the_reason() -> None:
-    (doubt,) = clock_doubts(
-        {"throttle_reasons": ()},
-        {"throttle_reasons": ("sw_power_cap",), "power_w": 700.0, "temperature_c": 81.0},
-    )
+    after = look(throttle_reasons=("power cap",), power_w=700.0, temperature_c=81)
+    (doubt,) = clock_doubts(look(), after)
     assert doubt.kind == "throttled"
-    assert "held back (sw_power_cap; 81 °C, 700 W at the end)" in doubt.message
+    assert "held back (power cap; 81 °C, 700 W at the end)" in doubt.message
 
 
-@pytest.mark.parametrize("reason", ["gpu_idle", "GpuIdle", "none", "applications_clocks_setting"])
+@pytest.mark.parametrize("reason", ["gpu idle", "applications clocks setting"])
 def test_reasons_that_hold_nothing_back_are_no_doubt(reason: str) -> None:
-    assert clock_doubts({"throttle_reasons": (reason,)}, {"throttle_reasons": (reason,)}) == ()
+    state = look(throttle_reasons=(reason,))
+    assert clock_doubts(state, state) == ()
 
 
 @pytest.mark.parametrize(("after", "kinds"), [(1900, []), (1800, ["clock_changed"])])
 def test_a_clock_that_changed_by_more_than_5_percent_is_told(after: int, kinds: list[str]) -> None:
-    doubts = clock_doubts({"sm_clock_mhz": 1980}, {"sm_clock_mhz": after})
+    doubts = clock_doubts(look(sm_clock_mhz=1980), look(sm_clock_mhz=after))
     assert [doubt.kind for doubt in doubts] == kinds
 
 
 def test_the_clock_of_an_idle_device_is_not_compared() -> None:
-    idle = {"sm_clock_mhz": 345, "throttle_reasons": ("gpu_idle",)}
-    assert clock_doubts(idle, {"sm_clock_mhz": 1980}) == ()
+    idle = look(sm_clock_mhz=345, throttle_reasons=("gpu idle",))
+    assert clock_doubts(idle, look(sm_clock_mhz=1980)) == ()
 
 
-@pytest.mark.parametrize("state", [None, {}, {"sm_clock_mhz": None, "throttle_reasons": None}])
-def test_what_was_not_looked_at_raises_no_doubt(state: dict[str, None] | None) -> None:
+@pytest.mark.parametrize("state", [None, look()])
+def test_what_was_not_looked_at_raises_no_doubt(state: GpuState | None) -> None:
     assert clock_doubts(state, state) == ()
-    assert clock_doubts({"sm_clock_mhz": 1980}, state) == ()
+    assert clock_doubts(look(sm_clock_mhz=1980), state) == ()
 
 
 def test_the_kinds_that_rest_on_the_times_are_listed() -> None:

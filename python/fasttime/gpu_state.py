@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+IDLE = "gpu idle"
+
 # The bits of NVML's "clocks event reasons", which older drivers call throttle reasons.
 _REASONS = {
-    0x1: "gpu idle",
+    0x1: IDLE,
     0x2: "applications clocks setting",
     0x4: "power cap",
     0x8: "hardware slowdown",
@@ -18,7 +20,7 @@ _REASONS = {
     0x100: "display clock setting",
 }
 # An idle GPU clocks down and comes back with the first work; set clocks are what was asked for.
-_HARMLESS = frozenset({"gpu idle", "applications clocks setting", "display clock setting"})
+_HARMLESS = frozenset({IDLE, "applications clocks setting", "display clock setting"})
 
 
 class GpuState(NamedTuple):

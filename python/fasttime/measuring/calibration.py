@@ -13,11 +13,11 @@ from .. import _native
 from ..recorder import Recorder
 from . import machine
 from .held import CannotBeHeld
+from .sampler import Times
 from .samplers import EMPTY, read_samples, times_of
 
 _PAIRS = 60
 _PATIENCE = 0.3  # seconds; queuing them takes less than a thousandth of that
-
 
 # Trains of calls, so long that a launch queue, of some 1,000 entries, holds them.
 _TRAINS = (40, 240)
@@ -36,7 +36,7 @@ def empty_pair() -> float:
         for _ in range(_PAIRS):
             with empty:
                 pass
-    return _median(recorder, EMPTY)
+    return float(np.median(_read(recorder, EMPTY)[1:]))
 
 
 def floor_in_a_row() -> float:
@@ -60,7 +60,8 @@ def floor_in_a_row() -> float:
                     work()
         short, long = (_train(recorder, work, calls) for calls in _TRAINS)
         added = (long - short) / (_TRAINS[1] - _TRAINS[0])
-        found.append(_mean(recorder, "run") - added)
+        # The mean, as the median of steps of 32 ns is one of them.
+        found.append(float(_read(recorder, "run")[1:].mean()) - added)
     return statistics.median(found)
 
 
@@ -69,7 +70,7 @@ def _train(recorder: Recorder, work: machine.Call, calls: int) -> float:
     with _held(), recorder.scope(name):
         for _ in range(calls):
             work()
-    return _median(recorder, name)
+    return float(_read(recorder, name)[0])
 
 
 @contextmanager
@@ -85,14 +86,6 @@ def _held() -> Iterator[None]:
         raise CannotBeHeld("a few hundred calls took longer to queue than a stream is held")
 
 
-def _mean(recorder: Recorder, name: str) -> float:
-    # The device's clock has steps of 32 ns, which a median would keep.
+def _read(recorder: Recorder, name: str) -> Times:
     samples, _ = read_samples(recorder, 0, name)
-    times, _ = times_of(samples)
-    return float(times[1:].mean())
-
-
-def _median(recorder: Recorder, name: str) -> float:
-    samples, _ = read_samples(recorder, 0, name)
-    times, _ = times_of(samples)
-    return float(np.median(times[1:] if len(times) > 1 else times))
+    return times_of(samples)[0]

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ..gpu_state import IDLE, GpuState
 from ..units import format_change
 from .doubts import Doubt
 
@@ -13,38 +11,31 @@ from .doubts import Doubt
 # themselves.
 CLOCK_CHANGE = 0.05
 
-# These say why a clock is as it is, not that it is held back from what it could be.
-_HARMLESS = {"", "none", "idle", "gpuidle", "applicationsclockssetting", "displayclocksetting"}
 
-
-def clock_doubts(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> tuple[Doubt, ...]:
+def clock_doubts(before: GpuState | None, after: GpuState | None) -> tuple[Doubt, ...]:
     """Return what two looks at the device say against the times measured in between.
 
     Args:
-        before: the device's state after the warm-up and before the first kept run, by name:
-            ``sm_clock_mhz``, ``throttle_reasons`` (a tuple of texts), ``power_w`` and
-            ``temperature_c``, each of which may be missing or None. None where it was not looked.
+        before: the GPU's state after the warm-up and before the first kept run; None where it was
+            not looked at.
         after: the same after the last run.
 
     An idle device's clock says nothing about the one at work, so that clocks are not compared where
     either look found the device idle.
     """
-    before, after = before or {}, after or {}
+    looks = [look for look in (before, after) if look is not None]
     doubts = []
-    reasons = dict.fromkeys((*_reasons(before), *_reasons(after)))
-    if held_back := [reason for reason in reasons if _bare(reason) not in _HARMLESS]:
+    if held_back := list(dict.fromkeys(reason for look in looks for reason in look.slowdowns)):
         doubts.append(
             Doubt(
                 "throttled",
-                f"the device was held back ({', '.join(held_back)}{_heat(after)}), so that times "
-                "are longer than it could do; let it cool down, raise its power limit, or lock its "
-                "clocks at what it can hold",
+                f"the device was held back ({', '.join(held_back)}{_heat(looks[-1])}), so that "
+                "times are longer than it could do; let it cool down, raise its power limit, "
+                "or lock its clocks at what it can hold",
             )
         )
-    old, new = before.get("sm_clock_mhz"), after.get("sm_clock_mhz")
-    is_idle = any(_bare(reason) in ("idle", "gpuidle") for reason in reasons)
+    old, new = (None if look is None else look.sm_clock_mhz for look in (before, after))
+    is_idle = any(IDLE in look.throttle_reasons for look in looks)
     if old and new and not is_idle and abs(new / old - 1) > CLOCK_CHANGE:
         doubts.append(
             Doubt(
@@ -57,18 +48,10 @@ def clock_doubts(
     return tuple(doubts)
 
 
-def _reasons(state: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(state.get("throttle_reasons") or ())
-
-
-def _bare(reason: str) -> str:
-    return "".join(letter for letter in reason.lower() if letter.isalnum())
-
-
-def _heat(state: Mapping[str, Any]) -> str:
+def _heat(look: GpuState) -> str:
     parts = []
-    if (temperature := state.get("temperature_c")) is not None:
-        parts.append(f"{temperature:.0f} °C")
-    if (power := state.get("power_w")) is not None:
-        parts.append(f"{power:.0f} W")
+    if look.temperature_c is not None:
+        parts.append(f"{look.temperature_c:.0f} °C")
+    if look.power_w is not None:
+        parts.append(f"{look.power_w:.0f} W")
     return f"; {', '.join(parts)} at the end" if parts else ""

@@ -168,7 +168,6 @@ _RESOLUTION = 3.0
 # Less than this beside an empty pair is no work: no kernel is as short.
 _NO_WORK = 0.5e-6
 
-
 # The host may take so long to go on when the device is done.
 _WAKING_UP = 200e-6
 
@@ -185,7 +184,7 @@ def judge_work(times: float, floor: float, others: float) -> Doubt | None:
         return None
     elsewhere = (
         f"other streams of the device went on for {format_seconds(others)}: fn puts its work there"
-        if others > 50e-6
+        if others > _WAKING_UP
         else "fn puts none on the device, or it puts it on another stream or device"
     )
     return Doubt(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..environment import Environment, describe
+from ..environment import Environment, GpuState, describe
 from ..environment import gpu_state as look_at_gpu
 
 Call = Callable[[], object]
@@ -60,12 +60,9 @@ def environment() -> Environment:
     return describe("cuda" if cuda_is_up() else "cpu")
 
 
-def gpu_state() -> dict[str, object] | None:
+def gpu_state() -> GpuState | None:
     """Return clocks, power and what holds the current device back; None where nobody can tell."""
-    if not cuda_is_up():
-        return None
-    state = look_at_gpu(torch.cuda.current_device())
-    return None if state is None else state._asdict()
+    return look_at_gpu(torch.cuda.current_device()) if cuda_is_up() else None
 
 
 def untimed_loop(call: Call, runs: int) -> float:

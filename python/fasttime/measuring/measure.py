@@ -172,8 +172,10 @@ def _doubts(found: Found, on_device: bool, floor: float | None) -> list[Doubt]:
     doubts: list[Doubt | None] = []
     if on_device and not found.device_was_busy:
         doubts.append(raw_times(float(np.median(found.host_times))))
-    if on_device and floor is not None and found.device_was_busy:
-        doubts.append(judge_work(reading - floor, floor, found.others))
+    if on_device and found.device_was_busy and floor is not None:
+        no_work = judge_work(reading - floor, floor, found.others)
+        if no_work is not None:
+            return [no_work]  # which says of other streams what there is to say
     if floor is not None and not any(doubts):
         doubts.append(judge_resolution(reading, floor))
     if on_device:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..gpu_state import GpuState
 from . import machine
 from .bottleneck import work_was_waiting
 from .calibration import empty_pair, floor_in_a_row
@@ -65,7 +66,7 @@ class Found:
     floors: Times = field(default_factory=lambda: np.empty(0))
     doubts: list[Doubt] = field(default_factory=list)
     runs_in_a_row: int = 1
-    gpu_before: dict[str, object] | None = None
+    gpu_before: GpuState | None = None
 
     @property
     def device_was_busy(self) -> bool:
