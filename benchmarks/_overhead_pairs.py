@@ -21,6 +21,7 @@ Way = Callable[[int], object]
 
 ALONE, SUSTAINED, READING, OFF = "recording alone", "sustained", "reading alone", "switched off"
 RAW, NULLCONTEXT = "raw pair in C", "contextlib.nullcontext"
+RAW_WITH = "raw pair behind a bare with"
 # A held queue of some 1,000 entries takes all that a row records.
 MOST_HELD = 150
 TO_READ = 480
@@ -75,8 +76,8 @@ def spaced_ways(recorder: Recorder) -> dict[str, Way]:
 class Pairs:
     """Measures subjects beside their yardsticks, on the current device."""
 
-    def __init__(self, ways: dict[str, Way], recorders: Sequence[Recorder], raw: Way) -> None:
-        self._yardsticks = {RAW: raw, NULLCONTEXT: ways[NULLCONTEXT]}
+    def __init__(self, ways: dict[str, Way], recorders: Sequence[Recorder]) -> None:
+        self._yardsticks = {name: ways[name] for name in (RAW, NULLCONTEXT)}
         self._stream = torch.cuda.current_stream().cuda_stream
         self._latch: Latch | None = None
         with contextlib.suppress(OSError, AttributeError):
@@ -95,6 +96,7 @@ class Pairs:
                 ("fasttime scope, two records", 1.15),
                 ("fasttime begin, end", 1.15),
                 ("fasttime scope", None),
+                (RAW_WITH, None),
             ):
                 self.subjects.append(
                     Subject(name, condition, ways[name], RAW, target if judged else None)

@@ -3,7 +3,8 @@
 
 Each layer's forward is wrapped. Compared is the time of an iteration with the same wrappers
 switched off, in the same round; the ways take turns, in a new order each round. The device is
-synchronised before the first iteration of a turn and after the last.
+synchronised before the first iteration of a turn and after the last. Beside them stand the records
+alone, made in C and read by nobody: a pair around each layer, and one after each.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 from _common import make_parser
 from _paired import COLUMNS, Paired, said, table_row
+from _raw_pair import compile_raw_pair
 from rich.console import Console
 
 import fasttime
@@ -27,6 +29,16 @@ from fasttime import environment
 from fasttime.experiments import models, output
 from fasttime.experiments.settings import Settings, resolve_device
 
+RAW_PAIRS, RAW_RECORDS = "raw pairs", "raw records, one a layer"
+# So many that none is recorded anew while the device has still to reach it.
+EVENTS = 16_384
+# Beside what each is set: the wrapper that is most like its own, with nothing done in it.
+SWITCHED_OFF = {
+    "scopes": "scopes off",
+    RAW_PAIRS: "scopes off",
+    "laps": "laps off",
+    RAW_RECORDS: "laps off",
+}
 # By way and batch: how much longer an iteration may take.
 TARGETS = {("scopes", 32): 0.20, ("scopes", 256): 0.037, ("laps", 32): 0.12, ("laps", 256): 0.021}
 
@@ -97,7 +109,36 @@ class Laps:
             model(x)
 
 
-def measure(settings: Settings) -> Result:
+def in_raw_pair(raw: Any) -> Callable[[str, Any], Any]:
+    """Return what makes of a forward one between two records in C that nobody reads."""
+    pair = raw.pair
+
+    def wrap(name: str, forward: Any) -> Any:
+        def timed(x: torch.Tensor) -> torch.Tensor:
+            with pair:
+                return forward(x)
+
+        return timed
+
+    return wrap
+
+
+def with_raw_record(raw: Any) -> Callable[[str, Any], Any]:
+    """Return what makes of a forward one with such a record after it."""
+    record = raw.record
+
+    def wrap(name: str, forward: Any) -> Any:
+        def timed(x: torch.Tensor) -> torch.Tensor:
+            y = forward(x)
+            record()
+            return y
+
+        return timed
+
+    return wrap
+
+
+def measure(settings: Settings, raw: Any | None) -> Result:
     """Let the ways take turns at one batch."""
     model = models.mobilenet_v3("large", settings)
     x = models.random_images(settings)
@@ -107,9 +148,11 @@ def measure(settings: Settings) -> Result:
         "scopes off": (in_scope, model.__class__.__call__, False),
         "scopes": (in_scope, model.__class__.__call__, True),
     }
-    if hasattr(fasttime, "laps"):
-        ways["laps off"] = (laps.wrap, laps.iteration, False)
-        ways["laps"] = (laps.wrap, laps.iteration, True)
+    ways["laps off"] = (laps.wrap, laps.iteration, False)
+    ways["laps"] = (laps.wrap, laps.iteration, True)
+    if raw is not None:
+        ways[RAW_PAIRS] = (in_raw_pair(raw), model.__class__.__call__, False)
+        ways[RAW_RECORDS] = (with_raw_record(raw), model.__class__.__call__, False)
 
     def turn(name: str, repeat: int) -> float:
         wrap, iteration, on = ways[name]
@@ -139,20 +182,30 @@ def measure(settings: Settings) -> Result:
     ok = sum(site.counts["ok"] for site in sites)
     shared = sum(site.shared_boundaries for site in sites)
     paired = []
-    for name in ("scopes", "laps"):
+    for name, off in SWITCHED_OFF.items():
         if name in seconds:
             target = TARGETS.get((name, settings.batch)) if settings.on_gpu else None
             made = Paired(
                 name,
                 f"batch {settings.batch}",
-                f"{name} off",
+                off,
                 "us",
                 None if target is None else 1 + target,
             )
             made.values = [[1e6 * value] for value in seconds[name]]
-            made.yardsticks = [[1e6 * value] for value in seconds[f"{name} off"]]
+            made.yardsticks = [[1e6 * value] for value in seconds[off]]
             paired.append(made)
     return Result(settings, len(leaves_of(model)), seconds, 1 - shared / max(ok, 1), paired)
+
+
+def raw_pair_or_none(console: Console) -> Any | None:
+    """Return the raw pair, or say why there is none."""
+    torch.cuda.synchronize()  # starts CUDA
+    try:
+        return compile_raw_pair(EVENTS)
+    except (ImportError, OSError, RuntimeError) as error:
+        console.print(f"No raw pair (is ninja installed, a C++ compiler?): {error}")
+        return None
 
 
 def main() -> int:
@@ -178,7 +231,8 @@ def main() -> int:
             for batch in options.batch or ([32, 256] if on_gpu else [1])
         ]
         with plan[0].current():
-            results = [measure(settings) for settings in plan]
+            raw = raw_pair_or_none(console) if on_gpu else None
+            results = [measure(settings, raw) for settings in plan]
     except (ImportError, ValueError, torch.OutOfMemoryError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1

@@ -14,19 +14,18 @@ latch holds the stream so that there is nothing to read, and sustained, with rea
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import random
 import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from time import perf_counter, perf_counter_ns
 
 import torch
 from _common import make_parser
-from _overhead_pairs import NULLCONTEXT, Pairs, Way
+from _overhead_pairs import NULLCONTEXT, RAW, RAW_WITH, Pairs, Way
 from _paired import COLUMNS, Paired, said, table_row
+from _raw_pair import compile_raw_pair
 from rich.console import Console
 from rich.table import Table
 
@@ -34,7 +33,6 @@ from fasttime import Recorder, environment
 from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 
-YARDSTICK = "raw pair in C"
 SCOPE = "fasttime scope"
 ROWS = 20
 # A launch queue holds about 1,000 entries, and once it is full a record waits for the device.
@@ -179,30 +177,20 @@ def cuda_ways(device: str) -> dict[str, Way]:
     }
 
 
-def compile_yardstick(sections: int) -> Way:
-    """Compile the raw pair and return it; takes some seconds the first time.
+def raw_ways(sections: int) -> dict[str, Way]:
+    """Return the yardstick, and the same records behind a `with` that does nothing else.
 
-    Raises ImportError, OSError or RuntimeError where it cannot be had: no ninja, no compiler.
+    Raises what `compile_raw_pair` raises.
     """
-    from torch.utils import cpp_extension
+    raw = compile_raw_pair(2 * sections)
+    pair = raw.pair
 
-    path = cpp_extension.load(
-        name="fasttime_raw_pair",
-        sources=[str(Path(__file__).with_name("raw_pair.cpp"))],
-        extra_cflags=["-O2"],
-        is_python_module=False,
-    )
-    library = ctypes.PyDLL(path)  # keeps the GIL, as all the others do
-    library.raw_pair_prepare.restype = ctypes.c_char_p
-    if missing := library.raw_pair_prepare(sections):
-        raise RuntimeError(missing.decode())
-    device = torch.cuda.current_device()
+    def bare(sections: int) -> None:
+        for _ in range(sections):
+            with pair:
+                pass
 
-    def raw_pair(sections: int) -> None:
-        if failed := library.raw_pair_run(device, sections):
-            raise RuntimeError(f"{failed} calls of the raw pair failed")
-
-    return raw_pair
+    return {RAW: raw.loop, RAW_WITH: bare}
 
 
 def measure(
@@ -245,7 +233,7 @@ def with_pairs(result: Result, pairs: Pairs) -> Result:
 def table(result: Result) -> Table:
     """Return what each way cost, the cheapest first."""
     summary = result.costs()
-    yardstick = summary.get(YARDSTICK, {}).get("median_ns")
+    yardstick = summary.get(RAW, {}).get("median_ns")
     rows = [
         (
             way,
@@ -271,7 +259,7 @@ def sentence(result: Result, on_gpu: bool) -> str:
             f"{summary[SCOPE]:,.0f} ns on the host backend, and {disabled}."
         )
     scope, torchs = summary[f"{SCOPE}, two records"], summary["2 torch events, record()"]
-    raw = summary.get(YARDSTICK)
+    raw = summary.get(RAW)
     against_raw = f", {scope / raw:.2f} times the raw pair" if raw else ""
     return (
         f"An empty scope with two records takes {scope:,.0f} ns{against_raw} and "
@@ -305,7 +293,7 @@ def main() -> int:
             torch.cuda.synchronize()  # starts CUDA, without which scopes have host time only
             ways |= scope_ways(*recorders) | cuda_ways(device)
             try:
-                ways[YARDSTICK] = compile_yardstick(options.repeat)
+                ways |= raw_ways(options.repeat)
             except (ImportError, OSError, RuntimeError) as error:
                 console.print(f"No raw pair (is ninja installed, a C++ compiler?): {error}")
         result = measure(
@@ -316,8 +304,8 @@ def main() -> int:
             rounds=options.rounds,
             seed=options.seed,
         )
-        if YARDSTICK in ways:
-            result = with_pairs(result, Pairs(ways, recorders, ways[YARDSTICK]))
+        if RAW in ways:
+            result = with_pairs(result, Pairs(ways, recorders))
     console.print(table(result))
     spoken = sentence(result, device != "cpu")
     if result.paired:

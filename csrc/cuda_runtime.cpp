@@ -65,6 +65,8 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   find(table.runtime_get_version, "cudaRuntimeGetVersion");
   table.driver_stream_is_capturing = reinterpret_cast<decltype(table.driver_stream_is_capturing)>(
       source.driver("cuStreamIsCapturing"));
+  table.driver_event_record =
+      reinterpret_cast<decltype(table.driver_event_record)>(source.driver("cuEventRecord"));
   table.host_alloc = reinterpret_cast<decltype(table.host_alloc)>(source.cuda("cudaHostAlloc"));
   table.stream_wait_value =
       reinterpret_cast<decltype(table.stream_wait_value)>(source.driver("cuStreamWaitValue32_v2"));
@@ -77,11 +79,18 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   return missing;
 }
 
+// Before CUDA 12 cudaSetDevice left the driver's current context as it was until the next call of
+// the runtime: to record by way of the driver could then mean another device's default stream.
+constexpr int kFirstToSetContext = 12000;
+
 // What is asked once. Called without the mutex, as a failure is noted.
 void probe(CudaRuntime& table, int& version) noexcept {
   if (const int status = table.runtime_get_version(&version)) {
     note_failure(table, "cudaRuntimeGetVersion", status);
     version = 0;
+  }
+  if (version < kFirstToSetContext) {
+    table.driver_event_record = nullptr;
   }
   if (const int status = table.get_device_count(&table.device_count)) {
     note_failure(table, "cudaGetDeviceCount", status);

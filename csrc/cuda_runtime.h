@@ -25,6 +25,8 @@ struct alignas(64) CudaRuntime {
   int32_t (*current_stream)(int32_t device, void** stream) = nullptr;
   // From libcuda, optional: 26 ns instead of 65, and no last error left behind.
   int (*driver_stream_is_capturing)(void* stream, int* status) = nullptr;
+  // From libcuda, optional: 5 to 8 % less than by way of the runtime. See record_event().
+  int (*driver_event_record)(void* event, void* stream) = nullptr;
   int (*event_record)(void* event, void* stream) = nullptr;
   // All that reading needs: answers kNotReady, with the thread's last error left clean, while
   // either event is not done. Allowed in every capture mode, on every thread.
@@ -56,6 +58,7 @@ struct alignas(64) CudaRuntime {
 
 namespace cuda {
 constexpr int kSuccess = 0;
+constexpr int kInvalidContext = 201;
 constexpr int kNotReady = 600;
 constexpr int kStreamCaptureImplicit = 906;
 constexpr unsigned kStreamNonBlocking = 1;
@@ -120,6 +123,18 @@ void note_failure(const char* words) noexcept;
 // The last one noted in this process, such as "cudaEventRecord answered 400
 // (cudaErrorInvalidResourceHandle: invalid resource handle)"; empty if none.
 std::string last_failure();
+
+// Records by way of the driver. It answers 201 on a thread that has no context yet: then by way of
+// the runtime, which binds the context by itself. The driver leaves no last error.
+inline int record_event(const CudaRuntime& cuda, void* event, void* stream) noexcept {
+  if (cuda.driver_event_record != nullptr) {
+    const int status = cuda.driver_event_record(event, stream);
+    if (status != cuda::kInvalidContext) {
+      return status;
+    }
+  }
+  return cuda.event_record(event, stream);
+}
 
 // Makes `device` current for its lifetime. Does nothing where it already is, and at no cost where
 // the process has one device or `device` is kNoDevice. Failures are noted.

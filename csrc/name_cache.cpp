@@ -10,17 +10,13 @@ NameCache::~NameCache() {
   for (Known& slot : slots_) {
     Py_XDECREF(slot.name);
   }
-  Py_XDECREF(by_value_);
+  Py_XDECREF(crowded_out_);
 }
 
-SiteTable::Id NameCache::find_by_value(SiteTable& sites, PyObject* name) {
-  if (by_value_ == nullptr && (by_value_ = PyDict_New()) == nullptr) {
-    return 0;
-  }
-  if (PyObject* known = PyDict_GetItemWithError(by_value_, name)) {
-    const auto id = static_cast<SiteTable::Id>(PyLong_AsUnsignedLong(known));
-    remember_address(name, id);
-    return id;
+SiteTable::Id NameCache::find_or_add(SiteTable& sites, PyObject* name) {
+  if (PyObject* known =
+          crowded_out_ == nullptr ? nullptr : PyDict_GetItemWithError(crowded_out_, name)) {
+    return static_cast<SiteTable::Id>(PyLong_AsUnsignedLong(known));
   }
   if (PyErr_Occurred()) {
     return 0;
@@ -38,30 +34,33 @@ SiteTable::Id NameCache::find_by_value(SiteTable& sites, PyObject* name) {
     PyErr_NoMemory();
   }
   Py_DECREF(bytes);
-  // What was turned away or is long is looked up anew each time, so that this dict is bounded.
+  // What was turned away or is long is looked up anew each time, so that this is bounded.
   if (id != 0 && id != SiteTable::kMore &&
       static_cast<size_t>(PyUnicode_GET_LENGTH(name)) <= SiteTable::kMaxNameBytes) {
-    PyObject* value = PyLong_FromUnsignedLong(id);
-    if (value == nullptr || PyDict_SetItem(by_value_, name, value) < 0) {
-      PyErr_Clear();
-    }
-    Py_XDECREF(value);
-    remember_address(name, id);
+    remember(name, id);
   }
   return id;
 }
 
-void NameCache::remember_address(PyObject* name, SiteTable::Id id) {
-  if (!PyUnicode_CHECK_INTERNED(name)) {
-    return;
-  }
-  for (size_t i = 0, slot = slot_of(name); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
+void NameCache::remember(PyObject* name, SiteTable::Id id) {
+  const Py_hash_t hash = hash_of(name);
+  for (size_t i = 0, slot = slot_of(hash); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
     if (slots_[slot].name == nullptr) {
       Py_INCREF(name);
-      slots_[slot] = {name, id, 0, SiteTable::kRoot};
+      slots_[slot] = {name, hash, id, 0, SiteTable::kRoot};
       return;
     }
   }
+  if (crowded_out_ == nullptr) {
+    crowded_out_ = PyDict_New();
+  }
+  PyObject* value = PyLong_FromUnsignedLong(id);
+  // Where memory is short the name is looked up anew, too.
+  if (crowded_out_ == nullptr || value == nullptr ||
+      PyDict_SetItem(crowded_out_, name, value) < 0) {
+    PyErr_Clear();
+  }
+  Py_XDECREF(value);
 }
 
 SiteTable::Id look_up_site(SiteTable& sites, NameCache::Known* known, SiteTable::Id parent,
@@ -94,7 +93,8 @@ PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteT
   } else if ((exact = PyUnicode_FromObject(name)) == nullptr) {
     return nullptr;
   }
-  id = names.find_by_value(sites, exact);
+  const NameCache::Known* known = names.find(exact);  // as which it may be known
+  id = known != nullptr ? known->id : names.find_or_add(sites, exact);
   if (id == 0) {
     Py_CLEAR(exact);
   }

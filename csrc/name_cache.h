@@ -11,9 +11,10 @@
 
 namespace fasttime {
 
-// From a Python str to the id of a name: by address for interned strings, which literals are; by
-// value for others. An interned str lives as long as we hold it, so its address is its identity.
-// Needs the GIL. Bounded by the site table's own bound.
+// From a Python str to the id of a name, by value: by the hash that the str keeps, and most often
+// it is the very object that was seen first. The first names have a place in a small table, those
+// that come when it is crowded are looked up in a dict. Needs the GIL. Bounded by the site table's
+// own bound.
 class NameCache {
  public:
   NameCache() = default;
@@ -21,40 +22,50 @@ class NameCache {
   NameCache(const NameCache&) = delete;
   NameCache& operator=(const NameCache&) = delete;
 
-  // A name known by its address, with the site that it named last: mostly it names that again.
+  // A name with the site that it named last: mostly it names that again.
   struct alignas(32) Known {
     PyObject* name = nullptr;  // owned; an exact str that is not empty
+    Py_hash_t hash = 0;
     SiteTable::Id id = 0;
     SiteTable::Id parent = 0;
     SiteTable::Id site = SiteTable::kRoot;  // the root: none yet
   };
 
-  // By address alone, without a look at what `name` is; null where it is not known so. What is
-  // found lives as long as this.
+  // Null where the table does not have it, and where `name` is no exact str. What is found lives as
+  // long as this.
   Known* find(PyObject* name) noexcept {
-    for (size_t i = 0, slot = slot_of(name); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
-      if (slots_[slot].name == name) {
-        return &slots_[slot];
+    if (!PyUnicode_CheckExact(name)) {
+      return nullptr;
+    }
+    const Py_hash_t hash = hash_of(name);
+    for (size_t i = 0, slot = slot_of(hash); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
+      Known& known = slots_[slot];
+      if (known.name == name || (known.name != nullptr && known.hash == hash &&
+                                 PyUnicode_Compare(known.name, name) == 0)) {
+        return &known;
       }
     }
     return nullptr;
   }
 
-  // `name` is an exact str. 0 with an exception set where memory is short.
-  SiteTable::Id find_by_value(SiteTable& sites, PyObject* name);
+  // For an exact str that find() does not have. 0 with an exception set where memory is short.
+  SiteTable::Id find_or_add(SiteTable& sites, PyObject* name);
 
  private:
   static constexpr size_t kSlots = 1024;
   static constexpr size_t kProbes = 4;
 
-  static size_t slot_of(PyObject* name) {
-    return (reinterpret_cast<uintptr_t>(name) >> 4) % kSlots;
+  static size_t slot_of(Py_hash_t hash) noexcept { return static_cast<size_t>(hash) % kSlots; }
+  // Of an exact str, which keeps it once it was asked for; cannot fail.
+  static Py_hash_t hash_of(PyObject* name) noexcept {
+    const Py_hash_t hash = reinterpret_cast<PyASCIIObject*>(name)->hash;
+    return hash != -1 ? hash : PyObject_Hash(name);
   }
 
-  void remember_address(PyObject* name, SiteTable::Id id);
+  void remember(PyObject* name, SiteTable::Id id);
 
   std::array<Known, kSlots> slots_;
-  PyObject* by_value_ = nullptr;  // a dict, made when first needed
+  PyObject* crowded_out_ = nullptr;  // a dict of ids, made when first needed
 };
 
 // The site of a name under `parent`. `known` is the name's, or null. Never raises: where memory is

@@ -14,10 +14,10 @@ namespace {
 
 // Reading is spread over scope ends: every sixteenth end of a lane reads up to 32 scopes, so that
 // reading keeps up, and no single end pays for more than a few microseconds of it. Where scopes end
-// less often than every 50 us, each end reads what came before it.
+// less often than every 200 us, each end reads what came before it.
 constexpr uint64_t kEndsBetweenPolls = 16;
 constexpr size_t kPollLimit = 32;
-constexpr int64_t kPollAgeNs = 50'000;
+constexpr int64_t kPollAgeNs = 200'000;
 
 thread_local ThreadBoundary t_boundary;
 
@@ -45,7 +45,20 @@ Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noex
 
 void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
 
-[[gnu::hot]] void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) {
+[[gnu::hot]] int64_t Recorder::come_in() noexcept {
+  const int64_t now_ns = runtime().host_now_ns();
+  t_boundary.come_in(now_ns);
+  return now_ns;
+}
+
+[[gnu::hot]] void Recorder::go_out() noexcept {
+  if (shares_boundaries()) {
+    t_boundary.left_ns = runtime().host_now_ns();
+  }
+}
+
+[[gnu::hot]] void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen,
+                                  int64_t came_in_ns) {
   scope = OpenScope{};
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
@@ -56,8 +69,7 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
   scope.begun_by = t_boundary.thread;
   const CudaRuntime& cuda = runtime();
   if (cuda.has_cuda) {
-    const Moment moment{cuda, t_boundary, cuda.host_now_ns()};
-    moment.last.come_in(moment.now_ns);
+    const Moment moment{cuda, t_boundary, came_in_ns};
     Place place;
     if (chosen != nullptr) {
       begin_on_chosen(moment, scope, *chosen);
@@ -137,9 +149,6 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
   moment.last.come_in(now_ns);
   Event* event = boundary_anywhere(moment, lane, scope);
   read_now_and_then(moment, lane, lane.push(pending_of(scope, event, now_ns)));
-  if (share_window_ns_.load(std::memory_order_relaxed) != 0) {
-    moment.last.left_ns = cuda.host_now_ns();
-  }
 }
 
 [[gnu::hot]] inline void Recorder::read_now_and_then(const Moment& moment, Lane& lane,
@@ -201,9 +210,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
     } else {
       leave_lane(section, event == nullptr ? section.status : Status::kDropped);
     }
-    if (share_window_ns_.load(std::memory_order_relaxed) != 0) {
-      moment.last.left_ns = cuda.host_now_ns();
-    }
+    go_out();
   }
   section.host_begin_ns = now_ns;
   section.shares_boundary = true;

@@ -90,6 +90,7 @@ SeparateEntering* new_separate_entering() {
     bind_if_cuda_is_up();
   }
   Recorder& recorder = *source->recorder;
+  const int64_t came_in_ns = recorder.come_in();
   ContextStack* stack = current_stack(recorder.process());
   if (stack == nullptr) {
     free_entering(self, entering);
@@ -103,7 +104,8 @@ SeparateEntering* new_separate_entering() {
     return false;
   }
   entering->stack = stack;
-  recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place);
+  recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place,
+                 came_in_ns);
   // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
   entering->previous = self->last;
   self->last = entering;
@@ -171,6 +173,7 @@ bool enter_marking(Scope* self) {
   remove(entering->stack, entering);
   Py_DECREF(entering->stack);
   free_entering(self, entering);
+  self->source->recorder->go_out();
   return true;
 }
 

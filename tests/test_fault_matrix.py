@@ -64,7 +64,7 @@ STICKY = [
 # only where another did not answer, need one: (function, error, after, times).
 FUNCTIONS: dict[str, tuple[str, int, int, int] | None] = {
     "cudaEventCreateWithFlags": None,
-    "cudaEventRecord": None,
+    "cudaEventRecord": ("cuEventRecord", INVALID_CONTEXT, 0, -1),
     "cudaEventElapsedTime": None,
     "cudaGetDeviceCount": None,
     "cudaGetDevice": None,
@@ -72,10 +72,11 @@ FUNCTIONS: dict[str, tuple[str, int, int, int] | None] = {
     "cudaStreamCreateWithFlags": None,
     "cudaStreamIsCapturing": ("cuStreamIsCapturing", INVALID_CONTEXT, 0, -1),
     "cudaThreadExchangeStreamCaptureMode": None,
-    "cudaGetLastError": ("cudaEventRecord", INVALID_HANDLE, 0, 1),
-    "cudaPeekAtLastError": ("cudaEventRecord", INVALID_HANDLE, 0, 1),
+    "cudaGetLastError": ("cudaEventElapsedTime", INVALID_HANDLE, 0, 1),
+    "cudaPeekAtLastError": ("cudaEventElapsedTime", INVALID_HANDLE, 0, 1),
     "cudaRuntimeGetVersion": None,
     "cuStreamIsCapturing": None,
+    "cuEventRecord": None,
     "aoti_torch_get_current_cuda_stream": None,
 }
 WITHOUT_STATUS = {"cudaGetErrorName", "cudaGetErrorString"}
@@ -245,7 +246,8 @@ def capture_mode(cuda: Simulated) -> int:
 
 def is_told(report: Report, function: str, error: int) -> bool:
     """Whether a reader of the report can see that `function` answered `error`."""
-    if f"{function} answered {error} " in report.last_failure + report.backend_reason:
+    told_as = "cudaEventRecord" if function == "cuEventRecord" else function
+    if f"{told_as} answered {error} " in report.last_failure + report.backend_reason:
         return True
     if function.startswith("aoti") and report.last_failure.startswith("torch could not say"):
         return True
@@ -262,6 +264,8 @@ def is_no_failure(function: str, error: int) -> bool:
     """What a call may answer in a sound program, or what another call then stands in for."""
     if function == "cuStreamIsCapturing":  # cudaStreamIsCapturing is asked next
         return error != CAPTURE_IMPLICIT
+    if function == "cuEventRecord":  # cudaEventRecord is called next
+        return error == INVALID_CONTEXT
     if function == "cudaEventElapsedTime":  # not done; not recorded yet; recorded in a capture
         return error in {NOT_READY, INVALID_HANDLE, INVALID_VALUE, CAPTURED_EVENT}
     return function in ERROR_QUERIES

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from leftovers import pool_is_whole
+from private_simulation import rebind
 from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
 
 from fasttime import _C, Recorder
@@ -217,6 +218,28 @@ def test_without_the_driver_library_the_runtime_is_asked(
     assert cuda.capture_alive(stream)
     cuda.end_capture(stream)
     assert recorder.report()["a"].counts["captured"] == 1
+
+
+def test_where_the_driver_has_no_context_the_runtime_records(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    cuda.fail("cuEventRecord", 201, 0, -1)
+    with recorder.scope("a"):
+        pass
+    cuda.advance(1)
+    assert recorder.report()["a"].counts["ok"] == 1
+    assert cuda.peek_error() == 0
+
+
+def test_before_cuda_12_the_runtime_records(cuda: Simulated) -> None:
+    cuda.fail("cudaRuntimeGetVersion", 999)  # an unknown version counts as an old one
+    rebind(cuda)
+    recorder = Recorder()
+    with recorder.scope("a"):
+        pass
+    cuda.advance(1)
+    assert recorder.report()["a"].counts["ok"] == 1
+    assert cuda.calls("cuEventRecord") == 0
 
 
 def test_drain_waits_and_reads(cuda: Simulated, recorder: Recorder) -> None:

@@ -336,6 +336,20 @@ SIMULATED_EXPORT int cudaEventRecord(void* event, void* stream) {
   return call("cudaEventRecord", [&](Call& c) { return record(c, event, stream, 0); });
 }
 
+// The driver's twin. A call of it counts as one of the runtime's as well, and fails as that would,
+// so that a test need not know by which of them was recorded. It never touches the runtime's last
+// error, and it needs a context for NULL.
+SIMULATED_EXPORT int cuEventRecord(void* event, void* stream) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  Thread& thread = world.this_thread();
+  if (const int error = world.begin_call("cuEventRecord")) return error;
+  if (const int error = world.begin_call("cudaEventRecord")) return error;
+  if (!stream && world.driver_needs_context && !thread.has_context) return kInvalidContext;
+  Call context{world, thread, lock};
+  return record(context, event, stream, 0);
+}
+
 SIMULATED_EXPORT int cudaEventRecordWithFlags(void* event, void* stream, unsigned flags) {
   return call("cudaEventRecordWithFlags", [&](Call& c) { return record(c, event, stream, flags); });
 }

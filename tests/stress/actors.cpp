@@ -366,6 +366,7 @@ void order_faults(Stage& stage, uint64_t seed) {
   Chance chance(seed);
   // What tells of an error (cudaPeekAtLastError and its kin) does not fail by itself.
   const std::vector<const char*> functions{"cudaEventCreateWithFlags",
+                                           "cuEventRecord",
                                            "cudaEventRecord",
                                            "cudaEventElapsedTime",
                                            "cudaGetDevice",

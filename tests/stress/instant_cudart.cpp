@@ -19,6 +19,7 @@ EXPORT int cudaEventCreateWithFlags(void** event, unsigned) {
   return 0;
 }
 EXPORT int cudaEventRecord(void*, void*) { return 0; }
+EXPORT int cuEventRecord(void*, void*) { return 0; }
 EXPORT int cudaEventElapsedTime(float* ms, void*, void*) {
   *ms = 0.001F;
   return 0;
