@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import json
+import pickle
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -270,6 +272,32 @@ def test_without_a_device_self_time_is_the_hosts() -> None:
     report = recorder.report()
     own = report["step"].host.total - report["step/a"].host.total
     assert report["step"].self_time == pytest.approx(own)
+
+
+def test_a_report_says_whether_there_is_a_site_at_a_path() -> None:
+    made = report(site("step", site("a")))
+    assert "step" in made
+    assert "step/a" in made
+    assert "a" not in made
+
+
+def test_a_report_is_walked_and_not_iterated() -> None:
+    with pytest.raises(TypeError, match="'Report' object is not iterable"):
+        iter(report(site("a")))
+
+
+def test_a_report_is_copied_with_all_that_it_knows(recorder: Recorder) -> None:
+    with recorder.scope("a"):
+        pass
+    made = recorder.report()
+    assert copy.deepcopy(made) == copy.copy(made) == made
+
+
+def test_a_report_says_what_to_send_to_another_process_instead(recorder: Recorder) -> None:
+    with recorder.scope("a"):
+        pass
+    with pytest.raises(TypeError, match=r"cannot be pickled; send report\.to_dict\(\)"):
+        pickle.dumps(recorder.report())
 
 
 # --- the cost of timing ---
