@@ -109,6 +109,21 @@ def test_a_reader_that_has_gone_is_no_reason_for_words() -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("command", [["env"], ["compare", "none.json", "none.json"]])
+def test_what_would_go_to_a_closed_stream_goes_nowhere(
+    command: list[str],
+    stream: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, stream, None)  # as Python has it after `fasttime env >&-`
+    assert main(command) == (0 if command == ["env"] else 2)
+    shown = capsys.readouterr()
+    assert {"stdout": shown.out, "stderr": shown.err}[stream] == ""
+    assert "error" not in shown.out
+
+
 class Terminal:
     """A stream that says it is a terminal, and keeps what is written to it."""
 

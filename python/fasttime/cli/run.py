@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from . import python_path
 from .arguments import add_command, new_html, new_json, new_timeline, similar_files
 from .failure import Failure
-from .output import say, say_saved, show
+from .output import flush, say, say_saved, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         fasttime.enable()
         code = _execute(execute, options.script, options.arguments)
-        sys.stdout.flush()
+        flush()
         report, code = _report(code)
     finally:
         # After the report, which has waited for the device.
@@ -190,7 +190,7 @@ def _execute(execute: Callable[[str], object], script: str, arguments: list[str]
         if trace is None and isinstance(error, (ImportError, OSError)):
             raise Failure(_cannot_run(script, error)) from error
         error = error.with_traceback(trace)
-        sys.stdout.flush()
+        flush()
         sys.excepthook(type(error), error, error.__traceback__)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
     finally:
