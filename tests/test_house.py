@@ -79,6 +79,12 @@ def test_all_is_exact() -> None:
     assert sorted(fasttime.__all__) == list(fasttime.__all__)
 
 
+def test_completion_offers_the_public_names_alone() -> None:
+    offered = dir(fasttime)
+    assert [name for name in offered if not name.startswith("_")] == fasttime.__all__
+    assert {"__all__", "__doc__", "__version__"} <= set(offered)
+
+
 def test_every_public_name_is_described() -> None:
     for name in fasttime.__all__:
         assert getattr(fasttime, name).__doc__, name
