@@ -55,6 +55,13 @@ def test_bad_usage_ends_with_2(wrong: list[str], capsys: pytest.CaptureFixture[s
     assert "usage: fasttime" in capsys.readouterr().err
 
 
+def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert all(f"\n    {command} " in shown.err for command in COMMANDS)
+
+
 def test_ctrl_c_ends_a_command_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fasttime.cli.found.find", interrupt)
     assert main(["env"]) == 130
