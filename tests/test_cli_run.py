@@ -68,8 +68,23 @@ def test_a_script_runs_as_main_with_its_own_arguments_and_path(
 ) -> None:
     name = write("import sys; print(__name__, __file__, sys.argv, sys.path[0])", "inner/s.py")
     assert main(["run", name, "--trace", "-m", "x"]) == 0
-    expected = f"__main__ {name} ['{name}', '--trace', '-m', 'x'] {tmp_path / 'inner'}\n"
+    # Absolute, as with Python, so that it is found from every folder.
+    path = tmp_path / name
+    expected = f"__main__ {path} ['{path}', '--trace', '-m', 'x'] {tmp_path / 'inner'}\n"
     assert capsys.readouterr().out == expected
+
+
+def test_a_script_that_goes_to_another_folder_still_finds_its_source(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = """
+        import inspect, os
+        os.chdir("/")
+        def f(): pass
+        print(inspect.getsource(f), end="")
+    """
+    assert main(["run", write(code)]) == 0
+    assert capsys.readouterr().out == "def f(): pass\n"
 
 
 def test_a_script_s_neighbours_can_be_imported(write: Write) -> None:

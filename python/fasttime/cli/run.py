@@ -187,9 +187,11 @@ def _file(script: str) -> Callable[[str], object]:
 
 
 def _path(script: str) -> object:
-    folder = script if os.path.isdir(script) else os.path.dirname(os.path.realpath(script))
+    # Absolute, as Python has it: the script may go to another folder, and look for itself there.
+    path = os.path.abspath(script)
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.realpath(path))
     with python_path.beginning_with(folder):
-        return runpy.run_path(script, run_name="__main__")
+        return runpy.run_path(path, run_name="__main__")
 
 
 def _importable(name: str) -> Callable[[str], object]:
