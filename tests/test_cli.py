@@ -55,6 +55,13 @@ def test_bad_usage_ends_with_2(wrong: list[str], capsys: pytest.CaptureFixture[s
     assert "usage: fasttime" in capsys.readouterr().err
 
 
+def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert all(f"\n    {command} " in shown.err for command in COMMANDS)
+
+
 def test_ctrl_c_ends_a_command_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fasttime.cli.found.find", interrupt)
     assert main(["env"]) == 130
@@ -107,6 +114,21 @@ def test_a_reader_that_has_gone_is_no_reason_for_words() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("command", [["env"], ["compare", "none.json", "none.json"]])
+def test_what_would_go_to_a_closed_stream_goes_nowhere(
+    command: list[str],
+    stream: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, stream, None)  # as Python has it after `fasttime env >&-`
+    assert main(command) == (0 if command == ["env"] else 2)
+    shown = capsys.readouterr()
+    assert {"stdout": shown.out, "stderr": shown.err}[stream] == ""
+    assert "error" not in shown.out
 
 
 class Terminal:

@@ -25,8 +25,9 @@ from fasttime.cli import target as targets
 Asked = list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
 
 MODULE = """
-    import fasttime
+    import torch
     NUMBER = 3
+    layer = torch.nn.Linear(2, 2)
     def forward():
         print("chatter")
     def takes(x):
@@ -148,6 +149,7 @@ def bench_options(*arguments: str) -> Any:
         ("model_to_bench:foward", "'model_to_bench' has no 'foward'; did you mean forward?"),
         ("model_to_bench:Model.stop", "has no 'Model.stop'; did you mean step?"),
         ("model_to_bench:NUMBER", "is of type int and cannot be called; name a function"),
+        ("model_to_bench:layer", "missing a required argument: 'input'; name a function that"),
         ("model_to_bench:takes", "missing a required argument: 'x'; name a function that takes"),
     ],
 )

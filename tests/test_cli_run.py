@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,8 +68,23 @@ def test_a_script_runs_as_main_with_its_own_arguments_and_path(
 ) -> None:
     name = write("import sys; print(__name__, __file__, sys.argv, sys.path[0])", "inner/s.py")
     assert main(["run", name, "--trace", "-m", "x"]) == 0
-    expected = f"__main__ {name} ['{name}', '--trace', '-m', 'x'] {tmp_path / 'inner'}\n"
+    # Absolute, as with Python, so that it is found from every folder.
+    path = tmp_path / name
+    expected = f"__main__ {path} ['{path}', '--trace', '-m', 'x'] {tmp_path / 'inner'}\n"
     assert capsys.readouterr().out == expected
+
+
+def test_a_script_that_goes_to_another_folder_still_finds_its_source(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = """
+        import inspect, os
+        os.chdir("/")
+        def f(): pass
+        print(inspect.getsource(f), end="")
+    """
+    assert main(["run", write(code)]) == 0
+    assert capsys.readouterr().out == "def f(): pass\n"
 
 
 def test_a_script_s_neighbours_can_be_imported(write: Write) -> None:
@@ -205,8 +222,51 @@ def test_a_script_without_scopes_is_told_what_to_add(
 ) -> None:
     assert main(["run", write("pass")]) == 0
     shown = capsys.readouterr().err
-    assert shown.startswith("fasttime: no scope ended in script.py")
+    assert shown.startswith("fasttime: there is nothing to report: no scope ended in script.py")
     assert 'with fasttime.scope("step"):' in shown
+
+
+def test_a_script_that_failed_is_not_told_what_to_add(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("raise SystemExit(3)")]) == 3
+    shown = capsys.readouterr().err
+    assert "there is nothing to report" in shown
+    assert "Add one" not in shown
+
+
+def test_a_file_named_as_a_module_is_not_run_before_it_is_refused(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "-m", write("print('ran')")]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_pipe_is_refused_as_it_can_be_read_only_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["run", "pipe"]) == 2
+    assert "pipe can be read only once" in capsys.readouterr().err
+
+
+def test_threads_that_outlast_the_script_are_told_of(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = """
+        import threading
+        go_on = threading.Event()
+        for name, daemon in [("worker", False), ("helper", True)]:
+            threading.Thread(target=go_on.wait, name=name, daemon=daemon).start()
+        threading.go_on = go_on
+    """
+    try:
+        assert main(["run", write(textwrap.dedent(STEP) + textwrap.dedent(code))]) == 0
+    finally:
+        threading.go_on.set()  # type: ignore[attr-defined]
+        del threading.go_on  # type: ignore[attr-defined]
+    said = capsys.readouterr().err.splitlines()[0]
+    assert said.startswith("fasttime: threads of the script still run (worker); what they do")
 
 
 def test_a_missing_import_of_the_script_s_keeps_its_traceback(
@@ -460,6 +520,27 @@ def test_a_signal_from_the_keyboard_ends_a_script_with_its_report(write: Write) 
     assert "KeyboardInterrupt" in done.stderr
     assert "\nstep " in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_a_forked_child_that_ends_with_the_script_leaves_the_report_to_its_parent(
+    write: Write,
+) -> None:
+    code = """
+        import os, sys
+        import fasttime
+        child = os.fork()
+        name = "parent" if child else "child"
+        with fasttime.scope(name):
+            pass
+        if not child:
+            sys.exit(5)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = run("--json", "r.json", "--trace", "t.json", write(code))
+    assert done.returncode == 5, done.stderr
+    assert "child" not in done.stderr
+    assert done.stderr.count("saved r.json") == 1
+    assert [site["name"] for site in json.loads(Path("r.json").read_text())["sites"]] == ["parent"]
 
 
 def test_a_script_s_worker_processes_find_its_functions(write: Write) -> None:

@@ -397,7 +397,7 @@ def test_it_is_said_once_in_the_log_and_in_each_report(
         compiled(decorated, X)
         compiled(lambda x: decorated(x) + 1, X)
     assert [record.message for record in caplog.records] == [
-        "a scope is inside a region that torch.compile compiles: it is not timed there. "
+        "a fasttime scope is in a region that torch.compile compiles: it is not timed there. "
         "Put the scope around the compiled call."
     ]
     assert compile_support.scopes_were_compiled()

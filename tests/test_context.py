@@ -99,6 +99,29 @@ def test_a_decorated_function_is_one_scope_a_call(recorder: Recorder) -> None:
     assert paths(recorder) == ["f", "f/f"]
 
 
+def test_a_class_is_not_decorated_as_it_would_be_none_any_more(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match="Theirs is a class; decorate its methods"):
+
+        @recorder.scope("a")
+        class Theirs: ...
+
+    assert paths(recorder) == []
+
+
+def test_a_staticmethod_is_decorated_below_and_not_above(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match="write @staticmethod above the scope"):
+        recorder.scope("a")(staticmethod(paths))
+
+    class Theirs:
+        @staticmethod
+        @recorder.scope("a")
+        def f() -> int:
+            return 1
+
+    assert (Theirs().f(), Theirs.f()) == (1, 1)
+    assert recorder.report()["a"].count == 2
+
+
 def test_a_decorated_function_that_raises_is_counted(recorder: Recorder) -> None:
     @recorder.scope("f")
     def f() -> None:

@@ -257,13 +257,6 @@ def test_the_command_explains_itself(
     assert "fasttime" in capsys.readouterr().out
 
 
-def test_the_command_without_a_command_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main([])
-    assert exit_.value.code == 2
-    assert "usage: fasttime" in capsys.readouterr().err
-
-
 def test_the_command_says_which_device_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["demo", "--device", "toaster"]) == 2
     assert capsys.readouterr().err.startswith("fasttime: error: device must be cpu, cuda")

@@ -293,6 +293,12 @@ def test_a_time_limit_must_be_a_length_of_time(recorder: Recorder, timeout: floa
         recorder.report(wait=True, timeout=timeout)
 
 
+def test_a_time_limit_needs_something_that_waits(recorder: Recorder) -> None:
+    with pytest.raises(ValueError, match=r"write report\(wait=True, timeout=3\)"):
+        recorder.report(timeout=3)
+    assert recorder.report(wait=True, timeout=3).sites == ()
+
+
 def test_drain_lets_other_threads_run_and_can_be_interrupted(
     cuda: Simulated, recorder: Recorder
 ) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -78,6 +79,12 @@ def test_all_is_exact() -> None:
     assert sorted(fasttime.__all__) == list(fasttime.__all__)
 
 
+def test_completion_offers_the_public_names_alone() -> None:
+    offered = dir(fasttime)
+    assert [name for name in offered if not name.startswith("_")] == fasttime.__all__
+    assert {"__all__", "__doc__", "__version__"} <= set(offered)
+
+
 def test_every_public_name_is_described() -> None:
     for name in fasttime.__all__:
         assert getattr(fasttime, name).__doc__, name
@@ -89,3 +96,15 @@ def test_the_tree_holds_nothing_built() -> None:
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert not [name for name in tracked if name.endswith((".so", ".o", ".pyc"))]
+
+
+def test_no_exit_is_typed_as_one_that_may_swallow_an_exception() -> None:
+    """A bool there makes type checkers miss a return after each `with fasttime.scope(...)`."""
+    exits = [
+        ast.unparse(node.returns)
+        for path in PACKAGE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name == "__exit__" and node.returns
+    ]
+    assert len(exits) >= 4
+    assert set(exits) <= {"None", "Literal[False]"}

@@ -185,3 +185,8 @@ def test_deep_and_wide_reports_have_every_format(made: object) -> None:
     assert json.loads(json.dumps(whole.to_dict()))["sites"][-1]["parent"] in (0, 998)
     assert whole.to_markdown().count("\n| ") == count + 1
     assert len(Page(whole.to_html()).rows) == count
+
+
+def test_a_page_counts_a_single_site_as_one() -> None:
+    assert "at 1 site<" in report(site("a")).to_html()
+    assert "at 2 sites<" in report(site("a", site("b"))).to_html()

@@ -52,6 +52,15 @@ def test_the_table_reads_like_this() -> None:
     )
 
 
+def test_a_single_call_is_one_call() -> None:
+    assert "\n1 call in 2.500 s." in as_text(report(site("a", calls=1)), 100)
+
+
+def test_short_names_deep_down_keep_their_place_in_the_tree() -> None:
+    text = as_text(report(site("a", site("b", site("c")), site("d"))), 100)
+    assert [line.split("  ")[0] for line in text.splitlines()[2:6]] == ["a", "├ b", "│ └ c", "└ d"]
+
+
 def test_wide_terminals_show_all() -> None:
     text = as_text(training(), 200)
     shown = "scope calls p50 mean p95 p99 total self mean backlog share bottleneck"

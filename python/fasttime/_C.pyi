@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ class Scope:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool: ...
+    ) -> Literal[False]: ...  # bool would say that exceptions may end here
     def __call__(self, function: _F, /) -> _F: ...
 
 class ScopeFunction(Protocol):
@@ -33,7 +33,7 @@ class Laps:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool: ...
+    ) -> Literal[False]: ...  # bool would say that exceptions may end here
     def __call__(self, name: str, /) -> None: ...
 
 class LapsFunction(Protocol):

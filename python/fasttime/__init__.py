@@ -67,6 +67,12 @@ __all__ = [
     "scope",
 ]
 
+
+def __dir__() -> list[str]:
+    """Return what completion is to offer: neither modules of ours nor those that we import."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
+
+
 _default = Recorder()
 scope = _default.scope
 begin = _default.begin

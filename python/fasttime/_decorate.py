@@ -23,7 +23,19 @@ def decorate(
     cancellation or close: while one is suspended its scope stays open, as time passes for it too.
     A generator runs in its caller's context, so between its steps the scope is `suspend`ed, lest
     the caller's own scopes become its children.
+
+    Raises TypeError for what would no longer be what it was: a class, or a staticmethod.
     """
+    if isinstance(function, type):
+        raise TypeError(
+            f"scope {name!r} decorates a function, and {function.__qualname__} is a class; "
+            "decorate its methods, such as __init__"
+        )
+    if isinstance(function, staticmethod):
+        raise TypeError(
+            f"scope {name!r} decorates a function, and this is a staticmethod already; write "
+            "@staticmethod above the scope"
+        )
     if inspect.isasyncgenfunction(function):
 
         @functools.wraps(function)

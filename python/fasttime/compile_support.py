@@ -86,7 +86,7 @@ def _note_scope() -> None:
     if not _met_a_scope:
         _met_a_scope = True
         _log.warning(
-            "a scope is inside a region that torch.compile compiles: it is not timed there. "
+            "a fasttime scope is in a region that torch.compile compiles: it is not timed there. "
             "Put the scope around the compiled call."
         )
 

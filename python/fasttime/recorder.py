@@ -51,12 +51,18 @@ class Recorder:
                 report, and in one only. Scopes that are pending or open count in the next one.
             timeout: how many seconds to wait at most; what is not done then is counted as pending.
 
-        Waits for nothing unless `wait` is given.
+        Waits for nothing unless `wait` is given. Raises ValueError for a timeout that is less than
+        nothing, or without `wait`.
         """
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout must be a number of seconds >= 0, got {timeout!r}")
+        if timeout is not None and not wait:
+            raise ValueError(
+                f"report() waits for nothing, so that timeout={timeout!r} says nothing; to wait, "
+                f"write report(wait=True, timeout={timeout!r})"
+            )
         _native.bind_if_cuda_is_up()
         if wait:
-            if timeout is not None and not timeout >= 0:
-                raise ValueError(f"timeout must be a number of seconds >= 0, got {timeout!r}")
             self._core.drain(-1.0 if timeout is None else timeout)
         else:
             self._core.poll()

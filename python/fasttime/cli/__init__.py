@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from . import bench, compare, demo, env, run
 from .failure import Failure
+from .output import flush, say
 
 _EXIT_CODES = """exit codes:
   0    done
@@ -22,14 +23,18 @@ _EXIT_CODES = """exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 for a failure, 2 for bad usage."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)  # what there is, rather than that something is missing
+        return 2
+    options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         code = command(options)
-        sys.stdout.flush()  # a reader that has gone is to be met here, not at exit
+        flush()  # a reader that has gone is to be met here, not at exit
     except Failure as failure:
         # What a user can mend is said in a line; anything else is a bug and keeps its traceback.
-        print(f"fasttime: error: {failure}", file=sys.stderr)
+        say(f"error: {failure}")
         return failure.code
     except KeyboardInterrupt:
         return 130

@@ -62,7 +62,12 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--warmup", type=ignored_runs, metavar="N", help="runs to ignore, or auto (default)"
     )
-    parser.add_argument("--repeat", type=runs, metavar="N", help="how many runs, or auto (default)")
+    parser.add_argument(
+        "--repeat",
+        type=runs,
+        metavar="N",
+        help="how many runs, those that --warmup N ignores included, or auto (default)",
+    )
     parser.add_argument(
         "--budget", type=seconds, metavar="SECONDS", help="how long it may take, where auto"
     )

@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# A stream that was closed before the start is None to Python; what would go there goes nowhere.
+
+
 def say(text: str) -> None:
     """Tell the user something that is no result, on stderr."""
-    print(f"fasttime: {text}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"fasttime: {text}", file=sys.stderr)
 
 
 def say_saved(path: Path) -> None:
@@ -23,12 +27,16 @@ def say_saved(path: Path) -> None:
 def put(text: str, file: TextIO | None = None) -> None:
     """Print a result, to stdout unless told otherwise, also where that knows no µ and no °."""
     file = sys.stdout if file is None else file
+    if file is None:
+        return
     encoding = file.encoding or "utf-8"
     print(text.encode(encoding, errors="backslashreplace").decode(encoding), file=file)
 
 
-def show(result: Any, file: TextIO) -> None:
+def show(result: Any, file: TextIO | None) -> None:
     """Print what rich can render: with colours on a terminal, otherwise as its plain text."""
+    if file is None:
+        return
     if file.isatty():
         from rich.console import Console
 
@@ -36,3 +44,9 @@ def show(result: Any, file: TextIO) -> None:
     else:
         # Rich would wrap it at 80 columns, which a pipe does not have.
         put(str(result), file)
+
+
+def flush() -> None:
+    """Write out what was printed to stdout."""
+    if sys.stdout is not None:
+        sys.stdout.flush()

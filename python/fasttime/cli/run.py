@@ -8,6 +8,7 @@ import importlib.util
 import os
 import runpy
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from . import python_path
 from .arguments import add_command, new_html, new_json, new_timeline, similar_files
 from .failure import Failure
-from .output import say, say_saved, show
+from .output import flush, say, say_saved, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +34,12 @@ _EXAMPLES = """examples:
 Options of fasttime come before the script, all that follows it is the script's own.
 The exit code is the script's: 1 after an exception, 130 after Ctrl-C."""
 
-_NO_SCOPES = """no scope ended in {script}, so there is nothing to report. Add one:
+_NOTHING = "there is nothing to report: no scope ended in {script}, or it has cleared them itself"
+_ADD_ONE = """. Add one:
     with fasttime.scope("step"):
         ..."""
+
+_NOT_A_MODULE = "{script} is a file, not a module; leave out -m: fasttime run {script}"
 
 # A page shows the last of them: late enough to be past the warm-up, and 64 bytes each.
 _MOST_SCOPES_FOR_A_PAGE = 2_000
@@ -81,12 +85,16 @@ def run(options: argparse.Namespace) -> int:
     """Run the command and return the script's exit code."""
     import fasttime
 
-    execute = _module if options.is_module else _file(options.script)
+    execute = _importable(options.script) if options.is_module else _file(options.script)
+    process, threads = os.getpid(), set(threading.enumerate())
     recording = _recording(options)
     try:
         fasttime.enable()
         code = _execute(execute, options.script, options.arguments)
-        sys.stdout.flush()
+        if os.getpid() != process:
+            return code  # a forked child that comes to its end: report and files are its parent's
+        flush()
+        _tell_of_threads(threads)
         report, code = _report(code)
     finally:
         # After the report, which has waited for the device.
@@ -94,7 +102,8 @@ def run(options: argparse.Namespace) -> int:
     if report.sites or report.open or report.pending:
         show(report, sys.stderr)
     else:
-        say(_NO_SCOPES.format(script=options.script))
+        # After a failure that is no news, and no advice is wanted.
+        say(_NOTHING.format(script=options.script) + ("" if code else _ADD_ONE))
     saved = [
         options.trace is None or timeline is None or _save(options.trace, timeline.save),
         options.html is None or _save_page(options.html, report, timeline),
@@ -133,6 +142,14 @@ def _report(code: int) -> tuple[Report, int]:
         return fasttime.report(), _INTERRUPTED
 
 
+def _tell_of_threads(known: set[threading.Thread]) -> None:
+    """Tell of threads that Python waits for after this: some, an idle pool's, end only then."""
+    running = [thread for thread in threading.enumerate() if thread not in known]
+    names = ", ".join(thread.name for thread in running if not thread.daemon)
+    if names:
+        say(f"threads of the script still run ({names}); what they do from now on is not reported")
+
+
 def _save_page(path: Path, report: Report, timeline: Timeline | None) -> bool:
     if not _can_draw():
         say(f"{path} has no picture of the timeline; it takes: pip install 'fasttime[plot]'")
@@ -164,13 +181,24 @@ def _file(script: str) -> Callable[[str], object]:
         raise Failure(f"there is no file {script}{similar_files(path)}")
     if path.is_dir() and not (path / "__main__.py").exists():
         raise Failure(f"{script} is a folder without a __main__.py; name a file in it")
+    if not path.is_dir() and not path.is_file():
+        raise Failure(f"{script} can be read only once, and a script is read twice; name a file")
     return _path
 
 
 def _path(script: str) -> object:
-    folder = script if os.path.isdir(script) else os.path.dirname(os.path.realpath(script))
+    # Absolute, as Python has it: the script may go to another folder, and look for itself there.
+    path = os.path.abspath(script)
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.realpath(path))
     with python_path.beginning_with(folder):
-        return runpy.run_path(script, run_name="__main__")
+        return runpy.run_path(path, run_name="__main__")
+
+
+def _importable(name: str) -> Callable[[str], object]:
+    """Return what runs a module; raises Failure for a file, whose import would run it first."""
+    if name.endswith(".py") and Path(name).is_file():
+        raise Failure(_NOT_A_MODULE.format(script=name))
+    return _module
 
 
 def _module(name: str) -> object:
@@ -190,7 +218,7 @@ def _execute(execute: Callable[[str], object], script: str, arguments: list[str]
         if trace is None and isinstance(error, (ImportError, OSError)):
             raise Failure(_cannot_run(script, error)) from error
         error = error.with_traceback(trace)
-        sys.stdout.flush()
+        flush()
         sys.excepthook(type(error), error, error.__traceback__)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
     finally:
@@ -208,7 +236,7 @@ def _exit_code(code: object) -> int:
 
 def _cannot_run(script: str, error: ImportError | OSError) -> str:
     if isinstance(error, ImportError) and Path(script).is_file():
-        return f"{script} is a file, not a module; leave out -m: fasttime run {script}"
+        return _NOT_A_MODULE.format(script=script)
     return f"cannot run {script}: {error}"
 
 

@@ -115,8 +115,10 @@ def _import(name: str) -> Any:
 
 
 def _check_takes_nothing(fn: Callable[..., object], label: str) -> None:
+    # A module's own call takes anything, and hands it to `forward`.
+    takes = fn.forward if isinstance(fn, torch.nn.Module) else fn
     try:
-        inspect.signature(fn).bind()
+        inspect.signature(takes).bind()
     except TypeError as error:
         raise Failure(
             f"{label} is called without arguments, but: {error}; name a function that takes none "

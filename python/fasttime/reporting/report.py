@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..sample import Status
 from .verdict import Verdict
@@ -85,6 +85,18 @@ class Durations:
             raise ValueError(f"q must lie between 0 and 1, got {q}")
         return self._series.quantile_ns(q) * 1e-9
 
+    def __copy__(self) -> Durations:
+        return self  # nothing in it can change
+
+    def __deepcopy__(self, _: object) -> Durations:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "what a report knows of durations cannot be pickled; send report.to_dict(), which "
+            "holds plain numbers, or a file that report.save() wrote"
+        )
+
     def __repr__(self) -> str:
         return f"Durations(count={self.count}, mean={self.mean:.3e}, p95={self.p95:.3e})"
 
@@ -140,10 +152,11 @@ class SiteReport:
 class Report:
     """What was resolved when the report was made. Prints as a table, and shows in a notebook.
 
-    ``report["pipeline/model_large"]`` is the `SiteReport` of a path. ``print(report)`` fits the
-    terminal, or 100 columns where there is none; ``rich.print(report)`` adds colours. Columns that
-    do not fit are left out, and named below the table. Of more than 200 sites those with the
-    greatest total time are shown; `save` to ``.html``, ``.md`` or ``.json`` keeps them all.
+    ``report["pipeline/model_large"]`` is the `SiteReport` of a path, ``"decode" in report`` says
+    whether there is one, `walk` yields them all. ``print(report)`` fits the terminal, or 100
+    columns where there is none; ``rich.print(report)`` adds colours. Columns that do not fit are
+    left out, and named below the table. Of more than 200 sites those with the greatest total time
+    are shown; `save` to ``.html``, ``.md`` or ``.json`` keeps them all.
 
     Attributes:
         sites: the root sites, in the order in which they first began.
@@ -175,6 +188,12 @@ class Report:
                 return site
         known = ", ".join(repr(site.path) for site in self.walk()) or "none"
         raise KeyError(f"no scope was timed at {path!r}; there are: {known}")
+
+    def __contains__(self, path: object) -> bool:
+        return any(site.path == path for site in self.walk())
+
+    # Python would otherwise try the indices 0, 1, ... Paths or sites? `walk` says which.
+    __iter__ = None
 
     def walk(self) -> Iterator[SiteReport]:
         """Yield every site, parents before their children."""

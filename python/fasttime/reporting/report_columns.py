@@ -103,8 +103,9 @@ def summary(report: Report) -> str:
     calls = sum(site.count for site in report.walk())
     cost = report.cost
     device = f" and {rough_seconds(cost.device)} on the device" if cost.device else ""
+    noun = "call" if calls == 1 else "calls"
     return (
-        f"{calls:,} calls in {format_seconds(report.duration)}. Timing itself took about "
+        f"{calls:,} {noun} in {format_seconds(report.duration)}. Timing itself took about "
         f"{rough_seconds(cost.host)} on the host{device} (estimate)."
     )
 

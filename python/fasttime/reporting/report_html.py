@@ -102,7 +102,7 @@ def _tiles(report: Report) -> str:
     tiles = [
         ("Period", format_seconds(report.duration), ""),
         ("Device time" if on_device else "Host time", format_seconds(total), "all root sites"),
-        ("Calls", f"{calls:,}", f"at {sites:,} sites"),
+        ("Calls", f"{calls:,}", f"at {sites:,} {'site' if sites == 1 else 'sites'}"),
         ("Timing itself took", spent, f"{of_whom}, an estimate"),
     ]
     cells = "".join(

@@ -101,7 +101,7 @@ def _table(report: Report, width: int) -> tuple[Table, list[str]]:
         title = Text.assemble((columns[key].group, "not bold dim"), f"\n{columns[key].title}")
         table.add_column(title, justify="left" if key == "bottleneck" else "right", no_wrap=True)
     for row, (guide, name) in enumerate(names):
-        guide = _cut_guide(guide, max(room // 2, room - 16))
+        guide = _cut_guide(guide, max(room // 2, room - min(16, cell_len(name))))
         scope = Text.assemble((guide, "dim"), _cut(name, room - len(guide)))
         texts = (cells[key][row] for key in widths)
         table.add_row(scope, *(Text(text, _STYLES.get(text, "")) for text in texts))

@@ -15,6 +15,7 @@ from .._saving import open_for_replacement
 # raises the number.
 MEASUREMENT = "fasttime measurement"
 COMPARISON = "fasttime comparison"
+REPORT = "fasttime report"  # Report.save's, which is not read again
 VERSION = 1
 
 _MEND = "measure and save it anew"
@@ -53,6 +54,11 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{os.fspath(path)} holds no JSON, or was cut short ({error}); {_MEND}"
         ) from None
     kind = document.get("format") if isinstance(document, dict) else None
+    if kind == REPORT:
+        raise ValueError(
+            f"{os.fspath(path)} is a report of scopes, whose times are no single runs any more: "
+            "json.load() reads it; to compare, measure with fasttime.measure() or fasttime bench"
+        )
     if kind not in (MEASUREMENT, COMPARISON):
         raise ValueError(
             f"{os.fspath(path)} was not saved by fasttime: its format is {kind!r}, not "
