@@ -25,8 +25,8 @@ CudaRuntime host_runtime() noexcept {
 }
 
 constexpr const char* kUnboundReason =
-    "torch has not started CUDA in this process yet (it does so at the first use of a CUDA "
-    "tensor, or by torch.cuda.init())";
+    "torch has not started CUDA in this process (it does so at the first use of a CUDA tensor, or "
+    "by torch.cuda.init(); without a GPU it never does)";
 
 enum class Binding { kUnbound, kBound, kMissing, kRetired };
 

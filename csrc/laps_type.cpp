@@ -31,7 +31,9 @@ void close_section(Laps* self) {
 
 bool enter(Laps* self) {
   if (self->is_open) {
-    PyErr_Format(PyExc_RuntimeError, "laps %R are open already; make new ones for each `with`",
+    PyErr_Format(PyExc_RuntimeError,
+                 "laps %R are open already; a section ends with lap(\"its name\"), and each `with` "
+                 "takes new laps",
                  self->name);
     return false;
   }

@@ -79,8 +79,10 @@ SiteTable::Id look_up_site(SiteTable& sites, NameCache::Known* known, SiteTable:
 
 PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteTable::Id& id) {
   if (!PyUnicode_Check(name)) {
-    PyErr_Format(PyExc_TypeError, "the name of a scope must be a str, got %R of type %s", name,
-                 Py_TYPE(name)->tp_name);
+    PyErr_Format(
+        PyExc_TypeError, "the name of a scope must be a str, got %R of type %s%s", name,
+        Py_TYPE(name)->tp_name,
+        PyCallable_Check(name) ? "; to time a function, write @fasttime.scope(\"name\")" : "");
     return nullptr;
   }
   if (PyUnicode_GET_LENGTH(name) == 0) {

@@ -14,10 +14,10 @@ namespace {
 
 // Reading is spread over scope ends: every sixteenth end of a lane reads up to 32 scopes, so that
 // reading keeps up, and no single end pays for more than a few microseconds of it. Where scopes end
-// less often than every 200 us, each end reads what came before it.
+// less often than every 500 us, each end reads what came before it.
 constexpr uint64_t kEndsBetweenPolls = 16;
 constexpr size_t kPollLimit = 32;
-constexpr int64_t kPollAgeNs = 200'000;
+constexpr int64_t kPollAgeNs = 500'000;
 
 thread_local ThreadBoundary t_boundary;
 

@@ -274,11 +274,21 @@ PyObject* scope_repr(PyObject* object) {
   return self;
 }
 
+// A model that keeps a scope can be copied: both time the same site then.
+PyObject* scope_copy(PyObject* object, PyObject*) {
+  Py_INCREF(object);
+  return object;
+}
+
+PyMethodDef g_scope_methods[] = {{"__copy__", &scope_copy, METH_NOARGS, nullptr},
+                                 {"__deepcopy__", &scope_copy, METH_O, nullptr},
+                                 {nullptr, nullptr, 0, nullptr}};
 PyMemberDef g_scope_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Scope, call), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 PyType_Slot g_scope_slots[] = {{Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
                                {Py_tp_members, g_scope_members},
+                               {Py_tp_methods, g_scope_methods},
                                {Py_tp_repr, reinterpret_cast<void*>(&scope_repr)},
                                {Py_tp_dealloc, reinterpret_cast<void*>(&scope_dealloc)},
                                {0, nullptr}};

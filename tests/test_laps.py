@@ -143,7 +143,7 @@ def test_a_lap_outside_its_block_is_an_error(recorder: Recorder) -> None:
 def test_laps_are_entered_once(recorder: Recorder) -> None:
     laps = recorder.laps("step")
     with laps:
-        with pytest.raises(RuntimeError, match="are open already; make new ones"):
+        with pytest.raises(RuntimeError, match="are open already; a section ends"):
             laps.__enter__()
         laps("a")
     with laps:  # but may be used again

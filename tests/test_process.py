@@ -64,8 +64,11 @@ def test_without_cuda_host_time_is_the_time() -> None:
     assert "Host time only: " in out
 
 
-def test_fasttime_0_in_the_environment_starts_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FASTTIME", "0")
+@pytest.mark.parametrize("value", ["0", "off", "False"])
+def test_the_environment_can_switch_scopes_off_from_the_start(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("FASTTIME", value)
     run("""
         import fasttime
         with fasttime.scope("a"):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from contextlib import ExitStack
 
@@ -472,3 +473,18 @@ def test_a_spread_of_nanoseconds_about_minutes_is_exact(
     host = recorder.report()["far"].host
     assert host.std == pytest.approx(4e-9, rel=1e-9)
     assert host.mean == pytest.approx(1000.000000004, rel=1e-15)
+
+
+def test_a_model_that_keeps_a_scope_can_be_copied(cuda: Simulated, recorder: Recorder) -> None:
+    kept = [recorder.scope("a"), recorder]
+    scope, copied = copy.deepcopy(kept)
+    with scope:
+        pass
+    assert copied is recorder
+    assert copy.copy(kept[0]) is kept[0]
+    assert recorder.report()["a"].count == 1
+
+
+def test_a_function_given_for_a_name_is_told_how_to_be_timed(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match=r'write @fasttime.scope\("name"\)'):
+        recorder.scope(print)  # type: ignore[arg-type]

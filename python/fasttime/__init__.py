@@ -87,7 +87,7 @@ enable = _default.enable
 disable = _default.disable
 mark_nvtx = _default.mark_nvtx
 
-if os.environ.get("FASTTIME") == "0":
+if os.environ.get("FASTTIME", "").lower() in ("0", "false", "off", "no"):
     disable()
 if os.environ.get("FASTTIME_NVTX") == "1":
     mark_nvtx()

@@ -39,6 +39,13 @@ class Recorder:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Recorder:
+        """Return the recorder itself: a copy of a model that keeps one records there as well."""
+        return self
+
+    def __copy__(self) -> Recorder:
+        return self
+
     def report(
         self, wait: bool = False, reset: bool = False, timeout: float | None = None
     ) -> Report:

@@ -26,7 +26,7 @@ TIMING_VARIABLES = {
     "PYTORCH_NO_CUDA_MEMORY_CACHING": "set: each allocation goes to the driver and may wait",
     "TORCHDYNAMO_DISABLE": "1 switches torch.compile off",
     "OMP_NUM_THREADS": "how many threads work on the CPU",
-    "FASTTIME": "0 starts with scopes switched off",
+    "FASTTIME": "0, false, off or no starts with scopes switched off",
 }
 
 
