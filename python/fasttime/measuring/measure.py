@@ -73,8 +73,9 @@ def measure(
     With work waiting at each run, because the stream was held or the device is the bottleneck, what
     the events read by themselves in that state is taken off (`Measurement.floor`): an empty pair of
     them behind a held stream, a little more in a row of runs. What is left is what a call adds to a
-    busy stream. Otherwise readings stay as they are. `Measurement.is_calibrated` says which, and
-    nothing is cut off at zero.
+    busy stream. Otherwise, and where a row of runs is too short or host and device are too alike to
+    tell, readings stay as they are. `Measurement.is_calibrated` says which, and nothing is cut off
+    at zero.
 
     Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.
     Without CUDA all methods read the host's clock. Shows progress on a terminal's stderr after two
@@ -162,8 +163,7 @@ def _judge(found: Found, floor: float) -> Bottleneck:
     return judge(
         host_time,
         float(np.median(found.times)) - floor,
-        device_was_busy=found.device_was_busy,
-        backlog=found.backlog,
+        found.held or found.work_was_waiting,
     )
 
 
@@ -171,7 +171,8 @@ def _doubts(found: Found, on_device: bool, floor: float | None) -> list[Doubt]:
     reading = float(np.median(found.times))
     doubts: list[Doubt | None] = []
     if on_device and not found.device_was_busy:
-        doubts.append(raw_times(float(np.median(found.host_times))))
+        host_time = float(np.median(found.host_times))
+        doubts.append(raw_times(host_time, it_waited=found.work_was_waiting is False))
     if on_device and found.device_was_busy and floor is not None:
         no_work = judge_work(reading - floor, floor, found.others)
         if no_work is not None:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..gpu_state import GpuState
 from . import machine
-from .bottleneck import work_was_waiting
 from .calibration import empty_pair, floor_in_a_row
 from .doubts import Doubt, not_held, unknown_floor, unsteady
 from .held import CannotBeHeld, HeldSampler
@@ -17,7 +16,7 @@ from .machine import Call
 from .measurement import Auto, Cache, EndedBy, Method
 from .plan import Runs, run_until_known
 from .progress import ProgressBar
-from .sampler import Batch, Sampler, Times
+from .sampler import Sampler, Times
 from .samplers import nothing, open_sampler
 from .warm_up import WarmUp, batch_time, warm_up
 
@@ -48,7 +47,7 @@ class Found:
     """What the runs have found; times in seconds, as the method read them.
 
     Attributes, where they are not those of `Runs` or `fasttime.Measurement`:
-        work_was_waiting: the device was behind the host, so that no run had to wait for its work.
+        work_was_waiting: in runs that were not held; see `Batch`.
         runs_in_a_row: after how many runs `others` was looked at.
         gpu_before: the GPU's state after the warm-up; None where it was not looked at.
     """
@@ -60,8 +59,7 @@ class Found:
     held: bool
     ended_by: EndedBy = "count"
     wall_time: float | None = None
-    work_was_waiting: bool = False
-    backlog: float = 0.0
+    work_was_waiting: bool | None = None
     others: float = 0.0
     floors: Times = field(default_factory=lambda: np.empty(0))
     doubts: list[Doubt] = field(default_factory=list)
@@ -70,8 +68,8 @@ class Found:
 
     @property
     def device_was_busy(self) -> bool:
-        """Work was waiting on the stream whenever a run began."""
-        return self.held or self.work_was_waiting
+        """Work is known to have been waiting on the stream whenever a run began."""
+        return self.held or self.work_was_waiting is True
 
 
 def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
@@ -95,8 +93,7 @@ def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
         loop_time=batch.duration,
         held=held,
         wall_time=None if held else batch.duration / repeat,
-        work_was_waiting=_was_waiting(batch),
-        backlog=batch.backlog,
+        work_was_waiting=batch.work_was_waiting,
         others=batch.others,
         runs_in_a_row=1 if held else repeat,
         floors=batch.floors,
@@ -127,7 +124,6 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
         ended_by=runs.ended_by,
         wall_time=float(np.median(runs.wall_times)),
         work_was_waiting=runs.work_was_waiting,
-        backlog=float(np.median(runs.backlogs)),
         others=float(np.median(runs.others)),
         runs_in_a_row=1 if held else int(np.median([len(times) for times in runs.times])),
         floors=np.concatenate(runs.floors),
@@ -176,10 +172,6 @@ def _wants_hold(how: How, warm: WarmUp) -> bool:
     # front of it, so that what is left after issuing says whether the device decides.
     is_long = len(warm.last.times) == 1
     return not is_long or warm.last.backlog <= float(warm.last.host_times[0])
-
-
-def _was_waiting(batch: Batch) -> bool:
-    return work_was_waiting(float(np.median(batch.times)), batch.backlog, batch.duration)
 
 
 def find_floor(how: How, found: Found) -> float | None:

@@ -21,6 +21,8 @@ class Batch(NamedTuple):
         host_times: how long the host was in the callable, for each run.
         duration: the whole batch, with the device idle at either end.
         backlog: how long the timed stream went on after the host had left the last run.
+        work_was_waiting: whether no run had to wait for its work; None where that cannot be told,
+            or was not looked at.
         others: how long other streams of the device went on after that.
         floors: readings of empty runs, taken behind a hold in between; empty where there are none.
         doubt: what the method itself has to say.
@@ -30,6 +32,7 @@ class Batch(NamedTuple):
     host_times: Times
     duration: float
     backlog: float = 0.0
+    work_was_waiting: bool | None = None
     others: float = 0.0
     floors: Times = np.empty(0)
     doubt: Doubt | None = None

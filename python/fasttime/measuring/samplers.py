@@ -15,6 +15,7 @@ from .doubts import ON_CPU, Doubt, judge_naive, judge_samples
 from .machine import Call
 from .measurement import Cache, Method
 from .sampler import Batch, Sampler, Times
+from .waiting import work_was_waiting
 
 # Two events for each run, so that all runs are timed alike.
 RUN, EMPTY = "run", "empty"
@@ -93,7 +94,8 @@ class NaiveSampler:
             device_time = first.elapsed_time(last) * 1e-3 / len(kept)
             doubt = judge_naive(float(np.median(kept)), device_time, backlog=end - left)
         read = np.array(times)
-        return Batch(read, read, end - start, end - left, doubt=doubt)
+        kept_up = None if machine.cuda_is_up() else False
+        return Batch(read, read, end - start, end - left, kept_up, doubt=doubt)
 
 
 class SyncSampler:
@@ -119,7 +121,8 @@ class SyncSampler:
             times.append(end - begin)
             host_times.append(issued - begin)
         doubt = None if machine.cuda_is_up() else ON_CPU
-        return Batch(np.array(times), np.array(host_times), end - start, doubt=doubt)
+        read, issuing = np.array(times), np.array(host_times)
+        return Batch(read, issuing, end - start, work_was_waiting=False, doubt=doubt)
 
 
 class EventSampler:
@@ -159,7 +162,17 @@ class EventSampler:
             # An exception keeps this frame; it must not keep the recorder's events from their pool.
             del recorder, scope
         times, host_times = times_of(samples)
-        return Batch(times, host_times, end - start, reached - left, end - reached, doubt=doubt)
+        begins = np.array([sample.host_begin for sample in samples])
+        backlog = reached - left
+        return Batch(
+            times,
+            host_times,
+            end - start,
+            backlog,
+            work_was_waiting(times, begins, host_times, backlog, ignored),
+            others=end - reached,
+            doubt=doubt,
+        )
 
 
 def read_samples(
