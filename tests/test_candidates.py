@@ -356,6 +356,7 @@ class OnDevice:
         monkeypatch.setattr(machine_module, "is_capturing", lambda: False)
         monkeypatch.setattr(machine_module, "device_name", lambda: "cuda:0 Scripted")
         monkeypatch.setattr(machine_module, "environment", lambda: None)
+        monkeypatch.setattr(machine_module, "gpu_state", lambda: None)
 
     @contextlib.contextmanager
     def open(self, call: Any, *, hold: bool, **_: Any) -> Iterator[Any]:

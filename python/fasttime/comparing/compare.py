@@ -105,7 +105,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     slower than the first, the same, or that it cannot be told, and what would tell. A round is one
     batch of each, about 15 ms long, in an order that is drawn anew each time. There are rounds
     until all is told, or the budget is spent; that is asked four times at most. All verdicts
-    together are false in 5 % of comparisons or fewer.
+    together are false in 5 % of comparisons or fewer. Where the GPU was held back, or its clock
+    changed from round to round, a warning says so.
 
     Args:
         method: how runs are timed, as for `fasttime.measure`: ``event`` unless given.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..measuring import machine
+from ..measuring.clocks import clock_doubts_of_rounds
 from ..measuring.distribution import judge_times
 from ..measuring.doubts import Doubt, judge_coverage, judge_work, raw_times
 from ..measuring.measurement import Cache, Measurement, Method
@@ -32,11 +33,12 @@ def measurements_of(
     floors = [_joined(kept, "floors") for kept in running.kept.values()]
     empty = np.concatenate(floors)
     floor = float(np.median(empty)) if opened.held and empty.size else None
+    shared = (*opened.doubts, *clock_doubts_of_rounds(running.gpu_states))
     found = {}
     for name, kept in running.kept.items():
         times = _joined(kept, "times") - (floor or 0.0)
         ignored = _joined(running.ignored[name], "times") - (floor or 0.0)
-        doubts = (*opened.doubts, *_doubts(kept, times, floor, opened.held, method, device))
+        doubts = (*shared, *_doubts(kept, times, floor, opened.held, method, device))
         found[name] = Measurement(
             times=times,
             warmup_times=ignored,

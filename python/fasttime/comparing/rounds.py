@@ -6,6 +6,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
+from ..gpu_state import GpuState
+from ..measuring import machine
 from ..measuring.sampler import Batch, Sampler
 from .looks import Look, plan_looks
 from .opening import naming
@@ -22,6 +24,9 @@ _MOST_RUNS = 500
 # So many rounds are thrown away, since caches, clocks and allocators settle in them.
 _IGNORED = 2
 
+# Between two looks at the GPU pass so many seconds at least, as one takes some milliseconds.
+_LOOK_EVERY = 0.25
+
 # More than this would not be told apart from systematic error.
 MOST_ROUNDS = 1024
 
@@ -36,6 +41,12 @@ class Running:
     Args:
         samplers: by candidate, the baseline first. A candidate that raises has its name noted on
             the exception, which passes unchanged.
+
+    Attributes:
+        runs: how many runs a batch has.
+        kept, ignored: batches by candidate, one a round.
+        duration: of all kept batches, in seconds.
+        gpu_states: before the first kept round, in between, and after the last.
     """
 
     def __init__(self, samplers: Mapping[str, Sampler]) -> None:
@@ -47,6 +58,8 @@ class Running:
         self.ignored: dict[str, list[Batch]] = {name: [] for name in samplers}
         for _ in range(_IGNORED):
             self._round_time = self._round(self.ignored)
+        self.gpu_states: list[GpuState | None] = []
+        self._look_at_gpu()
 
     def plan(self, budget: float, rounds: int | None) -> list[Look]:
         """Return the looks. Fixed now, since a plan that follows the figures would be biased."""
@@ -58,11 +71,21 @@ class Running:
     def run(self, rounds: int, budget: float) -> bool:
         """Run up to so many rounds in all; return False where the budget ran out before."""
         first = next(iter(self.kept.values()))
-        while len(first) < rounds:
-            if first and self.duration >= budget:
-                return False
-            self.duration += self._round(self.kept)
-        return True
+        try:
+            while len(first) < rounds:
+                if first and self.duration >= budget:
+                    return False
+                # Between rounds, where the device is idle and nothing is timed.
+                if machine.clock() - self._looked_at >= _LOOK_EVERY:
+                    self._look_at_gpu()
+                self.duration += self._round(self.kept)
+            return True
+        finally:
+            self._look_at_gpu()
+
+    def _look_at_gpu(self) -> None:
+        self.gpu_states.append(machine.gpu_state())
+        self._looked_at = machine.clock()
 
     def _round(self, into: dict[str, list[Batch]]) -> float:
         order = list(self._samplers)

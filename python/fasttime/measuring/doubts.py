@@ -50,7 +50,7 @@ class Doubt(NamedTuple):
             ``drift``: times became longer, or shorter, from the first run to the last;
             ``two_modes``: times fall into two groups;
             ``throttled``: the device was held back by heat or by a power limit;
-            ``clock_changed``: the device's clock was another at the end;
+            ``clock_changed``: the device's clock was another at the end, or in other rounds;
             ``environments_differ``: what was merged was not measured under the same conditions;
             ``not_held``: the stream could not be held, so launch latency is in the times;
             ``raw``: the device waited for the host, and that is in the times, or it cannot be told
