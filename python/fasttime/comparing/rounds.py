@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from ..gpu_state import GpuState
 from ..measuring import machine
+from ..measuring.progress import ProgressBar
 from ..measuring.sampler import Batch, Sampler
 from .looks import Look, plan_looks
 from .opening import naming
@@ -41,6 +42,7 @@ class Running:
     Args:
         samplers: by candidate, the baseline first. A candidate that raises has its name noted on
             the exception, which passes unchanged.
+        bar: is drawn between batches, where the device is idle and nothing is timed.
 
     Attributes:
         runs: how many runs a batch has.
@@ -49,8 +51,9 @@ class Running:
         gpu_states: before the first kept round, in between, and after the last.
     """
 
-    def __init__(self, samplers: Mapping[str, Sampler]) -> None:
-        self._samplers = samplers
+    def __init__(self, samplers: Mapping[str, Sampler], bar: ProgressBar) -> None:
+        self._samplers, self._bar = samplers, bar
+        self._most, self._done = MOST_ROUNDS, 0.0  # rounds that are planned; what part is done
         self._shuffle = _new_random().shuffle
         self.runs = self._runs_of_a_batch()
         self.kept: dict[str, list[Batch]] = {name: [] for name in samplers}
@@ -66,22 +69,22 @@ class Running:
         most = MOST_ROUNDS if rounds is None else rounds
         if self._round_time > 0:
             most = min(most, max(1, int(budget / self._round_time)))
+        self._most = most
         return plan_looks(most, len(self._samplers) - 1)
 
     def run(self, rounds: int, budget: float) -> bool:
         """Run up to so many rounds in all; return False where the budget ran out before."""
         first = next(iter(self.kept.values()))
-        try:
-            while len(first) < rounds:
-                if first and self.duration >= budget:
-                    return False
-                # Between rounds, where the device is idle and nothing is timed.
-                if machine.clock() - self._looked_at >= _LOOK_EVERY:
-                    self._look_at_gpu()
-                self.duration += self._round(self.kept)
-            return True
-        finally:
-            self._look_at_gpu()
+        while len(first) < rounds:
+            if first and self.duration >= budget:
+                break
+            # Between rounds, where the device is idle and nothing is timed.
+            if machine.clock() - self._looked_at >= _LOOK_EVERY:
+                self._look_at_gpu()
+            self.duration += self._round(self.kept)
+            self._done = max(len(first) / self._most, self.duration / budget)
+        self._look_at_gpu()
+        return len(first) >= rounds
 
     def _look_at_gpu(self) -> None:
         self.gpu_states.append(machine.gpu_state())
@@ -99,7 +102,9 @@ class Running:
 
     def _take(self, name: str, runs: int) -> Batch:
         with naming(name):
-            return self._samplers[name].take(runs)
+            batch = self._samplers[name].take(runs)
+        self._bar.update(self._done)
+        return batch
 
     def _runs_of_a_batch(self) -> int:
         a_run = []

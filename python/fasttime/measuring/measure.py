@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -79,7 +80,8 @@ def measure(
 
     Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.
     Without CUDA all methods read the host's clock. Shows progress on a terminal's stderr after two
-    seconds, except where `warmup` and `repeat` are given.
+    seconds. That never falls into what is timed, and changes no result: where a pause of the host
+    would, as in a row of runs with which the device barely keeps up, the bar waits.
 
     Raises TypeError where `fn` cannot be called, is a coroutine function, or an argument has the
     wrong type; ValueError where one is out of range; RuntimeError where a run has no device time
@@ -110,20 +112,31 @@ def measure(
         raise ValueError(
             f"hold=True makes at most {MOST_HELD:,} runs, got repeat={repeat:,}; give fewer"
         )
+    how = How(method, warmup, repeat, hold, cache, budget, precision)
+    with ProgressBar(label_of(fn)) as bar:
+        return take_measurement(fn, args, kwargs, how, bar)
+
+
+def take_measurement(
+    fn: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    how: How,
+    bar: ProgressBar,
+) -> Measurement:
+    """Do what `measure` does, whose arguments these are, with a bar that somebody else has."""
     versions = ArgumentVersions(args, kwargs)
     call: machine.Call = functools.partial(fn, *args, **kwargs)
+    method = how.method
     if method == "graph":
         from .graph import captured
 
         call = captured(call)
-    how = How(
-        "event" if method == "graph" else method, hold, cache, warmup, repeat, budget, precision
-    )
-    if isinstance(warmup, int) and isinstance(repeat, int):
-        found = run_counted(call, how, warmup, repeat)
+        how = dataclasses.replace(how, method="event")
+    if isinstance(how.warmup, int) and isinstance(how.repeat, int):
+        found = run_counted(call, how, how.warmup, how.repeat, bar)
     else:
-        with ProgressBar(label_of(fn)) as bar:
-            found = run_auto(call, how, bar)
+        found = run_auto(call, how, bar)
     found.doubts += clock_doubts(found.gpu_before, machine.gpu_state())
     if changed := versions.changed():
         found.doubts.append(arguments_changed(changed))
@@ -147,7 +160,7 @@ def measure(
         warnings=tuple(found.doubts),
         wall_time=found.wall_time,
         held=found.held,
-        cache=cache,
+        cache=how.cache,
         floor=floor,
         is_calibrated=is_calibrated,
         ended_by=found.ended_by,

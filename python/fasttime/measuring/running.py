@@ -34,12 +34,12 @@ class How:
     """How a callable is to be timed; see `fasttime.measure`."""
 
     method: Method
-    hold: bool | None
-    cache: Cache
     warmup: int | Auto
     repeat: int | Auto
-    budget: float
-    precision: float
+    hold: bool | None = None
+    cache: Cache = "warm"
+    budget: float = 1.0
+    precision: float = 0.005
 
 
 @dataclass
@@ -72,18 +72,18 @@ class Found:
         return self.held or self.work_was_waiting is True
 
 
-def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
+def run_counted(call: Call, how: How, warmup: int, repeat: int, bar: ProgressBar) -> Found:
     """Run exactly so often, in one loop."""
     doubts = []
     held = how.hold is True
     with open_sampler(call, method=how.method, hold=held, cache=how.cache) as sampler:
         try:
-            batch = sampler.take(repeat, warmup)
+            batch = sampler.take(repeat, warmup, bar)
         except CannotBeHeld as error:
             doubts.append(not_held(str(error)))
             held = False
             with open_sampler(call, method=how.method, cache=how.cache) as free:
-                batch = free.take(repeat, warmup)
+                batch = free.take(repeat, warmup, bar)
     if batch.doubt is not None:
         doubts.append(batch.doubt)
     return Found(
@@ -105,10 +105,12 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
     """Warm up, and run until the median is known or time is up."""
     start = machine.clock()
     with open_sampler(call, method=how.method, cache=how.cache) as free:
+        bar.doing, doing = "warming up", bar.doing
         if isinstance(how.warmup, int):
-            warm = _warm_up_counted(free, how.warmup)
+            warm = _warm_up_counted(free, how.warmup, bar)
         else:
-            warm = warm_up(free, batch_time(how.budget), _WARM_UP_PART * how.budget)
+            warm = warm_up(free, batch_time(how.budget), _WARM_UP_PART * how.budget, bar)
+        bar.doing = doing
         gpu_before = machine.gpu_state()
         runs, held, doubts = _run(call, how, free, warm, bar)
     if not warm.is_steady:
@@ -132,9 +134,9 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
     )
 
 
-def _warm_up_counted(free: Sampler, runs: int) -> WarmUp:
+def _warm_up_counted(free: Sampler, runs: int, bar: ProgressBar) -> WarmUp:
     # One more, which is not ignored, so that there is something to plan from.
-    batch = free.take(runs + 1, runs)
+    batch = free.take(runs + 1, runs, bar)
     return WarmUp(batch.times[:runs], batch.duration / (runs + 1), batch, True, batch.doubt)
 
 
