@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
 from simulated_machine import MS, US, SimulatedMachine
 
@@ -188,6 +189,15 @@ def test_between_runs_the_device_may_be_at_work_too() -> None:
 )
 def test_most_of_several_rows_decide(rows: list[bool | None], answer: bool | None) -> None:
     assert in_most(rows) is answer
+
+
+def test_without_cuda_nothing_is_ever_waiting(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.cuda_is_up = False
+    monkeypatch.setattr("fasttime.measuring.machine.synchronize_stream", lambda: script.sleep(1.0))
+    batch = EventSampler(lambda: script.work(0.25, 0.0)).take(4)
+    assert (batch.backlog, batch.work_was_waiting) == (1.0, False)
 
 
 # --- what becomes of it ---

@@ -180,12 +180,15 @@ class EventSampler:
         times, host_times = times_of(samples)
         begins = pauses.taken_out_of(np.array([sample.host_begin for sample in samples]))
         backlog = reached - left
+        waiting: bool | None = False
+        if machine.cuda_is_up():  # without, all is done when a call returns, however busy the host
+            waiting = work_was_waiting(times, begins, host_times, backlog, ignored)
         return Batch(
             times,
             host_times,
             end - start - pauses.total,
             backlog,
-            work_was_waiting(times, begins, host_times, backlog, ignored),
+            waiting,
             others=end - reached,
             doubt=doubt,
         )
