@@ -37,6 +37,7 @@ class ScriptedLoop:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "clock", lambda: self.now)
+        monkeypatch.setattr(machine, "sleep", self.sleep)
         monkeypatch.setattr(machine, "cuda_is_up", lambda: self.cuda_is_up)
         monkeypatch.setattr(machine, "synchronize", self.synchronize)
         monkeypatch.setattr(machine, "synchronize_stream", self.synchronize)
@@ -54,6 +55,9 @@ class ScriptedLoop:
         self.now += host
         self.done = max(self.now, self.done) + device
         self.now = max(self.now, self.done - self.queue_limit)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
     def synchronize(self) -> None:
         self.log.append("wait")

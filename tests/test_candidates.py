@@ -343,8 +343,8 @@ def test_what_the_method_itself_has_to_say_is_kept_with_the_candidate(
 class OnDevice:
     """Puts samplers in place that stand on a device which waits for the host, or does not."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, backlog: float) -> None:
-        self.backlog = backlog
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, waiting: bool | None) -> None:
+        self.waiting = waiting
         self.others = 0.0
         self.cannot_hold = False
         self.held_batches = 10**9  # so many can be taken
@@ -356,6 +356,7 @@ class OnDevice:
         monkeypatch.setattr(machine_module, "is_capturing", lambda: False)
         monkeypatch.setattr(machine_module, "device_name", lambda: "cuda:0 Scripted")
         monkeypatch.setattr(machine_module, "environment", lambda: None)
+        monkeypatch.setattr(machine_module, "gpu_state", lambda: None)
 
     @contextlib.contextmanager
     def open(self, call: Any, *, hold: bool, **_: Any) -> Iterator[Any]:
@@ -371,7 +372,7 @@ class OnDevice:
             if hold:
                 times, floors = batch.times + 1e-6, np.full(2, 1e-6)
                 return batch._replace(times=times, floors=floors, others=self.others)
-            return batch._replace(backlog=self.backlog, others=self.others)
+            return batch._replace(work_was_waiting=self.waiting, others=self.others)
 
         yield SimpleNamespace(take=take)
 
@@ -379,7 +380,7 @@ class OnDevice:
 def test_streams_are_held_and_what_the_events_read_is_taken_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    device = OnDevice(monkeypatch, backlog=0.0)
+    device = OnDevice(monkeypatch, waiting=False)
     found = fasttime.compare({"a": taking(1e-5), "b": taking(2e-5)}, rounds=8)
     assert device.log[-16:] == [True] * 16
     measured = found.measurements["b"]
@@ -390,7 +391,7 @@ def test_streams_are_held_and_what_the_events_read_is_taken_off(
 
 
 def test_streams_are_left_free_where_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    device = OnDevice(monkeypatch, backlog=1.0)
+    device = OnDevice(monkeypatch, waiting=True)
     found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=8, hold=False)
     assert not any(device.log)
     assert (found.measurements["a"].held, found.measurements["a"].warnings) == (False, ())
@@ -399,7 +400,7 @@ def test_streams_are_left_free_where_asked_to(monkeypatch: pytest.MonkeyPatch) -
 def test_streams_that_cannot_be_held_are_left_free_with_a_doubt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    device = OnDevice(monkeypatch, backlog=0.0)
+    device = OnDevice(monkeypatch, waiting=False)
     device.cannot_hold = True
     found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=10)
     assert [doubt.kind for doubt in found.measurements["a"].warnings] == ["not_held", "raw"]
@@ -412,7 +413,7 @@ def test_streams_that_cannot_be_held_are_left_free_with_a_doubt(
 def test_a_candidate_that_can_no_longer_be_held_lets_all_begin_anew_without(
     monkeypatch: pytest.MonkeyPatch, hold: bool | None, after: int
 ) -> None:
-    device = OnDevice(monkeypatch, backlog=1.0)
+    device = OnDevice(monkeypatch, waiting=True)
     device.held_batches = after
     found = fasttime.compare({"a": taking(1e-5), "b": taking(2e-5)}, rounds=10, hold=hold)
     assert device.log[:after] == [True] * after
@@ -424,8 +425,25 @@ def test_a_candidate_that_can_no_longer_be_held_lets_all_begin_anew_without(
     assert found.ratio("b") == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize(
+    ("waiting", "message"),
+    [
+        (False, "the device waited for the host, which is in these times"),
+        (None, "whether the device waited for the host cannot be told"),
+    ],
+)
+def test_times_that_are_not_known_to_be_the_device_s_own_are_doubted(
+    monkeypatch: pytest.MonkeyPatch, waiting: bool | None, message: str
+) -> None:
+    OnDevice(monkeypatch, waiting)
+    found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=10, hold=False)
+    (doubt,) = found.measurements["b"].warnings
+    assert doubt.kind == "raw"
+    assert doubt.message.startswith(message)
+
+
 def test_work_on_other_streams_is_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
-    OnDevice(monkeypatch, backlog=1.0).others = 0.5
+    OnDevice(monkeypatch, waiting=True).others = 0.5
     found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=10)
     assert [doubt.kind for doubt in found.measurements["a"].warnings] == ["other_streams"]
 

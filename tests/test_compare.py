@@ -67,15 +67,15 @@ def test_each_round_has_every_loop_once_in_an_order_shuffled_alike_each_time(
 ) -> None:
     order: list[str] = []
 
-    def measure(call: Any, *, method: Any, warmup: int, repeat: int) -> Measurement:
-        order.append(method)
-        return measurement(method, 1.0)
+    def take_measurement(call: Any, args: Any, kwargs: Any, how: Any, bar: Any) -> Measurement:
+        order.append(how.method)
+        return measurement(how.method, 1.0)
 
     def untimed_loop(call: Any, repeat: int) -> float:
         order.append("untimed")
         return 1.0
 
-    monkeypatch.setattr(compare_module, "measure", measure)
+    monkeypatch.setattr(compare_module, "take_measurement", take_measurement)
     monkeypatch.setattr(compare_module.machine, "untimed_loop", untimed_loop)
     fasttime.compare(lambda: None, rounds=6)
     rounds = [tuple(order[i : i + 4]) for i in range(0, 24, 4)]
@@ -112,7 +112,9 @@ def test_the_measurement_shown_is_that_of_the_middle_round(
 ) -> None:
     medians = iter([3.0, 1.0, 2.0])
     monkeypatch.setattr(
-        compare_module, "measure", lambda call, method, **_: measurement(method, next(medians))
+        compare_module,
+        "take_measurement",
+        lambda call, args, kwargs, how, bar: measurement(how.method, next(medians)),
     )
     found = fasttime.compare(script.work, 1.0, 0.0, methods=("sync",))
     assert found.measurements["sync"].median == 2.0

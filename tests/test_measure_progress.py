@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
+from collections.abc import Callable
 
 import pytest
 from scripted_loop import ScriptedLoop
@@ -19,13 +20,23 @@ HIDE_CURSOR, SHOW_CURSOR, CLEAR_LINE = "\x1b[?25l", "\x1b[?25h", "\x1b[2K"
 class Terminal(io.StringIO):
     """Takes what is written, and calls itself a terminal."""
 
+    def __init__(self, on_write: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.on_write = on_write
+
     def isatty(self) -> bool:
         return True
 
+    def write(self, text: str) -> int:
+        self.on_write()
+        return super().write(text)
 
-def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+
+def a_terminal(
+    monkeypatch: pytest.MonkeyPatch, on_write: Callable[[], None] = lambda: None
+) -> Terminal:
     """What stderr is from here on. No fixture: pytest puts a stderr of its own in after these."""
-    made = Terminal()
+    made = Terminal(on_write)
     monkeypatch.setattr(sys, "stderr", made)
     for name in ("NO_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
@@ -80,6 +91,53 @@ def test_a_bar_is_drawn_by_updates_only(
         assert terminal.getvalue() == drawn
         bar.update(0.5)
         assert "50%" in terminal.getvalue()[len(drawn) :]
+
+
+def test_a_bar_is_drawn_four_times_a_second_at_most(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = a_terminal(monkeypatch)
+    with ProgressBar("model") as bar:
+        script.now = 2.0
+        bar.update(0.25)
+        drawn = terminal.getvalue()
+        script.now = 2.125
+        bar.update(0.5)
+        assert terminal.getvalue() == drawn
+        script.now = 2.25
+        bar.update(0.5)
+        assert "50%" in terminal.getvalue()[len(drawn) :]
+
+
+def test_an_update_says_how_long_it_took(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = a_terminal(monkeypatch)
+    with ProgressBar("model") as bar:
+        assert bar.update(0.25) == 0.0
+        script.now = 2.0
+        terminal.on_write = lambda: script.sleep(0.125)
+        assert bar.update(0.5) == script.now - 2.0 > 0.0
+        terminal.on_write = lambda: None
+
+
+def test_a_part_of_the_whole_moves_the_bar_by_its_share(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = a_terminal(monkeypatch)
+    with ProgressBar("model") as bar:
+        script.now = 2.0
+        bar.begin_part(3, 4)
+        bar.update(0.4)
+    assert "85%" in terminal.getvalue()
+
+
+def test_a_label_is_shown_as_it_is(script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = a_terminal(monkeypatch)
+    with ProgressBar("pick[red]") as bar:
+        script.now = 2.0
+        bar.update(0.5)
+    assert "measuring pick[red]" in terminal.getvalue()
 
 
 def test_more_than_all_is_all(script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,14 +226,6 @@ def test_a_short_measurement_shows_none(
     assert terminal.getvalue() == ""
 
 
-def test_given_numbers_of_runs_show_none_however_long_they_take(
-    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    terminal = a_terminal(monkeypatch)
-    fasttime.measure(script.work, 1.0, 0.0, method="sync", warmup=1, repeat=20)
-    assert terminal.getvalue() == ""
-
-
 def test_a_bar_is_cleared_where_the_callable_raises(
     script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,3 +240,12 @@ def test_a_bar_is_cleared_where_the_callable_raises(
         fasttime.measure(fn, method="sync", budget=16.0)
     assert "measuring fn" in terminal.getvalue()
     assert is_cleared(terminal.getvalue())
+
+
+def test_a_long_warm_up_shows_that_it_is_one(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = a_terminal(monkeypatch)
+    fasttime.measure(script.work, 0.25, 0.0, method="sync", warmup=20, budget=16.0)
+    drawn = terminal.getvalue()
+    assert 0 < drawn.index("warming up work") < drawn.index("measuring work")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -51,6 +52,23 @@ def test_so_it_is_in_a_loop_that_is_not_held_but_keeps_the_device_busy(length_ns
     assert not found.held
     assert found.is_calibrated
     assert abs(found.median - truth) <= 0.2 * US, (found.median, truth, found.floor)
+
+
+@pytest.mark.parametrize(("length_ns", "is_busy"), [(800_000, False), (3_000_000, True)])
+def test_a_device_that_waits_in_each_run_is_not_taken_for_a_busy_one(
+    length_ns: int, is_busy: bool
+) -> None:
+    work = kernel(length_ns)
+
+    def fn() -> None:
+        end = time.perf_counter() + 1e-3
+        while time.perf_counter() < end:  # the host takes a millisecond, and issues its work then
+            pass
+        work()
+
+    found = fasttime.measure(fn, warmup=0, repeat=10)
+    assert found.is_calibrated is is_busy
+    assert ("raw" in kinds(found)) is not is_busy
 
 
 def test_a_short_operation_is_host_bound_and_a_long_kernel_device_bound() -> None:

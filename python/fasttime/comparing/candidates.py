@@ -13,6 +13,7 @@ from ..measuring.arguments import check_call, check_choice, check_seconds
 from ..measuring.doubts import not_held
 from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
+from ..measuring.progress import ProgressBar
 from .comparison import Comparison
 from .judgement import MARGIN
 from .opening import Opened, naming, open_samplers
@@ -38,23 +39,31 @@ def compare_candidates(
     check_choice("cache", cache, get_args(Cache))
     calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
 
-    def run(opened: Opened) -> Comparison:
-        return _run(opened, method, cache, budget, rounds, margin)
+    with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
 
-    with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
-        try:
-            return run(opened)
-        except CannotBeHeld as error:
-            # Held and free times cannot be compared, so that all begins anew.
-            doubt = not_held(str(error))
-    with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
-        return run(opened._replace(doubts=(doubt,)))
+        def run(opened: Opened) -> Comparison:
+            running = Running(opened.samplers, bar)
+            return _run(running, opened, method, cache, budget, rounds, margin)
+
+        with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
+            try:
+                return run(opened)
+            except CannotBeHeld as error:
+                # Held and free times cannot be compared, so that all begins anew.
+                doubt = not_held(str(error))
+        with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
+            return run(opened._replace(doubts=(doubt,)))
 
 
 def _run(
-    opened: Opened, method: Method, cache: Cache, budget: float, rounds: int | None, margin: float
+    running: Running,
+    opened: Opened,
+    method: Method,
+    cache: Cache,
+    budget: float,
+    rounds: int | None,
+    margin: float,
 ) -> Comparison:
-    running = Running(opened.samplers)
     looks = running.plan(budget, rounds)
     for look in looks:
         in_budget = running.run(look.rounds, budget)

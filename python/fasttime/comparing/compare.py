@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..measuring import machine
 from ..measuring.arguments import check_call, check_choice, check_runs
-from ..measuring.measure import measure
+from ..measuring.measure import take_measurement
 from ..measuring.measurement import METHODS, Cache, Measurement, Method
+from ..measuring.progress import ProgressBar
+from ..measuring.running import How
 from .candidates import compare_candidates
 from .comparison import Comparison
 from .findings import Finding, judge_methods
@@ -105,7 +107,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     slower than the first, the same, or that it cannot be told, and what would tell. A round is one
     batch of each, about 15 ms long, in an order that is drawn anew each time. There are rounds
     until all is told, or the budget is spent; that is asked four times at most. All verdicts
-    together are false in 5 % of comparisons or fewer.
+    together are false in 5 % of comparisons or fewer. Where the GPU was held back, or its clock
+    changed from round to round, a warning says so.
 
     Args:
         method: how runs are timed, as for `fasttime.measure`: ``event`` unless given.
@@ -133,7 +136,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
             given.
         rounds: how many rounds, at least 1; 3 unless given.
 
-    Waits for the device at either end of each loop or batch, and as `fasttime.measure` does.
+    Waits for the device at either end of each loop or batch, and shows progress, as
+    `fasttime.measure` does.
 
     Raises TypeError, ValueError and RuntimeError as `fasttime.measure` does, TypeError and
     ValueError where there are fewer than two candidates, one cannot be called, or a number is out
@@ -171,19 +175,26 @@ def _compare_methods(
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds}")
     call = functools.partial(fn, *args, **kwargs)
-    for _ in range(max(1, warmup)):
-        call()
     measured: dict[Method, list[Measurement]] = {method: [] for method in methods}
     untimed: list[float] = []
     order: list[Method | None] = [None, *methods]
     shuffle = random.Random(0).shuffle
-    for _ in range(rounds):
-        shuffle(order)
-        for method in order:
+    with ProgressBar(f"{len(methods)} methods", "comparing") as bar:
+        for _ in range(max(1, warmup)):
+            call()
+            bar.update(0.0)
+        for done in range(rounds * len(order)):
+            step = done % len(order)
+            if step == 0:
+                shuffle(order)
+            method = order[step]
+            bar.begin_part(done, rounds * len(order))
+            bar.update(0.0)
             if method is None:
                 untimed.append(machine.untimed_loop(call, repeat))
             else:
-                measured[method].append(measure(call, method=method, warmup=warmup, repeat=repeat))
+                how = How(method=method, warmup=warmup, repeat=repeat)
+                measured[method].append(take_measurement(call, (), {}, how, bar))
     loop_times: dict[str, Sequence[float]] = {"untimed": tuple(untimed)}
     for method, found in measured.items():
         loop_times[method] = tuple(measurement.loop_time for measurement in found)

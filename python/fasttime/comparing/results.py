@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..measuring import machine
-from ..measuring.bottleneck import work_was_waiting
+from ..measuring.clocks import clock_doubts_of_rounds
 from ..measuring.distribution import judge_times
 from ..measuring.doubts import Doubt, judge_coverage, judge_work, raw_times
 from ..measuring.measurement import Cache, Measurement, Method
 from ..measuring.sampler import Batch, Times
+from ..measuring.waiting import in_most
 from .opening import Opened
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ def measurements_of(
     floors = [_joined(kept, "floors") for kept in running.kept.values()]
     empty = np.concatenate(floors)
     floor = float(np.median(empty)) if opened.held and empty.size else None
+    shared = (*opened.doubts, *clock_doubts_of_rounds(running.gpu_states))
     found = {}
     for name, kept in running.kept.items():
         times = _joined(kept, "times") - (floor or 0.0)
         ignored = _joined(running.ignored[name], "times") - (floor or 0.0)
-        doubts = (*opened.doubts, *_doubts(kept, times, floor, opened.held, method, device))
+        doubts = (*shared, *_doubts(kept, times, floor, opened.held, method, device))
         found[name] = Measurement(
             times=times,
             warmup_times=ignored,
@@ -63,10 +65,10 @@ def _doubts(
     doubts = [kept[-1].doubt]
     if method in ("event", "graph") and device != "cpu":
         others = float(np.median([batch.others for batch in kept]))
-        backlog = float(np.median([batch.backlog for batch in kept]))
-        duration = float(np.median([batch.duration for batch in kept]))
-        if not held and not work_was_waiting(reading, backlog, duration):
-            doubts.append(raw_times(float(np.median(_joined(kept, "host_times")))))
+        waiting = in_most([batch.work_was_waiting for batch in kept])
+        if not held and not waiting:
+            host_time = float(np.median(_joined(kept, "host_times")))
+            doubts.append(raw_times(host_time, it_waited=waiting is False))
         doubts.append(judge_coverage(reading, others, 1))
         if floor is not None:
             doubts.append(judge_work(reading, floor, others))

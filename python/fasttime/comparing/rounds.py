@@ -6,6 +6,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
+from ..gpu_state import GpuState
+from ..measuring import machine
+from ..measuring.progress import ProgressBar
 from ..measuring.sampler import Batch, Sampler
 from .looks import Look, plan_looks
 from .opening import naming
@@ -22,6 +25,9 @@ _MOST_RUNS = 500
 # So many rounds are thrown away, since caches, clocks and allocators settle in them.
 _IGNORED = 2
 
+# Between two looks at the GPU pass so many seconds at least, as one takes some milliseconds.
+_LOOK_EVERY = 0.25
+
 # More than this would not be told apart from systematic error.
 MOST_ROUNDS = 1024
 
@@ -36,10 +42,18 @@ class Running:
     Args:
         samplers: by candidate, the baseline first. A candidate that raises has its name noted on
             the exception, which passes unchanged.
+        bar: is drawn between batches, where the device is idle and nothing is timed.
+
+    Attributes:
+        runs: how many runs a batch has.
+        kept, ignored: batches by candidate, one a round.
+        duration: of all kept batches, in seconds.
+        gpu_states: before the first kept round, in between, and after the last.
     """
 
-    def __init__(self, samplers: Mapping[str, Sampler]) -> None:
-        self._samplers = samplers
+    def __init__(self, samplers: Mapping[str, Sampler], bar: ProgressBar) -> None:
+        self._samplers, self._bar = samplers, bar
+        self._most, self._done = MOST_ROUNDS, 0.0  # rounds that are planned; what part is done
         self._shuffle = _new_random().shuffle
         self.runs = self._runs_of_a_batch()
         self.kept: dict[str, list[Batch]] = {name: [] for name in samplers}
@@ -47,12 +61,15 @@ class Running:
         self.ignored: dict[str, list[Batch]] = {name: [] for name in samplers}
         for _ in range(_IGNORED):
             self._round_time = self._round(self.ignored)
+        self.gpu_states: list[GpuState | None] = []
+        self._look_at_gpu()
 
     def plan(self, budget: float, rounds: int | None) -> list[Look]:
         """Return the looks. Fixed now, since a plan that follows the figures would be biased."""
         most = MOST_ROUNDS if rounds is None else rounds
         if self._round_time > 0:
             most = min(most, max(1, int(budget / self._round_time)))
+        self._most = most
         return plan_looks(most, len(self._samplers) - 1)
 
     def run(self, rounds: int, budget: float) -> bool:
@@ -60,9 +77,18 @@ class Running:
         first = next(iter(self.kept.values()))
         while len(first) < rounds:
             if first and self.duration >= budget:
-                return False
+                break
+            # Between rounds, where the device is idle and nothing is timed.
+            if machine.clock() - self._looked_at >= _LOOK_EVERY:
+                self._look_at_gpu()
             self.duration += self._round(self.kept)
-        return True
+            self._done = max(len(first) / self._most, self.duration / budget)
+        self._look_at_gpu()
+        return len(first) >= rounds
+
+    def _look_at_gpu(self) -> None:
+        self.gpu_states.append(machine.gpu_state())
+        self._looked_at = machine.clock()
 
     def _round(self, into: dict[str, list[Batch]]) -> float:
         order = list(self._samplers)
@@ -76,7 +102,9 @@ class Running:
 
     def _take(self, name: str, runs: int) -> Batch:
         with naming(name):
-            return self._samplers[name].take(runs)
+            batch = self._samplers[name].take(runs)
+        self._bar.update(self._done)
+        return batch
 
     def _runs_of_a_batch(self) -> int:
         a_run = []

@@ -11,12 +11,6 @@ from ..units import format_seconds
 # Host and device time closer than this to one another leave it open which of them decides.
 _CLOSE = 0.1
 
-# What the device still has to do when the host has left, below which launch latency explains it.
-_LATENCY = 20e-6
-
-# What passes at most between the end of the work and the host's knowing of it.
-_WAY_BACK = 50e-6
-
 
 class Bottleneck(NamedTuple):
     """Whether the host or the device decides how long a callable takes.
@@ -38,32 +32,17 @@ class Bottleneck(NamedTuple):
         return f"{self.bound}: {self.reason}"
 
 
-def work_was_waiting(run_time: float, backlog: float, duration: float) -> bool:
-    """Say whether the device was behind the host in a loop of runs, so that no run had to wait.
-
-    Args:
-        run_time: what a run takes, in seconds.
-        backlog: how long the device went on after the host had issued the last run.
-        duration: of the whole loop.
-    """
-    # A device that is slower falls further behind with each run, until the launch queue is full.
-    return backlog > max(_WAY_BACK, min(0.05 * duration, 10 * run_time))
-
-
-def judge(
-    host_time: float, device_time: float, *, device_was_busy: bool, backlog: float
-) -> Bottleneck:
+def judge(host_time: float, device_time: float, work_was_waiting: bool | None) -> Bottleneck:
     """Return the bottleneck.
 
     Args:
         host_time: what issuing takes, in seconds, where nothing holds the host back.
         device_time: what a run takes on the device; with the device's waits for the host in it,
-            unless `device_was_busy`.
-        device_was_busy: work was waiting when `device_time` was read.
-        backlog: how long the device went on after the host had issued the last run.
+            unless work was waiting.
+        work_was_waiting: when `device_time` was read; None where that cannot be told.
     """
     figures = f"{format_seconds(host_time)} to issue, {format_seconds(device_time)} on the device"
-    if device_was_busy:
+    if work_was_waiting:
         ratio = host_time / device_time if device_time > 0 else math.inf
         if ratio > 1 + _CLOSE:
             return Bottleneck(
@@ -77,14 +56,19 @@ def judge(
                 f"the host could issue {_times(headroom)} faster ({figures})",
             )
         return Bottleneck("unclear", ratio, f"too close to call ({figures})")
-    if backlog <= max(_LATENCY, 0.05 * device_time):
+    if work_was_waiting is False:
         return Bottleneck(
             "host-bound",
             None,
             f"the device had nothing left to do when the host was through ({figures}, its waits "
             "for the host included); hold=True tells how fast the device could go",
         )
-    return Bottleneck("unclear", None, f"too close to call without holding the stream ({figures})")
+    return Bottleneck(
+        "unclear",
+        None,
+        f"whether the device waited for the host cannot be told ({figures}, any such waits "
+        "included); hold=True tells",
+    )
 
 
 def _times(ratio: float) -> str:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Doubts that rest on the device's state before and after: throttling, another clock."""
+"""Doubts that rest on the device's state between runs: throttling, another clock."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ..gpu_state import IDLE, GpuState
 from ..units import format_change
@@ -23,20 +25,20 @@ def clock_doubts(before: GpuState | None, after: GpuState | None) -> tuple[Doubt
     An idle device's clock says nothing about the one at work, so that clocks are not compared where
     either look found the device idle.
     """
-    looks = [look for look in (before, after) if look is not None]
+    looks = _taken((before, after))
     doubts = []
-    if held_back := list(dict.fromkeys(reason for look in looks for reason in look.slowdowns)):
+    if held_back := _held_back(looks):
         doubts.append(
             Doubt(
                 "throttled",
-                f"the device was held back ({', '.join(held_back)}{_heat(looks[-1])}), so that "
-                "times are longer than it could do; let it cool down, raise its power limit, "
-                "or lock its clocks at what it can hold",
+                f"the device was held back ({held_back}), so that times are longer than it could "
+                "do; let it cool down, raise its power limit, or lock its clocks at what it can "
+                "hold",
             )
         )
-    old, new = (None if look is None else look.sm_clock_mhz for look in (before, after))
-    is_idle = any(IDLE in look.throttle_reasons for look in looks)
-    if old and new and not is_idle and abs(new / old - 1) > CLOCK_CHANGE:
+    clocks = _clocks(looks)
+    if len(clocks) == 2 and abs(clocks[1] / clocks[0] - 1) > CLOCK_CHANGE:
+        old, new = clocks
         doubts.append(
             Doubt(
                 "clock_changed",
@@ -46,6 +48,64 @@ def clock_doubts(before: GpuState | None, after: GpuState | None) -> tuple[Doubt
             )
         )
     return tuple(doubts)
+
+
+def clock_doubts_of_rounds(found: Sequence[GpuState | None]) -> tuple[Doubt, ...]:
+    """Return what looks at the device between rounds say against the ratios found in them.
+
+    What slows all candidates of a round down alike is in no ratio. So the doubt is a smaller one
+    than that of `clock_doubts`, and another: a clock does not slow down alike what waits for memory
+    and what computes, and a limit of power does not slow down alike what draws more and less.
+
+    Args:
+        found: the GPU's state before the first round, in between, and after the last; None where it
+            could not be told.
+    """
+    looks = _taken(found)
+    doubts = []
+    if held_back := _held_back(looks):
+        times = sum(bool(look.slowdowns) for look in looks)
+        doubts.append(
+            Doubt(
+                "throttled",
+                f"the device was held back at {times} of {len(looks)} looks between rounds "
+                f"({held_back}): times and ratios are those of a device held back, which slows "
+                "down most what computes most; to compare at full speed let it cool down, raise "
+                "its power limit, or lock its clocks at what it can hold",
+            )
+        )
+    clocks = _clocks(looks)
+    if clocks and max(clocks) / min(clocks) - 1 > CLOCK_CHANGE:
+        low, high = min(clocks), max(clocks)
+        doubts.append(
+            Doubt(
+                "clock_changed",
+                f"the device's clock lay between {low:.0f} MHz and {high:.0f} MHz "
+                f"({format_change(low / high - 1)}) from round to round: medians are of no one "
+                "clock, and ratios are free of it only where it slows all candidates down alike; "
+                "lock the clocks (nvidia-smi --lock-gpu-clocks)",
+            )
+        )
+    return tuple(doubts)
+
+
+def _taken(looks: Sequence[GpuState | None]) -> list[GpuState]:
+    return [look for look in looks if look is not None]
+
+
+def _held_back(looks: Sequence[GpuState]) -> str:
+    """Return what held the device back at any look, and its heat at the last one, in words."""
+    reasons = dict.fromkeys(reason for look in looks for reason in look.slowdowns)
+    return f"{', '.join(reasons)}{_heat(looks[-1])}" if reasons else ""
+
+
+def _clocks(looks: Sequence[GpuState]) -> list[int]:
+    """Return the clocks of a device at work. An idle one's says nothing about it."""
+    return [
+        look.sm_clock_mhz
+        for look in looks
+        if look.sm_clock_mhz and IDLE not in look.throttle_reasons
+    ]
 
 
 def _heat(look: GpuState) -> str:

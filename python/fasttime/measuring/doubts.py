@@ -50,11 +50,11 @@ class Doubt(NamedTuple):
             ``drift``: times became longer, or shorter, from the first run to the last;
             ``two_modes``: times fall into two groups;
             ``throttled``: the device was held back by heat or by a power limit;
-            ``clock_changed``: the device's clock was another at the end;
+            ``clock_changed``: the device's clock was another at the end, or in other rounds;
             ``environments_differ``: what was merged was not measured under the same conditions;
             ``not_held``: the stream could not be held, so launch latency is in the times;
-            ``raw``: the device waited for the host, and that is in the times; or what the events
-            read by themselves is in them, as it is not known;
+            ``raw``: the device waited for the host, and that is in the times, or it cannot be told
+            whether it did; or what the events read by themselves is in them, as it is not known;
             ``no_device_work``: the timed stream saw no work;
             ``other_streams``: work went on on other streams after the timed one was done;
             ``below_resolution``: hardly more than what is read where there is nothing to time;
@@ -237,12 +237,23 @@ def not_held(why: str) -> Doubt:
     return Doubt("not_held", f"timed without holding the stream, launch latency included, as {why}")
 
 
-def raw_times(host_time: float) -> Doubt:
-    """Return the doubt about device times in which the device waits for the host."""
+def raw_times(host_time: float, it_waited: bool) -> Doubt:
+    """Return the doubt about device times in which the device waits for the host, or may do so.
+
+    Args:
+        host_time: what issuing a call takes, in seconds.
+        it_waited: False where it cannot be told.
+    """
+    what = (
+        "the device waited for the host, which is in these times"
+        if it_waited
+        else "whether the device waited for the host cannot be told, and if so that is in these "
+        "times, as is what the events read by themselves"
+    )
     return Doubt(
         "raw",
-        "the device waited for the host, which is in these times (issuing a call takes "
-        f"{format_seconds(host_time)}); hold=True reads the device's own",
+        f"{what} (issuing a call takes {format_seconds(host_time)}); hold=True reads the device's "
+        "own",
     )
 
 

@@ -11,6 +11,8 @@ from ..recorder import Recorder
 from . import machine
 from .machine import Call
 from .measurement import Cache
+from .progress import ProgressBar
+from .run_progress import RunProgress
 from .sampler import Batch
 from .samplers import EMPTY, RUN, nothing, read_samples, times_of
 
@@ -21,6 +23,11 @@ _PATIENCE_FACTOR = 5.0
 # In front of a run, and the last of them is read. The first event behind a hold is stamped while
 # the stream is only beginning to move.
 _EMPTY_PAIRS = 2
+
+_WHY_NOT = (
+    "a run waits for the device, allocates or frees its memory, or puts more into the launch queue "
+    "than has room there (some 1,000 launches)"
+)
 
 # So that the samples of all pairs can be kept, if each run has to be made twice.
 MOST_HELD = 250_000
@@ -52,7 +59,7 @@ class HeldSampler:
         call()
         self._issue_time = machine.clock() - start
 
-    def take(self, runs: int, ignored: int = 0) -> Batch:
+    def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`.
 
         A run that had to be let go before its time is made again, once.
@@ -65,15 +72,14 @@ class HeldSampler:
         try:
             self._others.clear()
             in_time: list[bool] = []
-            for _ in range(runs):
-                in_time.append(self._run_held(empty, scope, 1.0))
-                if not in_time[-1]:  # which may have been a pause of the host's own
-                    in_time.append(self._run_held(empty, scope, 4.0))
-                    if not in_time[-1]:
-                        raise CannotBeHeld(
-                            "a run waits for the device, allocates or frees its memory, or puts "
-                            "more into the launch queue than has room there (some 1,000 launches)"
-                        )
+            progress = RunProgress(bar, runs)
+            for stretch in progress.stretches():
+                for _ in range(stretch):
+                    in_time.append(self._run_held(empty, scope, 1.0))
+                    if not in_time[-1]:  # which may have been a pause of the host's own
+                        in_time.append(self._run_held(empty, scope, 4.0))
+                        if not in_time[-1]:
+                            raise CannotBeHeld(_WHY_NOT)
             samples, doubt = read_samples(recorder, ignored)
             pairs, _ = read_samples(recorder, 0, EMPTY)
         finally:
@@ -82,7 +88,7 @@ class HeldSampler:
         times, host_times = times_of(samples)
         floors, _ = times_of(pairs[_EMPTY_PAIRS - 1 :: _EMPTY_PAIRS])
         kept = np.array(in_time)
-        duration = machine.clock() - start
+        duration = machine.clock() - start - progress.pauses.total
         return Batch(
             times[kept],
             host_times[kept],

@@ -14,6 +14,7 @@ from ..environment import gpu_state as look_at_gpu
 Call = Callable[[], object]
 
 clock = time.perf_counter
+sleep = time.sleep
 
 
 def cuda_is_up() -> bool:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -73,12 +74,14 @@ def measure(
     With work waiting at each run, because the stream was held or the device is the bottleneck, what
     the events read by themselves in that state is taken off (`Measurement.floor`): an empty pair of
     them behind a held stream, a little more in a row of runs. What is left is what a call adds to a
-    busy stream. Otherwise readings stay as they are. `Measurement.is_calibrated` says which, and
-    nothing is cut off at zero.
+    busy stream. Otherwise, and where a row of runs is too short or host and device are too alike to
+    tell, readings stay as they are. `Measurement.is_calibrated` says which, and nothing is cut off
+    at zero.
 
     Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.
     Without CUDA all methods read the host's clock. Shows progress on a terminal's stderr after two
-    seconds, except where `warmup` and `repeat` are given.
+    seconds. That never falls into what is timed, and changes no result: where a pause of the host
+    would, as in a row of runs with which the device barely keeps up, the bar waits.
 
     Raises TypeError where `fn` cannot be called, is a coroutine function, or an argument has the
     wrong type; ValueError where one is out of range; RuntimeError where a run has no device time
@@ -109,20 +112,31 @@ def measure(
         raise ValueError(
             f"hold=True makes at most {MOST_HELD:,} runs, got repeat={repeat:,}; give fewer"
         )
+    how = How(method, warmup, repeat, hold, cache, budget, precision)
+    with ProgressBar(label_of(fn)) as bar:
+        return take_measurement(fn, args, kwargs, how, bar)
+
+
+def take_measurement(
+    fn: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+    how: How,
+    bar: ProgressBar,
+) -> Measurement:
+    """Do what `measure` does, whose arguments these are, with a bar that somebody else has."""
     versions = ArgumentVersions(args, kwargs)
     call: machine.Call = functools.partial(fn, *args, **kwargs)
+    method = how.method
     if method == "graph":
         from .graph import captured
 
         call = captured(call)
-    how = How(
-        "event" if method == "graph" else method, hold, cache, warmup, repeat, budget, precision
-    )
-    if isinstance(warmup, int) and isinstance(repeat, int):
-        found = run_counted(call, how, warmup, repeat)
+        how = dataclasses.replace(how, method="event")
+    if isinstance(how.warmup, int) and isinstance(how.repeat, int):
+        found = run_counted(call, how, how.warmup, how.repeat, bar)
     else:
-        with ProgressBar(label_of(fn)) as bar:
-            found = run_auto(call, how, bar)
+        found = run_auto(call, how, bar)
     found.doubts += clock_doubts(found.gpu_before, machine.gpu_state())
     if changed := versions.changed():
         found.doubts.append(arguments_changed(changed))
@@ -146,7 +160,7 @@ def measure(
         warnings=tuple(found.doubts),
         wall_time=found.wall_time,
         held=found.held,
-        cache=cache,
+        cache=how.cache,
         floor=floor,
         is_calibrated=is_calibrated,
         ended_by=found.ended_by,
@@ -162,8 +176,7 @@ def _judge(found: Found, floor: float) -> Bottleneck:
     return judge(
         host_time,
         float(np.median(found.times)) - floor,
-        device_was_busy=found.device_was_busy,
-        backlog=found.backlog,
+        found.held or found.work_was_waiting,
     )
 
 
@@ -171,7 +184,8 @@ def _doubts(found: Found, on_device: bool, floor: float | None) -> list[Doubt]:
     reading = float(np.median(found.times))
     doubts: list[Doubt | None] = []
     if on_device and not found.device_was_busy:
-        doubts.append(raw_times(float(np.median(found.host_times))))
+        host_time = float(np.median(found.host_times))
+        doubts.append(raw_times(host_time, it_waited=found.work_was_waiting is False))
     if on_device and found.device_was_busy and floor is not None:
         no_work = judge_work(reading - floor, floor, found.others)
         if no_work is not None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import machine
-from .bottleneck import work_was_waiting
 from .machine import Call
 from .measurement import EndedBy
 from .progress import ProgressBar
 from .sampler import Batch, Sampler, Times
+from .waiting import in_most
 from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
 
 _FEWEST_BATCHES = 5
@@ -27,8 +27,7 @@ class Runs:
     Attributes:
         times, host_times, floors: of all batches; see `Batch`.
         wall_times: what a run took in each loop that was not timed, in seconds.
-        backlogs, others: one a batch.
-        behind: whether the device was behind the host in each batch that was not held.
+        others, waiting: one for each batch that was not held; see `Batch`.
         ended_by: why there are no more.
     """
 
@@ -36,15 +35,14 @@ class Runs:
     host_times: list[Times] = field(default_factory=list)
     floors: list[Times] = field(default_factory=list)
     wall_times: list[float] = field(default_factory=list)
-    backlogs: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
-    behind: list[bool] = field(default_factory=list)
+    waiting: list[bool | None] = field(default_factory=list)
     ended_by: EndedBy = "budget"
 
     @property
-    def work_was_waiting(self) -> bool:
-        """Whether the device was behind in most batches."""
-        return 2 * sum(self.behind) > len(self.behind)
+    def work_was_waiting(self) -> bool | None:
+        """Whether work was waiting in most batches; None where that cannot be told."""
+        return in_most(self.waiting)
 
     @property
     def count(self) -> int:
@@ -108,14 +106,12 @@ def run_until_known(
 
 
 def _add_free(runs: Runs, batch: Batch) -> None:
-    runs.backlogs.append(batch.backlog)
     runs.others.append(batch.others)
+    runs.waiting.append(batch.work_was_waiting)
     # The first run is issued to an idle device, so that nothing holds the host back; the others
-    # are only where the device keeps up.
-    run_time = float(np.median(batch.times))
-    behind = work_was_waiting(run_time, batch.backlog, batch.duration)
-    runs.behind.append(behind)
-    runs.host_times.append(batch.host_times[:1] if behind else batch.host_times[1:])
+    # are only where the device is known to keep up.
+    kept_up = batch.work_was_waiting is False
+    runs.host_times.append(batch.host_times[1:] if kept_up else batch.host_times[:1])
 
 
 def _without_first(batch: Batch) -> Batch:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..gpu_state import GpuState
 from . import machine
-from .bottleneck import work_was_waiting
 from .calibration import empty_pair, floor_in_a_row
 from .doubts import Doubt, not_held, unknown_floor, unsteady
 from .held import CannotBeHeld, HeldSampler
@@ -17,7 +16,7 @@ from .machine import Call
 from .measurement import Auto, Cache, EndedBy, Method
 from .plan import Runs, run_until_known
 from .progress import ProgressBar
-from .sampler import Batch, Sampler, Times
+from .sampler import Sampler, Times
 from .samplers import nothing, open_sampler
 from .warm_up import WarmUp, batch_time, warm_up
 
@@ -35,12 +34,12 @@ class How:
     """How a callable is to be timed; see `fasttime.measure`."""
 
     method: Method
-    hold: bool | None
-    cache: Cache
     warmup: int | Auto
     repeat: int | Auto
-    budget: float
-    precision: float
+    hold: bool | None = None
+    cache: Cache = "warm"
+    budget: float = 1.0
+    precision: float = 0.005
 
 
 @dataclass
@@ -48,7 +47,7 @@ class Found:
     """What the runs have found; times in seconds, as the method read them.
 
     Attributes, where they are not those of `Runs` or `fasttime.Measurement`:
-        work_was_waiting: the device was behind the host, so that no run had to wait for its work.
+        work_was_waiting: in runs that were not held; see `Batch`.
         runs_in_a_row: after how many runs `others` was looked at.
         gpu_before: the GPU's state after the warm-up; None where it was not looked at.
     """
@@ -60,8 +59,7 @@ class Found:
     held: bool
     ended_by: EndedBy = "count"
     wall_time: float | None = None
-    work_was_waiting: bool = False
-    backlog: float = 0.0
+    work_was_waiting: bool | None = None
     others: float = 0.0
     floors: Times = field(default_factory=lambda: np.empty(0))
     doubts: list[Doubt] = field(default_factory=list)
@@ -70,22 +68,22 @@ class Found:
 
     @property
     def device_was_busy(self) -> bool:
-        """Work was waiting on the stream whenever a run began."""
-        return self.held or self.work_was_waiting
+        """Work is known to have been waiting on the stream whenever a run began."""
+        return self.held or self.work_was_waiting is True
 
 
-def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
+def run_counted(call: Call, how: How, warmup: int, repeat: int, bar: ProgressBar) -> Found:
     """Run exactly so often, in one loop."""
     doubts = []
     held = how.hold is True
     with open_sampler(call, method=how.method, hold=held, cache=how.cache) as sampler:
         try:
-            batch = sampler.take(repeat, warmup)
+            batch = sampler.take(repeat, warmup, bar)
         except CannotBeHeld as error:
             doubts.append(not_held(str(error)))
             held = False
             with open_sampler(call, method=how.method, cache=how.cache) as free:
-                batch = free.take(repeat, warmup)
+                batch = free.take(repeat, warmup, bar)
     if batch.doubt is not None:
         doubts.append(batch.doubt)
     return Found(
@@ -95,8 +93,7 @@ def run_counted(call: Call, how: How, warmup: int, repeat: int) -> Found:
         loop_time=batch.duration,
         held=held,
         wall_time=None if held else batch.duration / repeat,
-        work_was_waiting=_was_waiting(batch),
-        backlog=batch.backlog,
+        work_was_waiting=batch.work_was_waiting,
         others=batch.others,
         runs_in_a_row=1 if held else repeat,
         floors=batch.floors,
@@ -108,10 +105,12 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
     """Warm up, and run until the median is known or time is up."""
     start = machine.clock()
     with open_sampler(call, method=how.method, cache=how.cache) as free:
+        bar.doing, doing = "warming up", bar.doing
         if isinstance(how.warmup, int):
-            warm = _warm_up_counted(free, how.warmup)
+            warm = _warm_up_counted(free, how.warmup, bar)
         else:
-            warm = warm_up(free, batch_time(how.budget), _WARM_UP_PART * how.budget)
+            warm = warm_up(free, batch_time(how.budget), _WARM_UP_PART * how.budget, bar)
+        bar.doing = doing
         gpu_before = machine.gpu_state()
         runs, held, doubts = _run(call, how, free, warm, bar)
     if not warm.is_steady:
@@ -127,7 +126,6 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
         ended_by=runs.ended_by,
         wall_time=float(np.median(runs.wall_times)),
         work_was_waiting=runs.work_was_waiting,
-        backlog=float(np.median(runs.backlogs)),
         others=float(np.median(runs.others)),
         runs_in_a_row=1 if held else int(np.median([len(times) for times in runs.times])),
         floors=np.concatenate(runs.floors),
@@ -136,9 +134,9 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
     )
 
 
-def _warm_up_counted(free: Sampler, runs: int) -> WarmUp:
+def _warm_up_counted(free: Sampler, runs: int, bar: ProgressBar) -> WarmUp:
     # One more, which is not ignored, so that there is something to plan from.
-    batch = free.take(runs + 1, runs)
+    batch = free.take(runs + 1, runs, bar)
     return WarmUp(batch.times[:runs], batch.duration / (runs + 1), batch, True, batch.doubt)
 
 
@@ -176,10 +174,6 @@ def _wants_hold(how: How, warm: WarmUp) -> bool:
     # front of it, so that what is left after issuing says whether the device decides.
     is_long = len(warm.last.times) == 1
     return not is_long or warm.last.backlog <= float(warm.last.host_times[0])
-
-
-def _was_waiting(batch: Batch) -> bool:
-    return work_was_waiting(float(np.median(batch.times)), batch.backlog, batch.duration)
 
 
 def find_floor(how: How, found: Found) -> float | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,10 @@ from . import machine
 from .doubts import ON_CPU, Doubt, judge_naive, judge_samples
 from .machine import Call
 from .measurement import Cache, Method
+from .progress import ProgressBar
+from .run_progress import RunProgress, moment_of
 from .sampler import Batch, Sampler, Times
+from .waiting import work_was_waiting
 
 # Two events for each run, so that all runs are timed alike.
 RUN, EMPTY = "run", "empty"
@@ -65,19 +69,24 @@ class NaiveSampler:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    def take(self, runs: int, ignored: int = 0) -> Batch:
-        """Run the callable; see `Sampler`."""
+    def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
+        """Run the callable; see `Sampler`.
+
+        With CUDA the bar stands still: what the method reads hangs on how full the launch queue is.
+        """
         call, clock = self._call, machine.clock
         times: list[float] = []
         first = None
+        progress = RunProgress(bar, runs, lambda: "busy" if machine.cuda_is_up() else "idle")
         machine.synchronize()
         start = clock()
-        for run in range(runs):
-            if run == ignored:
-                first = machine.mark()
-            begin = clock()
-            call()
-            times.append(clock() - begin)
+        for stretch in progress.stretches():
+            for _ in range(stretch):
+                if len(times) == ignored:
+                    first = machine.mark()
+                begin = clock()
+                call()
+                times.append(clock() - begin)
         last = machine.mark()
         left = clock()
         machine.synchronize()
@@ -93,7 +102,9 @@ class NaiveSampler:
             device_time = first.elapsed_time(last) * 1e-3 / len(kept)
             doubt = judge_naive(float(np.median(kept)), device_time, backlog=end - left)
         read = np.array(times)
-        return Batch(read, read, end - start, end - left, doubt=doubt)
+        duration = end - start - progress.pauses.total
+        kept_up = None if machine.cuda_is_up() else False
+        return Batch(read, read, duration, end - left, kept_up, doubt=doubt)
 
 
 class SyncSampler:
@@ -102,24 +113,28 @@ class SyncSampler:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    def take(self, runs: int, ignored: int = 0) -> Batch:
+    def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`."""
         call, clock, synchronize = self._call, machine.clock, machine.synchronize
         times: list[float] = []
         host_times: list[float] = []
+        progress = RunProgress(bar, runs)
         synchronize()
         start = clock()
-        for _ in range(runs):
-            synchronize()
-            begin = clock()
-            call()
-            issued = clock()
-            synchronize()
-            end = clock()
-            times.append(end - begin)
-            host_times.append(issued - begin)
+        for stretch in progress.stretches():
+            for _ in range(stretch):
+                synchronize()
+                begin = clock()
+                call()
+                issued = clock()
+                synchronize()
+                end = clock()
+                times.append(end - begin)
+                host_times.append(issued - begin)
         doubt = None if machine.cuda_is_up() else ON_CPU
-        return Batch(np.array(times), np.array(host_times), end - start, doubt=doubt)
+        read, issuing = np.array(times), np.array(host_times)
+        duration = end - start - progress.pauses.total
+        return Batch(read, issuing, duration, work_was_waiting=False, doubt=doubt)
 
 
 class EventSampler:
@@ -129,7 +144,7 @@ class EventSampler:
         self._call = call
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
 
-    def take(self, runs: int, ignored: int = 0) -> Batch:
+    def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`.
 
         Raises RuntimeError where a run has no device time that should have one.
@@ -137,19 +152,23 @@ class EventSampler:
         call, clock = self._call, machine.clock
         recorder = Recorder(keep_samples=runs, share_boundaries=False)
         scope = recorder.scope(RUN)
+        progress = RunProgress(bar, runs, functools.partial(moment_of, recorder))
+        pauses = progress.pauses
         try:
             machine.synchronize()
             start = clock()
-            if self._clear_cache is nothing:
-                for _ in range(runs):
-                    with scope:
-                        call()
-            else:
-                for _ in range(runs):
-                    self._clear_cache()
-                    with scope:
-                        call()
+            for stretch in progress.stretches():
+                if self._clear_cache is nothing:
+                    for _ in range(stretch):
+                        with scope:
+                            call()
+                else:
+                    for _ in range(stretch):
+                        self._clear_cache()
+                        with scope:
+                            call()
             left = clock()
+            progress.wait_for_most(recorder)
             machine.synchronize_stream()
             reached = clock()
             machine.synchronize()
@@ -157,9 +176,22 @@ class EventSampler:
             samples, doubt = read_samples(recorder, ignored)
         finally:
             # An exception keeps this frame; it must not keep the recorder's events from their pool.
-            del recorder, scope
+            del recorder, scope, progress
         times, host_times = times_of(samples)
-        return Batch(times, host_times, end - start, reached - left, end - reached, doubt=doubt)
+        begins = pauses.taken_out_of(np.array([sample.host_begin for sample in samples]))
+        backlog = reached - left
+        waiting: bool | None = False
+        if machine.cuda_is_up():  # without, all is done when a call returns, however busy the host
+            waiting = work_was_waiting(times, begins, host_times, backlog, ignored)
+        return Batch(
+            times,
+            host_times,
+            end - start - pauses.total,
+            backlog,
+            waiting,
+            others=end - reached,
+            doubt=doubt,
+        )
 
 
 def read_samples(

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import machine
 from .doubts import Doubt
+from .progress import ProgressBar
 from .sampler import Batch, Sampler, Times
 
 # Steady: the last so many batches took the same time a run, to within this.
@@ -42,7 +43,9 @@ class WarmUp(NamedTuple):
     doubt: Doubt | None
 
 
-def warm_up(sampler: Sampler, batch_time: float, budget: float) -> WarmUp:
+def warm_up(
+    sampler: Sampler, batch_time: float, budget: float, bar: ProgressBar | None = None
+) -> WarmUp:
     """Run until three batches in a row take the same time a run to within 5 %.
 
     The first batch is one run; each is longer than the last up to some `batch_time` seconds, and
@@ -64,6 +67,8 @@ def warm_up(sampler: Sampler, batch_time: float, budget: float) -> WarmUp:
         run_time = batch.duration / runs
         if batch.duration >= batch_time / 2 or runs == MOST_RUNS or (len(times) > 1 and runs == 1):
             settled = [*settled[1 - _BATCHES :], run_time]
+        if bar is not None:
+            bar.update((machine.clock() - start) / budget)
         is_steady = len(settled) == _BATCHES and max(settled) <= min(settled) * (1 + _STEADY_WITHIN)
         if is_steady or machine.clock() - start >= budget:
             return WarmUp(np.concatenate(times), run_time, batch, is_steady, batch.doubt or started)
