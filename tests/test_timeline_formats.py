@@ -9,6 +9,8 @@ import io
 import json
 import math
 import sys
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -309,6 +311,35 @@ def test_any_name_comes_back_from_csv(name: str) -> None:
 
 
 # ---- files
+
+
+def steps(count: int) -> Timeline:
+    """That many steps one after another, of three spans each."""
+    columns = Timeline.from_spans(STEP).columns[np.tile(np.arange(3), count)]
+    later = np.repeat(np.arange(count), 3) * 10_000_000
+    times = ("host_begin_ns", "host_end_ns", "device_begin_ns", "device_end_ns")
+    return Timeline(replace(columns, **{time: getattr(columns, time) + later for time in times}))
+
+
+def peak_while_saving(timeline: Timeline, path: Path) -> int:
+    """Bytes that saving takes on top of the timeline."""
+    tracemalloc.start()
+    try:
+        timeline.save(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("suffix", "to_sort"), [(".json", 40), (".json.gz", 40), (".csv", 0)])
+def test_saving_takes_no_more_memory_for_more_spans_than_it_takes_to_sort_them(
+    tmp_path: Path, suffix: str, to_sort: int
+) -> None:
+    few, many = steps(4_000), steps(14_000)
+    for_few = peak_while_saving(few, tmp_path / f"few{suffix}")
+    for_many = peak_while_saving(many, tmp_path / f"many{suffix}")
+    assert for_few < 4_000_000
+    assert for_many < for_few + 100_000 + to_sort * (len(many) - len(few))
 
 
 @pytest.fixture

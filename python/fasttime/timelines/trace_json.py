@@ -9,13 +9,12 @@ three digits: to the nanosecond.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
-import numpy as np
-
 from ..sample import STATUSES
+from .columns import in_pieces
 from .span import stream_name
 from .tracks import Track, device_tracks, host_tracks
 
@@ -45,21 +44,29 @@ def write(timeline: Timeline, file: TextIO) -> None:
 
 
 def _events(timeline: Timeline) -> Iterator[str]:
-    columns = timeline.columns
-    names = _Names(columns)
+    # Each row has a number, as viewers want them; threads and streams never share one.
+    names = _Names(timeline.columns)
+    tid = yield from _host(timeline, names)
+    yield from _devices(timeline, tid, names)
+
+
+def _host(timeline: Timeline, names: _Names) -> Generator[str, None, int]:
+    """Return the last number that it gave to a row."""
     yield _named("process", _HOST, 0, "host")
-    # A number for each row, as viewers want them; threads and streams never share one.
     tid = 0
-    for track in host_tracks(columns):
+    for track in host_tracks(timeline.columns):
         name = timeline.thread_names.get(track.handle)
         label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
         yield from _rows(_HOST, tid, label, track)
         yield from _host_spans(timeline, track, tid, names)
         tid += track.row_count
     yield from _never_ended(timeline, tid, names)
-    tid += 1
+    return tid + 1
+
+
+def _devices(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
     devices: set[int] = set()
-    for track in device_tracks(columns):
+    for track in device_tracks(timeline.columns):
         pid = _HOST + 1 + track.device
         if track.device not in devices:
             devices.add(track.device)
@@ -90,72 +97,75 @@ def _rows(pid: int, tid: int, label: str, track: Track) -> Iterator[str]:
 
 
 def _host_spans(timeline: Timeline, track: Track, tid: int, names: _Names) -> Iterator[str]:
-    columns = timeline.columns
-    spans = track.spans
-    for index, begin, end, row, site, status, is_placed in zip(
-        spans.tolist(),
-        (track.begin_ns - timeline.begin_ns).tolist(),
-        (track.end_ns - timeline.begin_ns).tolist(),
-        (track.row + tid + 1).tolist(),
-        columns.site[spans].tolist(),
-        columns.status[spans].tolist(),
-        columns.is_placed[spans].tolist(),
-        strict=True,
-    ):
-        where = f'"ts":{_us(begin)},"pid":{_HOST},"tid":{row}'
-        yield (
-            f'{{"ph":"X","cat":"host","name":{names.name[site]},{where},"dur":{_us(end - begin)},'
-            f'"args":{{"path":{names.path[site]},"status":{names.status[status]}}}}}'
-        )
-        if is_placed:
-            yield f'{{"ph":"s","cat":"scope","name":"scope","id":{index + 1},{where}}}'
+    origin_ns = timeline.begin_ns
+    for piece in track.pieces():
+        some = timeline.columns[piece.spans]
+        for index, begin, end, row, site, status, is_placed in zip(
+            piece.spans.tolist(),
+            piece.begins_ns,
+            piece.ends_ns,
+            piece.rows,
+            some.site.tolist(),
+            some.status.tolist(),
+            some.is_placed.tolist(),
+            strict=True,
+        ):
+            where = f'"ts":{_us(begin - origin_ns)},"pid":{_HOST},"tid":{tid + 1 + row}'
+            yield (
+                f'{{"ph":"X","cat":"host","name":{names.name[site]},{where},'
+                f'"dur":{_us(end - begin)},'
+                f'"args":{{"path":{names.path[site]},"status":{names.status[status]}}}}}'
+            )
+            if is_placed:
+                yield f'{{"ph":"s","cat":"scope","name":"scope","id":{index + 1},{where}}}'
 
 
 def _device_spans(
     timeline: Timeline, track: Track, pid: int, tid: int, names: _Names
 ) -> Iterator[str]:
-    columns = timeline.columns
-    spans = track.spans
-    has_host = columns.is_ended[spans]
-    for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
-        spans.tolist(),
-        (track.begin_ns - timeline.begin_ns).tolist(),
-        (track.end_ns - timeline.begin_ns).tolist(),
-        (track.row + tid + 1).tolist(),
-        columns.site[spans].tolist(),
-        columns.uncertainty_ns[spans].tolist(),
-        columns.shares_boundary[spans].tolist(),
-        has_host.tolist(),
-        strict=True,
-    ):
-        where = f'"ts":{_us(begin)},"pid":{pid},"tid":{row}'
-        yield (
-            f'{{"ph":"X","cat":"device","name":{names.name[site]},{where},"dur":{_us(end - begin)},'
-            f'"args":{{"path":{names.path[site]},"uncertainty_us":{_us(uncertainty)},'
-            f'"shares_boundary":{"true" if shares else "false"}}}}}'
-        )
-        if has_arrow:
-            # "bp": to the scope that lies there, not to the next one to begin.
-            yield f'{{"ph":"f","bp":"e","cat":"scope","name":"scope","id":{index + 1},{where}}}'
+    origin_ns = timeline.begin_ns
+    for piece in track.pieces():
+        some = timeline.columns[piece.spans]
+        for index, begin, end, row, site, uncertainty, shares, has_host in zip(
+            piece.spans.tolist(),
+            piece.begins_ns,
+            piece.ends_ns,
+            piece.rows,
+            some.site.tolist(),
+            some.uncertainty_ns.tolist(),
+            some.shares_boundary.tolist(),
+            some.is_ended.tolist(),
+            strict=True,
+        ):
+            where = f'"ts":{_us(begin - origin_ns)},"pid":{pid},"tid":{tid + 1 + row}'
+            yield (
+                f'{{"ph":"X","cat":"device","name":{names.name[site]},{where},'
+                f'"dur":{_us(end - begin)},'
+                f'"args":{{"path":{names.path[site]},"uncertainty_us":{_us(uncertainty)},'
+                f'"shares_boundary":{"true" if shares else "false"}}}}}'
+            )
+            if has_host:
+                # "bp": to the scope that lies there, not to the next one to begin.
+                yield f'{{"ph":"f","bp":"e","cat":"scope","name":"scope","id":{index + 1},{where}}}'
 
 
 def _never_ended(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
     """Instants, as nobody knows how long these took."""
-    columns = timeline.columns
-    spans = np.nonzero(~columns.is_ended)[0]
-    if len(spans) == 0:
+    if timeline.columns.is_ended.all():
         return
     yield _named("thread", _HOST, tid + 1, "never ended")
-    for span in spans.tolist():
-        begin = int(columns.host_begin_ns[span]) - timeline.begin_ns
-        site = int(columns.site[span])
-        yield (
-            f'{{"ph":"i","s":"t","cat":"host","name":{names.name[site]},"ts":{_us(begin)},'
-            f'"pid":{_HOST},"tid":{tid + 1},"args":{{"path":{names.path[site]},'
-            f'"status":{names.status[int(columns.status[span])]}}}}}'
-        )
+    origin_ns = timeline.begin_ns
+    for some in in_pieces(timeline.columns):
+        lost = some[~some.is_ended]
+        for begin, site, status in zip(
+            lost.host_begin_ns.tolist(), lost.site.tolist(), lost.status.tolist(), strict=True
+        ):
+            yield (
+                f'{{"ph":"i","s":"t","cat":"host","name":{names.name[site]},'
+                f'"ts":{_us(begin - origin_ns)},"pid":{_HOST},"tid":{tid + 1},'
+                f'"args":{{"path":{names.path[site]},"status":{names.status[status]}}}}}'
+            )
 
 
 def _us(ns: int) -> str:
-    sign, ns = ("-", -ns) if ns < 0 else ("", ns)
-    return f"{sign}{ns // 1000}.{ns % 1000:03d}"
+    return f"{ns / 1000:.3f}"  # exact for 50 days
