@@ -151,6 +151,14 @@ def test_an_arrow_leads_from_host_part_to_device_part() -> None:
     assert finish["bp"] == "e"
 
 
+def test_no_arrow_leads_back_in_time() -> None:
+    # The clocks are known to some microseconds, and an idle device begins at once.
+    first = span("a", (1, 2), (0.999, 4))
+    document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5, 6))])))
+    arrows = [(e["ph"], e["id"]) for e in document["traceEvents"] if e["ph"] in ("s", "f")]
+    assert arrows == [("s", 2), ("f", 2)]
+
+
 def test_what_does_not_nest_gets_a_row_of_its_own() -> None:
     tasks = [span("a", (0, 3)), span("b", (1, 5)), span("c", (4, 6)), span("b/x", (2, 4))]
     document = validated(trace(Timeline.from_spans(tasks)))

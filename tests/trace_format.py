@@ -83,6 +83,7 @@ def check_arrows(events: list[dict[str, Any]]) -> None:
     assert ends["s"].keys() == ends["f"].keys()
     for number, start in ends["s"].items():
         assert start["pid"] != ends["f"][number]["pid"]
+        assert start["ts"] <= ends["f"][number]["ts"], "an arrow leads back in time"
 
 
 def scopes(document: dict[str, Any], category: str) -> list[tuple[str, int, int]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from ..sample import STATUSES
 from .columns import in_pieces
 from .span import stream_name
-from .tracks import Track, device_tracks, host_tracks
+from .tracks import Track, device_tracks, gathered_begins, host_tracks
 
 if TYPE_CHECKING:
     from .columns import Columns
@@ -45,12 +45,12 @@ def write(timeline: Timeline, file: TextIO) -> None:
 
 def _events(timeline: Timeline) -> Iterator[str]:
     # Each row has a number, as viewers want them; threads and streams never share one.
-    names = _Names(timeline.columns)
-    tid = yield from _host(timeline, names)
-    yield from _devices(timeline, tid, names)
+    common = _Common(timeline.columns)
+    tid = yield from _host(timeline, common)
+    yield from _devices(timeline, tid, common)
 
 
-def _host(timeline: Timeline, names: _Names) -> Generator[str, None, int]:
+def _host(timeline: Timeline, common: _Common) -> Generator[str, None, int]:
     """Return the last number that it gave to a row."""
     yield _named("process", _HOST, 0, "host")
     tid = 0
@@ -58,13 +58,13 @@ def _host(timeline: Timeline, names: _Names) -> Generator[str, None, int]:
         name = timeline.thread_names.get(track.handle)
         label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
         yield from _rows(_HOST, tid, label, track)
-        yield from _host_spans(timeline, track, tid, names)
+        yield from _host_spans(timeline, track, tid, common)
         tid += track.row_count
-    yield from _never_ended(timeline, tid, names)
+    yield from _never_ended(timeline, tid, common)
     return tid + 1
 
 
-def _devices(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
+def _devices(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
     devices: set[int] = set()
     for track in device_tracks(timeline.columns):
         pid = _HOST + 1 + track.device
@@ -72,14 +72,20 @@ def _devices(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
             devices.add(track.device)
             yield _named("process", pid, 0, f"cuda:{track.device}")
         yield from _rows(pid, tid, f"stream {stream_name(track.handle)}", track)
-        yield from _device_spans(timeline, track, pid, tid, names)
+        yield from _device_spans(timeline, track, pid, tid, common)
         tid += track.row_count
 
 
-class _Names:
-    """Names and arguments of sites as JSON, made once a site."""
+class _Common:
+    """What is found once: names and arguments as JSON, by site, and which spans have an arrow.
+
+    Viewers know none that leads back in time, and complain of it. So there is none where the device
+    seems to have begun first, as it may where it was idle, within the uncertainty.
+    """
 
     def __init__(self, columns: Columns) -> None:
+        self.has_arrow = columns.is_ended & columns.is_placed
+        self.has_arrow &= columns.host_begin_ns <= gathered_begins(columns)
         self.name = [json.dumps(site.name) for site in columns.sites]
         self.path = [json.dumps(site.path) for site in columns.sites]
         self.status = [json.dumps(status) for status in STATUSES]
@@ -96,37 +102,37 @@ def _rows(pid: int, tid: int, label: str, track: Track) -> Iterator[str]:
         yield _named("thread", pid, tid + 1 + row, label if row == 0 else f"{label}, row {row + 1}")
 
 
-def _host_spans(timeline: Timeline, track: Track, tid: int, names: _Names) -> Iterator[str]:
+def _host_spans(timeline: Timeline, track: Track, tid: int, common: _Common) -> Iterator[str]:
     origin_ns = timeline.begin_ns
     for piece in track.pieces():
         some = timeline.columns[piece.spans]
-        for index, begin, end, row, site, status, is_placed in zip(
+        for index, begin, end, row, site, status, has_arrow in zip(
             piece.spans.tolist(),
             piece.begins_ns,
             piece.ends_ns,
             piece.rows,
             some.site.tolist(),
             some.status.tolist(),
-            some.is_placed.tolist(),
+            common.has_arrow[piece.spans].tolist(),
             strict=True,
         ):
             where = f'"ts":{_us(begin - origin_ns)},"pid":{_HOST},"tid":{tid + 1 + row}'
             yield (
-                f'{{"ph":"X","cat":"host","name":{names.name[site]},{where},'
+                f'{{"ph":"X","cat":"host","name":{common.name[site]},{where},'
                 f'"dur":{_us(end - begin)},'
-                f'"args":{{"path":{names.path[site]},"status":{names.status[status]}}}}}'
+                f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
             )
-            if is_placed:
+            if has_arrow:
                 yield f'{{"ph":"s","cat":"scope","name":"scope","id":{index + 1},{where}}}'
 
 
 def _device_spans(
-    timeline: Timeline, track: Track, pid: int, tid: int, names: _Names
+    timeline: Timeline, track: Track, pid: int, tid: int, common: _Common
 ) -> Iterator[str]:
     origin_ns = timeline.begin_ns
     for piece in track.pieces():
         some = timeline.columns[piece.spans]
-        for index, begin, end, row, site, uncertainty, shares, has_host in zip(
+        for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
             piece.spans.tolist(),
             piece.begins_ns,
             piece.ends_ns,
@@ -134,22 +140,22 @@ def _device_spans(
             some.site.tolist(),
             some.uncertainty_ns.tolist(),
             some.shares_boundary.tolist(),
-            some.is_ended.tolist(),
+            common.has_arrow[piece.spans].tolist(),
             strict=True,
         ):
             where = f'"ts":{_us(begin - origin_ns)},"pid":{pid},"tid":{tid + 1 + row}'
             yield (
-                f'{{"ph":"X","cat":"device","name":{names.name[site]},{where},'
+                f'{{"ph":"X","cat":"device","name":{common.name[site]},{where},'
                 f'"dur":{_us(end - begin)},'
-                f'"args":{{"path":{names.path[site]},"uncertainty_us":{_us(uncertainty)},'
+                f'"args":{{"path":{common.path[site]},"uncertainty_us":{_us(uncertainty)},'
                 f'"shares_boundary":{"true" if shares else "false"}}}}}'
             )
-            if has_host:
+            if has_arrow:
                 # "bp": to the scope that lies there, not to the next one to begin.
                 yield f'{{"ph":"f","bp":"e","cat":"scope","name":"scope","id":{index + 1},{where}}}'
 
 
-def _never_ended(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
+def _never_ended(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
     """Instants, as nobody knows how long these took."""
     if timeline.columns.is_ended.all():
         return
@@ -161,9 +167,9 @@ def _never_ended(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
             lost.host_begin_ns.tolist(), lost.site.tolist(), lost.status.tolist(), strict=True
         ):
             yield (
-                f'{{"ph":"i","s":"t","cat":"host","name":{names.name[site]},'
+                f'{{"ph":"i","s":"t","cat":"host","name":{common.name[site]},'
                 f'"ts":{_us(begin - origin_ns)},"pid":{_HOST},"tid":{tid + 1},'
-                f'"args":{{"path":{names.path[site]},"status":{names.status[status]}}}}}'
+                f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
             )
 
 

@@ -87,14 +87,14 @@ def host_tracks(columns: Columns) -> Iterator[Track]:
 
 def device_tracks(columns: Columns) -> Iterator[Track]:
     """Yield one track a stream, of the spans that have a place on their device."""
-    begin_ns, end_ns = _gathered(columns), columns.device_end_ns
+    begin_ns, end_ns = gathered_begins(columns), columns.device_end_ns
     for spans in _by_stream(columns, -end_ns, columns.depth(), begin_ns):
         device, stream = int(columns.device[spans[0]]), int(columns.stream[spans[0]])
         yield Track(device, stream, spans, begin_ns, end_ns, _SAME_EVENT_NS)
 
 
-def _gathered(columns: Columns) -> npt.NDArray[np.int64]:
-    """Give begins on a stream that are the same, but for rounding, the first one's time."""
+def gathered_begins(columns: Columns) -> npt.NDArray[np.int64]:
+    """Return the device begins; those of a stream that differ by rounding alone are the same."""
     begin_ns = columns.device_begin_ns.copy()
     for spans in _by_stream(columns, begin_ns):
         begins = begin_ns[spans]
