@@ -9,6 +9,7 @@ import io
 import json
 import math
 import sys
+import tempfile
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -302,8 +303,18 @@ HOSTILE = st.text(st.characters(), min_size=1) | st.sampled_from(
 @given(HOSTILE)
 def test_any_name_comes_back_from_a_trace(name: str) -> None:
     made = STEP[0]._replace(path=name, name=name)
-    document = validated(trace(Timeline.from_spans([made])))
-    assert [n for n, _, _ in scopes(document, "host")] == [name]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trace.json")
+        Timeline.from_spans([made]).save(path)
+        document = validated(path.read_text(encoding="utf-8"))
+    assert [n for n, _, _ in scopes(document, "host")] == [json.loads(json.dumps(name))]
+
+
+def test_characters_stand_in_a_trace_as_they_are() -> None:
+    made = STEP[0]._replace(path="é🙂", name="é🙂", thread_name="Fäden")
+    text = trace(Timeline.from_spans([made]))
+    assert '"name":"é🙂"' in text
+    assert '"Fäden (100)"' in text
 
 
 @given(HOSTILE)
