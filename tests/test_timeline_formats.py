@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trace_format import ns, scopes, validated
+from trace_format import arrows, ns, scopes, validated
 
 from fasttime import Span, Timeline
 from fasttime.timelines import tables, trace_json
@@ -140,24 +140,19 @@ def test_a_trace_holds_host_and_device_parts_to_the_nanosecond() -> None:
 
 
 def test_an_arrow_leads_from_host_part_to_device_part() -> None:
-    document = validated(trace(Timeline.from_spans([span("a", (1, 2), (4, 5))])))
-    (start,) = [e for e in document["traceEvents"] if e["ph"] == "s"]
-    (finish,) = [e for e in document["traceEvents"] if e["ph"] == "f"]
-    assert (start["id"], start["cat"], start["name"]) == (
-        finish["id"],
-        finish["cat"],
-        finish["name"],
-    )
-    assert (ns(start["ts"]), ns(finish["ts"])) == (0, 3_000_000)
-    assert finish["bp"] == "e"
+    document = validated(trace(Timeline.from_spans(STEP)))
+    starts, ends = arrows(document["traceEvents"])
+    assert [start["args"]["path"] for start in starts.values()] == [s.path for s in STEP]
+    assert {start["cat"] for start in starts.values()} == {"host"}
+    assert {end["cat"] for end in ends.values()} == {"device"}
 
 
 def test_no_arrow_leads_back_in_time() -> None:
     # The clocks are known to some microseconds, and an idle device begins at once.
     first = span("a", (1, 2), (0.999, 4))
-    document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5, 6))])))
-    arrows = [(e["ph"], e["id"]) for e in document["traceEvents"] if e["ph"] in ("s", "f")]
-    assert arrows == [("s", 2), ("f", 2)]
+    document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5.001, 6))])))
+    starts, _ = arrows(document["traceEvents"])
+    assert [start["name"] for start in starts.values()] == ["b"]
 
 
 def test_what_does_not_nest_gets_a_row_of_its_own() -> None:

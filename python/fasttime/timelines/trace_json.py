@@ -2,8 +2,9 @@
 """Timelines in the Trace Event Format, which Perfetto and chrome://tracing read.
 
 One process is the host, with a track a thread; one is each device, with a track a stream. An arrow
-leads from a scope's host part to its device part. Times are in us after the recording's begin, with
-three digits: to the nanosecond.
+leads from a scope's host part to its device part; it is a property of the two, as events of its own
+("s" and "f") would hang on whichever scope lies innermost at that moment. Times are in us after the
+recording's begin, with three digits: to the nanosecond.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from .timeline import Timeline
 
 _HOST = 1  # process numbers; those of devices follow
-_LINES = 4096  # written at a time
+_LINES = 1024  # written at a time
 
 
 def write(timeline: Timeline, file: TextIO) -> None:
-    """Write the trace, a few thousand events at a time.
+    """Write the trace, about a thousand events at a time.
 
     The file must write half a surrogate pair, which a name may hold, as its escape.
     """
@@ -88,7 +89,7 @@ class _Common:
 
     def __init__(self, columns: Columns) -> None:
         self.has_arrow = columns.is_ended & columns.is_placed
-        self.has_arrow &= columns.host_begin_ns <= gathered_begins(columns)
+        self.has_arrow &= columns.host_begin_ns < gathered_begins(columns)
         self.name = [_json(site.name) for site in columns.sites]
         self.path = [_json(site.path) for site in columns.sites]
         self.status = [_json(status) for status in STATUSES]
@@ -124,14 +125,13 @@ def _host_spans(timeline: Timeline, track: Track, tid: int, common: _Common) -> 
             common.has_arrow[piece.spans].tolist(),
             strict=True,
         ):
-            where = f'"ts":{_us(begin - origin_ns)},"pid":{_HOST},"tid":{tid + 1 + row}'
+            arrow = f',"bind_id":{index + 1},"flow_out":true' if has_arrow else ""
             yield (
-                f'{{"ph":"X","cat":"host","name":{common.name[site]},{where},'
-                f'"dur":{_us(end - begin)},'
+                f'{{"ph":"X","cat":"host","name":{common.name[site]},'
+                f'"ts":{_us(begin - origin_ns)},"dur":{_us(end - begin)},'
+                f'"pid":{_HOST},"tid":{tid + 1 + row}{arrow},'
                 f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
             )
-            if has_arrow:
-                yield f'{{"ph":"s","cat":"scope","name":"scope","id":{index + 1},{where}}}'
 
 
 def _device_spans(
@@ -151,16 +151,14 @@ def _device_spans(
             common.has_arrow[piece.spans].tolist(),
             strict=True,
         ):
-            where = f'"ts":{_us(begin - origin_ns)},"pid":{pid},"tid":{tid + 1 + row}'
+            arrow = f',"bind_id":{index + 1},"flow_in":true' if has_arrow else ""
             yield (
-                f'{{"ph":"X","cat":"device","name":{common.name[site]},{where},'
-                f'"dur":{_us(end - begin)},'
+                f'{{"ph":"X","cat":"device","name":{common.name[site]},'
+                f'"ts":{_us(begin - origin_ns)},"dur":{_us(end - begin)},'
+                f'"pid":{pid},"tid":{tid + 1 + row}{arrow},'
                 f'"args":{{"path":{common.path[site]},"uncertainty_us":{_us(uncertainty)},'
                 f'"shares_boundary":{"true" if shares else "false"}}}}}'
             )
-            if has_arrow:
-                # "bp": to the scope that lies there, not to the next one to begin.
-                yield f'{{"ph":"f","bp":"e","cat":"scope","name":"scope","id":{index + 1},{where}}}'
 
 
 def _never_ended(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
