@@ -119,11 +119,11 @@ py::list recent(const Recorder& recorder, SiteTable::Id site) {
 }
 
 template <typename Value, typename Read>
-py::array_t<Value> column(const std::vector<PlacedSpan>& spans, Read read) {
+py::array_t<Value> column(const SpanStore::Taken& spans, Read read) {
   py::array_t<Value> values(static_cast<py::ssize_t>(spans.size()));
   Value* out = values.mutable_data();
-  for (const PlacedSpan& span : spans) {
-    *out++ = static_cast<Value>(read(span));
+  for (size_t i = 0; i < spans.size(); ++i) {
+    out[i] = static_cast<Value>(read(spans[i]));
   }
   return values;
 }
@@ -131,27 +131,27 @@ py::array_t<Value> column(const std::vector<PlacedSpan>& spans, Read read) {
 // Ends the recording: its interval, its columns by the names of Span's fields, and what did not
 // fit.
 py::dict take_spans(Recorder& recorder) {
-  const SpanStore::Taken taken = recorder.take_spans();
-  const auto& spans = taken.spans;
+  const SpanStore::Taken spans = recorder.take_spans();
   py::dict result;
-  result["from_ns"] = taken.from_ns;
-  result["until_ns"] = taken.until_ns;
-  result["dropped"] = taken.dropped;
-  result["site"] = column<uint32_t>(spans, [](auto& s) { return s.span.site; });
-  result["thread"] = column<uint64_t>(spans, [](auto& s) { return s.span.thread; });
-  result["device"] = column<int32_t>(spans, [](auto& s) { return s.span.device; });
+  result["from_ns"] = spans.from_ns;
+  result["until_ns"] = spans.until_ns;
+  result["dropped"] = spans.dropped;
+  result["site"] = column<uint32_t>(spans, [](auto& s) { return s.site; });
+  result["thread"] = column<uint64_t>(spans, [](auto& s) { return s.thread; });
+  result["device"] = column<int32_t>(spans, [](auto& s) { return s.device; });
   result["stream"] =
-      column<uint64_t>(spans, [](auto& s) { return reinterpret_cast<uintptr_t>(s.span.stream); });
-  result["status"] = column<uint8_t>(spans, [](auto& s) { return s.span.status; });
-  result["shares_boundary"] = column<bool>(spans, [](auto& s) { return s.span.shares_boundary; });
-  result["host_begin_ns"] = column<int64_t>(spans, [](auto& s) { return s.span.host_begin_ns; });
-  result["host_end_ns"] = column<int64_t>(spans, [](auto& s) { return s.span.host_end_ns; });
-  result["is_placed"] = column<bool>(spans, [](auto& s) { return s.is_placed; });
+      column<uint64_t>(spans, [](auto& s) { return reinterpret_cast<uintptr_t>(s.stream); });
+  result["status"] = column<uint8_t>(spans, [](auto& s) { return s.status; });
+  result["shares_boundary"] = column<bool>(spans, [](auto& s) { return s.shares_boundary; });
+  result["host_begin_ns"] = column<int64_t>(spans, [](auto& s) { return s.host_begin_ns; });
+  result["host_end_ns"] = column<int64_t>(spans, [](auto& s) { return s.host_end_ns; });
+  result["is_placed"] = column<bool>(spans, [](auto& s) { return s.anchor != 0; });
   result["device_begin_ns"] =
-      column<int64_t>(spans, [](auto& s) { return s.device_begin.host_ns; });
-  result["device_end_ns"] = column<int64_t>(spans, [](auto& s) { return s.device_end.host_ns; });
-  result["uncertainty_ns"] = column<int64_t>(spans, [](auto& s) {
-    return std::max(s.device_begin.uncertainty_ns, s.device_end.uncertainty_ns);
+      column<int64_t>(spans, [&](auto& s) { return spans.device_begin(s).host_ns; });
+  result["device_end_ns"] =
+      column<int64_t>(spans, [&](auto& s) { return spans.device_end(s).host_ns; });
+  result["uncertainty_ns"] = column<int64_t>(spans, [&](auto& s) {
+    return std::max(spans.device_begin(s).uncertainty_ns, spans.device_end(s).uncertainty_ns);
   });
   return result;
 }

@@ -25,35 +25,23 @@ void SpanStore::close(int64_t until_ns) noexcept {
   until_ns_ = std::min(until_ns_, until_ns);
 }
 
-SpanStore::Taken SpanStore::take() {
+SpanStore::Taken SpanStore::take() noexcept {
   Taken taken;
-  std::vector<std::unique_ptr<Block>> blocks;
-  std::vector<AnchorLog> anchors;
-  size_t count = 0;
-  {
-    const std::lock_guard<SpinLock> hold(lock_);
-    is_on_.store(false, std::memory_order_relaxed);
-    blocks.swap(blocks_);
-    anchors.swap(anchors_);
-    std::swap(count, count_);
-    std::swap(taken.dropped, dropped_);
-    taken.from_ns = from_ns_;
-    taken.until_ns = until_ns_;
-  }
-  taken.spans.reserve(count);
-  for (size_t i = 0; i < count; ++i) {
-    PlacedSpan placed;
-    placed.span = (*blocks[i / kBlock])[i % kBlock];
-    const Span& span = placed.span;
-    if (span.anchor != 0) {
-      const AnchorLog& log = anchors[static_cast<size_t>(span.device)];
-      placed.is_placed = true;
-      placed.device_begin = log.place(span.anchor, span.after_anchor_ns);
-      placed.device_end = log.place(span.anchor, span.after_anchor_ns + span.device_ns);
-    }
-    taken.spans.push_back(placed);
-  }
+  const std::lock_guard<SpinLock> hold(lock_);
+  is_on_.store(false, std::memory_order_relaxed);
+  taken.blocks_.swap(blocks_);
+  taken.anchors_.swap(anchors_);
+  std::swap(taken.count_, count_);
+  std::swap(taken.dropped, dropped_);
+  taken.from_ns = from_ns_;
+  taken.until_ns = until_ns_;
   return taken;
+}
+
+PlacedMoment SpanStore::Taken::place(const Span& span, double later_ns) const noexcept {
+  return span.anchor == 0 ? PlacedMoment{}
+                          : anchors_[static_cast<size_t>(span.device)].place(
+                                span.anchor, span.after_anchor_ns + later_ns);
 }
 
 void SpanStore::add(const Span& span, const AnchorPoint& anchor) noexcept {

@@ -31,14 +31,6 @@ struct Span {
   bool shares_boundary = false;
 };
 
-// A span with its place.
-struct PlacedSpan {
-  Span span;
-  bool is_placed = false;
-  PlacedMoment device_begin;
-  PlacedMoment device_end;
-};
-
 // Keeps the spans of one interval while a timeline is recorded; otherwise does nothing.
 // Thread-safe.
 //
@@ -51,13 +43,8 @@ class SpanStore {
   // Scopes that end later than `until_ns` are not kept.
   void close(int64_t until_ns) noexcept;
   // Ends the recording and hands over what it kept.
-  struct Taken {
-    std::vector<PlacedSpan> spans;
-    uint64_t dropped = 0;
-    int64_t from_ns = 0;
-    int64_t until_ns = 0;
-  };
-  Taken take();
+  class Taken;
+  Taken take() noexcept;
 
   // Whether spans are worth making. One relaxed load.
   bool is_on() const noexcept { return is_on_.load(std::memory_order_relaxed); }
@@ -82,6 +69,31 @@ class SpanStore {
   int64_t from_ns_ = 0;
   int64_t until_ns_ = 0;
   std::vector<AnchorLog> anchors_;  // by device
+};
+
+// What was kept, as it was kept: a million spans are 64 MB, and nothing is gained by a copy.
+class SpanStore::Taken {
+ public:
+  uint64_t dropped = 0;
+  int64_t from_ns = 0;
+  int64_t until_ns = 0;
+
+  size_t size() const noexcept { return count_; }
+  const Span& operator[](size_t index) const noexcept {
+    return (*blocks_[index / kBlock])[index % kBlock];
+  }
+  // Where a span lies on its device; nowhere without an anchor.
+  PlacedMoment device_begin(const Span& span) const noexcept { return place(span, 0); }
+  PlacedMoment device_end(const Span& span) const noexcept { return place(span, span.device_ns); }
+
+ private:
+  friend class SpanStore;
+
+  PlacedMoment place(const Span& span, double later_ns) const noexcept;
+
+  std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<AnchorLog> anchors_;
+  size_t count_ = 0;
 };
 
 }  // namespace fasttime

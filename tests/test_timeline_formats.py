@@ -9,13 +9,16 @@ import io
 import json
 import math
 import sys
+import tempfile
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trace_format import ns, scopes, validated
+from trace_format import arrows, ns, scopes, validated
 
 from fasttime import Span, Timeline
 from fasttime.timelines import tables, trace_json
@@ -137,16 +140,19 @@ def test_a_trace_holds_host_and_device_parts_to_the_nanosecond() -> None:
 
 
 def test_an_arrow_leads_from_host_part_to_device_part() -> None:
-    document = validated(trace(Timeline.from_spans([span("a", (1, 2), (4, 5))])))
-    (start,) = [e for e in document["traceEvents"] if e["ph"] == "s"]
-    (finish,) = [e for e in document["traceEvents"] if e["ph"] == "f"]
-    assert (start["id"], start["cat"], start["name"]) == (
-        finish["id"],
-        finish["cat"],
-        finish["name"],
-    )
-    assert (ns(start["ts"]), ns(finish["ts"])) == (0, 3_000_000)
-    assert finish["bp"] == "e"
+    document = validated(trace(Timeline.from_spans(STEP)))
+    starts, ends = arrows(document["traceEvents"])
+    assert [start["args"]["path"] for start in starts.values()] == [s.path for s in STEP]
+    assert {start["cat"] for start in starts.values()} == {"host"}
+    assert {end["cat"] for end in ends.values()} == {"device"}
+
+
+def test_no_arrow_leads_back_in_time() -> None:
+    # The clocks are known to some microseconds, and an idle device begins at once.
+    first = span("a", (1, 2), (0.999, 4))
+    document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5.001, 6))])))
+    starts, _ = arrows(document["traceEvents"])
+    assert [start["name"] for start in starts.values()] == ["b"]
 
 
 def test_what_does_not_nest_gets_a_row_of_its_own() -> None:
@@ -292,8 +298,18 @@ HOSTILE = st.text(st.characters(), min_size=1) | st.sampled_from(
 @given(HOSTILE)
 def test_any_name_comes_back_from_a_trace(name: str) -> None:
     made = STEP[0]._replace(path=name, name=name)
-    document = validated(trace(Timeline.from_spans([made])))
-    assert [n for n, _, _ in scopes(document, "host")] == [name]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trace.json")
+        Timeline.from_spans([made]).save(path)
+        document = validated(path.read_text(encoding="utf-8"))
+    assert [n for n, _, _ in scopes(document, "host")] == [json.loads(json.dumps(name))]
+
+
+def test_characters_stand_in_a_trace_as_they_are() -> None:
+    made = STEP[0]._replace(path="é🙂", name="é🙂", thread_name="Fäden")
+    text = trace(Timeline.from_spans([made]))
+    assert '"name":"é🙂"' in text
+    assert '"Fäden (100)"' in text
 
 
 @given(HOSTILE)
@@ -309,6 +325,35 @@ def test_any_name_comes_back_from_csv(name: str) -> None:
 
 
 # ---- files
+
+
+def steps(count: int) -> Timeline:
+    """That many steps one after another, of three spans each."""
+    columns = Timeline.from_spans(STEP).columns[np.tile(np.arange(3), count)]
+    later = np.repeat(np.arange(count), 3) * 10_000_000
+    times = ("host_begin_ns", "host_end_ns", "device_begin_ns", "device_end_ns")
+    return Timeline(replace(columns, **{time: getattr(columns, time) + later for time in times}))
+
+
+def peak_while_saving(timeline: Timeline, path: Path) -> int:
+    """Bytes that saving takes on top of the timeline."""
+    tracemalloc.start()
+    try:
+        timeline.save(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("suffix", "to_sort"), [(".json", 40), (".json.gz", 40), (".csv", 0)])
+def test_saving_takes_no_more_memory_for_more_spans_than_it_takes_to_sort_them(
+    tmp_path: Path, suffix: str, to_sort: int
+) -> None:
+    few, many = steps(4_000), steps(14_000)
+    for_few = peak_while_saving(few, tmp_path / f"few{suffix}")
+    for_many = peak_while_saving(many, tmp_path / f"many{suffix}")
+    assert for_few < 4_000_000
+    assert for_many < for_few + 100_000 + to_sort * (len(many) - len(few))
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ REQUIRED = {
     "M": {"name", "pid", "tid", "args"},
     "X": {"name", "cat", "pid", "tid", "ts", "dur", "args"},
     "i": {"name", "cat", "pid", "tid", "ts", "s", "args"},
-    "s": {"name", "cat", "pid", "tid", "ts", "id"},
-    "f": {"name", "cat", "pid", "tid", "ts", "id", "bp"},
 }
+ARROW = {"bind_id", "flow_out", "flow_in"}
 
 
 def ns(us: float) -> int:
@@ -29,7 +28,7 @@ def validated(text: str) -> dict[str, Any]:
     assert set(document) == {"displayTimeUnit", "otherData", "traceEvents"}
     events = document["traceEvents"]
     for event in events:
-        assert set(event) == REQUIRED[event["ph"]] | {"ph"}, event
+        assert set(event) - ARROW == REQUIRED[event["ph"]] | {"ph"}, event
         assert isinstance(event["name"], str)
         assert 0 <= event["tid"] < 2**31
     check_names(events)
@@ -72,17 +71,25 @@ def check_tracks(events: list[dict[str, Any]]) -> None:
 
 
 def check_arrows(events: list[dict[str, Any]]) -> None:
-    """Each arrow has one start and one end, each right after the scope whose begin it touches."""
-    ends: dict[str, dict[int, dict[str, Any]]] = {"s": {}, "f": {}}
-    for before, event in zip([{}, *events], events, strict=False):
-        if event["ph"] in ends:
-            assert event["id"] not in ends[event["ph"]], "two arrows share a number"
-            ends[event["ph"]][event["id"]] = event
-            assert before["ph"] == "X"
-            assert all(before[key] == event[key] for key in ("ts", "pid", "tid"))
-    assert ends["s"].keys() == ends["f"].keys()
-    for number, start in ends["s"].items():
-        assert start["pid"] != ends["f"][number]["pid"]
+    """Each leads from one scope to another of the same name, elsewhere and later."""
+    starts, ends = arrows(events)
+    assert starts.keys() == ends.keys() == {e["bind_id"] for e in events if "bind_id" in e}
+    for number, start in starts.items():
+        end = ends[number]
+        assert start["args"]["path"] == end["args"]["path"]
+        assert start["pid"] != end["pid"]
+        assert start["ts"] < end["ts"], "viewers lose an arrow that leads back in time"
+
+
+def arrows(
+    events: list[dict[str, Any]],
+) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
+    """The scopes where arrows start, and those where they end, by the number of the arrow."""
+    starts = [event for event in events if event.get("flow_out")]
+    ends = [event for event in events if event.get("flow_in")]
+    by_number = tuple({event["bind_id"]: event for event in found} for found in (starts, ends))
+    assert [len(found) for found in by_number] == [len(starts), len(ends)], "shared numbers"
+    return by_number[0], by_number[1]
 
 
 def scopes(document: dict[str, Any], category: str) -> list[tuple[str, int, int]]:

@@ -148,7 +148,7 @@ class Recorder:
 
         The device is put on the host's clock by events between two readings of it, taken at start,
         at stop, and each second while scopes end. Between two of them its moments are
-        interpolated; `Span.uncertainty` says by how much they may be off, 3 us as a rule. Where
+        interpolated, to some microseconds; each span says to how many, `Span.uncertainty`. Where
         the clocks could not be compared they are None.
 
         Raises ValueError for a bound or a timeout out of range.

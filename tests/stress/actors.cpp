@@ -250,11 +250,12 @@ void observe(Stage& stage, uint64_t seed) {
       case 8: {
         recorder.close_spans();
         const SpanStore::Taken taken = recorder.take_spans();
-        FASTTIME_CHECK(taken.spans.size() <= kMostSpans);
-        for (const PlacedSpan& placed : taken.spans) {
-          FASTTIME_CHECK(placed.span.site < recorder.sites().size() && placed.span.thread != 0);
-          FASTTIME_CHECK(!placed.is_placed || placed.span.status == Status::kOk);
-          FASTTIME_CHECK(placed.device_end.host_ns >= placed.device_begin.host_ns);
+        FASTTIME_CHECK(taken.size() <= kMostSpans);
+        for (size_t i = 0; i < taken.size(); ++i) {
+          const Span& span = taken[i];
+          FASTTIME_CHECK(span.site < recorder.sites().size() && span.thread != 0);
+          FASTTIME_CHECK(span.anchor == 0 || span.status == Status::kOk);
+          FASTTIME_CHECK(taken.device_end(span).host_ns >= taken.device_begin(span).host_ns);
         }
         break;
       }

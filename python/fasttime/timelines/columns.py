@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..sample import STATUSES
 from .span import Span
 
-_CHUNK = 4096  # spans turned into tuples at a time
+_PIECE = 4096  # spans
 
 
 class Site(NamedTuple):
@@ -95,6 +95,15 @@ class Columns:
         return cls(list(sites), *arrays).in_order()
 
 
+_Sliced = TypeVar("_Sliced", Columns, npt.NDArray[np.int64])
+
+
+def in_pieces(spans: _Sliced) -> Iterator[_Sliced]:
+    """Yield the spans some thousands at a time: as Python objects they take ten times the room."""
+    for start in range(0, len(spans), _PIECE):
+        yield spans[start : start + _PIECE]
+
+
 def _ns(seconds: float | None) -> int:
     return 0 if seconds is None else round(seconds * 1e9)
 
@@ -123,8 +132,8 @@ class Spans(Sequence[Span]):
         return next(iter(Spans(self._columns[index : index + 1], self._thread_names)))
 
     def __iter__(self) -> Iterator[Span]:
-        for start in range(0, len(self), _CHUNK):
-            yield from self._tuples(self._columns[start : start + _CHUNK])
+        for some in in_pieces(self._columns):
+            yield from self._tuples(some)
 
     def _tuples(self, some: Columns) -> Iterator[Span]:
         sites, names = some.sites, self._thread_names

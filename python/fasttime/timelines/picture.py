@@ -56,18 +56,19 @@ def _shown(timeline: Timeline, begin: float | None, end: float | None) -> Column
     on_device = (
         columns.is_placed & (columns.device_end_ns >= since) & (columns.device_begin_ns <= until)
     )
-    shown = columns[on_host | on_device]
-    if len(shown) == 0:
+    is_shown = on_host | on_device
+    count = np.count_nonzero(is_shown)
+    if count == 0:
         raise ValueError(
             "there is nothing to draw: no scope "
             + ("was recorded" if len(columns) == 0 else f"lies between begin={begin} and end={end}")
         )
-    if len(shown) > _MAX_SPANS:
+    if count > _MAX_SPANS:
         raise ValueError(
-            f"{len(shown):,} scopes are too many for a picture ({_MAX_SPANS:,} at most): choose a "
+            f"{count:,} scopes are too many for a picture ({_MAX_SPANS:,} at most): choose a "
             "part by begin= and end=, or look at a trace, save('trace.json')"
         )
-    return shown
+    return columns[is_shown]
 
 
 def _interval(

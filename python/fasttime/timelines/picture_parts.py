@@ -63,21 +63,14 @@ def margin_text(
 
 def draw_bars(scene: Scene, axes: Axes, place: Place) -> None:
     """Draw a track's scopes, each with its name and time as far as they fit."""
-    columns, track = scene.columns, place.track
-    for index, begin_ns, end_ns, row, level in zip(
-        track.spans.tolist(),
-        track.begin_ns.tolist(),
-        track.end_ns.tolist(),
-        track.row.tolist(),
-        track.level.tolist(),
-        strict=True,
-    ):
-        site = int(columns.site[index])
+    is_host = place.track.device < 0
+    for index, begin_ns, end_ns, row, level in place.track.bars():
+        site = int(scene.columns.site[index])
         left, right = scene.x(begin_ns), scene.x(end_ns)
         # What takes no time is seen all the same.
         width = max(right - left, 0.012 / scene.inches_per_unit)
         top = place.row_tops[row] + level * style.BAR
-        is_wait = scene.is_wait[site] and track.device < 0
+        is_wait = scene.is_wait[site] and is_host
         colour = scene.colours[site]
         axes.add_patch(
             Rectangle(
@@ -215,6 +208,5 @@ def _leaves(scene: Scene) -> set[int]:
 
 def _starts(scene: Scene, places: list[Place]) -> Iterator[tuple[int, float, Place]]:
     for place in places:
-        track = place.track
-        for index, begin_ns in zip(track.spans.tolist(), track.begin_ns.tolist(), strict=True):
-            yield index, scene.x(begin_ns), place
+        for bar in place.track.bars():
+            yield bar.span, scene.x(bar.begin_ns), place

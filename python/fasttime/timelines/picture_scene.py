@@ -62,14 +62,17 @@ class Scene:
 
     def _main_first(self, track: Track) -> tuple[bool, int]:
         is_main = self.thread_names.get(track.handle) == "MainThread"
-        return not is_main, int(track.begin_ns[0])
+        return not is_main, int(track.begin_ns[track.spans[0]])
 
     def _place(self, places: list[Place], track: Track, gap: float) -> None:
         top = y = self.bottom + (gap if self.bottom else 0.0)
         row_tops = []
-        for row in range(track.row_count):
+        depths = [0] * track.row_count
+        for bar in track.bars():
+            depths[bar.row] = max(depths[bar.row], bar.level + 1)
+        for depth in depths:
             row_tops.append(y)
-            y += style.BAR * (int(track.level[track.row == row].max()) + 1)
+            y += style.BAR * depth
         if y > _MAX_ROWS * style.BAR:
             raise ValueError(
                 f"more than {_MAX_ROWS} rows of scopes are too many for a picture: choose a part "

@@ -7,7 +7,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable, Mapping
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from .._saving import open_for_replacement
 from . import tables, trace_json
@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 _PICTURES = ("svg", "png", "pdf")
 
 
+def _text(file: IO[bytes]) -> TextIO:
+    # A str may hold half a surrogate pair, which UTF-8 has no place for; the escape that it gets is
+    # the one that JSON has for it.
+    return io.TextIOWrapper(
+        cast("io.BufferedWriter", file), encoding="utf-8", errors="backslashreplace", newline=""
+    )
+
+
 def _save_trace(timeline: Timeline, file: IO[bytes]) -> None:
-    with io.TextIOWrapper(cast("io.BufferedWriter", file), encoding="ascii") as text:
+    with _text(file) as text:
         trace_json.write(timeline, text)
 
 
@@ -30,11 +38,7 @@ def _save_zipped_trace(timeline: Timeline, file: IO[bytes]) -> None:
 
 
 def _save_csv(timeline: Timeline, file: IO[bytes]) -> None:
-    # A str may hold half a surrogate pair, which UTF-8 has no place for.
-    wrapper = io.TextIOWrapper(
-        cast("io.BufferedWriter", file), encoding="utf-8", errors="backslashreplace", newline=""
-    )
-    with wrapper as text:
+    with _text(file) as text:
         tables.write_csv(timeline, text)
 
 

@@ -218,8 +218,11 @@ def _extent(columns: Columns) -> tuple[int, int]:
     """The first and the last moment of any span, in ns; (0, 0) without one."""
     if len(columns) == 0:
         return 0, 0
-    moments = [columns.host_begin_ns, columns.host_end_ns[columns.is_ended]]
-    placed = columns.is_placed
-    moments += [columns.device_begin_ns[placed], columns.device_end_ns[placed]]
-    all_moments = np.concatenate(moments)
-    return int(all_moments.min()), int(all_moments.max())
+    first, last = int(columns.host_begin_ns.min()), int(columns.host_begin_ns.max())
+    for is_known, begin_ns, end_ns in (
+        (columns.is_ended, columns.host_begin_ns, columns.host_end_ns),
+        (columns.is_placed, columns.device_begin_ns, columns.device_end_ns),
+    ):
+        first = int(begin_ns.min(initial=first, where=is_known))
+        last = int(end_ns.max(initial=last, where=is_known))
+    return first, last

@@ -2,33 +2,36 @@
 """Timelines in the Trace Event Format, which Perfetto and chrome://tracing read.
 
 One process is the host, with a track a thread; one is each device, with a track a stream. An arrow
-leads from a scope's host part to its device part. Times are in us after the recording's begin, with
-three digits: to the nanosecond.
+leads from a scope's host part to its device part; it is a property of the two, as events of its own
+("s" and "f") would hang on whichever scope lies innermost at that moment. Times are in us after the
+recording's begin, with three digits: to the nanosecond.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
-import numpy as np
-
 from ..sample import STATUSES
+from .columns import in_pieces
 from .span import stream_name
-from .tracks import Track, device_tracks, host_tracks
+from .tracks import Track, device_tracks, gathered_begins, host_tracks
 
 if TYPE_CHECKING:
     from .columns import Columns
     from .timeline import Timeline
 
 _HOST = 1  # process numbers; those of devices follow
-_LINES = 4096  # written at a time
+_LINES = 1024  # written at a time
 
 
 def write(timeline: Timeline, file: TextIO) -> None:
-    """Write the trace, a few thousand events at a time. All of it is ASCII."""
+    """Write the trace, about a thousand events at a time.
+
+    The file must write half a surrogate pair, which a name may hold, as its escape.
+    """
     facts = {
         "perf_counter_begin_s": timeline.begin,
         "duration_s": timeline.duration,
@@ -45,41 +48,60 @@ def write(timeline: Timeline, file: TextIO) -> None:
 
 
 def _events(timeline: Timeline) -> Iterator[str]:
-    columns = timeline.columns
-    names = _Names(columns)
+    # Each row has a number, as viewers want them; threads and streams never share one.
+    common = _Common(timeline.columns)
+    tid = yield from _host(timeline, common)
+    yield from _devices(timeline, tid, common)
+
+
+def _host(timeline: Timeline, common: _Common) -> Generator[str, None, int]:
+    """Return the last number that it gave to a row."""
     yield _named("process", _HOST, 0, "host")
-    # A number for each row, as viewers want them; threads and streams never share one.
     tid = 0
-    for track in host_tracks(columns):
+    for track in host_tracks(timeline.columns):
         name = timeline.thread_names.get(track.handle)
         label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
         yield from _rows(_HOST, tid, label, track)
-        yield from _host_spans(timeline, track, tid, names)
+        yield from _host_spans(timeline, track, tid, common)
         tid += track.row_count
-    yield from _never_ended(timeline, tid, names)
-    tid += 1
+    yield from _never_ended(timeline, tid, common)
+    return tid + 1
+
+
+def _devices(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
     devices: set[int] = set()
-    for track in device_tracks(columns):
+    for track in device_tracks(timeline.columns):
         pid = _HOST + 1 + track.device
         if track.device not in devices:
             devices.add(track.device)
             yield _named("process", pid, 0, f"cuda:{track.device}")
         yield from _rows(pid, tid, f"stream {stream_name(track.handle)}", track)
-        yield from _device_spans(timeline, track, pid, tid, names)
+        yield from _device_spans(timeline, track, pid, tid, common)
         tid += track.row_count
 
 
-class _Names:
-    """Names and arguments of sites as JSON, made once a site."""
+class _Common:
+    """What is found once: names and arguments as JSON, by site, and which spans have an arrow.
+
+    Viewers know none that leads back in time, and complain of it. So there is none where the device
+    seems to have begun first, as it may where it was idle, within the uncertainty.
+    """
 
     def __init__(self, columns: Columns) -> None:
-        self.name = [json.dumps(site.name) for site in columns.sites]
-        self.path = [json.dumps(site.path) for site in columns.sites]
-        self.status = [json.dumps(status) for status in STATUSES]
+        self.has_arrow = columns.is_ended & columns.is_placed
+        self.has_arrow &= columns.host_begin_ns < gathered_begins(columns)
+        self.name = [_json(site.name) for site in columns.sites]
+        self.path = [_json(site.path) for site in columns.sites]
+        self.status = [_json(status) for status in STATUSES]
+
+
+def _json(value: object) -> str:
+    # Characters as they are: Perfetto (52.0) shows most escapes as they are written.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _named(kind: str, pid: int, tid: int, name: str) -> str:
-    return json.dumps(
+    return _json(
         {"ph": "M", "name": f"{kind}_name", "pid": pid, "tid": tid, "args": {"name": name}}
     )
 
@@ -89,73 +111,73 @@ def _rows(pid: int, tid: int, label: str, track: Track) -> Iterator[str]:
         yield _named("thread", pid, tid + 1 + row, label if row == 0 else f"{label}, row {row + 1}")
 
 
-def _host_spans(timeline: Timeline, track: Track, tid: int, names: _Names) -> Iterator[str]:
-    columns = timeline.columns
-    spans = track.spans
-    for index, begin, end, row, site, status, is_placed in zip(
-        spans.tolist(),
-        (track.begin_ns - timeline.begin_ns).tolist(),
-        (track.end_ns - timeline.begin_ns).tolist(),
-        (track.row + tid + 1).tolist(),
-        columns.site[spans].tolist(),
-        columns.status[spans].tolist(),
-        columns.is_placed[spans].tolist(),
-        strict=True,
-    ):
-        where = f'"ts":{_us(begin)},"pid":{_HOST},"tid":{row}'
-        yield (
-            f'{{"ph":"X","cat":"host","name":{names.name[site]},{where},"dur":{_us(end - begin)},'
-            f'"args":{{"path":{names.path[site]},"status":{names.status[status]}}}}}'
-        )
-        if is_placed:
-            yield f'{{"ph":"s","cat":"scope","name":"scope","id":{index + 1},{where}}}'
+def _host_spans(timeline: Timeline, track: Track, tid: int, common: _Common) -> Iterator[str]:
+    origin_ns = timeline.begin_ns
+    for piece in track.pieces():
+        some = timeline.columns[piece.spans]
+        for index, begin, end, row, site, status, has_arrow in zip(
+            piece.spans.tolist(),
+            piece.begins_ns,
+            piece.ends_ns,
+            piece.rows,
+            some.site.tolist(),
+            some.status.tolist(),
+            common.has_arrow[piece.spans].tolist(),
+            strict=True,
+        ):
+            arrow = f',"bind_id":{index + 1},"flow_out":true' if has_arrow else ""
+            yield (
+                f'{{"ph":"X","cat":"host","name":{common.name[site]},'
+                f'"ts":{_us(begin - origin_ns)},"dur":{_us(end - begin)},'
+                f'"pid":{_HOST},"tid":{tid + 1 + row}{arrow},'
+                f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
+            )
 
 
 def _device_spans(
-    timeline: Timeline, track: Track, pid: int, tid: int, names: _Names
+    timeline: Timeline, track: Track, pid: int, tid: int, common: _Common
 ) -> Iterator[str]:
-    columns = timeline.columns
-    spans = track.spans
-    has_host = columns.is_ended[spans]
-    for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
-        spans.tolist(),
-        (track.begin_ns - timeline.begin_ns).tolist(),
-        (track.end_ns - timeline.begin_ns).tolist(),
-        (track.row + tid + 1).tolist(),
-        columns.site[spans].tolist(),
-        columns.uncertainty_ns[spans].tolist(),
-        columns.shares_boundary[spans].tolist(),
-        has_host.tolist(),
-        strict=True,
-    ):
-        where = f'"ts":{_us(begin)},"pid":{pid},"tid":{row}'
-        yield (
-            f'{{"ph":"X","cat":"device","name":{names.name[site]},{where},"dur":{_us(end - begin)},'
-            f'"args":{{"path":{names.path[site]},"uncertainty_us":{_us(uncertainty)},'
-            f'"shares_boundary":{"true" if shares else "false"}}}}}'
-        )
-        if has_arrow:
-            # "bp": to the scope that lies there, not to the next one to begin.
-            yield f'{{"ph":"f","bp":"e","cat":"scope","name":"scope","id":{index + 1},{where}}}'
+    origin_ns = timeline.begin_ns
+    for piece in track.pieces():
+        some = timeline.columns[piece.spans]
+        for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
+            piece.spans.tolist(),
+            piece.begins_ns,
+            piece.ends_ns,
+            piece.rows,
+            some.site.tolist(),
+            some.uncertainty_ns.tolist(),
+            some.shares_boundary.tolist(),
+            common.has_arrow[piece.spans].tolist(),
+            strict=True,
+        ):
+            arrow = f',"bind_id":{index + 1},"flow_in":true' if has_arrow else ""
+            yield (
+                f'{{"ph":"X","cat":"device","name":{common.name[site]},'
+                f'"ts":{_us(begin - origin_ns)},"dur":{_us(end - begin)},'
+                f'"pid":{pid},"tid":{tid + 1 + row}{arrow},'
+                f'"args":{{"path":{common.path[site]},"uncertainty_us":{_us(uncertainty)},'
+                f'"shares_boundary":{"true" if shares else "false"}}}}}'
+            )
 
 
-def _never_ended(timeline: Timeline, tid: int, names: _Names) -> Iterator[str]:
+def _never_ended(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
     """Instants, as nobody knows how long these took."""
-    columns = timeline.columns
-    spans = np.nonzero(~columns.is_ended)[0]
-    if len(spans) == 0:
+    if timeline.columns.is_ended.all():
         return
     yield _named("thread", _HOST, tid + 1, "never ended")
-    for span in spans.tolist():
-        begin = int(columns.host_begin_ns[span]) - timeline.begin_ns
-        site = int(columns.site[span])
-        yield (
-            f'{{"ph":"i","s":"t","cat":"host","name":{names.name[site]},"ts":{_us(begin)},'
-            f'"pid":{_HOST},"tid":{tid + 1},"args":{{"path":{names.path[site]},'
-            f'"status":{names.status[int(columns.status[span])]}}}}}'
-        )
+    origin_ns = timeline.begin_ns
+    for some in in_pieces(timeline.columns):
+        lost = some[~some.is_ended]
+        for begin, site, status in zip(
+            lost.host_begin_ns.tolist(), lost.site.tolist(), lost.status.tolist(), strict=True
+        ):
+            yield (
+                f'{{"ph":"i","s":"t","cat":"host","name":{common.name[site]},'
+                f'"ts":{_us(begin - origin_ns)},"pid":{_HOST},"tid":{tid + 1},'
+                f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
+            )
 
 
 def _us(ns: int) -> str:
-    sign, ns = ("-", -ns) if ns < 0 else ("", ns)
-    return f"{sign}{ns // 1000}.{ns % 1000:03d}"
+    return f"{ns / 1000:.3f}"  # exact for 50 days

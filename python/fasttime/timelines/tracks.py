@@ -8,67 +8,115 @@ viewer can show it otherwise.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .columns import Columns
+from .columns import Columns, in_pieces
 
 # Two events of a stream are never less than 1.2 us apart. Boundaries that seem to be less than
 # this apart are one and the same, read with different rounding.
 _SAME_EVENT_NS = 500
 
 
-class Track(NamedTuple):
+class Piece(NamedTuple):
+    """Some spans of a track, by position in the columns, and where they are drawn."""
+
+    spans: npt.NDArray[np.int64]
+    begins_ns: list[int]
+    ends_ns: list[int]
+    rows: list[int]
+    levels: list[int]  # how deep in its row
+
+
+class Bar(NamedTuple):
+    """One span of a track, likewise."""
+
+    span: int
+    begin_ns: int
+    end_ns: int
+    row: int
+    level: int
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
     """Spans of one thread or stream in the order of their begins, by position in the columns."""
 
     device: int  # -1: the host
     handle: int  # the thread's native id, or the stream's handle
     spans: npt.NDArray[np.int64]
-    begin_ns: npt.NDArray[np.int64]
+    begin_ns: npt.NDArray[np.int64]  # of all spans there are, as is `end_ns`
     end_ns: npt.NDArray[np.int64]
-    row: npt.NDArray[np.int32]
-    level: npt.NDArray[np.int32]  # how deep in its row
+    tolerance_ns: int
 
-    @property
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the spans, some thousands at a time."""
+        open_ends: list[list[int]] = []
+        for spans in in_pieces(self.spans):
+            begins, ends = self.begin_ns[spans].tolist(), self.end_ns[spans].tolist()
+            yield Piece(spans, begins, ends, *_nest(begins, ends, open_ends, self.tolerance_ns))
+
+    def bars(self) -> Iterator[Bar]:
+        """Yield the spans one by one."""
+        for spans, *places in self.pieces():
+            yield from map(Bar, spans.tolist(), *places)
+
+    @functools.cached_property
     def row_count(self) -> int:
         """How many rows it takes."""
-        return int(self.row.max()) + 1 if len(self.row) else 0
+        return max((max(piece.rows) + 1 for piece in self.pieces()), default=0)
+
+
+# To sort takes all spans at once: in numpy up to 40 bytes a span, and 16 until the tracks are done
+# with. All else that is done with a track goes piece by piece.
 
 
 def host_tracks(columns: Columns) -> Iterator[Track]:
     """Yield one track a thread, without the spans that were never ended."""
-    for thread in np.unique(columns.thread):
-        spans = np.nonzero((columns.thread == thread) & columns.is_ended)[0]
-        if len(spans):
-            yield _track(
-                -1,
-                int(thread),
-                spans,
-                columns.host_begin_ns[spans],
-                columns.host_end_ns[spans],
-                columns.depth()[spans],
-                0,
-            )
+    begin_ns, end_ns = columns.host_begin_ns, columns.host_end_ns
+    order = np.lexsort((columns.depth(), -end_ns, begin_ns, columns.thread))
+    order = order[columns.is_ended[order]]
+    for spans in _split(order, columns.thread):
+        yield Track(-1, int(columns.thread[spans[0]]), spans, begin_ns, end_ns, 0)
 
 
 def device_tracks(columns: Columns) -> Iterator[Track]:
     """Yield one track a stream, of the spans that have a place on their device."""
-    for device in np.unique(columns.device[columns.is_placed]):
-        here = columns.is_placed & (columns.device == device)
-        for stream in np.unique(columns.stream[here]):
-            spans = np.nonzero(here & (columns.stream == stream))[0]
-            yield _track(
-                int(device),
-                int(stream),
-                spans,
-                columns.device_begin_ns[spans],
-                columns.device_end_ns[spans],
-                columns.depth()[spans],
-                _SAME_EVENT_NS,
-            )
+    begin_ns, end_ns = gathered_begins(columns), columns.device_end_ns
+    for spans in _by_stream(columns, -end_ns, columns.depth(), begin_ns):
+        device, stream = int(columns.device[spans[0]]), int(columns.stream[spans[0]])
+        yield Track(device, stream, spans, begin_ns, end_ns, _SAME_EVENT_NS)
+
+
+def gathered_begins(columns: Columns) -> npt.NDArray[np.int64]:
+    """Return the device begins; those of a stream that differ by rounding alone are the same."""
+    begin_ns = columns.device_begin_ns.copy()
+    for spans in _by_stream(columns, begin_ns):
+        begins = begin_ns[spans]
+        begins[1:][np.diff(begins) <= _SAME_EVENT_NS] = begins[0]
+        begin_ns[spans] = np.maximum.accumulate(begins, out=begins)
+    return begin_ns
+
+
+def _by_stream(columns: Columns, *keys: npt.NDArray[Any]) -> list[npt.NDArray[np.int64]]:
+    """Return the spans of each stream in the order of the keys, the last of which counts most."""
+    order = np.lexsort((*keys, columns.stream, columns.device))
+    order = order[columns.is_placed[order]]
+    return _split(order, columns.device, columns.stream)
+
+
+def _split(order: npt.NDArray[np.int64], *keys: npt.NDArray[Any]) -> list[npt.NDArray[np.int64]]:
+    """Cut wherever one of the keys changes."""
+    is_new = np.zeros(max(len(order) - 1, 0), dtype=np.bool_)
+    for key in keys:
+        along = key[order]
+        is_new |= along[1:] != along[:-1]
+    return np.split(order, np.flatnonzero(is_new) + 1) if len(order) else []
 
 
 def gaps(track: Track) -> Iterator[tuple[int, int, int]]:
@@ -77,63 +125,31 @@ def gaps(track: Track) -> Iterator[tuple[int, int, int]]:
     On each level of its first row: where there is no scope of that level, nor one further out that
     has none inside.
     """
-    levels, rows = track.level.tolist(), track.row.tolist()
-    is_leaf = [True] * len(levels)
+    bars = list(track.bars())
+    is_leaf = [True] * len(bars)
     newest: dict[tuple[int, int], int] = {}  # by row and level
-    for i, place in enumerate(zip(rows, levels, strict=True)):
-        newest[place] = i
-        if place[1] > 0:
-            is_leaf[newest[place[0], place[1] - 1]] = False
-    for level in range(max(n for n, row in zip(levels, rows, strict=True) if row == 0) + 1):
+    for i, bar in enumerate(bars):
+        newest[bar.row, bar.level] = i
+        if bar.level > 0:
+            is_leaf[newest[bar.row, bar.level - 1]] = False
+    for level in range(max(bar.level for bar in bars if bar.row == 0) + 1):
         covered_ns: int | None = None
-        for i, (begin_ns, end_ns) in enumerate(
-            zip(track.begin_ns.tolist(), track.end_ns.tolist(), strict=True)
-        ):
-            if levels[i] == level or (levels[i] < level and is_leaf[i]):
-                if covered_ns is not None and begin_ns > covered_ns:
-                    yield level, covered_ns, begin_ns
-                covered_ns = end_ns if covered_ns is None else max(covered_ns, end_ns)
+        for bar, ends_here in zip(bars, is_leaf, strict=True):
+            if bar.level == level or (bar.level < level and ends_here):
+                if covered_ns is not None and bar.begin_ns > covered_ns:
+                    yield level, covered_ns, bar.begin_ns
+                covered_ns = bar.end_ns if covered_ns is None else max(covered_ns, bar.end_ns)
 
 
-def _track(
-    device: int,
-    handle: int,
-    spans: npt.NDArray[np.int64],
-    begin_ns: npt.NDArray[np.int64],
-    end_ns: npt.NDArray[np.int64],
-    depth: npt.NDArray[np.int32],
-    tolerance_ns: int,
-) -> Track:
-    order = np.lexsort((depth, -end_ns, begin_ns))
-    if tolerance_ns:
-        begin_ns = begin_ns.copy()
-        begin_ns[order] = _gathered(begin_ns[order], tolerance_ns)
-        order = np.lexsort((-end_ns, depth, begin_ns))
-    begins, ends = begin_ns[order].tolist(), end_ns[order].tolist()
-    rows, levels = _nest(begins, ends, tolerance_ns)
-    return Track(
-        device,
-        handle,
-        spans[order],
-        np.array(begins, dtype=np.int64),
-        np.array(ends, dtype=np.int64),
-        np.array(rows, dtype=np.int32),
-        np.array(levels, dtype=np.int32),
-    )
+def _nest(
+    begins: list[int], ends: list[int], open_ends: list[list[int]], tolerance_ns: int
+) -> tuple[list[int], list[int]]:
+    """Find each span's row and level, and move ends and begins within the tolerance to fit.
 
-
-def _gathered(begin_ns: npt.NDArray[np.int64], tolerance_ns: int) -> npt.NDArray[np.int64]:
-    """Give begins that are the same, but for rounding, the first one's time."""
-    starts = np.concatenate(([True], np.diff(begin_ns) > tolerance_ns))
-    gathered: npt.NDArray[np.int64] = begin_ns[starts][np.cumsum(starts) - 1]
-    return gathered
-
-
-def _nest(begins: list[int], ends: list[int], tolerance_ns: int) -> tuple[list[int], list[int]]:
-    """Find each span's row and level, and move ends and begins within the tolerance to fit."""
+    `open_ends` are those of the spans before, of each row, outermost first.
+    """
     rows: list[int] = []
     levels: list[int] = []
-    open_ends: list[list[int]] = []  # of each row, outermost first
     for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         row = 0
         while row < len(open_ends):
