@@ -34,7 +34,7 @@ Call = Callable[[], object]
 Tool = Callable[[Call, float], float]
 
 LENGTHS_NS = (2_000, 5_000, 20_000, 100_000, 1_000_000)
-MATRICES = (128, 1024, 8192)
+MATRICES = (128, 256, 512, 1024, 2048, 4096, 8192)
 
 
 @dataclass
