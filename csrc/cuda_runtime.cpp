@@ -79,18 +79,11 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   return missing;
 }
 
-// Before CUDA 12 cudaSetDevice left the driver's current context as it was until the next call of
-// the runtime: to record by way of the driver could then mean another device's default stream.
-constexpr int kFirstToSetContext = 12000;
-
 // What is asked once. Called without the mutex, as a failure is noted.
 void probe(CudaRuntime& table, int& version) noexcept {
   if (const int status = table.runtime_get_version(&version)) {
     note_failure(table, "cudaRuntimeGetVersion", status);
     version = 0;
-  }
-  if (version < kFirstToSetContext) {
-    table.driver_event_record = nullptr;
   }
   if (const int status = table.get_device_count(&table.device_count)) {
     note_failure(table, "cudaGetDeviceCount", status);

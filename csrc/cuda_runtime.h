@@ -124,18 +124,6 @@ void note_failure(const char* words) noexcept;
 // (cudaErrorInvalidResourceHandle: invalid resource handle)"; empty if none.
 std::string last_failure();
 
-// Records by way of the driver. It answers 201 on a thread that has no context yet: then by way of
-// the runtime, which binds the context by itself. The driver leaves no last error.
-inline int record_event(const CudaRuntime& cuda, void* event, void* stream) noexcept {
-  if (cuda.driver_event_record != nullptr) {
-    const int status = cuda.driver_event_record(event, stream);
-    if (status != cuda::kInvalidContext) {
-      return status;
-    }
-  }
-  return cuda.event_record(event, stream);
-}
-
 // Makes `device` current for its lifetime. Does nothing where it already is, and at no cost where
 // the process has one device or `device` is kNoDevice. Failures are noted.
 class DeviceGuard {

@@ -34,6 +34,11 @@ enum class CaptureState { kNone, kCapturing, kUnknown };
 // Never disturbs a capture and leaves no last error. On kUnknown `status` says why.
 inline CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept;
 
+// Records by way of the driver, which takes less than by way of the runtime and leaves no last
+// error. The runtime records where only it knows what is meant: on a thread that has no context yet
+// (the driver answers 201), and on a default stream where there are several devices it could be of.
+inline int record_event(const CudaRuntime& cuda, void* event, void* stream) noexcept;
+
 // --- what is above, but for the rare cases, is read in line: it stands beside every record ---
 
 [[gnu::cold]] bool note_no_device(const CudaRuntime& cuda, int status) noexcept;
@@ -65,6 +70,17 @@ inline CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& st
     }
   }
   return capture_state_otherwise(cuda, stream, status);
+}
+
+inline int record_event(const CudaRuntime& cuda, void* event, void* stream) noexcept {
+  if (cuda.driver_event_record != nullptr &&
+      (cuda.device_count == 1 || !belongs_to_current_device(stream))) {
+    const int status = cuda.driver_event_record(event, stream);
+    if (status != cuda::kInvalidContext) {
+      return status;
+    }
+  }
+  return cuda.event_record(event, stream);
 }
 
 }  // namespace fasttime

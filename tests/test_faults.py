@@ -8,7 +8,6 @@ import threading
 
 import pytest
 from leftovers import pool_is_whole
-from private_simulation import rebind
 from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
 
 from fasttime import _C, Recorder
@@ -224,17 +223,17 @@ def test_where_the_driver_has_no_context_the_runtime_records(
     cuda: Simulated, recorder: Recorder
 ) -> None:
     cuda.fail("cuEventRecord", 201, 0, -1)
-    with recorder.scope("a"):
+    with recorder.scope("a", stream=cuda.create_stream()):
         pass
     cuda.advance(1)
     assert recorder.report()["a"].counts["ok"] == 1
+    assert cuda.calls("cuEventRecord") == 2
     assert cuda.peek_error() == 0
 
 
-def test_before_cuda_12_the_runtime_records(cuda: Simulated) -> None:
-    cuda.fail("cudaRuntimeGetVersion", 999)  # an unknown version counts as an old one
-    rebind(cuda)
-    recorder = Recorder()
+def test_the_runtime_records_on_a_default_stream_that_could_be_of_several_devices(
+    cuda: Simulated, recorder: Recorder
+) -> None:
     with recorder.scope("a"):
         pass
     cuda.advance(1)
