@@ -13,8 +13,8 @@ from made_up import environment, measurement
 
 import fasttime
 from fasttime import Comparison, Measurement, SavedComparison, compare_saved
-from fasttime.comparing.student import student_quantile, welch_interval
 from fasttime.measuring.doubts import Doubt
+from fasttime.measuring.student import student_quantile, welch_interval
 
 
 def runs(*medians: float, **changes: Any) -> Measurement:

@@ -14,8 +14,8 @@ import numpy as np
 from ..measuring.environment_differences import EnvironmentDifference, environment_differences
 from ..measuring.measurement import Measurement
 from ..measuring.statistics import Times, clock_step
+from ..measuring.student import welch_interval
 from .judgement import MARGIN, Judgement, Verdict, decide, times_as_many
-from .student import welch_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
