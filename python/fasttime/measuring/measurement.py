@@ -209,8 +209,8 @@ class Measurement:
         text = format_seconds
         lines = [
             f"Measurement of {self.label} on {self.device}, method {self.method!r}{self._how()}",
-            f"  median {text(self.median)}{self._precision()}, mean {text(self.mean)}, "
-            f"std {text(self.std)}",
+            f"  median {text(self.median)}{self._precision()}, mean {text(self.mean)}"
+            + (f", std {text(self.std)}" if len(self) > 1 else ""),
             f"  min {text(self.min)}, max {text(self.max)}, {self._count()}",
         ]
         if len(self.processes) > 1:
