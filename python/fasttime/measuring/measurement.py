@@ -141,6 +141,9 @@ class Measurement:
         Of three processes or more it does: Student's, of the logarithms of `process_medians`,
         however many runs there are. NaN for two processes, whose spread says too little, and where
         one of the medians is not above 0.
+
+        Where readings come in steps, as of a GPU's clock, either has half a step more at each end.
+        It has no width where all readings are one value, from which no step can be told.
         """
         if len(self.processes) == 1:
             return median_interval(self.times)
