@@ -5,18 +5,23 @@ from __future__ import annotations
 
 import importlib
 import io
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from scripted_loop import ScriptedLoop
 
 import fasttime
 from fasttime import Measurement, MethodComparison
 from fasttime.comparing.findings import Finding, judge_methods
+from fasttime.measuring.arguments import label_of
 from fasttime.measuring.doubts import Doubt, DoubtKind, judge_naive
+
+needs_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
 
 compare_module = importlib.import_module("fasttime.comparing.compare")
 
@@ -252,9 +257,51 @@ def test_a_finding_that_holds_for_all_is_printed_once() -> None:
 # --- bad input ---
 
 
-def test_something_that_cannot_be_called_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"^compare\(\) takes a callable, got \[1\] of type list$"):
-        fasttime.compare([1])  # type: ignore[call-overload]
+@pytest.mark.parametrize("fn", [[1], [len, sorted], 3])
+def test_something_that_cannot_be_called_is_refused(fn: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare(fn)
+    assert str(caught.value) == (
+        'compare() takes a callable, or a mapping of names to callables such as {"a": f, "b": g}, '
+        f"got {fn!r} of type {type(fn).__name__}"
+    )
+
+
+def of_no_arguments() -> None: ...
+
+
+def of_a_tensor(x: Any) -> Any:
+    return x.relu()
+
+
+@needs_notes
+@pytest.mark.parametrize(
+    ("fn", "rival", "label"),
+    [
+        (of_no_arguments, of_a_tensor, "of_a_tensor"),
+        (of_a_tensor, of_no_arguments, "of_no_arguments"),
+        (torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), "Linear"),
+    ],
+)
+def test_two_callables_in_a_row_are_told_of_the_mapping(fn: Any, rival: Any, label: str) -> None:
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        fasttime.compare(fn, rival)
+    assert caught.value.__notes__ == [
+        f"compare() called {label_of(fn)} with {label} as its first argument; to time one against "
+        'the other, name them in a mapping: compare({"a": f, "b": g}, x)'
+    ]
+
+
+def test_a_callable_can_be_the_argument_of_one_that_takes_it() -> None:
+    found = fasttime.compare(callable, len, warmup=0, repeat=1, rounds=1)
+    assert list(found.measurements) == ["naive", "sync", "event"]
+
+
+@needs_notes
+def test_an_argument_that_is_no_callable_says_nothing_of_a_mapping() -> None:
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare(len, 3)
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_an_unknown_method_is_refused() -> None:

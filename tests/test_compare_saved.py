@@ -13,8 +13,8 @@ from made_up import environment, measurement
 
 import fasttime
 from fasttime import Comparison, Measurement, SavedComparison, compare_saved
-from fasttime.comparing.student import student_quantile, welch_interval
 from fasttime.measuring.doubts import Doubt
+from fasttime.measuring.student import student_quantile, welch_interval
 
 
 def runs(*medians: float, **changes: Any) -> Measurement:
@@ -127,6 +127,25 @@ def test_the_noise_of_the_runs_comes_on_top_of_the_allowance() -> None:
     assert (low, high) == pytest.approx((old_low / old_high / 1.1, old_high / old_low * 1.1))
 
 
+def test_of_two_processes_the_interval_holds_the_one_with_fewer_runs_as_well() -> None:
+    both = measurement([6.58] * 10 + [7.90] * 100, processes=(10, 100))
+    assert both.median == pytest.approx(7.24)
+    found = compare_saved(both, both)
+    assert found.interval == pytest.approx((6.58 / 7.90 / 1.1, 7.90 / 6.58 * 1.1))
+
+
+def test_two_processes_against_one_are_judged_by_their_runs() -> None:
+    assert compare_saved(runs(1.0), runs(1.5, 1.51)).verdict == "slower"
+
+
+def test_three_processes_against_one_bring_their_own_interval() -> None:
+    new = runs(1.4, 1.5, 1.6)
+    low, high = compare_saved(runs(1.0), new).interval
+    new_low, new_high = new.median_interval
+    assert low == pytest.approx(new_low / 1.1, rel=1e-2)
+    assert high == pytest.approx(new_high * 1.1, rel=1e-2)
+
+
 def test_it_says_what_would_tell() -> None:
     assert compare_saved(runs(1.0), runs(1.05)).judgement.reason == (
         "with fewer than 3 processes a side, a change of 10 % may be an accident; to tell, measure "
@@ -213,14 +232,22 @@ def test_it_prints_as_a_plain_table_with_what_has_to_be_known() -> None:
         "rival against model, method 'event' on cuda:0 Simulated",
         "      median  against             95 %",
         "       a run      old         interval  verdict",
-        "old  1.001 s        -                -  50 runs in 5 processes",
-        "new  1.101 s  +10.0 %  +8.7 to +11.3 %  slower (50 runs in 5 processes)",
+        "old  1.000 s        -                -  50 runs in 5 processes",
+        "new  1.100 s  +10.0 %  +8.7 to +11.3 %  slower (50 runs in 5 processes)",
         "slower: by the spread of 5 old and 5 new processes",
         "environments differ, which alone may change times:",
         "  driver was '580', is '590'",
         "new: note (throttled): it was hot",
     ]
     assert repr(found) == str(found)
+
+
+def test_too_few_processes_are_told_of_once() -> None:
+    two = fasttime.Measurement.merge(runs(1.0), runs(1.1))
+    assert [doubt.kind for doubt in two.warnings] == ["few_processes"]
+    text = str(compare_saved(two, two))
+    assert "with fewer than 3 processes a side" in text
+    assert "few_processes" not in text
 
 
 def test_it_says_where_an_environment_is_not_known() -> None:

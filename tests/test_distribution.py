@@ -182,7 +182,13 @@ def test_what_was_not_looked_at_raises_no_doubt(state: GpuState | None) -> None:
 
 
 def test_the_kinds_that_rest_on_the_times_are_listed() -> None:
-    assert DISTRIBUTION_KINDS == ("few_samples", "outliers", "drift", "two_modes")
+    assert DISTRIBUTION_KINDS == (
+        "few_samples",
+        "few_processes",
+        "outliers",
+        "drift",
+        "two_modes",
+    )
 
 
 def test_a_drift_is_never_told_as_less_than_nothing() -> None:

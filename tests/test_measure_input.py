@@ -38,13 +38,21 @@ async def stream_of_items() -> AsyncIterator[int]:
     yield 1
 
 
-@pytest.mark.parametrize(
-    "fn", [coroutine, stream_of_items, functools.partial(functools.partial(coroutine))]
-)
+@pytest.mark.parametrize("fn", [coroutine, functools.partial(functools.partial(coroutine))])
 def test_a_coroutine_function_is_refused_as_calling_it_runs_nothing(fn: Any) -> None:
     message = (
         f"{label_of(fn)} is a coroutine function, and calling it runs nothing of it; give "
         "measure() a function that runs it, or put fasttime.scope around what it awaits"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        fasttime.measure(fn)
+
+
+@pytest.mark.parametrize("fn", [stream_of_items, functools.partial(stream_of_items)])
+def test_an_async_generator_function_is_refused_by_its_name(fn: Any) -> None:
+    message = (
+        "stream_of_items is an async generator function, and calling it runs nothing of it; give "
+        "measure() a function that consumes it, or put fasttime.scope around what it awaits"
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         fasttime.measure(fn)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from made_up import environment, measurement
 
 from fasttime import Measurement
+from fasttime.measuring.between_processes import processes_interval
 from fasttime.measuring.bottleneck import Bottleneck
 from fasttime.measuring.doubts import Doubt
+from fasttime.measuring.statistics import median_interval
 
 
 def test_a_merged_measurement_knows_which_process_each_run_came_from() -> None:
@@ -74,15 +77,115 @@ def test_nothing_cannot_be_merged() -> None:
 def test_doubts_are_kept_once_each_and_those_about_the_times_are_worked_out_anew() -> None:
     few, cpu = Doubt("few_samples", "few"), Doubt("cpu", "agree")
     part = measurement(np.linspace(1.0, 1.001, 6), warnings=(cpu, few))
-    assert Measurement.merge(part, part).warnings == (cpu,)
+    assert Measurement.merge(part, part, part).warnings == (cpu,)
 
 
 def test_processes_in_different_environments_are_a_doubt() -> None:
     one = measurement(np.ones(10), environment=environment(driver="580"))
     other = measurement(np.ones(10), environment=environment(driver="590", date="later"))
-    assert Measurement.merge(one, one).warnings == ()
-    (doubt,) = Measurement.merge(one, other).warnings
+    assert Measurement.merge(one, one, one).warnings == ()
+    (doubt,) = Measurement.merge(one, one, other).warnings
     assert doubt == (
         "environments_differ",
         "the processes ran in different environments: driver was '580', is '590'",
     )
+
+
+# --- where the median lies ---
+
+
+def processes_of(*medians: float, runs: int = 20, **changes: Any) -> Measurement:
+    """Return a merged measurement whose runs lie within 0.1 % of their process's median."""
+    spread = np.linspace(0.999, 1.001, runs)
+    return Measurement.merge(*(measurement(median * spread, **changes) for median in medians))
+
+
+def test_a_process_with_more_runs_than_another_has_no_more_say() -> None:
+    parts = measurement([1.0] * 100), measurement([2.0] * 3), measurement([3.0] * 3)
+    found = Measurement.merge(*parts)
+    assert found.process_medians == (1.0, 2.0, 3.0)
+    assert found.median == 2.0
+
+
+def test_the_interval_of_several_processes_is_student_s_of_their_logarithms() -> None:
+    # Logarithms -d, 0, d: a deviation of d, by the root of three, times 4.3027 for two degrees.
+    d = 0.05
+    low, high = processes_of(math.exp(-d), 1.0, math.exp(d)).median_interval
+    half = 4.30265 * d / math.sqrt(3)
+    assert (low, high) == pytest.approx((math.exp(-half), math.exp(half)), rel=1e-5)
+
+
+def test_more_runs_in_each_process_do_not_make_it_narrower() -> None:
+    few, many = (processes_of(1.0, 1.1, 0.9, runs=runs) for runs in (5, 5000))
+    assert few.median_interval == pytest.approx(many.median_interval)
+
+
+def test_two_processes_have_no_interval_and_are_told_how_to_get_one() -> None:
+    found = processes_of(6.58e-6, 7.90e-6)
+    assert np.isnan(found.median_interval).all()
+    assert repr(found).splitlines()[1:] == [
+        "  median 7.240 µs, mean 7.240 µs, std 668.4 ns",
+        "  min 6.573 µs, max 7.908 µs, 40 runs in 2 processes",
+        "  medians of the processes: 6.580 µs, 7.900 µs",
+        "  the host was in the callable for 3.620 µs",
+        "  note (few_processes): the spread of 2 processes says too little of where the next would "
+        "lie, so that the median has no interval; merge at least 3, as fasttime bench TARGET "
+        "--processes 3 does",
+    ]
+
+
+def test_a_third_process_settles_that() -> None:
+    two = processes_of(6.58e-6, 7.90e-6)
+    assert [doubt.kind for doubt in two.warnings] == ["few_processes"]
+    assert Measurement.merge(two, processes_of(7.0e-6)).warnings == ()
+
+
+def test_two_processes_are_doubted_where_nothing_else_can_be_said_of_their_times() -> None:
+    assert [doubt.kind for doubt in processes_of(0.0, 1.0).warnings] == ["few_processes"]
+
+
+def test_one_process_is_no_doubt_and_keeps_the_interval_of_its_runs() -> None:
+    one = measurement(np.linspace(1.0, 1.01, 20))
+    found = Measurement.merge(one)
+    assert found.warnings == ()
+    assert found.median_interval == median_interval(one.times)
+    assert "medians of the processes" not in repr(found)
+
+
+def test_medians_of_many_processes_are_shown_by_their_extent() -> None:
+    text = repr(processes_of(1.0, 1.05, 0.95, 1.0, 1.02, 0.98))
+    assert "\n  medians of the processes from 950.0 ms to 1.050 s\n" in text
+
+
+def test_a_median_that_is_not_above_0_has_no_logarithm_and_gives_no_interval() -> None:
+    assert np.isnan(processes_of(0.0, 1.0, 1.0).median_interval).all()
+
+
+def test_the_interval_holds_its_median_where_processes_fall_into_two_groups() -> None:
+    found = processes_of(*[1.0] * 12, *[2.0] * 9)
+    low, high = found.median_interval
+    assert low == found.median == 1.0 < high
+
+
+def test_half_a_step_of_the_clock_comes_on_top() -> None:
+    step = 0.03125
+    steps = [np.tile([1.0, 1.0, 1.0 + step], 10)] * 3
+    assert processes_interval(steps) == (1.0 - step / 2, 1.0 + step / 2)
+
+
+@pytest.mark.parametrize("processes", [3, 5, 10])
+def test_the_interval_holds_the_truth_as_often_as_it_says_where_processes_differ(
+    processes: int,
+) -> None:
+    rng = np.random.default_rng(processes)
+    held = pooled = 0
+    trials, runs = 2000, 40
+    for _ in range(trials):
+        offsets = 0.05 * rng.standard_normal((processes, 1))
+        times = np.exp(offsets + 0.01 * rng.standard_normal((processes, runs))).ravel()
+        low, high = measurement(times, processes=(runs,) * processes).median_interval
+        held += low <= 1 <= high
+        low, high = median_interval(times)
+        pooled += low <= 1 <= high
+    assert 0.93 * trials <= held <= 0.97 * trials
+    assert pooled < 0.6 * trials  # which is what pooling all runs comes to

@@ -11,6 +11,7 @@ from made_up import measurement
 
 from fasttime.measuring import statistics
 from fasttime.measuring.statistics import (
+    Times,
     clock_step,
     far_outliers,
     median_deviation,
@@ -52,6 +53,33 @@ def test_it_covers_the_median_as_often_as_it_says(tail: str) -> None:
     }[tail]
     intervals = [median_interval(draw(40)) for _ in range(2000)]
     assert 0.94 <= np.mean([low <= 0 <= high for low, high in intervals]) <= 0.99
+
+
+def in_steps(rng: np.random.Generator, times: Times, step: float) -> Times:
+    """Read durations by a clock that only moves in steps, from a begin anywhere between two."""
+    begins = step * rng.random(len(times))
+    return step * (np.floor((begins + times) / step) - np.floor(begins / step))
+
+
+def test_it_holds_the_truth_where_the_clock_moves_in_steps() -> None:
+    rng = np.random.default_rng(2)
+    step = 0.03125
+    covered = bare = 0
+    for truth in rng.uniform(1.05 * step, 1.95 * step, 1000) + 1.0:
+        times = in_steps(rng, truth * np.exp(1e-3 * rng.standard_normal(200)), step)
+        low, high = median_interval(times)
+        covered += low <= truth <= high
+        bare += low + step / 2 <= truth <= high - step / 2
+    assert covered >= 950
+    assert bare < 500  # the order statistics alone are mostly one value, next to the truth
+
+
+def test_equal_order_statistics_are_as_wide_as_the_step_that_shows() -> None:
+    assert median_interval(np.array([2.0] * 20 + [2.125] * 2)) == (1.9375, 2.0625)
+
+
+def test_no_width_is_made_up_where_all_readings_are_one_value() -> None:
+    assert median_interval(np.full(20, 2.0)) == (2.0, 2.0)
 
 
 def test_above_200_000_runs_the_approximate_rank_meets_the_exact_one() -> None:

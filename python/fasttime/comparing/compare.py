@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from ..measuring import machine
-from ..measuring.arguments import check_call, check_choice, check_runs
+from ..measuring.arguments import check_call, check_choice, check_runs, label_of
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import METHODS, Cache, Measurement, Method
 from ..measuring.progress import ProgressBar
@@ -142,7 +143,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     Raises TypeError, ValueError and RuntimeError as `fasttime.measure` does, TypeError and
     ValueError where there are fewer than two candidates, one cannot be called, or a number is out
     of range, and ValueError where no method is given, or one twice. What a callable raises passes
-    unchanged; with several, a note on the exception says which one it was (from Python 3.11 on).
+    unchanged; with several, a note on the exception says which one it was, and with one that cannot
+    do with another callable as its argument, how the two are compared (from Python 3.11 on).
 
     >>> comparison = compare(sorted, [3, 1, 2], repeat=10)
     >>> comparison.findings["event"].reading
@@ -151,6 +153,11 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     """
     if isinstance(fn, Mapping):
         return compare_candidates(fn, *args, **kwargs)
+    if not callable(fn):
+        raise TypeError(
+            "compare() takes a callable, or a mapping of names to callables such as "
+            f'{{"a": f, "b": g}}, got {fn!r} of type {type(fn).__name__}'
+        )
     return _compare_methods(fn, *args, **kwargs)
 
 
@@ -180,7 +187,10 @@ def _compare_methods(
     order: list[Method | None] = [None, *methods]
     shuffle = random.Random(0).shuffle
     with ProgressBar(f"{len(methods)} methods", "comparing") as bar:
-        for _ in range(max(1, warmup)):
+        with _naming_the_mapping(fn, args):
+            call()
+        bar.update(0.0)
+        for _ in range(warmup - 1):
             call()
             bar.update(0.0)
         for done in range(rounds * len(order)):
@@ -201,6 +211,24 @@ def _compare_methods(
     return MethodComparison(
         {method: _middle(found) for method, found in measured.items()}, loop_times
     )
+
+
+@contextlib.contextmanager
+def _naming_the_mapping(fn: object, args: tuple[object, ...]) -> Iterator[None]:
+    """Note on what ``compare(f, g)`` raises how two are compared, where Python can (3.11).
+
+    Only there: a callable may well be given to one that takes it, and then nothing is amiss.
+    """
+    try:
+        yield
+    except (TypeError, AttributeError) as error:
+        if args and callable(args[0]) and hasattr(error, "add_note"):
+            error.add_note(
+                f"compare() called {label_of(fn)} with {label_of(args[0])} as its first argument; "
+                'to time one against the other, name them in a mapping: compare({"a": f, "b": g}, '
+                "x)"
+            )
+        raise
 
 
 def _middle(measurements: list[Measurement]) -> Measurement:

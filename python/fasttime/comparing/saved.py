@@ -11,23 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..measuring.between_processes import FEWEST_PROCESSES, by_process, coarsest_step
 from ..measuring.environment_differences import EnvironmentDifference, environment_differences
 from ..measuring.measurement import Measurement
-from ..measuring.statistics import Times, clock_step
+from ..measuring.statistics import median_interval
+from ..measuring.student import welch_interval
 from .judgement import MARGIN, Judgement, Verdict, decide, times_as_many
-from .student import welch_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 # A little below the 5 % that are promised, as medians of processes are only nearly normal.
 _ALPHA = 0.04
-
-# From so many processes a side on, these speak for themselves. Two a side would not do, however
-# their times are distributed: where a process is either fast or slow by accident, as one with its
-# memory laid out well or badly is, both of the old are fast and both of the new slow in one
-# comparison of eight, old and new then looking quite apart. With three it is one of 32.
-_FEWEST_PROCESSES = 3
 
 # What must be the same for a ratio to mean anything.
 _SAME = ("method", "cache", "held", "is_calibrated")
@@ -66,7 +61,7 @@ class SavedComparison:
     @property
     def goes_by_processes(self) -> bool:
         """Whether there are three processes a side or more, so that their spread decides."""
-        return min(len(self.old.processes), len(self.new.processes)) >= _FEWEST_PROCESSES
+        return min(len(self.old.processes), len(self.new.processes)) >= FEWEST_PROCESSES
 
     @cached_property
     def environment_differences(self) -> tuple[EnvironmentDifference, ...]:
@@ -98,13 +93,13 @@ class SavedComparison:
     @cached_property
     def judgement(self) -> Judgement:
         """Verdict, ratio, interval, and what they rest on."""
-        old, new = _process_medians(self.old), _process_medians(self.new)
+        old, new = self.old.process_medians, self.new.process_medians
         if not all(0 < median < math.inf for median in (*old, *new)):
             reason = "a process has no median above 0 to divide by; do more in a call"
             return Judgement("can't tell", math.nan, (0.0, math.inf), reason)
         if self.goes_by_processes:
             return self._judge_processes(np.log(old).tolist(), np.log(new).tolist())
-        return self._judge_runs(float(np.median(new)) / float(np.median(old)))
+        return self._judge_runs(self.new.median / self.old.median)
 
     def _judge_processes(self, old: list[float], new: list[float]) -> Judgement:
         """Judge by the medians of the processes: runs of one process stand or fall together."""
@@ -126,7 +121,7 @@ class SavedComparison:
 
     def _judge_runs(self, ratio: float) -> Judgement:
         """Judge by the runs, and leave room for what another process would have changed."""
-        ends = (*self.old.median_interval, *self.new.median_interval)
+        ends = (*_interval(self.old), *_interval(self.new))
         mend = "measure both in several processes: fasttime bench TARGET --processes 5"
         if any(math.isnan(end) for end in ends) or min(ends) <= 0:
             reason = f"there are too few runs; {mend}"
@@ -135,7 +130,7 @@ class SavedComparison:
         interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
         verdict = decide(interval, self.margin)
         few = (
-            f"with fewer than {_FEWEST_PROCESSES} processes a side, a change of "
+            f"with fewer than {FEWEST_PROCESSES} processes a side, a change of "
             f"{100 * self.allowance:g} % may be an accident"
         )
         reason = (
@@ -213,13 +208,16 @@ def _measurement(which: str, given: object) -> Measurement:
     return found
 
 
-def _parts(measurement: Measurement) -> list[Times]:
-    return np.split(measurement.times, np.cumsum(measurement.processes)[:-1])
-
-
-def _process_medians(measurement: Measurement) -> list[float]:
-    return [float(np.median(part)) for part in _parts(measurement)]
+def _interval(measurement: Measurement) -> tuple[float, float]:
+    """Return where the median lies; of too few processes to say, that of their runs and of all."""
+    medians = measurement.process_medians
+    if len(medians) >= FEWEST_PROCESSES:
+        return measurement.median_interval
+    low, high = median_interval(measurement.times)
+    # One of the whole pool may lie between two processes and hold neither.
+    return float(np.min([low, *medians])), float(np.max([high, *medians]))
 
 
 def _relative_step(measurement: Measurement) -> float:
-    return max(map(clock_step, _parts(measurement))) / measurement.median
+    parts = by_process(measurement.times, measurement.processes)
+    return coarsest_step(parts) / measurement.median

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .saved import SavedComparison
 
 
+# What says nothing against the comparison, and what its verdict says already.
+_SAID_ABOVE = ("cpu", "few_processes")
+
+
 def saved_renderable(comparison: SavedComparison) -> RenderableType:
     """Return what rich prints: the table, and below it what has to be known about it."""
     old, new = comparison.old, comparison.new
@@ -36,7 +40,7 @@ def saved_renderable(comparison: SavedComparison) -> RenderableType:
         Text(f"{name}: note ({doubt.kind}): {doubt.message}")
         for name, measurement in (("old", old), ("new", new))
         for doubt in measurement.warnings
-        if doubt.kind != "cpu"
+        if doubt.kind not in _SAID_ABOVE
     ]
     return Group(Text(f"{labels}, method {new.method!r} on {new.device}"), table, *lines)
 

@@ -18,7 +18,13 @@ def check_call(caller: str, fn: object) -> None:
     bare = unwrap(fn)
     if not inspect.isroutine(bare):  # an object that can be called: what its calls run
         bare = type(bare).__call__
-    if inspect.iscoroutinefunction(bare) or inspect.isasyncgenfunction(bare):
+    if inspect.isasyncgenfunction(bare):
+        raise TypeError(
+            f"{label_of(fn)} is an async generator function, and calling it runs nothing of it; "
+            f"give {caller}() a function that consumes it, or put fasttime.scope around what it "
+            "awaits"
+        )
+    if inspect.iscoroutinefunction(bare):
         raise TypeError(
             f"{label_of(fn)} is a coroutine function, and calling it runs nothing of it; give "
             f"{caller}() a function that runs it, or put fasttime.scope around what it awaits"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Doubts that rest on the times alone: few of them, outliers, a drift, two modes."""
+"""Doubts that rest on the times alone: few runs or processes, outliers, a drift, two modes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from statistics import NormalDist
 import numpy as np
 
 from ..units import format_change, format_seconds
+from .between_processes import FEWEST_PROCESSES, by_process
 from .doubts import Doubt, DoubtKind
 from .statistics import Times, clock_step, far_outliers
 
 # Those which can be worked out again from the times, so that a merged measurement does.
-DISTRIBUTION_KINDS: tuple[DoubtKind, ...] = ("few_samples", "outliers", "drift", "two_modes")
+DISTRIBUTION_KINDS: tuple[DoubtKind, ...] = (
+    "few_samples",
+    "few_processes",
+    "outliers",
+    "drift",
+    "two_modes",
+)
 
 # Below it, quantiles and spread are guesses, and none of the tests below has a chance.
 FEW = 10
@@ -47,18 +54,21 @@ def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[Doubt, ...
     Args:
         times: of the kept runs, in the order in which they ran; seconds.
         processes: how many of them each process contributed. That processes differ is no doubt
-            about any of them: each is judged against its own median, and a drift within it.
+            about any of them: each is judged against its own median, and a drift within it. That
+            there are too few of them to say by how much they do is a doubt about all.
     """
-    parts = np.split(times, np.cumsum(processes)[:-1]) if len(processes) > 1 else [times]
+    parts = by_process(times, processes)
     medians = [float(np.median(part)) for part in parts if len(part)]
+    few = _few_processes(len(parts))
     if not medians or min(medians) <= 0 or not np.isfinite(times).all():
-        return ()
+        return () if few is None else (few,)
     typical = float(np.median(medians))
     level = np.concatenate(
         [part * (typical / median) for part, median in zip(parts, medians, strict=True)]
     )
     found = (
         _few(times),
+        few,
         _outliers(level),
         _drift(parts),
         _two_modes(level, clock_step(parts[0]) if len(parts) == 1 else 0.0),
@@ -73,6 +83,18 @@ def _few(times: Times) -> Doubt | None:
         "few_samples",
         f"too few runs to judge by, {len(times)}: the median and the spread may be off; take at "
         f"least {FEW}",
+    )
+
+
+def _few_processes(count: int) -> Doubt | None:
+    # One process is a measurement of that process, with an interval that says no more.
+    if not 1 < count < FEWEST_PROCESSES:
+        return None
+    return Doubt(
+        "few_processes",
+        f"the spread of {count} processes says too little of where the next would lie, so that the "
+        f"median has no interval; merge at least {FEWEST_PROCESSES}, as fasttime bench TARGET "
+        f"--processes {FEWEST_PROCESSES} does",
     )
 
 

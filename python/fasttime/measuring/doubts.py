@@ -18,6 +18,7 @@ DoubtKind = Literal[
     "host_bound",
     "unclear",
     "few_samples",
+    "few_processes",
     "outliers",
     "drift",
     "two_modes",
@@ -46,6 +47,7 @@ class Doubt(NamedTuple):
             ``host_bound``: the naive method is right, as the device kept up with the host;
             ``unclear``: which of these holds for the naive method cannot be told;
             ``few_samples``: there are too few runs to judge by;
+            ``few_processes``: there are two, which is too few to say by how much processes differ;
             ``outliers``: more runs than chance allows lie far from the others;
             ``drift``: times became longer, or shorter, from the first run to the last;
             ``two_modes``: times fall into two groups;

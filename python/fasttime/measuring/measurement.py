@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..environment import Environment
 from ..units import format_seconds
+from .between_processes import by_process, processes_interval
 from .bottleneck import Bottleneck
 from .doubts import Doubt
 from .merging import merge
@@ -25,6 +26,8 @@ EndedBy = Literal["count", "precision", "budget"]
 
 # The three that the comparison of methods is about; ``graph`` times something else, a replay.
 METHODS: tuple[Method, ...] = ("naive", "sync", "event")
+
+_MOST_LISTED = 5  # medians of processes, of which a line has room for no more
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,8 +109,16 @@ class Measurement:
 
     @property
     def median(self) -> float:
-        """Their median."""
-        return float(np.median(self.times))
+        """Their median; of several processes, the median of `process_medians`.
+
+        So a process that made more runs than another has no more say.
+        """
+        return float(np.median(self.process_medians))
+
+    @property
+    def process_medians(self) -> tuple[float, ...]:
+        """The median of each process, in their order; of one process there is one."""
+        return tuple(float(np.median(part)) for part in by_process(self.times, self.processes))
 
     @property
     def std(self) -> float:
@@ -121,12 +132,22 @@ class Measurement:
 
     @property
     def median_interval(self) -> tuple[float, float]:
-        """The interval that covers the true median with 95 % probability; NaN below 6 runs.
+        """The interval that covers the true median with 95 % probability.
 
-        From one order statistic to another, exact for any distribution; it supposes that runs do
-        not resemble their neighbours.
+        Of one process: from one order statistic to another, exact for any distribution; NaN below
+        6 runs. It supposes that runs do not resemble their neighbours, and says nothing of what
+        another process would read.
+
+        Of three processes or more it does: Student's, of the logarithms of `process_medians`,
+        however many runs there are. NaN for two processes, whose spread says too little, and where
+        one of the medians is not above 0.
+
+        Where readings come in steps, as of a GPU's clock, either has half a step more at each end.
+        It has no width where all readings are one value, from which no step can be told.
         """
-        return median_interval(self.times)
+        if len(self.processes) == 1:
+            return median_interval(self.times)
+        return processes_interval(by_process(self.times, self.processes))
 
     @property
     def outliers(self) -> npt.NDArray[np.bool_]:
@@ -177,10 +198,11 @@ class Measurement:
 
         Args:
             measurements: at least one, each from a process of its own: `processes` of the result
-                says which run came from which, and `fasttime.compare_saved` goes by how much they
-                differ.
+                says which run came from which, and `median_interval` and `fasttime.compare_saved`
+                go by how much they differ.
 
-        Doubts about the times are worked out anew; where the environments differ, that is one.
+        Doubts about the times are worked out anew; where the environments differ, that is one, and
+        where there are but two processes.
 
         Raises ValueError where label, method, cache, device, held or is_calibrated differ.
         """
@@ -190,10 +212,12 @@ class Measurement:
         text = format_seconds
         lines = [
             f"Measurement of {self.label} on {self.device}, method {self.method!r}{self._how()}",
-            f"  median {text(self.median)}{self._precision()}, mean {text(self.mean)}, "
-            f"std {text(self.std)}",
+            f"  median {text(self.median)}{self._precision()}, mean {text(self.mean)}"
+            + (f", std {text(self.std)}" if len(self) > 1 else ""),
             f"  min {text(self.min)}, max {text(self.max)}, {self._count()}",
         ]
+        if len(self.processes) > 1:
+            lines.append(f"  {self._medians()}")
         if self.warmup:
             first = text(float(self.warmup_times[0]))
             lines.append(f"  {_runs(self.warmup)} ignored as warm-up, the first took {first}")
@@ -217,6 +241,13 @@ class Measurement:
         if math.isnan(low):
             return ""
         return f" (95 %: {format_seconds(low)} to {format_seconds(high)})"
+
+    def _medians(self) -> str:
+        medians = self.process_medians
+        if len(medians) > _MOST_LISTED:
+            low, high = format_seconds(min(medians)), format_seconds(max(medians))
+            return f"medians of the processes from {low} to {high}"
+        return f"medians of the processes: {', '.join(map(format_seconds, medians))}"
 
     def _count(self) -> str:
         text = _runs(len(self))

@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether the means of two small samples differ: Welch's interval."""
+"""Where the mean of a small sample lies, or the difference of two: Student's and Welch's t."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
+
+
+def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
+    """Return the interval of the mean (Student 1908), of a sample of at least two."""
+    mean, freedom = float(np.mean(sample)), len(sample) - 1
+    half = student_quantile(1 - alpha / 2, freedom) * float(np.std(sample, ddof=1))
+    half /= math.sqrt(len(sample))
+    return mean - half, mean + half
 
 
 def welch_interval(
@@ -29,6 +38,7 @@ def welch_interval(
     return difference, difference - half, difference + half
 
 
+@functools.lru_cache(maxsize=64)
 def student_quantile(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t distribution, for a probability above one half.
 
