@@ -42,6 +42,17 @@ SiteTable::Id NameCache::find_or_add(SiteTable& sites, PyObject* name) {
   return id;
 }
 
+[[gnu::hot]] NameCache::Known* NameCache::find_further(PyObject* name, Py_hash_t hash) noexcept {
+  for (size_t i = 0, slot = slot_of(hash); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
+    Known& known = slots_[slot];
+    if (known.name == name ||
+        (known.name != nullptr && known.hash == hash && PyUnicode_Compare(known.name, name) == 0)) {
+      return &known;
+    }
+  }
+  return nullptr;
+}
+
 void NameCache::remember(PyObject* name, SiteTable::Id id) {
   const Py_hash_t hash = hash_of(name);
   for (size_t i = 0, slot = slot_of(hash); i < kProbes; ++i, slot = (slot + 1) % kSlots) {

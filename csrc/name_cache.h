@@ -38,14 +38,8 @@ class NameCache {
       return nullptr;
     }
     const Py_hash_t hash = hash_of(name);
-    for (size_t i = 0, slot = slot_of(hash); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
-      Known& known = slots_[slot];
-      if (known.name == name || (known.name != nullptr && known.hash == hash &&
-                                 PyUnicode_Compare(known.name, name) == 0)) {
-        return &known;
-      }
-    }
-    return nullptr;
+    Known& first = slots_[slot_of(hash)];
+    return first.name == name ? &first : find_further(name, hash);
   }
 
   // For an exact str that find() does not have. 0 with an exception set where memory is short.
@@ -62,6 +56,7 @@ class NameCache {
     return hash != -1 ? hash : PyObject_Hash(name);
   }
 
+  Known* find_further(PyObject* name, Py_hash_t hash) noexcept;
   void remember(PyObject* name, SiteTable::Id id);
 
   std::array<Known, kSlots> slots_;

@@ -55,8 +55,8 @@ bool parse_stream(PyObject* stream, Place& place) {
 
 using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Place&);
 
-[[gnu::hot]] PyObject* make_outside(Make new_object, ScopeSource* source, PyObject* name,
-                                    PyObject* stream) {
+[[gnu::always_inline]] inline PyObject* make_inside(Make new_object, ScopeSource* source,
+                                                    PyObject* name, PyObject* stream) {
   Place place;
   if (NameCache::Known* known = source->names.find(name)) {
     if (stream != nullptr && !parse_stream(stream, place)) {
@@ -77,12 +77,14 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
 [[gnu::hot]] PyObject* make(Make new_object, PyObject* source_object, PyObject* name,
                             PyObject* stream) {
   auto* source = reinterpret_cast<ScopeSource*>(source_object);
-  if (source->mode == ScopeMode::kOff || !source->recorder->shares_boundaries()) {
-    return make_outside(new_object, source, name, stream);
+  const bool counts = source->mode != ScopeMode::kOff && source->recorder->shares_boundaries();
+  if (counts) {
+    source->recorder->come_in();
   }
-  source->recorder->come_in();
-  PyObject* made = make_outside(new_object, source, name, stream);
-  source->recorder->go_out();
+  PyObject* made = make_inside(new_object, source, name, stream);
+  if (counts) {
+    source->recorder->go_out();
+  }
   return made;
 }
 

@@ -81,7 +81,7 @@ SeparateEntering* new_separate_entering() {
 }
 
 // Begins a pass; frees `entering` where it cannot.
-[[gnu::hot]] bool enter_as(Scope* self, Entering* entering) {
+[[gnu::always_inline]] inline bool enter_as(Scope* self, Entering* entering) {
   if (entering == nullptr) {
     return false;
   }
@@ -113,7 +113,7 @@ SeparateEntering* new_separate_entering() {
 }
 
 // What a mark costs lies outside of the scope's times.
-bool enter_marking(Scope* self) {
+[[gnu::noinline]] bool enter_marking(Scope* self) {
   SeparateEntering* entering = new_separate_entering();
   if (entering != nullptr) {
     entering->mark = begin_mark(self->source->marks, self->name);

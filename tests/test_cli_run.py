@@ -328,7 +328,10 @@ def test_a_file_that_may_not_be_read_is_told_in_a_line(
         (["--html", "a.txt"], "--html: must end in .html"),
         (["--json", "a.html"], "--json: must end in .json"),
         (["--trace", "none/a.json"], "--trace: there is no folder none; make it first"),
-        (["--trace", "a.txt"], "--trace: must end in .json or .csv or .svg or .png or .pdf"),
+        (
+            ["--trace", "a.txt"],
+            "--trace: must end in .json or .json.gz or .csv or .svg or .png or .pdf",
+        ),
     ],
 )
 def test_a_file_that_could_not_be_saved_is_refused_before_the_script_runs(

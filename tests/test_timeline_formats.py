@@ -35,6 +35,7 @@ def span(
     index: int = 0,
     stream: int = 0,
     status: str = "ok",
+    uncertainty: float = 0.003,
 ) -> Span:
     """A span of a made-up timeline; times are in ms."""
     names = path.split("/")
@@ -53,7 +54,7 @@ def span(
         host_end=None if host[1] is None else host[1] / 1e3,
         device_begin=None if begin is None else begin / 1e3,
         device_end=None if end is None else end / 1e3,
-        uncertainty=3e-6 if device is not None else None,
+        uncertainty=uncertainty / 1e3 if device is not None else None,
         shares_boundary=False,
     )
 
@@ -147,9 +148,28 @@ def test_an_arrow_leads_from_host_part_to_device_part() -> None:
     assert {end["cat"] for end in ends.values()} == {"device"}
 
 
+def test_a_device_that_seems_to_begin_within_the_uncertainty_first_is_drawn_from_the_host_on() -> (
+    None
+):
+    early = [
+        span("a", (1, 9), (0.999, 4), uncertainty=0.002),
+        span("a/x", (1.5, 9), (0.9992, 0.9996)),
+        span("a/b", (2, 9), (1.9995, 3), uncertainty=0.0001),
+        span("a/c", (4, 9), (3.5, 3.9), uncertainty=1.0),
+    ]
+    document = validated(trace(Timeline.from_spans(early)))
+    starts, _ = arrows(document["traceEvents"])
+    assert [start["name"] for start in starts.values()] == ["a"]
+    assert scopes(document, "device") == [
+        ("a", 1_001, 2_999_999),
+        ("x", 1_001, 0),
+        ("b", 1_000_500, 1_000_500),
+        ("c", 2_501_000, 400_000),
+    ]
+
+
 def test_no_arrow_leads_back_in_time() -> None:
-    # The clocks are known to some microseconds, and an idle device begins at once.
-    first = span("a", (1, 2), (0.999, 4))
+    first = span("a", (1, 2), (0.99, 4))
     document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5.001, 6))])))
     starts, _ = arrows(document["traceEvents"])
     assert [start["name"] for start in starts.values()] == ["b"]

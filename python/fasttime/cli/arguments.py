@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from .failure import did_you_mean
 
 # What a timeline is saved as: without, and with the help of matplotlib.
-_DATA = (".json", ".csv")
+_DATA = (".json", ".json.gz", ".csv")
 _PICTURES = (".svg", ".png", ".pdf")
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def similar_files(path: Path) -> str:
 
 
 def _with_suffix(text: str, *suffixes: str) -> Path:
-    if Path(text).suffix.lower() not in suffixes:
+    if not text.lower().endswith(suffixes):
         raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, got {text!r}")
     return new_file(text)
 

@@ -65,7 +65,7 @@ def add_to(commands: Commands) -> None:
         "--trace",
         type=new_timeline,
         metavar="FILE",
-        help="save the timeline: .json for Perfetto, .csv, .svg, .png or .pdf",
+        help="save the timeline: .json or .json.gz for Perfetto, .csv, .svg, .png or .pdf",
     )
     parser.add_argument(
         "--html",

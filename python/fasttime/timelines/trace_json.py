@@ -14,6 +14,8 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
+import numpy as np
+
 from ..sample import STATUSES
 from .columns import in_pieces
 from .span import stream_name
@@ -83,13 +85,16 @@ def _devices(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
 class _Common:
     """What is found once: names and arguments as JSON, by site, and which spans have an arrow.
 
-    Viewers know none that leads back in time, and complain of it. So there is none where the device
-    seems to have begun first, as it may where it was idle, within the uncertainty.
+    Viewers know none that leads back in time, and complain of it. An idle device begins at once,
+    and so may seem to have begun first: where that is within the uncertainty, its part is drawn
+    from the host's begin on; where it is not, there is no arrow.
     """
 
     def __init__(self, columns: Columns) -> None:
         self.has_arrow = columns.is_ended & columns.is_placed
-        self.has_arrow &= columns.host_begin_ns < gathered_begins(columns)
+        self.has_arrow &= columns.host_begin_ns < columns.device_end_ns
+        early_ns = columns.host_begin_ns - gathered_begins(columns)
+        self.has_arrow &= early_ns < np.maximum(columns.uncertainty_ns, 1)
         self.name = [_json(site.name) for site in columns.sites]
         self.path = [_json(site.path) for site in columns.sites]
         self.status = [_json(status) for status in STATUSES]
@@ -138,10 +143,12 @@ def _device_spans(
     timeline: Timeline, track: Track, pid: int, tid: int, common: _Common
 ) -> Iterator[str]:
     origin_ns = timeline.begin_ns
+    drawn_from: dict[int, int] = {}  # the span before, by row
     for piece in track.pieces():
         some = timeline.columns[piece.spans]
-        for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
+        for index, host_begin, begin, end, row, site, uncertainty, shares, has_arrow in zip(
             piece.spans.tolist(),
+            some.host_begin_ns.tolist(),
             piece.begins_ns,
             piece.ends_ns,
             piece.rows,
@@ -151,6 +158,11 @@ def _device_spans(
             common.has_arrow[piece.spans].tolist(),
             strict=True,
         ):
+            if has_arrow:
+                begin = max(begin, host_begin + 1)
+            # No earlier than what it lies in, which may have been moved.
+            begin = drawn_from[row] = max(begin, drawn_from.get(row, begin))
+            end = max(end, begin)
             arrow = f',"bind_id":{index + 1},"flow_in":true' if has_arrow else ""
             yield (
                 f'{{"ph":"X","cat":"device","name":{common.name[site]},'
