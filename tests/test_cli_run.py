@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -577,3 +578,33 @@ def test_the_device_is_waited_for_at_the_end(write: Write, simulated_library: Pa
     )
     assert (done.returncode, done.stdout) == (0, "")
     assert "3.000 ms" in done.stderr
+
+
+@pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
+def test_what_ran_on_a_device_is_in_the_trace_the_page_and_the_json(
+    write: Write, tmp_path: Path, simulated_library: Path
+) -> None:
+    name = write("""
+        import torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        device = Simulated.preloaded()
+        for _ in range(2):
+            with fasttime.scope("step"):
+                device.enqueue(0, 3_000_000)
+            device.advance(5_000_000)
+    """)
+    page, data, trace = (str(tmp_path / f"run.{suffix}") for suffix in ("html", "json", "json.gz"))
+    words = ["run", "--html", page, "--json", data, "--trace", trace, name]
+    done = run_under_simulation(
+        f"from fasttime.cli import main; raise SystemExit(main({words!r}))",
+        simulated_library,
+        env={"PYTHONPATH": PACKAGE},
+    )
+    assert done.returncode == 0, done.stderr
+    with gzip.open(trace, "rt") as file:
+        events = json.load(file)["traceEvents"]
+    # Where they lie is not asked: the host's clock is the real one here, the device's virtual.
+    assert [e["name"] for e in events if e.get("cat") == "device"] == ["step", "step"]
+    assert json.loads(Path(data).read_text())["sites"][0]["device"]["mean_s"] == 3e-3
+    assert "<svg" in Path(page).read_text()
