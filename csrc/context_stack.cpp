@@ -141,7 +141,7 @@ namespace {
 
 }  // namespace
 
-[[gnu::hot]] ContextStack* current_stack(uint32_t process) {
+[[gnu::hot]] ContextStack* stack_at_hand(uint32_t process) noexcept {
   const PyThreadState* thread = PyThreadState_Get();
   ContextStack* stack = g_last.stack;
   if (stack != nullptr && g_last.thread == thread->id && g_last.version == thread->context_ver &&
@@ -149,7 +149,12 @@ namespace {
     Py_INCREF(stack);
     return stack;
   }
-  return find_stack(process);
+  return nullptr;
+}
+
+ContextStack* current_stack(uint32_t process) {
+  ContextStack* stack = stack_at_hand(process);
+  return stack != nullptr ? stack : find_stack(process);
 }
 
 [[gnu::hot]] SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept {

@@ -24,6 +24,8 @@ bool init_context_stack();
 // The stack of the current context, a new reference; null with an exception set. `process` is
 // process_number().
 ContextStack* current_stack(uint32_t process);
+// The same where it is known at once, without anything being made; null otherwise.
+ContextStack* stack_at_hand(uint32_t process) noexcept;
 
 // The innermost open site of this recorder, or the root.
 SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept;

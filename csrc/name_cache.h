@@ -23,7 +23,7 @@ class NameCache {
   NameCache& operator=(const NameCache&) = delete;
 
   // A name with the site that it named last: mostly it names that again.
-  struct alignas(32) Known {
+  struct Known {
     PyObject* name = nullptr;  // owned; an exact str that is not empty
     Py_hash_t hash = 0;
     SiteTable::Id id = 0;

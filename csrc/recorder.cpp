@@ -21,6 +21,14 @@ constexpr int64_t kPollAgeNs = 500'000;
 
 thread_local ThreadBoundary t_boundary;
 
+// The number of the thread that it is of.
+uint32_t number_of(ThreadBoundary& own) noexcept {
+  if (own.thread == 0) {
+    own.thread = static_cast<uint32_t>(thread_number());
+  }
+  return own.thread;
+}
+
 size_t slot_of(const Place& place) noexcept {
   const uint64_t key =
       reinterpret_cast<uintptr_t>(place.stream) * 64 + static_cast<uint64_t>(place.device);
@@ -63,10 +71,7 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
   scope.process = process();
-  if (t_boundary.thread == 0) {
-    t_boundary.thread = static_cast<uint32_t>(thread_number());
-  }
-  scope.begun_by = t_boundary.thread;
+  scope.begun_by = number_of(t_boundary);
   const CudaRuntime& cuda = runtime();
   if (cuda.has_cuda) {
     const Moment moment{cuda, t_boundary, came_in_ns};
@@ -206,7 +211,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
     read_now_and_then(moment, lane, pushed);
     if (goes_on) {
       section.begin_event = event;
-      section.begun_by = moment.last.thread;
+      section.begun_by = number_of(moment.last);
     } else {
       leave_lane(section, event == nullptr ? section.status : Status::kDropped);
     }

@@ -55,21 +55,20 @@ bool parse_stream(PyObject* stream, Place& place) {
 
 using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Place&);
 
-[[gnu::always_inline]] inline PyObject* make_inside(Make new_object, ScopeSource* source,
-                                                    PyObject* name, PyObject* stream) {
+// For a name seen for the first time, or on a stream of one's choice.
+[[gnu::noinline]] PyObject* make_otherwise(Make new_object, ScopeSource* source, PyObject* name,
+                                           PyObject* stream) {
   Place place;
+  if (stream != nullptr && !parse_stream(stream, place)) {
+    return nullptr;
+  }
   if (NameCache::Known* known = source->names.find(name)) {
-    if (stream != nullptr && !parse_stream(stream, place)) {
-      return nullptr;
-    }
     return new_object(source, {known->name, known->id, known}, stream, place);
   }
   SiteTable::Id id = 0;
   PyObject* exact = checked_name(source->names, source->recorder->sites(), name, id);
-  PyObject* made = nullptr;
-  if (exact != nullptr && (stream == nullptr || parse_stream(stream, place))) {
-    made = new_object(source, {exact, id, nullptr}, stream, place);
-  }
+  PyObject* made =
+      exact == nullptr ? nullptr : new_object(source, {exact, id, nullptr}, stream, place);
   Py_XDECREF(exact);
   return made;
 }
@@ -81,7 +80,12 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
   if (counts) {
     source->recorder->come_in();
   }
-  PyObject* made = make_inside(new_object, source, name, stream);
+  NameCache::Known* known = source->names.find(name);
+  if (known == nullptr || stream != nullptr) {
+    // May run other code than ours. Without going out, all of it counts as time outside.
+    return make_otherwise(new_object, source, name, stream);
+  }
+  PyObject* made = new_object(source, {known->name, known->id, known}, nullptr, Place());
   if (counts) {
     source->recorder->go_out();
   }

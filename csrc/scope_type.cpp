@@ -90,11 +90,16 @@ SeparateEntering* new_separate_entering() {
     bind_if_cuda_is_up();
   }
   Recorder& recorder = *source->recorder;
-  const int64_t came_in_ns = recorder.come_in();
-  ContextStack* stack = current_stack(recorder.process());
+  int64_t came_in_ns = recorder.come_in();
+  ContextStack* stack = stack_at_hand(recorder.process());
   if (stack == nullptr) {
-    free_entering(self, entering);
-    return false;
+    stack = current_stack(recorder.process());
+    if (stack == nullptr) {
+      free_entering(self, entering);
+      return false;
+    }
+    // Anything may have run meanwhile, such as the finaliser of what was garbage.
+    came_in_ns = recorder.come_in();
   }
   const SiteTable::Id site =
       site_of(recorder.sites(), self->known, innermost(stack, source->number), self->name_id);

@@ -21,13 +21,14 @@ struct alignas(64) ThreadBoundary {
   int32_t outside_ns = 0;   // spent elsewhere since the record, or kLong
   uint32_t serial = 0;
   uint32_t life = 0;
-  uint32_t thread = 0;  // its number, once it has begun a scope
+  uint32_t thread = 0;  // its number, once it has begun a scope or a section
 
   // Longer than any window, and than any two of these can add up to too much.
   static constexpr int64_t kLong = 1'000'000'000;
 
   void come_in(int64_t now_ns) noexcept {
     outside_ns = static_cast<int32_t>(std::min(outside_ns + (now_ns - left_ns), kLong));
+    left_ns = now_ns;  // so that whoever comes in without going out was outside all the time
   }
 };
 static_assert(sizeof(ThreadBoundary) == 64, "one cache line");

@@ -287,6 +287,12 @@ def test_what_cannot_be_told_says_what_would_tell() -> None:
     assert few.reason.startswith("3 rounds leave it open; about 6 would tell, which take 24.00 s")
 
 
+def test_more_rounds_than_there_may_be_are_not_asked_for() -> None:
+    judgement = comparison([0.5, 1.0, 2.1], rounds=8).verdicts["b"]
+    assert judgement.verdict == "can't tell"
+    assert judgement.reason.startswith("8 rounds leave it open, and so would 1024")
+
+
 def test_the_steps_of_the_clock_make_the_interval_wider() -> None:
     ticks = np.tile([64, 64, 65, 64], 8) * 32e-9
     pair = {"a": measurement(ticks), "b": measurement(np.roll(ticks, 1))}

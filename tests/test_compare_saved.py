@@ -85,6 +85,20 @@ def test_a_change_that_processes_make_by_themselves_is_no_change() -> None:
     assert "a side would: fasttime bench TARGET --processes " in found.judgement.reason
 
 
+def test_where_the_clock_s_steps_leave_it_open_no_number_is_named() -> None:
+    coarse = np.array([1.0, 1.0, 1.05, 1.0])  # a clock that moves in steps of 5 % of a run
+    old, new = (measurement(np.concatenate([coarse] * 3), processes=(4, 4, 4)) for _ in range(2))
+    found = compare_saved(old, new)
+    assert found.verdict == "can't tell"
+    assert "steps of 5 % of a run, which no number of runs makes up for" in found.judgement.reason
+
+
+def test_the_same_is_not_said_to_be_more_than_an_accident() -> None:
+    found = compare_saved(runs(1.0), runs(1.0), allowance=0.0)
+    assert found.verdict == "same"
+    assert found.judgement.reason.endswith("and this is within the margin")
+
+
 def test_many_runs_do_not_make_up_for_few_processes() -> None:
     few, many = (
         compare_saved(

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from leftovers import pool_is_whole
-from simulated_cuda import Simulated
+from simulated_cuda import Simulated, in_thread
 
 from fasttime import Recorder
 
@@ -191,3 +193,50 @@ def test_a_full_lane_drops_sections_and_goes_on(cuda: Simulated, recorder: Recor
     report = recorder.report(wait=True)
     assert report["step/a"].count == 3000
     assert report.open == 0
+
+
+def test_a_section_that_another_thread_began_is_that_thread_s(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with recorder.record_timeline() as timeline:
+        with recorder.laps("step") as lap:
+
+            def other() -> None:  # a thread that has never begun a scope
+                lap("a")
+                cuda.advance(1000)
+                lap("b")
+
+            in_thread(other)
+        cuda.advance(1000)
+    threads = {span.name: span.thread for span in timeline.spans}
+    assert 0 not in threads.values()
+    assert threads["a"] == threads["step"] != threads["b"]
+
+
+def test_threads_that_began_no_scope_share_no_boundary(cuda: Simulated, recorder: Recorder) -> None:
+    first, second = recorder.laps("s1"), recorder.laps("s2")
+    turns = [threading.Event() for _ in range(2)]
+    with first as a, second as b:
+        cuda.advance(10_000)
+
+        def one() -> None:
+            b("x0")
+            turns[0].set()
+            turns[1].wait(60)
+            a("y1")  # what this thread recorded last lies before what the section began at
+
+        def other() -> None:
+            turns[0].wait(60)
+            cuda.enqueue(0, 2_000_000)
+            a("y0")
+            turns[1].set()
+
+        threads = [threading.Thread(target=work) for work in (one, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    cuda.advance(10_000_000)
+    site = recorder.report()["s1/y1"]
+    assert site.device is not None
+    assert site.device.min >= 0

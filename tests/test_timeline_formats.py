@@ -165,6 +165,21 @@ def test_a_device_that_seems_to_begin_first_within_the_uncertainty_is_drawn_late
     ]
 
 
+def test_a_child_that_begins_at_its_parent_s_event_never_begins_before_it() -> None:
+    # One event is the end of a and the begin of b and of b/c, and the end reads 100 ns later.
+    spans = [
+        span("a", (0, 1), (1, 10.000_1)),
+        span("b", (2, 9), (10, 30)),
+        span("b/c", (3, 8), (10, 20)),
+    ]
+    document = validated(trace(Timeline.from_spans(spans)))
+    assert [begin for _, begin, _ in scopes(document, "device")] == [
+        1_000_000,
+        10_000_100,
+        10_000_100,
+    ]
+
+
 def test_no_arrow_leads_back_in_time() -> None:
     first = span("a", (1, 2), (0.99, 4))
     document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5.001, 6))])))

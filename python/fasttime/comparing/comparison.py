@@ -15,7 +15,8 @@ import numpy as np
 from ..measuring.measurement import Measurement
 from ..measuring.statistics import clock_step, middle_mean
 from ..units import format_seconds
-from .judgement import Judgement, decide, times_as_many
+from .judgement import TOO_COARSE, Judgement, decide, times_as_many
+from .rounds import MOST_ROUNDS
 from .signed_rank import fewest_pairs, location_interval
 
 if TYPE_CHECKING:
@@ -109,16 +110,22 @@ class Comparison:
         verdict = decide(interval, self.margin)
         reason = f"over {self.rounds} rounds"
         if verdict == "can't tell":
-            reason = self._what_would_tell(location, (high - low) / 2)
+            reason = self._what_would_tell(location, (high - low) / 2 - step, step)
         return Judgement(verdict, math.exp(location), interval, reason)
 
-    def _what_would_tell(self, location: float, half_width: float) -> str:
+    def _what_would_tell(self, location: float, half_width: float, step: float) -> str:
         a_round = self.duration / self.rounds
         needed = fewest_pairs(1 - self.level)
         if math.isfinite(half_width):
-            needed = math.ceil(self.rounds * times_as_many(location, half_width, self.margin))
+            more = times_as_many(location, half_width, self.margin, step)
+            if math.isinf(more):
+                return f"over {self.rounds} rounds; {TOO_COARSE.format(100 * step)}"
+            needed = math.ceil(self.rounds * more)
             # The interval found is a guess of the one to come.
             needed = max(needed, self.rounds + 1)
+        if needed > MOST_ROUNDS:
+            most = f"{MOST_ROUNDS}, the most there may be"
+            return f"{self.rounds} rounds leave it open, and so would {most}; do more in a call"
         return (
             f"{self.rounds} rounds leave it open; about {needed} would tell, which take "
             f"{format_seconds(needed * a_round)}: give compare() a larger budget"

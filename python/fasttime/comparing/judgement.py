@@ -45,16 +45,26 @@ def decide(interval: tuple[float, float], margin: float) -> Verdict:
     return "can't tell"
 
 
-def times_as_many(location: float, half_width: float, margin: float) -> float:
+TOO_COARSE = (
+    "the clock moves in steps of {:.2g} % of a run, which no number of runs makes up for; do more "
+    "in a call"
+)
+
+
+def times_as_many(location: float, half_width: float, margin: float, step: float = 0.0) -> float:
     """Return how many times the evidence would do, were the true ratio the one found.
 
     An interval becomes narrower with the square root of the evidence. It has to become so narrow
-    that it leaves 1 outside, or that it fits into the margin, whichever comes first.
+    that it leaves 1 outside, or that it fits into the margin, whichever comes first. Infinity where
+    the clock's steps alone leave it open.
 
     Args:
         location: logarithm of the ratio.
         half_width: of its interval, in logarithms.
         margin: see `decide`.
+        step: by how much more it may be off for the clock's steps, in logarithms.
     """
-    enough = max(abs(location), math.log1p(margin) - abs(location))
+    enough = max(abs(location), math.log1p(margin) - abs(location)) - step
+    if enough <= 0:
+        return math.inf
     return float(max(1.0, (half_width / enough) ** 2))

@@ -16,7 +16,7 @@ from ..measuring.environment_differences import EnvironmentDifference, environme
 from ..measuring.measurement import Measurement
 from ..measuring.statistics import median_interval
 from ..measuring.student import welch_interval
-from .judgement import MARGIN, Judgement, Verdict, decide, times_as_many
+from .judgement import MARGIN, TOO_COARSE, Judgement, Verdict, decide, times_as_many
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -111,12 +111,13 @@ class SavedComparison:
         reason = f"by the spread of {len(old)} old and {len(new)} new processes"
         if verdict == "can't tell":
             fewer = min(len(old), len(new))
-            more = times_as_many(change, (high - low) / 2, self.margin)
-            needed = max(fewer + 1, math.ceil(more * fewer))
-            reason += (
-                f" it cannot be told; about {needed} a side would: fasttime bench TARGET "
-                f"--processes {needed}"
-            )
+            reason += " it cannot be told; "
+            more = times_as_many(change, (high - low) / 2, self.margin, step)
+            if math.isinf(more):
+                reason += TOO_COARSE.format(100 * step)
+            else:
+                needed = max(fewer + 1, math.ceil(more * fewer))
+                reason += f"about {needed} a side would: fasttime bench TARGET --processes {needed}"
         return Judgement(verdict, math.exp(change), interval, reason)
 
     def _judge_runs(self, ratio: float) -> Judgement:
@@ -133,9 +134,10 @@ class SavedComparison:
             f"with fewer than {FEWEST_PROCESSES} processes a side, a change of "
             f"{100 * self.allowance:g} % may be an accident"
         )
-        reason = (
-            f"{few}, and this is more" if verdict != "can't tell" else f"{few}; to tell, {mend}"
-        )
+        if verdict == "can't tell":
+            reason = f"{few}; to tell, {mend}"
+        else:
+            reason = f"{few}, and this is {'within the margin' if verdict == 'same' else 'more'}"
         return Judgement(verdict, ratio, interval, reason)
 
     def __str__(self) -> str:

@@ -57,8 +57,8 @@ def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[Doubt, ...
             about any of them: each is judged against its own median, and a drift within it. That
             there are too few of them to say by how much they do is a doubt about all.
     """
-    parts = by_process(times, processes)
-    medians = [float(np.median(part)) for part in parts if len(part)]
+    parts = [part for part in by_process(times, processes) if len(part)]
+    medians = [float(np.median(part)) for part in parts]
     few = _few_processes(len(parts))
     if not medians or min(medians) <= 0 or not np.isfinite(times).all():
         return () if few is None else (few,)

@@ -34,14 +34,16 @@ def write(timeline: Timeline, file: TextIO) -> None:
 
     The file must write half a surrogate pair, which a name may hold, as its escape.
     """
+    common = _Common(timeline.columns)
     facts = {
         "perf_counter_begin_s": timeline.begin,
         "duration_s": timeline.duration,
         "scopes_dropped": timeline.dropped,
         "scopes_pending": timeline.pending,
+        "drawn_later_us": {f"cuda:{device}": ns / 1e3 for device, ns in common.late_ns.items()},
     }
     file.write('{"displayTimeUnit":"ns","otherData":' + json.dumps(facts) + ',"traceEvents":[\n')
-    events = _events(timeline)
+    events = _events(timeline, common)
     separator = ""
     while lines := list(islice(events, _LINES)):
         file.write(separator + ",\n".join(lines))
@@ -49,9 +51,8 @@ def write(timeline: Timeline, file: TextIO) -> None:
     file.write("\n]}\n")
 
 
-def _events(timeline: Timeline) -> Iterator[str]:
+def _events(timeline: Timeline, common: _Common) -> Iterator[str]:
     # Each row has a number, as viewers want them; threads and streams never share one.
-    common = _Common(timeline.columns)
     tid = yield from _host(timeline, common)
     yield from _devices(timeline, tid, common)
 
@@ -87,8 +88,8 @@ class _Common:
 
     Viewers know none that leads back in time, and complain of it. But an idle device begins at
     once, and so may seem to have begun first, within the uncertainty: then all that it did is drawn
-    later by as much (`late_ns`, by device), as lengths and gaps are certain. What has no arrow all
-    the same is a scope whose host was put off its core as it began, one in a hundred at most.
+    later by as much (`late_ns`, by device, told in the file), as lengths and gaps are certain. What
+    would have to be moved by more has no arrow, as where the host was put off its core.
     """
 
     def __init__(self, columns: Columns) -> None:

@@ -57,9 +57,11 @@ class Track:
     def pieces(self) -> Iterator[Piece]:
         """Yield the spans, some thousands at a time."""
         open_ends: list[list[int]] = []
+        newest: list[int] = []
         for spans in in_pieces(self.spans):
             begins, ends = self.begin_ns[spans].tolist(), self.end_ns[spans].tolist()
-            yield Piece(spans, begins, ends, *_nest(begins, ends, open_ends, self.tolerance_ns))
+            places = _nest(begins, ends, open_ends, newest, self.tolerance_ns)
+            yield Piece(spans, begins, ends, *places)
 
     def bars(self) -> Iterator[Bar]:
         """Yield the spans one by one."""
@@ -142,11 +144,16 @@ def gaps(track: Track) -> Iterator[tuple[int, int, int]]:
 
 
 def _nest(
-    begins: list[int], ends: list[int], open_ends: list[list[int]], tolerance_ns: int
+    begins: list[int],
+    ends: list[int],
+    open_ends: list[list[int]],
+    newest: list[int],
+    tolerance_ns: int,
 ) -> tuple[list[int], list[int]]:
     """Find each span's row and level, and move ends and begins within the tolerance to fit.
 
-    `open_ends` are those of the spans before, of each row, outermost first.
+    `open_ends` are those of the spans before, of each row, outermost first; `newest` is where the
+    last of each row begins: none after it begins earlier, or a child would where its parent moved.
     """
     rows: list[int] = []
     levels: list[int] = []
@@ -161,7 +168,9 @@ def _nest(
             row += 1
         else:
             open_ends.append([])
+            newest.append(begin)
         stack = open_ends[row]
+        begin = newest[row] = max(begin, newest[row])
         if stack:
             end = min(end, stack[-1])
         begins[i], ends[i] = begin, max(begin, end)
