@@ -7,14 +7,15 @@
 #   benchmarks/run_on_gpu.sh [step ...]
 #
 # Steps: tests, report (the README's example), experiments, figures (the pictures of docs), accuracy
-# (against other tools; nvcc, and what there is of triton and cupy), overhead, threads, layers, soak;
-# without any, all of them, in some fifteen minutes. On a machine with two GPUs: devices.
+# (against other tools; nvcc, and what there is of triton and cupy), commands (those of the shell),
+# overhead, threads, layers, soak; without any, all of them, in some fifteen minutes. On a machine
+# with two GPUs: devices.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-benchmarks/results}
 results=$out/results
 mkdir -p "$results"
-steps=${*:-tests report experiments figures accuracy overhead threads layers soak}
+steps=${*:-tests report experiments figures accuracy commands overhead threads layers soak}
 failed=()
 
 step() { # step NAME COMMAND...
@@ -47,6 +48,13 @@ for name in $steps; do
     devices)
       FASTTIME_REQUIRE_CUDA=1 FASTTIME_REQUIRE_CUDA_DEVICES=2 step devices \
         python3 -m pytest -q -m gpu -p no:cacheprovider tests/gpu/test_devices_on_gpu.py
+      ;;
+    commands)
+      step env fasttime env
+      step run fasttime run --html "$results/run.html" --json "$results/run.json" \
+        --trace "$results/run_trace.json.gz" benchmarks/report_example.py
+      step bench fasttime bench torchvision:mobilenet_v3_large --batch 1 --processes 3 \
+        -o "$results/bench.json"
       ;;
     report)
       step report python3 benchmarks/report_example.py
