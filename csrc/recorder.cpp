@@ -54,7 +54,11 @@ Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noex
 void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
 
 [[gnu::hot]] int64_t Recorder::come_in() noexcept {
-  const int64_t now_ns = runtime().host_now_ns();
+  const CudaRuntime& cuda = runtime();
+  if (!cuda.has_cuda) {
+    return 0;  // nobody asks for it
+  }
+  const int64_t now_ns = cuda.host_now_ns();
   t_boundary.come_in(now_ns);
   return now_ns;
 }

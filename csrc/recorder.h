@@ -67,7 +67,8 @@ class alignas(64) Recorder {
 
   // The calling thread comes into this library, and goes out again. What passes in between is no
   // time in which it could have put work on a stream, which decides whether two boundaries share an
-  // event. Returns the host time. Needed only where there is more to do than begin() or end().
+  // event. Returns the host time; without CUDA, nothing of use. Needed only where there is more to
+  // do than begin() or end().
   int64_t come_in() noexcept;
   void go_out() noexcept;
   // Whether that matters.

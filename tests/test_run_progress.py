@@ -19,6 +19,7 @@ from test_measure_progress import Terminal, a_terminal
 
 import fasttime
 from fasttime import Measurement
+from fasttime.measuring.progress import ProgressBar
 from fasttime.measuring.run_progress import Pauses, RunProgress
 
 DRAWING = 2 * MS  # for each write; a drawing has several
@@ -204,6 +205,13 @@ def test_a_row_whose_first_run_is_not_done_yet_shows_a_bar_too(
     assert {0, 33} <= set(percents(terminal))
 
 
+def not_yet_due() -> ProgressBar:
+    """A bar that somebody watches, long before it is to be drawn."""
+    bar = ProgressBar("fn")
+    bar.due = 1e9
+    return bar
+
+
 def test_no_clock_is_looked_at_after_each_short_run(
     simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,8 +220,12 @@ def test_no_clock_is_looked_at_after_each_short_run(
         "fasttime.measuring.machine.clock",
         lambda: looks.append(0) or simulated.cuda.now_ns * 1e-9,  # type: ignore[func-returns-value]
     )
-    assert sum(RunProgress(None, 10_000).stretches()) == 10_000
+    assert sum(RunProgress(not_yet_due(), 10_000).stretches()) == 10_000
     assert len(looks) < 20
+
+
+def test_where_nobody_watches_nothing_stands_between_two_runs() -> None:
+    assert list(RunProgress(None, 200).stretches()) == [200]
 
 
 # --- stretches ---
@@ -221,7 +233,7 @@ def test_no_clock_is_looked_at_after_each_short_run(
 
 def test_stretches_add_up_and_follow_how_long_runs_take(script: ScriptedLoop) -> None:
     made: list[int] = []
-    for runs in RunProgress(None, 200).stretches():
+    for runs in RunProgress(not_yet_due(), 200).stretches():
         made.append(runs)
         script.now += runs * (1 / 1024 if sum(made) < 100 else 1.0)
     assert sum(made) == 200

@@ -45,6 +45,7 @@ def decide(interval: tuple[float, float], margin: float) -> Verdict:
     return "can't tell"
 
 
+# The reason where `times_as_many` is infinite; takes the step in percent.
 TOO_COARSE = (
     "the clock moves in steps of {:.2g} % of a run, which no number of runs makes up for; do more "
     "in a call"
