@@ -15,11 +15,15 @@ import fasttime
 ROOT = Path(__file__).parent.parent
 CORE = sorted((ROOT / "csrc").glob("*.[ch]*"))
 PACKAGE = sorted((ROOT / "python" / "fasttime").rglob("*.py*"))
+# Its own folders by name: somebody may keep a virtual environment beside them.
 SOURCES = [
-    path
-    for pattern in ("*.py", "*.pyi", "*.cpp", "*.h", "*.c", "*.sh")
-    for path in ROOT.glob(f"[!.]*/**/{pattern}")
-    if not {"build", "__pycache__"} & set(path.parts)
+    ROOT / "setup.py",
+    *(
+        path
+        for folder in ("benchmarks", "csrc", "docs", "python", "tests")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".pyi", ".cpp", ".h", ".c", ".cu", ".sh"}
+    ),
 ]
 
 
