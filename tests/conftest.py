@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from scripted_loop import ScriptedLoop
 from simulated_machine import SimulatedMachine
 
 from fasttime import _C, Recorder
+
+
+def pytest_configure() -> None:
+    # A shell lets what it runs in the background ignore Ctrl-C; some tests send it to themselves.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -67,8 +67,10 @@ class Scene:
     def _place(self, places: list[Place], track: Track, gap: float) -> None:
         top = y = self.bottom + (gap if self.bottom else 0.0)
         row_tops = []
-        depths = [0] * track.row_count
+        depths: list[int] = []
         for bar in track.bars():
+            if bar.row == len(depths):
+                depths.append(0)
             depths[bar.row] = max(depths[bar.row], bar.level + 1)
         for depth in depths:
             row_tops.append(y)

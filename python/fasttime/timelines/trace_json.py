@@ -4,14 +4,13 @@
 One process is the host, with a track a thread; one is each device, with a track a stream. An arrow
 leads from a scope's host part to its device part; it is a property of the two, as events of its own
 ("s" and "f") would hang on whichever scope lies innermost at that moment. Times are in us after the
-recording's begin, with three digits: to the nanosecond.
+recording's begin, with three digits: to the nanosecond, for the first 50 days.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
     from .columns import Columns
     from .timeline import Timeline
 
+_SEPARATOR = ",\n"
 _HOST = 1  # process numbers; those of devices follow
-_LINES = 1024  # written at a time
 
 
 def write(timeline: Timeline, file: TextIO) -> None:
-    """Write the trace, about a thousand events at a time.
+    """Write the trace, a few thousand events at a time.
 
     The file must write half a surrogate pair, which a name may hold, as its escape.
     """
@@ -43,15 +42,15 @@ def write(timeline: Timeline, file: TextIO) -> None:
         "drawn_later_us": {f"cuda:{device}": ns / 1e3 for device, ns in common.late_ns.items()},
     }
     file.write('{"displayTimeUnit":"ns","otherData":' + json.dumps(facts) + ',"traceEvents":[\n')
-    events = _events(timeline, common)
     separator = ""
-    while lines := list(islice(events, _LINES)):
-        file.write(separator + ",\n".join(lines))
-        separator = ",\n"
+    for some in _events(timeline, common):
+        file.write(separator + some)
+        separator = _SEPARATOR
     file.write("\n]}\n")
 
 
 def _events(timeline: Timeline, common: _Common) -> Iterator[str]:
+    """Yield one event or several as JSON."""
     # Each row has a number, as viewers want them; threads and streams never share one.
     tid = yield from _host(timeline, common)
     yield from _devices(timeline, tid, common)
@@ -64,9 +63,7 @@ def _host(timeline: Timeline, common: _Common) -> Generator[str, None, int]:
     for track in host_tracks(timeline.columns):
         name = timeline.thread_names.get(track.handle)
         label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
-        yield from _rows(_HOST, tid, label, track)
-        yield from _host_spans(timeline, track, tid, common)
-        tid += track.row_count
+        tid += yield from _host_spans(timeline, track, label, tid, common)
     yield from _never_ended(timeline, tid, common)
     return tid + 1
 
@@ -78,9 +75,7 @@ def _devices(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
         if track.device not in devices:
             devices.add(track.device)
             yield _named("process", pid, 0, f"cuda:{track.device}")
-        yield from _rows(pid, tid, f"stream {stream_name(track.handle)}", track)
-        yield from _device_spans(timeline, track, pid, tid, common)
-        tid += track.row_count
+        tid += yield from _device_spans(timeline, track, pid, tid, common)
 
 
 class _Common:
@@ -118,59 +113,74 @@ def _named(kind: str, pid: int, tid: int, name: str) -> str:
     )
 
 
-def _rows(pid: int, tid: int, label: str, track: Track) -> Iterator[str]:
-    for row in range(track.row_count):
+def _rows(pid: int, tid: int, label: str, rows: range) -> Iterator[str]:
+    for row in rows:
         yield _named("thread", pid, tid + 1 + row, label if row == 0 else f"{label}, row {row + 1}")
 
 
-def _host_spans(timeline: Timeline, track: Track, tid: int, common: _Common) -> Iterator[str]:
+def _host_spans(
+    timeline: Timeline, track: Track, label: str, tid: int, common: _Common
+) -> Generator[str, None, int]:
+    """Return how many rows they take."""
     origin_ns = timeline.begin_ns
+    row_count = 0
     for piece in track.pieces():
+        yield from _rows(_HOST, tid, label, range(row_count, piece.row_count))
+        row_count = piece.row_count
         some = timeline.columns[piece.spans]
-        for index, begin, end, row, site, status, has_arrow in zip(
-            piece.spans.tolist(),
-            piece.begins_ns,
-            piece.ends_ns,
-            piece.rows,
-            some.site.tolist(),
-            some.status.tolist(),
-            common.has_arrow[piece.spans].tolist(),
-            strict=True,
-        ):
-            arrow = f',"bind_id":{index + 1},"flow_out":true' if has_arrow else ""
-            yield (
-                f'{{"ph":"X","cat":"host","name":{common.name[site]},'
-                f'"ts":{_us(begin - origin_ns)},"dur":{_us(end - begin)},'
-                f'"pid":{_HOST},"tid":{tid + 1 + row}{arrow},'
-                f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
+        yield _SEPARATOR.join(
+            f'{{"ph":"X","cat":"host","name":{common.name[site]},'
+            f'"ts":{(begin - origin_ns) / 1000:.3f},"dur":{(end - begin) / 1000:.3f},'
+            f'"pid":{_HOST},"tid":{tid + 1 + row}{_arrow(index, "out") if has_arrow else ""},'
+            f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
+            for index, begin, end, row, site, status, has_arrow in zip(
+                piece.spans.tolist(),
+                piece.begins_ns,
+                piece.ends_ns,
+                piece.rows,
+                some.site.tolist(),
+                some.status.tolist(),
+                common.has_arrow[piece.spans].tolist(),
+                strict=True,
             )
+        )
+    return row_count
 
 
 def _device_spans(
     timeline: Timeline, track: Track, pid: int, tid: int, common: _Common
-) -> Iterator[str]:
+) -> Generator[str, None, int]:
+    """Return how many rows they take."""
     origin_ns = timeline.begin_ns - common.late_ns.get(track.device, 0)
+    label = f"stream {stream_name(track.handle)}"
+    row_count = 0
     for piece in track.pieces():
+        yield from _rows(pid, tid, label, range(row_count, piece.row_count))
+        row_count = piece.row_count
         some = timeline.columns[piece.spans]
-        for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
-            piece.spans.tolist(),
-            piece.begins_ns,
-            piece.ends_ns,
-            piece.rows,
-            some.site.tolist(),
-            some.uncertainty_ns.tolist(),
-            some.shares_boundary.tolist(),
-            common.has_arrow[piece.spans].tolist(),
-            strict=True,
-        ):
-            arrow = f',"bind_id":{index + 1},"flow_in":true' if has_arrow else ""
-            yield (
-                f'{{"ph":"X","cat":"device","name":{common.name[site]},'
-                f'"ts":{_us(begin - origin_ns)},"dur":{_us(end - begin)},'
-                f'"pid":{pid},"tid":{tid + 1 + row}{arrow},'
-                f'"args":{{"path":{common.path[site]},"uncertainty_us":{_us(uncertainty)},'
-                f'"shares_boundary":{"true" if shares else "false"}}}}}'
+        yield _SEPARATOR.join(
+            f'{{"ph":"X","cat":"device","name":{common.name[site]},'
+            f'"ts":{(begin - origin_ns) / 1000:.3f},"dur":{(end - begin) / 1000:.3f},'
+            f'"pid":{pid},"tid":{tid + 1 + row}{_arrow(index, "in") if has_arrow else ""},'
+            f'"args":{{"path":{common.path[site]},"uncertainty_us":{uncertainty / 1000:.3f},'
+            f'"shares_boundary":{"true" if shares else "false"}}}}}'
+            for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
+                piece.spans.tolist(),
+                piece.begins_ns,
+                piece.ends_ns,
+                piece.rows,
+                some.site.tolist(),
+                some.uncertainty_ns.tolist(),
+                some.shares_boundary.tolist(),
+                common.has_arrow[piece.spans].tolist(),
+                strict=True,
             )
+        )
+    return row_count
+
+
+def _arrow(index: int, way: str) -> str:
+    return f',"bind_id":{index + 1},"flow_{way}":true'
 
 
 def _never_ended(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
@@ -181,15 +191,15 @@ def _never_ended(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]
     origin_ns = timeline.begin_ns
     for some in in_pieces(timeline.columns):
         lost = some[~some.is_ended]
-        for begin, site, status in zip(
-            lost.host_begin_ns.tolist(), lost.site.tolist(), lost.status.tolist(), strict=True
-        ):
-            yield (
+        if len(lost):
+            yield _SEPARATOR.join(
                 f'{{"ph":"i","s":"t","cat":"host","name":{common.name[site]},'
-                f'"ts":{_us(begin - origin_ns)},"pid":{_HOST},"tid":{tid + 1},'
+                f'"ts":{(begin - origin_ns) / 1000:.3f},"pid":{_HOST},"tid":{tid + 1},'
                 f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
+                for begin, site, status in zip(
+                    lost.host_begin_ns.tolist(),
+                    lost.site.tolist(),
+                    lost.status.tolist(),
+                    strict=True,
+                )
             )
-
-
-def _us(ns: int) -> str:
-    return f"{ns / 1000:.3f}"  # exact for 50 days
