@@ -67,6 +67,8 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
       source.driver("cuStreamIsCapturing"));
   table.driver_event_record =
       reinterpret_cast<decltype(table.driver_event_record)>(source.driver("cuEventRecord"));
+  table.driver_event_elapsed_time = reinterpret_cast<decltype(table.driver_event_elapsed_time)>(
+      source.driver("cuEventElapsedTime_v2"));
   table.host_alloc = reinterpret_cast<decltype(table.host_alloc)>(source.cuda("cudaHostAlloc"));
   table.stream_wait_value =
       reinterpret_cast<decltype(table.stream_wait_value)>(source.driver("cuStreamWaitValue32_v2"));

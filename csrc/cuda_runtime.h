@@ -28,8 +28,8 @@ struct alignas(64) CudaRuntime {
   // From libcuda, optional: 5 to 8 % less than by way of the runtime. See record_event().
   int (*driver_event_record)(void* event, void* stream) = nullptr;
   int (*event_record)(void* event, void* stream) = nullptr;
-  // All that reading needs: answers kNotReady, with the thread's last error left clean, while
-  // either event is not done. Allowed in every capture mode, on every thread.
+  // From libcuda, optional (12.8 on). See elapsed_time().
+  int (*driver_event_elapsed_time)(float* elapsed_ms, void* begin, void* end) = nullptr;
   int (*event_elapsed_time)(float* elapsed_ms, void* begin, void* end) = nullptr;
 
   // --- the rest ---
@@ -68,6 +68,21 @@ constexpr unsigned kHostAllocMapped = 2;
 constexpr unsigned kWaitValueAtLeast = 0;
 }  // namespace cuda
 
+// All that reading needs: answers kNotReady, with the thread's last error left clean, while either
+// event is not done. Allowed in every capture mode, on every thread. By way of the driver's second
+// version of the call, where it has that: it takes 70 ns, the runtime's 98, the first version 277.
+// The runtime has the word on a thread without a context, where the driver may answer 201.
+inline int elapsed_time(const CudaRuntime& cuda, float* elapsed_ms, void* begin,
+                        void* end) noexcept {
+  if (cuda.driver_event_elapsed_time != nullptr) {
+    const int status = cuda.driver_event_elapsed_time(elapsed_ms, begin, end);
+    if (status != cuda::kInvalidContext) {
+      return status;
+    }
+  }
+  return cuda.event_elapsed_time(elapsed_ms, begin, end);
+}
+
 // The table in use. Thread-safe; never null; a table once returned stays valid for the life of the
 // process. After a fork, after a lost device and at interpreter exit it is the host backend's.
 inline const CudaRuntime& runtime() noexcept;
@@ -105,7 +120,7 @@ bool is_retired() noexcept;
 // True where nothing was bound, retired or found missing yet, so that binding is worth a try.
 bool is_unbound() noexcept;
 
-// Whether this is what cudaEventElapsedTime answers for an event recorded in a capture: 907 while
+// Whether this is what elapsed_time() answers for an event recorded in a capture: 907 while
 // the capture lasts, cudaErrorInvalidValue afterwards.
 constexpr bool is_captured_event(int status) noexcept { return status == 907 || status == 1; }
 

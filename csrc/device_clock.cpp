@@ -54,7 +54,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once) n
   int status = cuda::kSuccess;
   if (spare_is_recorded_) {
     // An earlier attempt may have been given up with its event still on the way.
-    status = cuda.event_elapsed_time(&elapsed_ms, spare_event_, spare_event_);
+    status = elapsed_time(cuda, &elapsed_ms, spare_event_, spare_event_);
     if (status != cuda::kSuccess) {
       note_unless_not_ready(cuda, status);
       return;
@@ -69,7 +69,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once) n
   spare_is_recorded_ = true;
   int64_t after_ns = before_ns;
   do {
-    status = cuda.event_elapsed_time(&elapsed_ms, spare_event_, spare_event_);
+    status = elapsed_time(cuda, &elapsed_ms, spare_event_, spare_event_);
     after_ns = cuda.host_now_ns();
   } while (status == cuda::kNotReady && after_ns > before_ns &&
            after_ns - before_ns < kMaxBracketNs);
@@ -97,7 +97,7 @@ void DeviceClock::adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracke
   next.rate_error = has_rate_ ? anchor_.rate_error : kUnknownRate;
   if (anchor_.number != 0) {
     float elapsed_ms = 0;
-    const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_event_, spare_event_);
+    const int status = elapsed_time(cuda, &elapsed_ms, anchor_event_, spare_event_);
     note_unless_not_ready(cuda, status);
     const double device_ns = static_cast<double>(elapsed_ms) * 1e6;
     if (status == cuda::kSuccess && device_ns > 0) {
@@ -158,7 +158,7 @@ AnchorPoint DeviceClock::measure(const CudaRuntime& cuda, void* event, double& a
 
 bool DeviceClock::read(const CudaRuntime& cuda, void* event, double& after_ns) noexcept {
   float elapsed_ms = 0;
-  if (const int status = cuda.event_elapsed_time(&elapsed_ms, anchor_event_, event)) {
+  if (const int status = elapsed_time(cuda, &elapsed_ms, anchor_event_, event)) {
     note_unless_not_ready(cuda, status);
     return false;
   }

@@ -58,7 +58,7 @@ void EventPool::collect_parked(const CudaRuntime& cuda) noexcept {
   EventQueue waiting;
   while (Event* event = parked.pop()) {
     float elapsed_ms = 0;
-    const int status = cuda.event_elapsed_time(&elapsed_ms, event->handle, event->handle);
+    const int status = elapsed_time(cuda, &elapsed_ms, event->handle, event->handle);
     // Caught in a capture, it has no time to wait for.
     const bool is_done = status == cuda::kSuccess || is_captured_event(status);
     if (!is_done && status != cuda::kNotReady) {

@@ -110,7 +110,7 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
     void* begin = pending->begin->handle;
     void* end = pending->end != nullptr ? pending->end->handle : begin;
     float elapsed_ms = 0;
-    const int status = cuda.event_elapsed_time(&elapsed_ms, begin, end);
+    const int status = elapsed_time(cuda, &elapsed_ms, begin, end);
     if (status == cuda::kNotReady) {
       break;
     }

@@ -89,8 +89,13 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
 @pytest.mark.parametrize("page", WRITTEN)
 def test_the_code_of_a_page_runs_on_a_gpu(page: str, tmp_path: Path) -> None:
     script = tmp_path / "page.py"
-    blocks = [block for block in blocks_of(page) if block.language == "python"]
-    code = [block.code for block in blocks if ":" in block.comment or is_here(block.comment)]
+    code = [
+        block.code
+        for block in blocks_of(page)
+        if block.language == "python"
+        and not block.comment.startswith("only parsed: ")
+        and (block.comment.startswith("needs a GPU: ") or is_here(block.comment))
+    ]
     script.write_text("\n".join(code), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300

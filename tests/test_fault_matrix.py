@@ -61,24 +61,30 @@ STICKY = [
 ]
 
 # Every function of the table that answers a status. Those that are called only after a failure, or
-# only where another did not answer, need one: (function, error, after, times).
-FUNCTIONS: dict[str, tuple[str, int, int, int] | None] = {
-    "cudaEventCreateWithFlags": None,
-    "cudaEventRecord": ("cuEventRecord", INVALID_CONTEXT, 0, -1),
-    "cudaEventElapsedTime": None,
-    "cudaGetDeviceCount": None,
-    "cudaGetDevice": None,
-    "cudaSetDevice": None,
-    "cudaStreamCreateWithFlags": None,
-    "cudaStreamIsCapturing": ("cuStreamIsCapturing", INVALID_CONTEXT, 0, -1),
-    "cudaThreadExchangeStreamCaptureMode": None,
-    "cudaGetLastError": ("cudaEventElapsedTime", INVALID_HANDLE, 0, 1),
-    "cudaPeekAtLastError": ("cudaEventElapsedTime", INVALID_HANDLE, 0, 1),
-    "cudaRuntimeGetVersion": None,
-    "cuStreamIsCapturing": None,
-    "cuEventRecord": None,
-    "aoti_torch_get_current_cuda_stream": None,
+# only where another did not answer, need that: (function, error, after, times).
+DRIVER_CANNOT_READ = ("cuEventElapsedTime_v2", INVALID_CONTEXT, 0, -1)
+READING_FAILS = ("cudaEventElapsedTime", INVALID_HANDLE, 0, 1)
+FUNCTIONS: dict[str, list[tuple[str, int, int, int]]] = {
+    "cudaEventCreateWithFlags": [],
+    "cudaEventRecord": [("cuEventRecord", INVALID_CONTEXT, 0, -1)],
+    "cudaEventElapsedTime": [DRIVER_CANNOT_READ],
+    "cudaGetDeviceCount": [],
+    "cudaGetDevice": [],
+    "cudaSetDevice": [],
+    "cudaStreamCreateWithFlags": [],
+    "cudaStreamIsCapturing": [("cuStreamIsCapturing", INVALID_CONTEXT, 0, -1)],
+    "cudaThreadExchangeStreamCaptureMode": [],
+    "cudaGetLastError": [DRIVER_CANNOT_READ, READING_FAILS],
+    "cudaPeekAtLastError": [DRIVER_CANNOT_READ, READING_FAILS],
+    "cudaRuntimeGetVersion": [],
+    "cuStreamIsCapturing": [],
+    "cuEventRecord": [],
+    "cuEventElapsedTime_v2": [],
+    "aoti_torch_get_current_cuda_stream": [],
 }
+# The runtime's calls by way of the driver are told as what they stand for.
+TOLD_AS = {"cuEventRecord": "cudaEventRecord", "cuEventElapsedTime_v2": "cudaEventElapsedTime"}
+READING = {"cuEventElapsedTime_v2", "cudaEventElapsedTime"}
 WITHOUT_STATUS = {"cudaGetErrorName", "cudaGetErrorString"}
 OF_HOLDS = {"cudaHostAlloc", "cuStreamWaitValue32_v2"}  # no scope calls them: test_stream_hold.py
 ERROR_QUERIES = {"cudaGetLastError", "cudaPeekAtLastError"}
@@ -246,27 +252,25 @@ def capture_mode(cuda: Simulated) -> int:
 
 def is_told(report: Report, function: str, error: int) -> bool:
     """Whether a reader of the report can see that `function` answered `error`."""
-    told_as = "cudaEventRecord" if function == "cuEventRecord" else function
-    if f"{told_as} answered {error} " in report.last_failure + report.backend_reason:
+    if (
+        f"{TOLD_AS.get(function, function)} answered {error} "
+        in report.last_failure + report.backend_reason
+    ):
         return True
     if function.startswith("aoti") and report.last_failure.startswith("torch could not say"):
         return True
     if error == CAPTURE_IMPLICIT and function.endswith("StreamIsCapturing"):
         return report.captured > 0
-    return (
-        function == "cudaEventElapsedTime"
-        and error in {INVALID_VALUE, CAPTURED_EVENT}
-        and report.captured > 0
-    )
+    return function in READING and error in {INVALID_VALUE, CAPTURED_EVENT} and report.captured > 0
 
 
 def is_no_failure(function: str, error: int) -> bool:
     """What a call may answer in a sound program, or what another call then stands in for."""
     if function == "cuStreamIsCapturing":  # cudaStreamIsCapturing is asked next
         return error != CAPTURE_IMPLICIT
-    if function == "cuEventRecord":  # cudaEventRecord is called next
-        return error == INVALID_CONTEXT
-    if function == "cudaEventElapsedTime":  # not done; not recorded yet; recorded in a capture
+    if function in TOLD_AS and error == INVALID_CONTEXT:  # the runtime's is called next
+        return True
+    if function in READING:  # not done; not recorded yet; recorded in a capture
         return error in {NOT_READY, INVALID_HANDLE, INVALID_VALUE, CAPTURED_EVENT}
     return function in ERROR_QUERIES
 
@@ -288,7 +292,7 @@ def faulty_run(
         nonlocal calls_before
         calls_before = cuda.calls(function)
         cuda.fail(function, error, *pattern)
-        if companion := FUNCTIONS[function]:
+        for companion in FUNCTIONS[function]:
             cuda.fail(*companion)
 
     program = Program(cuda, streams, fault)

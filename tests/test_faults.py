@@ -231,6 +231,19 @@ def test_where_the_driver_has_no_context_the_runtime_records(
     assert cuda.peek_error() == 0
 
 
+def test_where_the_driver_has_no_context_the_runtime_reads(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    cuda.fail("cuEventElapsedTime_v2", 201, 0, -1)
+    with recorder.scope("a"):
+        cuda.enqueue(0, 3 * MS)
+    assert recorder.report().pending == 1
+    cuda.advance(4 * MS)
+    assert recorder.report()["a"].device.mean == pytest.approx(3e-3)
+    assert cuda.calls("cudaEventElapsedTime") > 0
+    assert cuda.peek_error() == 0
+
+
 def test_the_runtime_records_on_a_default_stream_that_could_be_of_several_devices(
     cuda: Simulated, recorder: Recorder
 ) -> None:

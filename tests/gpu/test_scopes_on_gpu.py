@@ -124,6 +124,23 @@ def test_two_streams_are_timed_each_for_itself(recorder: Recorder) -> None:
     assert min(device_times(recorder, "second")) < 1e-3
 
 
+def test_a_thread_that_never_used_cuda_reads_what_another_recorded(
+    recorder: Recorder, stream: torch.cuda.Stream, latch: Latch
+) -> None:
+    latch.hold(stream)
+    for _ in range(20):
+        with recorder.scope("a"):
+            long_work()
+    assert recorder.report().pending == 20
+    latch.release()
+    thread = threading.Thread(target=recorder.report, kwargs={"wait": True})
+    thread.start()
+    thread.join()
+    report = recorder.report()
+    assert (report["a"].counts["ok"], report.pending, report.last_failure) == (20, 0, "")
+    assert min(device_times(recorder, "a")) > 1e-3
+
+
 def test_a_device_that_has_more_to_do_is_the_bottleneck(
     recorder: Recorder, stream: torch.cuda.Stream
 ) -> None:

@@ -63,8 +63,8 @@ int64_t sim_used_after_destroy(void);
 
 // What aoti_torch_get_current_cuda_stream answers on this thread (device -1: the current one).
 void sim_set_current_stream(int32_t device, void* stream);
-// 1: cuStreamIsCapturing(NULL) answers 201 on a thread that has made no runtime call yet, as the
-// driver does.
+// 1: on a thread that has made no runtime call yet cuStreamIsCapturing(NULL) and cuEventRecord on
+// NULL answer 201, as the driver does, and so does cuEventElapsedTime_v2, which might.
 void sim_set_driver_needs_context(int on);
 
 #ifdef __cplusplus

@@ -312,6 +312,19 @@ int unreadable(const Event& event) {
   return captured_error(event);
 }
 
+int elapsed(Call& c, float* ms, void* begin_handle, void* end_handle) {
+  Event* begin = c.world.find_event(begin_handle);
+  Event* end = c.world.find_event(end_handle);
+  if (!begin || !end) return kInvalidHandle;
+  if (const int error = unreadable(*begin)) return error;
+  if (const int error = unreadable(*end)) return error;
+  if (begin->device != end->device) return kInvalidHandle;
+  if (!c.world.is_done(begin->record) || !c.world.is_done(end->record)) return kNotReady;
+  *ms =
+      static_cast<float>(static_cast<double>(end->record->done_ns - begin->record->done_ns) * 1e-6);
+  return kSuccess;
+}
+
 }  // namespace
 
 SIMULATED_EXPORT int cudaEventCreate(void** event) {
@@ -375,17 +388,18 @@ SIMULATED_EXPORT int cudaEventSynchronize(void* handle) {
 }
 
 // Harmless under every capture, and not-ready leaves the last error clean: all that reading needs.
-SIMULATED_EXPORT int cudaEventElapsedTime(float* ms, void* begin_handle, void* end_handle) {
-  return call("cudaEventElapsedTime", [&](Call& c) -> int {
-    Event* begin = c.world.find_event(begin_handle);
-    Event* end = c.world.find_event(end_handle);
-    if (!begin || !end) return kInvalidHandle;
-    if (const int error = unreadable(*begin)) return error;
-    if (const int error = unreadable(*end)) return error;
-    if (begin->device != end->device) return kInvalidHandle;
-    if (!c.world.is_done(begin->record) || !c.world.is_done(end->record)) return kNotReady;
-    *ms = static_cast<float>(static_cast<double>(end->record->done_ns - begin->record->done_ns) *
-                             1e-6);
-    return kSuccess;
-  });
+SIMULATED_EXPORT int cudaEventElapsedTime(float* ms, void* begin, void* end) {
+  return call("cudaEventElapsedTime", [&](Call& c) { return elapsed(c, ms, begin, end); });
+}
+
+// The driver's second version, a twin as cuEventRecord is one.
+SIMULATED_EXPORT int cuEventElapsedTime_v2(float* ms, void* begin, void* end) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  Thread& thread = world.this_thread();
+  if (const int error = world.begin_call("cuEventElapsedTime_v2")) return error;
+  if (world.driver_needs_context && !thread.has_context) return kInvalidContext;
+  if (const int error = world.begin_call("cudaEventElapsedTime")) return error;
+  Call context{world, thread, lock};
+  return elapsed(context, ms, begin, end);
 }

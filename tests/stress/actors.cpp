@@ -369,6 +369,7 @@ void order_faults(Stage& stage, uint64_t seed) {
   const std::vector<const char*> functions{"cudaEventCreateWithFlags",
                                            "cuEventRecord",
                                            "cudaEventRecord",
+                                           "cuEventElapsedTime_v2",
                                            "cudaEventElapsedTime",
                                            "cudaGetDevice",
                                            "cudaSetDevice",

@@ -24,6 +24,10 @@ EXPORT int cudaEventElapsedTime(float* ms, void*, void*) {
   *ms = 0.001F;
   return 0;
 }
+EXPORT int cuEventElapsedTime_v2(float* ms, void*, void*) {
+  *ms = 0.001F;
+  return 0;
+}
 EXPORT int cudaGetDeviceCount(int* count) {
   *count = 1;
   return 0;
