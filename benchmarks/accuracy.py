@@ -263,7 +263,7 @@ def main() -> int:
         return 1
     with torch.inference_mode():
         result = run(options.budget, options.repetitions, options.seed, options.json)
-    console = Console()
+    console = Console(width=120)
     console.print(table(result))
     console.print(sentence(result), markup=False, highlight=False, soft_wrap=True)
     return 0
