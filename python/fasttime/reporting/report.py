@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..encodable import for_stdout
 from ..sample import Status
 from .verdict import Verdict
 
@@ -296,7 +297,7 @@ class Report:
     def __str__(self) -> str:
         from .report_table import as_text, terminal_width
 
-        return as_text(self, terminal_width())
+        return for_stdout(as_text(self, terminal_width()))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from .report_table import as_renderable
