@@ -205,7 +205,8 @@ class Measurement:
         Doubts about the times are worked out anew; where the environments differ, that is one, and
         where there are but two processes.
 
-        Raises ValueError where label, method, cache, device, held or is_calibrated differ.
+        Raises TypeError for anything but measurements, and ValueError where label, method, cache,
+        device, held or is_calibrated differ.
         """
         return merge(measurements)
 
