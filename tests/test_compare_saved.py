@@ -219,7 +219,7 @@ def test_a_threshold_that_is_no_share_is_refused(share: float) -> None:
 
 def test_a_threshold_of_5_is_asked_back_for_lest_a_build_never_fails() -> None:
     found = compare_saved(runs(*STEADY), runs(*scaled(1.10)))
-    message = "fail_above=5 would be 500 %: write 0.05 for 5 %, or 5.0"
+    message = "fail_above=5 would be 500 %: write 0.05 for 5 %, or 5.0 if that is meant"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         found.exit_code(5)
     assert (found.exit_code(5.0), found.exit_code(0)) == (0, 1)

@@ -91,7 +91,7 @@ class SavedComparison:
         if isinstance(fail_above, int) and fail_above > 0:
             raise ValueError(
                 f"fail_above={fail_above} would be {fail_above}00 %: write {fail_above / 100:g} "
-                f"for {fail_above} %, or {fail_above}.0"
+                f"for {fail_above} %, or {fail_above}.0 if that is meant"
             )
         if not 0 <= fail_above < math.inf:
             raise ValueError(f"fail_above must be at least 0, 0.05 for 5 %, got {fail_above}")
