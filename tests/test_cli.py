@@ -179,11 +179,22 @@ def test_a_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "plain\n"
 
 
-def test_what_stdout_cannot_hold_is_escaped() -> None:
+def test_what_stdout_cannot_hold_is_written_in_plainer_letters() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    output.put("3 µs", stream)
+    output.put("3 µs at 40 °C", stream)
     stream.seek(0)
-    assert stream.read() == "3 \\xb5s\n"
+    assert stream.read() == "3 us at 40 C\n"
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_plain_text() -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal(io.BytesIO(), encoding="ascii")
+    output.show(Coloured(), terminal)
+    terminal.seek(0)
+    assert terminal.read() == "plain\n"
 
 
 # --- values ---

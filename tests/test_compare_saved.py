@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,20 @@ def test_a_threshold_that_is_no_share_is_refused(share: float) -> None:
     with pytest.raises(
         ValueError, match=f"^fail_above must be at least 0, 0.05 for 5 %, got {share}"
     ):
+        compare_saved(runs(1.0), runs(1.0)).exit_code(share)
+
+
+def test_a_threshold_of_5_is_asked_back_for_lest_a_build_never_fails() -> None:
+    found = compare_saved(runs(*STEADY), runs(*scaled(1.10)))
+    message = "fail_above=5 would be 500 %: write 0.05 for 5 %, or 5.0 if that is meant"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        found.exit_code(5)
+    assert (found.exit_code(5.0), found.exit_code(0)) == (0, 1)
+
+
+@pytest.mark.parametrize("share", ["5%", None, True])
+def test_a_threshold_that_is_no_number_is_refused(share: Any) -> None:
+    with pytest.raises(TypeError, match=r"^fail_above must be a number, 0\.05 for 5 %, got "):
         compare_saved(runs(1.0), runs(1.0)).exit_code(share)
 
 

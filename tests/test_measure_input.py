@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 from scripted_loop import ScriptedLoop
 
 import fasttime
@@ -29,6 +30,37 @@ def refused(error: type[Exception], message: str, **arguments: Any) -> None:
 def test_something_that_cannot_be_called_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^measure\(\) takes a callable, got 3 of type int$"):
         fasttime.measure(3)  # type: ignore[arg-type]
+
+
+class PoisonedTensor(torch.Tensor):
+    def __repr__(self) -> str:  # type: ignore[override]
+        raise AssertionError("to show a tensor waits for the device, and fills the screen")
+
+
+@pytest.mark.parametrize(
+    ("take", "who"),
+    [
+        (fasttime.measure, "measure() takes a callable, got "),
+        (
+            fasttime.compare,
+            "compare() takes a callable, or a mapping of names to callables such as "
+            '{"a": f, "b": g}, got ',
+        ),
+        (
+            lambda given: fasttime.compare({"a": len, "b": given}),
+            "candidate 'b' cannot be called: ",
+        ),
+    ],
+)
+def test_a_result_in_place_of_the_callable_is_told_how_it_is_given(
+    take: Callable[[object], object], who: str
+) -> None:
+    result = torch.zeros(3).as_subclass(PoisonedTensor)
+    with pytest.raises(TypeError) as caught:
+        take(result)
+    assert str(caught.value) == (
+        f"{who}a Tensor; give what makes it and its arguments apart: (model, x), not (model(x))"
+    )
 
 
 async def coroutine() -> None: ...

@@ -50,6 +50,17 @@ def test_it_ended_as_the_part_that_ended_worst() -> None:
     assert Measurement.merge(*parts).ended_by == "budget"
 
 
+@pytest.mark.parametrize("given", [[measurement([1.0])], "first.json"])
+def test_what_is_no_measurement_is_refused(given: Any) -> None:
+    kind = type(given).__name__
+    with pytest.raises(TypeError) as caught:
+        Measurement.merge(given)
+    assert str(caught.value) == (
+        f"merge() takes measurements, got a {kind}; of a list, write "
+        "Measurement.merge(*measurements), of a file, fasttime.load(path)"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value", "other"),
     [

@@ -286,6 +286,11 @@ def test_a_report_is_walked_and_not_iterated() -> None:
         iter(report(site("a")))
 
 
+def test_a_report_shows_its_table_where_python_shows_values() -> None:
+    made = report(site("a"))
+    assert repr(made) == str(made)
+
+
 def test_a_report_is_copied_with_all_that_it_knows(recorder: Recorder) -> None:
     with recorder.scope("a"):
         pass
@@ -293,11 +298,27 @@ def test_a_report_is_copied_with_all_that_it_knows(recorder: Recorder) -> None:
     assert copy.deepcopy(made) == copy.copy(made) == made
 
 
-def test_a_report_says_what_to_send_to_another_process_instead(recorder: Recorder) -> None:
-    with recorder.scope("a"):
-        pass
-    with pytest.raises(TypeError, match=r"cannot be pickled; send report\.to_dict\(\)"):
-        pickle.dumps(recorder.report())
+def test_a_report_reaches_another_process_with_all_that_it_knows(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    generator = np.random.default_rng(0)
+    for duration in np.exp(generator.uniform(np.log(50), np.log(1e9), 300)).astype(int):
+        with recorder.scope("a"):
+            run(cuda, recorder, "b", int(duration), host_ns=int(duration) // 2)
+    made = recorder.report(wait=True)
+    again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(made))))
+    assert again.to_dict() == made.to_dict()
+    for kind in ("host", "device"):
+        there, here = (getattr(one["a/b"], kind) for one in (again, made))
+        for q in np.linspace(0, 1, 901):
+            assert there.quantile(q) == here.quantile(q)
+
+
+def test_no_durations_are_sent_as_none(recorder: Recorder) -> None:
+    token = recorder.begin("a")
+    del token
+    nothing = pickle.loads(pickle.dumps(recorder.report()))["a"].host
+    assert (nothing.count, nothing.mean, nothing.median) == (0, 0.0, 0.0)
 
 
 # --- the cost of timing ---

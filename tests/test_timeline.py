@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -310,6 +311,15 @@ def test_a_timeline_cannot_be_read_while_it_is_recorded(recorder: Recorder) -> N
 def test_a_bound_out_of_range_is_refused(recorder: Recorder, bound: int) -> None:
     with pytest.raises(ValueError, match="max_scopes must lie between 1 and 10,000,000"):
         recorder.record_timeline(max_scopes=bound)
+
+
+def test_a_path_in_place_of_the_bound_is_told_where_it_goes(recorder: Recorder) -> None:
+    message = (
+        "max_scopes is how many scopes to keep, got 'trace.json'; a timeline is saved once it is "
+        "recorded: timeline.save('trace.json')"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        recorder.record_timeline("trace.json")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("timeout", [-1.0, float("nan")])

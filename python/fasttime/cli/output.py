@@ -6,6 +6,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..encodable import encodable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,15 +31,15 @@ def put(text: str, file: TextIO | None = None) -> None:
     file = sys.stdout if file is None else file
     if file is None:
         return
-    encoding = file.encoding or "utf-8"
-    print(text.encode(encoding, errors="backslashreplace").decode(encoding), file=file)
+    print(encodable(text, file.encoding), file=file)
 
 
 def show(result: Any, file: TextIO | None) -> None:
     """Print what rich can render: with colours on a terminal, otherwise as its plain text."""
     if file is None:
         return
-    if file.isatty():
+    # Rich writes µ to a terminal whatever its encoding, which may not know it.
+    if file.isatty() and encodable("µ├", getattr(file, "encoding", None)) == "µ├":
         from rich.console import Console
 
         Console(file=file).print(result)

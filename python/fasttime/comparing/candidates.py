@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import get_args
 
 from ..measuring import machine
-from ..measuring.arguments import check_call, check_choice, check_seconds
+from ..measuring.arguments import check_call, check_choice, check_seconds, what_is_no_callable
 from ..measuring.doubts import not_held
 from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
@@ -111,8 +111,7 @@ def _check(
             raise TypeError(f"candidates are named by texts, got {name!r}")
         if not callable(candidate):
             raise TypeError(
-                f"candidate {name!r} cannot be called: {candidate!r} of type "
-                f"{type(candidate).__name__}"
+                f"candidate {name!r} cannot be called: {what_is_no_callable(candidate)}"
             )
         with naming(name):
             check_call("compare", candidate)

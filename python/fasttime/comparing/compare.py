@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from ..measuring import machine
-from ..measuring.arguments import check_call, check_choice, check_runs, label_of
+from ..measuring.arguments import (
+    check_call,
+    check_choice,
+    check_runs,
+    label_of,
+    what_is_no_callable,
+)
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import METHODS, Cache, Measurement, Method
 from ..measuring.progress import ProgressBar
@@ -156,7 +162,7 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     if not callable(fn):
         raise TypeError(
             "compare() takes a callable, or a mapping of names to callables such as "
-            f'{{"a": f, "b": g}}, got {fn!r} of type {type(fn).__name__}'
+            f'{{"a": f, "b": g}}, got {what_is_no_callable(fn)}'
         )
     return _compare_methods(fn, *args, **kwargs)
 

@@ -83,8 +83,16 @@ class SavedComparison:
         Args:
             fail_above: a share, 0.05 for 5 %; 0 for any proven regression.
 
-        Raises ValueError unless it is finite and at least 0.
+        Raises TypeError unless it is a number, and ValueError unless it is finite and at least 0,
+        or for a whole number above 0: 5 is hardly meant to be 500 %; 5.0 is.
         """
+        if not isinstance(fail_above, (int, float)) or isinstance(fail_above, bool):
+            raise TypeError(f"fail_above must be a number, 0.05 for 5 %, got {fail_above!r}")
+        if isinstance(fail_above, int) and fail_above > 0:
+            raise ValueError(
+                f"fail_above={fail_above} would be {fail_above}00 %: write {fail_above / 100:g} "
+                f"for {fail_above} %, or {fail_above}.0 if that is meant"
+            )
         if not 0 <= fail_above < math.inf:
             raise ValueError(f"fail_above must be at least 0, 0.05 for 5 %, got {fail_above}")
         is_worse = self.verdict == "slower" and self.interval[0] > 1 + fail_above

@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from ..encodable import for_stdout
 from ..units import format_change, format_seconds
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ _STYLES = {"faster": "green", "slower": "red", "same": "", "can't tell": "yellow
 
 
 def plain_text(renderable: RenderableType) -> str:
-    """Return what rich would print, without colours."""
+    """Return what rich would print, without colours, as stdout can write it."""
     file = io.StringIO()
     console = Console(file=file, width=_WIDTH, color_system=None, force_jupyter=False)
     console.print(renderable)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    return for_stdout("\n".join(line.rstrip() for line in file.getvalue().splitlines()))
 
 
 def comparison_renderable(comparison: Comparison) -> RenderableType:

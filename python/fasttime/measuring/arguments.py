@@ -8,13 +8,15 @@ import inspect
 import math
 from collections.abc import Sequence
 
+import torch
+
 from . import machine
 
 
 def check_call(caller: str, fn: object) -> None:
     """Raise TypeError or RuntimeError unless `fn` can be called and timed here and now."""
     if not callable(fn):
-        raise TypeError(f"{caller}() takes a callable, got {fn!r} of type {type(fn).__name__}")
+        raise TypeError(f"{caller}() takes a callable, got {what_is_no_callable(fn)}")
     bare = unwrap(fn)
     if not inspect.isroutine(bare):  # an object that can be called: what its calls run
         bare = type(bare).__call__
@@ -39,6 +41,13 @@ def check_call(caller: str, fn: object) -> None:
             f"{caller}() cannot wait for the device while a CUDA graph is being captured on the "
             "current stream; call it outside of the capture"
         )
+
+
+def what_is_no_callable(given: object) -> str:
+    """Return what was given in place of a callable; of a tensor, which is long, what was meant."""
+    if isinstance(given, torch.Tensor):
+        return "a Tensor; give what makes it and its arguments apart: (model, x), not (model(x))"
+    return f"{given!r} of type {type(given).__name__}"
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:

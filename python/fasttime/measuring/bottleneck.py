@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
+from ..encodable import for_stdout
 from ..units import format_seconds
 
 # Host and device time closer than this to one another leave it open which of them decides.
@@ -29,7 +30,7 @@ class Bottleneck(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.bound}: {self.reason}"
+        return for_stdout(f"{self.bound}: {self.reason}")
 
 
 def judge(host_time: float, device_time: float, work_was_waiting: bool | None) -> Bottleneck:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..encodable import for_stdout
 from ..environment import Environment
 from ..units import format_seconds
 from .between_processes import by_process, processes_interval
@@ -204,7 +205,8 @@ class Measurement:
         Doubts about the times are worked out anew; where the environments differ, that is one, and
         where there are but two processes.
 
-        Raises ValueError where label, method, cache, device, held or is_calibrated differ.
+        Raises TypeError for anything but measurements, and ValueError where label, method, cache,
+        device, held or is_calibrated differ.
         """
         return merge(measurements)
 
@@ -227,7 +229,7 @@ class Measurement:
         if self.bottleneck is not None:
             lines.append(f"  {self.bottleneck}")
         lines += [f"  note ({doubt.kind}): {doubt.message}" for doubt in self.warnings]
-        return "\n".join(lines)
+        return for_stdout("\n".join(lines))
 
     def _how(self) -> str:
         how = ", behind a held stream" if self.held else ""

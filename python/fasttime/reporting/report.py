@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from ..encodable import for_stdout
 from ..sample import Status
 from .verdict import Verdict
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..environment import Environment
     from ..timelines.timeline import Timeline
     from .report_doubts import ReportDoubt
+    from .sent_series import SentSeries
     from .timing_cost import TimingCost
 
 
@@ -31,7 +33,7 @@ class Durations:
 
     __slots__ = ("_series",)
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series | SentSeries) -> None:
         self._series = series
 
     @property
@@ -91,11 +93,10 @@ class Durations:
     def __deepcopy__(self, _: object) -> Durations:
         return self
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "what a report knows of durations cannot be pickled; send report.to_dict(), which "
-            "holds plain numbers, or a file that report.save() wrote"
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .sent_series import sent
+
+        return Durations, (sent(self._series),)
 
     def __repr__(self) -> str:
         return f"Durations(count={self.count}, mean={self.mean:.3e}, p95={self.p95:.3e})"
@@ -148,7 +149,7 @@ class SiteReport:
         return (site for site, _ in walk_with_depth((self,)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What was resolved when the report was made. Prints as a table, and shows in a notebook.
 
@@ -296,7 +297,9 @@ class Report:
     def __str__(self) -> str:
         from .report_table import as_text, terminal_width
 
-        return as_text(self, terminal_width())
+        return for_stdout(as_text(self, terminal_width()))
+
+    __repr__ = __str__
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from .report_table import as_renderable

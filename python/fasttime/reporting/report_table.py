@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from ..encodable import encodable
 from .names import printable
 from .report_columns import columns_of, summary
 
@@ -26,7 +27,6 @@ _MOST_ROWS = 200  # nobody reads more, and rich would take seconds for thousands
 _SCOPE = "scope"
 _GAP = 2
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
-_ASCII = str.maketrans("µ…├└│", "u.|`|")
 
 # What goes first where not all fits. Scope and mean stay: without them there is no report. Before
 # them goes what another column nearly tells: total (share, calls), backlog (bottleneck), p99 (p95).
@@ -68,7 +68,7 @@ def as_text(report: Report, width: int | None) -> str:
 def as_renderable(report: Report, width: int, ascii_only: bool = False) -> RenderableType:
     """Return what rich prints: the table, a line on it, and the doubts, if there are any."""
     if ascii_only:
-        return Text(as_text(report, width).translate(_ASCII).encode("ascii", "replace").decode())
+        return Text(encodable(as_text(report, width), "ascii"))
     doubts = [Text(doubt.message, "yellow") for doubt in report.doubts]
     if not report.sites:
         return Group("fasttime: nothing has been timed yet.", *doubts)

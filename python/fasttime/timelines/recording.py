@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -29,6 +30,11 @@ class TimelineRecording:
     """
 
     def __init__(self, core: Core, max_scopes: int, timeout: float) -> None:
+        if isinstance(max_scopes, (str, os.PathLike)):
+            raise TypeError(
+                f"max_scopes is how many scopes to keep, got {max_scopes!r}; a timeline is saved "
+                f"once it is recorded: timeline.save({os.fspath(max_scopes)!r})"
+            )
         max_scopes = operator.index(max_scopes)
         if not 1 <= max_scopes <= _MAX_SCOPES:
             raise ValueError(

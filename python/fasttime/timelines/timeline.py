@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..encodable import for_stdout
 from ..units import format_seconds
 from . import saving, tables
 from .columns import Columns, Spans
@@ -144,7 +145,7 @@ class Timeline:
             facts.append(f"{self.dropped:,} more not kept: raise max_scopes")
         if self.pending:
             facts.append(f"{self.pending:,} more pending: stop(wait=True) waits for them")
-        return f"<fasttime.Timeline: {', '.join(facts)}>"
+        return for_stdout(f"<fasttime.Timeline: {', '.join(facts)}>")
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one dict a scope, with the fields of `Span` as keys."""
