@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,9 +87,9 @@ class SavedComparison:
         Raises TypeError unless it is a number, and ValueError unless it is finite and at least 0,
         or for a whole number above 0: 5 is hardly meant to be 500 %; 5.0 is.
         """
-        if not isinstance(fail_above, (int, float)) or isinstance(fail_above, bool):
+        if not isinstance(fail_above, numbers.Real) or isinstance(fail_above, bool):
             raise TypeError(f"fail_above must be a number, 0.05 for 5 %, got {fail_above!r}")
-        if isinstance(fail_above, int) and fail_above > 0:
+        if isinstance(fail_above, numbers.Integral) and fail_above > 0:
             raise ValueError(
                 f"fail_above={fail_above} would be {fail_above}00 %: write {fail_above / 100:g} "
                 f"for {fail_above} %, or {fail_above}.0 if that is meant"
