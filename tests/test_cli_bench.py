@@ -373,6 +373,16 @@ def test_the_result_is_saved_and_printed(
     assert shown.err == "fasttime: saved out.json\n"
 
 
+def test_the_result_is_saved_where_it_was_asked_for_wherever_the_callable_goes(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[str] = []
+    monkeypatch.setattr(Measurement, "save", lambda self, path: places.append(path))
+    here = Path.cwd()
+    assert main(["bench", "model_to_bench:forward", "-o", "out.json"]) == 0
+    assert places == [str(here / "out.json")]
+
+
 def test_data_on_stdout_are_alone_there(
     asked: Asked, files: dict[str, Measurement], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -390,7 +400,8 @@ def test_a_disk_that_is_full_is_told_in_a_line(
 
     monkeypatch.setattr(Measurement, "save", save, raising=False)
     assert main(["bench", "model_to_bench:takes_a_default", "-o", "out.json"]) == 1
-    assert error_of(capsys) == "could not save out.json: No space left on device"
+    place = Path.cwd() / "out.json"
+    assert error_of(capsys) == f"could not save {place}: No space left on device"
 
 
 # --- processes ---
@@ -485,6 +496,19 @@ def test_a_real_process_s_words_are_passed_on(capfd: pytest.CaptureFixture[str])
     assert shown.out == ""
     assert "'model_to_bench' has no 'foward'; did you mean forward?" in shown.err
     assert "process 1 of 2 ended with exit code 2" in shown.err
+
+
+def test_words_of_a_process_that_are_no_text_are_passed_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = r"import os; os.write(2, b'caf\xe9\n'); os._exit(3)"
+    real = subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda _, **options: real([sys.executable, "-c", code], **options)
+    )
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    assert main(["bench", "model_to_bench:forward", "--processes", "2"]) == 1
+    assert "caf\\xe9\n" in capsys.readouterr().err
 
 
 def test_the_names_of_saved_measurements_are_used(

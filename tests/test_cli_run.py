@@ -369,7 +369,7 @@ class Recording:
         return self
 
     def save(self, path: str) -> None:
-        self.saved.append(path)
+        self.saved.append(os.path.relpath(path))
 
     def __len__(self) -> int:
         return 1
@@ -393,7 +393,7 @@ def saved_reports(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     saved: dict[str, object] = {}
 
     def save(report: Report, path: str, *, timeline: object = None) -> None:
-        saved[path] = timeline
+        saved[os.path.relpath(path)] = timeline
 
     monkeypatch.setattr(Report, "save", save)
     return saved
@@ -440,7 +440,7 @@ def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def save(report: Report, path: str, **_: object) -> None:
-        if path == "r.html":
+        if os.path.relpath(path) == "r.html":
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Report, "save", save, raising=False)
@@ -495,14 +495,81 @@ def test_a_script_s_own_timeline_goes_before_the_page_s(
     assert "as the script recorded one of its own" in capsys.readouterr().err
 
 
+def test_a_page_comes_without_its_picture_where_no_scope_was_ended(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    code = """
+        import threading
+        import fasttime
+        thread = threading.Thread(target=fasttime.begin, args=["step"])
+        thread.start()
+        thread.join()
+    """
+    assert main(["run", "--html", "r.html", write(code)]) == 0
+    assert "<picture>" not in Path("r.html").read_text(encoding="utf-8")
+    assert (
+        "r.html has no picture of the timeline: there is nothing to draw: no scope was ended"
+        in (capsys.readouterr().err)
+    )
+
+
+@pytest.mark.parametrize("goes", ["os.chdir('/')", "os.chdir('gone'); os.rmdir('../gone')"])
+def test_files_are_saved_where_they_were_asked_for_wherever_the_script_goes(
+    goes: str, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    assert main(["run", "--json", "r.json", write(f"import os; {goes}")]) == 0
+    assert (tmp_path / "r.json").is_file()
+    assert "fasttime: saved r.json\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--", "-x"], ["a", "--", "--json"], ["--"]])
+def test_two_dashes_are_the_script_s_own(
+    arguments: list[str], write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write("import sys; print(sys.argv[1:])"), *arguments]) == 0
+    assert capsys.readouterr().out == f"{arguments}\n"
+
+
+def test_two_dashes_before_the_script_end_our_options(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--", write("import sys; print(sys.argv[1:])"), "-x"]) == 0
+    assert capsys.readouterr().out == "['-x']\n"
+
+
+@pytest.mark.parametrize(
+    "other", ["io.StringIO()", "type('Log', (), {'write': lambda self, text: None})()"]
+)
+def test_a_script_s_own_streams_do_not_take_the_report(
+    other: str,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    code = textwrap.dedent(STEP) + f"import io, sys; sys.stdout = sys.stderr = {other}"
+    assert main(["run", write(code)]) == 0
+    assert "\nstep " in capsys.readouterr().err
+
+
 # --- in a process of its own ---
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fasttime", "run", *arguments]
     environment = {**os.environ, "PYTHONPATH": PACKAGE}
+    environment.pop("PYTHONUNBUFFERED", None)
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=environment, check=False
+        command,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        env=environment,
+        check=False,
     )
 
 
@@ -545,6 +612,39 @@ def test_a_forked_child_that_ends_with_the_script_leaves_the_report_to_its_paren
     assert "child" not in done.stderr
     assert done.stderr.count("saved r.json") == 1
     assert [site["name"] for site in json.loads(Path("r.json").read_text())["sites"]] == ["parent"]
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_the_script_has_closed_costs_no_file(name: str, write: Write) -> None:
+    done = run("--json", "r.json", write(f"import sys; sys.{name}.close()"))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert Path("r.json").is_file()
+
+
+def test_a_reader_that_has_gone_costs_neither_report_nor_file(write: Write) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = run("--json", "r.json", write(STEP + "    print('unread')"), stdout=pipe)
+    assert (done.returncode, "\nstep " in done.stderr) == (141, True)
+    assert Path("r.json").is_file()
+
+
+@pytest.mark.parametrize("how", ["threading.Thread(target=late).start()", "atexit.register(late)"])
+def test_what_a_script_leaves_behind_has_its_arguments_and_path(how: str, write: Write) -> None:
+    write("VALUE = 7", "inner/late_neighbour.py")
+    code = f"""
+        import atexit, sys, threading
+        def late():
+            if how != "atexit":
+                threading.main_thread().join()
+            import late_neighbour
+            print(late_neighbour.VALUE, sys.argv)
+        how = "{how.partition(".")[0]}"
+        {how}
+    """
+    done = run(write(code, "inner/s.py"), "-x")
+    assert done.stdout == "7 ['inner/s.py', '-x']\n", done.stderr
 
 
 def test_a_script_s_worker_processes_find_its_functions(write: Write) -> None:

@@ -137,6 +137,19 @@ def test_a_disk_that_is_full_when_the_file_is_closed_is_seen(tmp_path: Path) -> 
     assert os.listdir(tmp_path) == ["r.md"]
 
 
+def test_what_is_no_file_is_named_where_it_takes_no_more() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        with open_for_replacement("/dev/full") as file:
+            file.write("new")
+    assert caught.value.filename == "/dev/full"
+
+
+def test_an_error_of_the_block_passes_what_is_no_file_as_well() -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"):
+        with open_for_replacement(os.devnull):
+            raise FileNotFoundError(2, "No such file", "elsewhere")
+
+
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         with open_for_replacement(tmp_path / "a.txt") as file:

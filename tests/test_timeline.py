@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import threading
+from typing import Any
 
 import pytest
 from simulated_cuda import Simulated, in_thread
@@ -286,6 +287,41 @@ def test_two_recorders_record_side_by_side(cuda: Simulated, recorder: Recorder) 
 def test_stop_without_start_is_an_error(recorder: Recorder) -> None:
     with pytest.raises(RuntimeError, match=r"no timeline is being recorded: call start\(\) first"):
         recorder.record_timeline().stop()
+
+
+class StoppedTwice:
+    """A core at whose drain the recording is stopped once more, as another thread might."""
+
+    def __init__(self, core: Any, recording: Any) -> None:
+        self._core, self._recording = core, recording
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def drain(self, timeout: float) -> None:
+        with pytest.raises(RuntimeError, match="no timeline is being recorded"):
+            self._recording.stop()
+        self._core.drain(timeout)
+
+
+def test_a_stop_while_another_one_waits_takes_nothing_from_it() -> None:
+    recorder = fasttime.Recorder()
+    recording = recorder.record_timeline()
+    recording.start()
+    with recorder.scope("step"):
+        pass
+    recording._core = StoppedTwice(recording._core, recording)  # type: ignore[assignment]
+    assert [span.name for span in recording.stop(wait=True).spans] == ["step"]
+
+
+def test_a_stop_with_a_wrong_timeout_stops_nothing(recorder: fasttime.Recorder) -> None:
+    recording = recorder.record_timeline()
+    recording.start_in_background()
+    with pytest.raises(ValueError, match="timeout must be"):
+        recording.stop(wait=True, timeout=-1)
+    with recorder.record_timeline():  # it gives way as before
+        pass
+    assert not recording.is_recording
 
 
 def test_stop_inside_the_block_ends_the_recording(cuda: Simulated, recorder: Recorder) -> None:

@@ -215,6 +215,24 @@ def test_one_event_read_with_different_rounding_is_one_boundary() -> None:
     assert len({e["tid"] for e in document["traceEvents"] if e.get("cat") == "device"}) == 1
 
 
+def test_what_closed_a_scope_and_found_no_room_beside_it_leaves_no_overlap() -> None:
+    # Of two threads on one stream. "third" begins where "inside" ends but for rounding, outlasts
+    # "first", and so has a row of its own; "last" must not begin before "inside" ends all the same.
+    spans = [
+        span("first", (0, 0.001), (0.0005, 0.0021)),
+        span("inside", (0, 0.001), (0.0005, 0.0014)),
+        span("third", (0, 0.001), (0.0012, 0.0030), thread=MAIN + 1),
+        span("last", (0, 0.001), (0.0012, 0.0023)),
+    ]
+    document = validated(trace(Timeline.from_spans(spans)))
+    assert scopes(document, "device") == [
+        ("first", 500, 1600),
+        ("inside", 500, 900),
+        ("third", 1200, 1800),
+        ("last", 1400, 700),
+    ]
+
+
 def test_a_scope_that_was_never_ended_is_an_instant() -> None:
     lost = span("lost", (1, None), status="dropped")
     document = validated(trace(Timeline.from_spans([*STEP, lost])))

@@ -40,15 +40,14 @@ def open_for_replacement(
     if mode == "w":
         how |= {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
     target = os.path.realpath(path)
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(target).st_mode):
-            with open(path, **how) as file:
-                yield file
-            return
     folder, name = os.path.split(target)
     # Cut, as a name near the longest allowed has no room for more.
     beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
+        if os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode):
+            with open(path, **how) as file:
+                yield file
+            return
         # A new file could take the place of one that must not be written to: ask first.
         if os.path.exists(target) and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

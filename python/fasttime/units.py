@@ -14,10 +14,10 @@ def format_seconds(seconds: float) -> str:
     >>> format_seconds(0.0477)
     '47.70 ms'
     """
-    if not math.isfinite(seconds) or seconds == 0 or abs(seconds) >= 1e4:
-        return f"{seconds:.0f} s"
     # Rounded first, so that 999.97 us is written as 1.000 ms and not as 1000 us.
     rounded = float(f"{seconds:.3e}")
+    if not math.isfinite(seconds) or seconds == 0 or abs(rounded) >= 1e4:
+        return f"{seconds + 0.0:.0f} s"  # without the sign that 0 can have
     unit, scale = next((pair for pair in _UNITS if abs(rounded) >= pair[1]), _UNITS[-1])
     digits = f"{rounded / scale:#.4g}"
     return f"{digits.rstrip('.')} {unit}"

@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (sys.argv[1:] if arguments is None else arguments):
         parser.print_help(sys.stderr)  # what there is, rather than that something is missing
         return 2
-    options = parser.parse_args(arguments)
+    known = argparse.Namespace(ends_process=arguments is None)
+    options = parser.parse_args(arguments, known)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         code = command(options)

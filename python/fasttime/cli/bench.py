@@ -101,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
     module, name = targets.split(options.target)
     if module != targets.MODELS:
         _check_callable_options(options)
+    # Absolute, as what is timed may go to another folder.
+    output = options.output and options.output.absolute()
     if options.processes > 1:
         measurement = processes.measure(_arguments(options), options.processes)
     else:
@@ -108,8 +110,8 @@ def run(options: argparse.Namespace) -> int:
         chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
         with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
             measurement = _measure(module, name, options)
-    if options.output:
-        saved.save(measurement, options.output)
+    if output:
+        saved.save(measurement, output)
     put(saved.as_json(measurement) if options.json else str(measurement))
     if options.output:
         say_saved(options.output)

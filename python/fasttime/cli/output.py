@@ -21,7 +21,7 @@ def say(text: str) -> None:
         print(f"fasttime: {text}", file=sys.stderr)
 
 
-def say_saved(path: Path) -> None:
+def say_saved(path: Path | str) -> None:
     """Tell the user where a file is."""
     say(f"saved {path}")
 
@@ -49,6 +49,6 @@ def show(result: Any, file: TextIO | None) -> None:
 
 
 def flush() -> None:
-    """Write out what was printed to stdout."""
-    if sys.stdout is not None:
+    """Write out what was printed to stdout; nothing where that is closed, or no stream any more."""
+    if not getattr(sys.stdout, "closed", True):
         sys.stdout.flush()

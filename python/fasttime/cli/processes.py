@@ -45,6 +45,7 @@ def _run(arguments: Sequence[str], name: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        errors="backslashreplace",  # libraries write what they like
         check=False,
     )
     if done.returncode != 0:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import runpy
@@ -11,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from . import python_path
 from .arguments import add_command, new_html, new_json, new_timeline, similar_files
@@ -19,7 +20,7 @@ from .failure import Failure
 from .output import flush, say, say_saved, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..reporting.report import Report
     from ..timelines.recording import TimelineRecording
@@ -74,9 +75,12 @@ def add_to(commands: Commands) -> None:
         help="save the report as a page; with matplotlib it has a picture of the timeline",
     )
     parser.add_argument("--json", type=new_json, metavar="FILE", help="save the report as data")
-    parser.add_argument("script", metavar="SCRIPT", help="a Python file, or with -m a module")
+    # One for both: a script's own "--" would be taken from between two.
     parser.add_argument(
-        "arguments", metavar="...", nargs=argparse.REMAINDER, help="the script's own arguments"
+        "words",
+        metavar="SCRIPT",
+        nargs=argparse.PARSER,
+        help="a Python file, or with -m a module, and its own arguments",
     )
     parser.set_defaults(command=run)
 
@@ -85,31 +89,59 @@ def run(options: argparse.Namespace) -> int:
     """Run the command and return the script's exit code."""
     import fasttime
 
-    execute = _importable(options.script) if options.is_module else _file(options.script)
-    process, threads = os.getpid(), set(threading.enumerate())
+    script, *arguments = options.words[options.words[0] == "--" :]
+    execute = _importable(script) if options.is_module else _file(script)
+    process, threads, stderr = os.getpid(), set(threading.enumerate()), sys.stderr
+    # The script may go to another folder; the files stay where they were asked for.
+    trace, html, json = (
+        path and _File(path) for path in (options.trace, options.html, options.json)
+    )
     recording = _recording(options)
     try:
         fasttime.enable()
-        code = _execute(execute, options.script, options.arguments)
+        code = _execute(execute, script, arguments, options.ends_process)
         if os.getpid() != process:
             return code  # a forked child that comes to its end: report and files are its parent's
-        flush()
-        _tell_of_threads(threads)
+        _flush()
+        with _said_to(stderr):
+            _tell_of_threads(threads)
         report, code = _report(code)
     finally:
         # After the report, which has waited for the device.
         timeline = recording.stop() if recording and recording.is_recording else None
-    if report.sites or report.open or report.pending:
-        show(report, sys.stderr)
-    else:
-        # After a failure that is no news, and no advice is wanted.
-        say(_NOTHING.format(script=options.script) + ("" if code else _ADD_ONE))
-    saved = [
-        options.trace is None or timeline is None or _save(options.trace, timeline.save),
-        options.html is None or _save_page(options.html, report, timeline),
-        options.json is None or _save(options.json, report.save),
-    ]
+    with _said_to(stderr):
+        if report.sites or report.open or report.pending:
+            show(report, sys.stderr)
+        else:
+            # After a failure that is no news, and no advice is wanted.
+            say(_NOTHING.format(script=script) + ("" if code else _ADD_ONE))
+        saved = [
+            trace is None or timeline is None or _save(trace, timeline.save),
+            html is None or _save_page(html, report, timeline),
+            json is None or _save(json, report.save),
+        ]
     return code or int(not all(saved))
+
+
+class _File:
+    """A file to write: its name, as it was given, and its place, whatever folder we are in then."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.place = os.path.abspath(path)
+
+
+def _flush() -> None:
+    """Let the script's words come before ours; what fails here fails again at the end."""
+    with contextlib.suppress(OSError):
+        flush()
+
+
+@contextlib.contextmanager
+def _said_to(stderr: TextIO | None) -> Iterator[None]:
+    """Say to this what is said: the script may have put another one in its place, or closed it."""
+    with contextlib.redirect_stderr(None if stderr is None or stderr.closed else stderr):
+        yield
 
 
 def _recording(options: argparse.Namespace) -> TimelineRecording | None:
@@ -150,24 +182,31 @@ def _tell_of_threads(known: set[threading.Thread]) -> None:
         say(f"threads of the script still run ({names}); what they do from now on is not reported")
 
 
-def _save_page(path: Path, report: Report, timeline: Timeline | None) -> bool:
+def _save_page(file: _File, report: Report, timeline: Timeline | None) -> bool:
     if not _can_draw():
-        say(f"{path} has no picture of the timeline; it takes: pip install 'fasttime[plot]'")
+        say(f"{file.name} has no picture of the timeline; it takes: pip install 'fasttime[plot]'")
         timeline = None
     elif timeline is None:
-        say(f"{path} has no picture of the timeline, as the script recorded one of its own")
-    picture = timeline or None  # without a scope there is nothing to draw
-    return _save(path, lambda path: report.save(path, timeline=picture))
+        say(f"{file.name} has no picture of the timeline, as the script recorded one of its own")
+
+    def save(place: str) -> None:
+        try:
+            report.save(place, timeline=timeline or None)  # without a scope nothing is to be drawn
+        except ValueError as error:
+            say(f"{file.name} has no picture of the timeline: {error}")
+            report.save(place)
+
+    return _save(file, save)
 
 
-def _save(path: Path, save: Callable[[str], None]) -> bool:
+def _save(file: _File, save: Callable[[str], None]) -> bool:
     """Write a timeline or a report; a failure is said, and must not hide what came before it."""
     try:
-        save(str(path))
+        save(file.place)
     except (ImportError, OSError, ValueError) as error:
-        say(f"error: could not save {path}: {error}")
+        say(f"error: could not save {file.name}: {error}")
         return False
-    say_saved(path)
+    say_saved(file.name)
     return True
 
 
@@ -190,8 +229,8 @@ def _path(script: str) -> object:
     # Absolute, as Python has it: the script may go to another folder, and look for itself there.
     path = os.path.abspath(script)
     folder = path if os.path.isdir(path) else os.path.dirname(os.path.realpath(path))
-    with python_path.beginning_with(folder):
-        return runpy.run_path(path, run_name="__main__")
+    python_path.begin_with(folder)
+    return runpy.run_path(path, run_name="__main__")
 
 
 def _importable(name: str) -> Callable[[str], object]:
@@ -202,13 +241,16 @@ def _importable(name: str) -> Callable[[str], object]:
 
 
 def _module(name: str) -> object:
-    with python_path.beginning_with(os.getcwd()):
-        return runpy.run_module(name, run_name="__main__", alter_sys=True)
+    python_path.begin_with(os.getcwd())
+    return runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
-def _execute(execute: Callable[[str], object], script: str, arguments: list[str]) -> int:
+def _execute(
+    execute: Callable[[str], object], script: str, arguments: list[str], ends_process: bool
+) -> int:
     """Run the script and return its exit code; what it raises is shown as Python shows it."""
-    before, sys.argv = sys.argv, [script, *arguments]
+    before = sys.argv, list(sys.path)
+    sys.argv = [script, *arguments]
     try:
         execute(script)
     except SystemExit as exit_:
@@ -218,11 +260,12 @@ def _execute(execute: Callable[[str], object], script: str, arguments: list[str]
         if trace is None and isinstance(error, (ImportError, OSError)):
             raise Failure(_cannot_run(script, error)) from error
         error = error.with_traceback(trace)
-        flush()
+        _flush()
         sys.excepthook(type(error), error, error.__traceback__)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
     finally:
-        sys.argv = before
+        if not ends_process:  # or its threads, and what it does at exit, still look there
+            sys.argv, sys.path[:] = before
     return 0
 
 
@@ -230,7 +273,8 @@ def _exit_code(code: object) -> int:
     """Return the exit code of a SystemExit, as Python does with what it was given."""
     if code is None or isinstance(code, int):
         return int(code or 0)
-    print(code, file=sys.stderr)
+    with contextlib.suppress(AttributeError, ValueError):  # closed before the start, or since
+        sys.stderr.write(f"{code}\n")
     return 1
 
 

@@ -61,7 +61,13 @@ def _shown(timeline: Timeline, begin: float | None, end: float | None) -> Column
     if count == 0:
         raise ValueError(
             "there is nothing to draw: no scope "
-            + ("was recorded" if len(columns) == 0 else f"lies between begin={begin} and end={end}")
+            + (
+                "was recorded"
+                if len(columns) == 0
+                else "was ended"
+                if begin is None and end is None
+                else f"lies between begin={begin} and end={end}"
+            )
         )
     if count > _MAX_SPANS:
         raise ValueError(

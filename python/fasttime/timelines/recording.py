@@ -44,6 +44,7 @@ class TimelineRecording:
         self._max_scopes = max_scopes
         self._timeout = _checked_timeout(timeout)
         self._timeline: Timeline | None = None
+        self._taking = threading.Lock()  # guards that one thread alone takes it to fill
 
     def start(self) -> None:
         """Keep the scopes that begin from now on.
@@ -84,11 +85,12 @@ class TimelineRecording:
         not finished are missing then, and counted as `Timeline.pending`. Raises RuntimeError where
         nothing is being recorded.
         """
-        timeline = self._timeline
+        limit = math.inf if timeout is None else _checked_timeout(timeout)
+        with self._taking:
+            timeline, self._timeline = self._timeline, None
         if timeline is None:
             raise RuntimeError("no timeline is being recorded: call start() first")
         _in_background.pop(self._core, None)
-        limit = math.inf if timeout is None else _checked_timeout(timeout)
         self._core.close_spans()
         try:
             if wait and not _native.is_capturing():
@@ -96,7 +98,6 @@ class TimelineRecording:
             else:
                 self._core.poll()
         finally:
-            self._timeline = None
             self._finish(timeline)
         return timeline
 

@@ -147,8 +147,9 @@ def _nest(
 ) -> tuple[list[int], list[int]]:
     """Find each span's row and level, and move ends and begins within the tolerance to fit.
 
-    `open_ends` are those of the spans before, of each row, outermost first; `newest` is where the
-    last of each row begins: none after it begins earlier, or a child would where its parent moved.
+    `open_ends` are those of the spans before, of each row, outermost first. `newest` is where the
+    last of each row begins, or what was closed for one that then found no place there ends: none
+    after it begins earlier, or a child would where its parent moved, or lie across a neighbour.
     """
     rows: list[int] = []
     levels: list[int] = []
@@ -159,10 +160,11 @@ def _nest(
             while stack and stack[-1] <= begin + tolerance_ns:
                 closed = stack.pop()
                 if closed > begin:
-                    begin = closed
+                    begin = newest[row] = closed
             if not stack or end <= stack[-1] + tolerance_ns:
                 break
             row += 1
+            begin = begins[i]
         else:
             stack = []
             open_ends.append(stack)
