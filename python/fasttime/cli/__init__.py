@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (sys.argv[1:] if arguments is None else arguments):
         parser.print_help(sys.stderr)  # what there is, rather than that something is missing
         return 2
-    known = argparse.Namespace(ends_process=arguments is None)
-    options = parser.parse_args(arguments, known)
+    options = parser.parse_args(arguments)
+    options.ends_process = arguments is None
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         code = command(options)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -52,3 +53,9 @@ def flush() -> None:
     """Write out what was printed to stdout; nothing where that is closed, or no stream any more."""
     if not getattr(sys.stdout, "closed", True):
         sys.stdout.flush()
+
+
+def flush_if_possible() -> None:
+    """Let what was printed come before what comes now; a failure is met again at the end."""
+    with contextlib.suppress(OSError):
+        flush()

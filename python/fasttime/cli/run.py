@@ -7,20 +7,17 @@ import argparse
 import contextlib
 import importlib.util
 import os
-import runpy
 import sys
 import threading
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from . import python_path
-from .arguments import add_command, new_html, new_json, new_timeline, similar_files
-from .failure import Failure
-from .output import flush, say, say_saved, show
+from .arguments import add_command, new_html, new_json, new_timeline
+from .output import flush_if_possible, say, say_saved, show
+from .script import INTERRUPTED, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from ..reporting.report import Report
     from ..timelines.recording import TimelineRecording
@@ -40,13 +37,10 @@ _ADD_ONE = """. Add one:
     with fasttime.scope("step"):
         ..."""
 
-_NOT_A_MODULE = "{script} is a file, not a module; leave out -m: fasttime run {script}"
-
 # A page shows the last of them: late enough to be past the warm-up, and 64 bytes each.
 _MOST_SCOPES_FOR_A_PAGE = 2_000
 # After Ctrl-C nobody wants to wait long for a device that may be stuck.
 _PATIENCE_AFTER_CTRL_C_S = 2.0
-_INTERRUPTED = 130
 
 
 def add_to(commands: Commands) -> None:
@@ -89,8 +83,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command and return the script's exit code."""
     import fasttime
 
-    script, *arguments = options.words[options.words[0] == "--" :]
-    execute = _importable(script) if options.is_module else _file(script)
+    name, *arguments = options.words[options.words[0] == "--" :]
+    script = Script(name, options.is_module)
     process, threads, stderr = os.getpid(), set(threading.enumerate()), sys.stderr
     # The script may go to another folder; the files stay where they were asked for.
     trace, html, json = (
@@ -99,10 +93,10 @@ def run(options: argparse.Namespace) -> int:
     recording = _recording(options)
     try:
         fasttime.enable()
-        code = _execute(execute, script, arguments, options.ends_process)
+        code = script.run(arguments, options.ends_process)
         if os.getpid() != process:
             return code  # a forked child that comes to its end: report and files are its parent's
-        _flush()
+        flush_if_possible()
         with _said_to(stderr):
             _tell_of_threads(threads)
         report, code = _report(code)
@@ -114,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
             show(report, sys.stderr)
         else:
             # After a failure that is no news, and no advice is wanted.
-            say(_NOTHING.format(script=script) + ("" if code else _ADD_ONE))
+            say(_NOTHING.format(script=name) + ("" if code else _ADD_ONE))
         saved = [
             trace is None or timeline is None or _save(trace, timeline.save),
             html is None or _save_page(html, report, timeline),
@@ -129,12 +123,6 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self.place = os.path.abspath(path)
-
-
-def _flush() -> None:
-    """Let the script's words come before ours; what fails here fails again at the end."""
-    with contextlib.suppress(OSError):
-        flush()
 
 
 @contextlib.contextmanager
@@ -167,11 +155,11 @@ def _report(code: int) -> tuple[Report, int]:
     """Return the report and the exit code, 130 where the wait for the device was interrupted."""
     import fasttime
 
-    patience = _PATIENCE_AFTER_CTRL_C_S if code == _INTERRUPTED else None
+    patience = _PATIENCE_AFTER_CTRL_C_S if code == INTERRUPTED else None
     try:
         return fasttime.report(wait=True, timeout=patience), code
     except KeyboardInterrupt:
-        return fasttime.report(), _INTERRUPTED
+        return fasttime.report(), INTERRUPTED
 
 
 def _tell_of_threads(known: set[threading.Thread]) -> None:
@@ -208,85 +196,3 @@ def _save(file: _File, save: Callable[[str], None]) -> bool:
         return False
     say_saved(file.name)
     return True
-
-
-# --- the script ---
-
-
-def _file(script: str) -> Callable[[str], object]:
-    """Return what runs a file as Python does; raises Failure where it is not there."""
-    path = Path(script)
-    if not path.exists():
-        raise Failure(f"there is no file {script}{similar_files(path)}")
-    if path.is_dir() and not (path / "__main__.py").exists():
-        raise Failure(f"{script} is a folder without a __main__.py; name a file in it")
-    if not path.is_dir() and not path.is_file():
-        raise Failure(f"{script} can be read only once, and a script is read twice; name a file")
-    return _path
-
-
-def _path(script: str) -> object:
-    # Absolute, as Python has it: the script may go to another folder, and look for itself there.
-    path = os.path.abspath(script)
-    folder = path if os.path.isdir(path) else os.path.dirname(os.path.realpath(path))
-    python_path.begin_with(folder)
-    return runpy.run_path(path, run_name="__main__")
-
-
-def _importable(name: str) -> Callable[[str], object]:
-    """Return what runs a module; raises Failure for a file, whose import would run it first."""
-    if name.endswith(".py") and Path(name).is_file():
-        raise Failure(_NOT_A_MODULE.format(script=name))
-    return _module
-
-
-def _module(name: str) -> object:
-    python_path.begin_with(os.getcwd())
-    return runpy.run_module(name, run_name="__main__", alter_sys=True)
-
-
-def _execute(
-    execute: Callable[[str], object], script: str, arguments: list[str], ends_process: bool
-) -> int:
-    """Run the script and return its exit code; what it raises is shown as Python shows it."""
-    before = sys.argv, list(sys.path)
-    sys.argv = [script, *arguments]
-    try:
-        execute(script)
-    except SystemExit as exit_:
-        return _exit_code(exit_.code)
-    except BaseException as error:
-        trace = _of_the_script(error.__traceback__)
-        if trace is None and isinstance(error, (ImportError, OSError)):
-            raise Failure(_cannot_run(script, error)) from error
-        error = error.with_traceback(trace)
-        _flush()
-        sys.excepthook(type(error), error, error.__traceback__)
-        return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-    finally:
-        if not ends_process:  # or its threads, and what it does at exit, still look there
-            sys.argv, sys.path[:] = before
-    return 0
-
-
-def _exit_code(code: object) -> int:
-    """Return the exit code of a SystemExit, as Python does with what it was given."""
-    if code is None or isinstance(code, int):
-        return int(code or 0)
-    with contextlib.suppress(AttributeError, ValueError):  # closed before the start, or since
-        sys.stderr.write(f"{code}\n")
-    return 1
-
-
-def _cannot_run(script: str, error: ImportError | OSError) -> str:
-    if isinstance(error, ImportError) and Path(script).is_file():
-        return _NOT_A_MODULE.format(script=script)
-    return f"cannot run {script}: {error}"
-
-
-def _of_the_script(trace: TracebackType | None) -> TracebackType | None:
-    """Return the traceback without the frames of this command and of runpy that lie above it."""
-    ours = {"runpy", __name__}
-    while trace is not None and trace.tb_frame.f_globals.get("__name__") in ours:
-        trace = trace.tb_next
-    return trace
