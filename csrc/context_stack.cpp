@@ -119,7 +119,10 @@ namespace {
   if (PyContextVar_Get(g_variable, nullptr, &found) < 0) {
     return nullptr;
   }
-  auto* stack = reinterpret_cast<ContextStack*>(found);
+  // A context can be listed, and its variables set by anybody.
+  auto* stack = found != nullptr && Py_TYPE(found) == g_type
+                    ? reinterpret_cast<ContextStack*>(found)
+                    : nullptr;
   if (stack == nullptr || stack->context == nullptr || !is_of_current_context(stack) ||
       stack->process != process) {
     ContextStack* own = make_stack(stack);

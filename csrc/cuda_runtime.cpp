@@ -35,8 +35,9 @@ const CudaRuntime g_host = host_runtime();
 std::atomic<Binding> g_binding{Binding::kUnbound};
 
 std::mutex g_mutex;  // guards what follows, and binding
-std::string g_reason = kUnboundReason;
-std::string g_last_failure;
+// Leaked, so that no static destructor runs while a daemon thread still has a failure to note.
+std::string& g_reason = *new std::string(kUnboundReason);
+std::string& g_last_failure = *new std::string;
 int g_version = 0;
 
 // Fills the CUDA half of the table. Returns the name of the first symbol that is missing.

@@ -94,19 +94,26 @@ class CounterClock {
     // Acquire pairs with the release in learn(): whoever sees the rate sees its base too.
     const uint64_t rate = ns_per_tick_.load(std::memory_order_acquire);
     if (rate != 0) {
-      const auto ticks = static_cast<Wide>(read_counter() - base_.ticks);
-      return base_.ns + static_cast<int64_t>((ticks * rate) >> 32);
+      // Signed: the counter may have been read ahead of the rate, or have begun anew.
+      const auto ticks = static_cast<int64_t>(read_counter() - base_.ticks);
+      return base_.ns +
+             static_cast<int64_t>((static_cast<Wide>(ticks) * static_cast<int64_t>(rate)) >> 32);
     }
+    return now_before_rate_is_known();
+  }
+
+ private:
+  __extension__ using Wide = __int128;
+  static constexpr int64_t kLearnNs = 20'000'000;
+
+  // Out of line, so that what it needs of registers is not saved at each reading.
+  [[gnu::cold, gnu::noinline]] int64_t now_before_rate_is_known() noexcept {
     const int64_t now = steady_now_ns();
     if (usable_ && now - start_.ns > kLearnNs) {
       learn();
     }
     return now;
   }
-
- private:
-  __extension__ using Wide = unsigned __int128;
-  static constexpr int64_t kLearnNs = 20'000'000;
 
   void learn() noexcept {
     if (learning_.test_and_set(std::memory_order_relaxed)) {

@@ -12,39 +12,50 @@ namespace {
 
 PyTypeObject* g_laps_type = nullptr;
 
+// Entering and each lap may let the GIL go, and nobody else is to touch the section meanwhile.
+enum class State : uint8_t {
+  kClosed,
+  kOpen,
+  kBusy,  // a thread enters, or is in a lap
+  kLeft,  // they were left while another thread was in a lap, which gives the section up
+};
+
 struct Laps {
   PyObject_HEAD vectorcallfunc call;
   ScopeSource* source;  // owned
   PyObject* scope;      // the step itself: a scope object; owned
   PyObject* name;       // owned
   OpenScope section;
-  bool is_open;
+  State state;
 };
 
 // Leaves the section that nobody has named without a sample.
 void close_section(Laps* self) {
-  if (self->is_open) {
-    self->is_open = false;
+  if (self->state == State::kOpen) {
+    self->state = State::kClosed;
     self->source->recorder->drop_section(self->section);
+  } else if (self->state == State::kBusy) {
+    self->state = State::kLeft;
   }
 }
 
 bool enter(Laps* self) {
-  if (self->is_open) {
+  if (self->state != State::kClosed) {
     PyErr_Format(PyExc_RuntimeError,
                  "laps %R are open already; a section ends with lap(\"its name\"), and each `with` "
                  "takes new laps",
                  self->name);
     return false;
   }
-  if (!enter_scope(self->scope)) {
-    return false;
-  }
-  if (const OpenScope* step = open_scope_of(self->scope)) {
+  self->state = State::kBusy;
+  const bool entered = enter_scope(self->scope);
+  self->state = State::kClosed;
+  const OpenScope* step = entered ? open_scope_of(self->scope) : nullptr;
+  if (step != nullptr) {
     self->source->recorder->begin_section(self->section, *step);
-    self->is_open = true;
+    self->state = State::kOpen;
   }
-  return true;
+  return entered;
 }
 
 // False with an exception set where the argument is no name.
@@ -62,15 +73,28 @@ bool read_name(Laps* self, PyObject* argument, SiteTable::Id& id) {
   }
   Recorder* recorder = self->source->recorder;
   const OpenScope* step = open_scope_of(self->scope);
-  if (!self->is_open || step == nullptr) {
+  if (self->state != State::kOpen || step == nullptr) {
     if (is_entered_while_off(self->scope)) {
       Py_RETURN_NONE;
+    }
+    if (self->state == State::kBusy) {
+      PyErr_Format(PyExc_RuntimeError,
+                   "laps %R are in use by another thread; their sections lie end to end, so give "
+                   "each thread laps of its own",
+                   self->name);
+      return nullptr;
     }
     PyErr_Format(PyExc_RuntimeError, "laps %R are not open; call them inside their `with`",
                  self->name);
     return nullptr;
   }
+  self->state = State::kBusy;
   recorder->lap(self->section, site_of(recorder->sites(), known, step->site, name_id));
+  const bool was_left = self->state == State::kLeft;
+  self->state = State::kOpen;
+  if (was_left) {
+    close_section(self);
+  }
   Py_RETURN_NONE;
 }
 
@@ -155,7 +179,7 @@ PyObject* new_laps(ScopeSource* source, const ScopeName& name, PyObject* stream,
   self->source = source;
   self->scope = scope;
   self->name = name.name;
-  self->is_open = false;
+  self->state = State::kClosed;
   return reinterpret_cast<PyObject*>(self);
 }
 

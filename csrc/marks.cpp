@@ -3,16 +3,19 @@
 
 namespace fasttime {
 
-void set_marks(Marks& marks, PyObject* begin, PyObject* end) {
-  const bool wanted = begin != Py_None;
-  Py_INCREF(begin);
-  Py_INCREF(end);
-  Py_XSETREF(marks.begin, wanted ? begin : nullptr);
-  Py_XSETREF(marks.end, wanted ? end : nullptr);
-  if (!wanted) {
-    Py_DECREF(begin);
-    Py_DECREF(end);
+Marks new_marks(PyObject* begin, PyObject* end) {
+  Marks marks;
+  if (begin != Py_None) {
+    Py_INCREF(begin);
+    Py_INCREF(end);
+    marks = {begin, end};
   }
+  return marks;
+}
+
+void drop_marks(const Marks& marks) {
+  Py_XDECREF(marks.begin);
+  Py_XDECREF(marks.end);
 }
 
 PyObject* begin_mark(const Marks& marks, PyObject* name) {

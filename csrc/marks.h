@@ -13,8 +13,10 @@ struct Marks {
   PyObject* end = nullptr;    // owned
 };
 
-// Replaces what there was; None for both wants none.
-void set_marks(Marks& marks, PyObject* begin, PyObject* end);
+// Marks that own both; None for both wants none.
+Marks new_marks(PyObject* begin, PyObject* end);
+// Gives both up, whose end may run anything: by then they must be nobody's marks any more.
+void drop_marks(const Marks& marks);
 
 // A new reference to a token for end_mark(), holding on to the callable that ends it; null where
 // begin failed.

@@ -135,9 +135,10 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
       break;
     }
     const bool is_done = status == cuda::kSuccess;
-    if (is_done) {
-      // Without an end event nothing is known of what was issued after the begin.
-      caught_up_ns = pending->end != nullptr ? pending->host_end_ns : pending->host_begin_ns;
+    if (is_done && pending->end != nullptr) {
+      // A begin tells nothing: its host time is taken after the record and a wait for the GIL,
+      // in which others may have filled the queue.
+      caught_up_ns = pending->host_end_ns;
     }
     statistics.add(sample);
     ++read;

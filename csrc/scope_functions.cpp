@@ -2,6 +2,7 @@
 #include "scope_functions.h"
 
 #include <new>
+#include <utility>
 
 #include "laps_type.h"
 #include "scope_type.h"
@@ -15,8 +16,7 @@ void source_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<ScopeSource*>(object);
   PyTypeObject* type = Py_TYPE(object);
   self->names.~NameCache();
-  Py_XDECREF(self->marks.begin);
-  Py_XDECREF(self->marks.end);
+  drop_marks(self->marks);
   Py_XDECREF(self->scope_function);
   Py_XDECREF(self->owner);
   PyObject_Free(object);
@@ -293,8 +293,10 @@ bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end) {
     return false;
   }
   const bool enabled = source->mode != ScopeMode::kOff;
-  set_marks(source->marks, begin, end);
-  return set_scopes_enabled(scope_function, enabled);
+  const Marks before = std::exchange(source->marks, new_marks(begin, end));
+  set_scopes_enabled(scope_function, enabled);
+  drop_marks(before);
+  return true;
 }
 
 }  // namespace fasttime

@@ -149,6 +149,15 @@ def test_of_two_processes_the_interval_holds_the_one_with_fewer_runs_as_well() -
     assert found.interval == pytest.approx((6.58 / 7.90 / 1.1, 7.90 / 6.58 * 1.1))
 
 
+def test_of_two_processes_a_step_of_the_clock_is_that_of_each() -> None:
+    # Another floor is taken off in either, so that together they would show steps of 1 ns.
+    one = np.repeat([1024e-9, 1056e-9], 50)
+    both = measurement(np.concatenate([one, one - 1e-9]), processes=(100, 100))
+    low, high = compare_saved(both, both).interval
+    widest = (1055e-9 + 16e-9) / (1024e-9 - 16e-9)
+    assert (low, high) == pytest.approx((1 / widest / 1.1, widest * 1.1))
+
+
 def test_two_processes_against_one_are_judged_by_their_runs() -> None:
     assert compare_saved(runs(1.0), runs(1.5, 1.51)).verdict == "slower"
 

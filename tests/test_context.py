@@ -7,6 +7,7 @@ These run on the host backend, where nothing is pending; the tree is the same on
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -289,6 +290,21 @@ def test_threads_may_share_a_scope_object(recorder: Recorder) -> None:
     thread.join()
     assert paths(recorder) == ["shared", "shared/main", "shared/thread"]
     assert recorder.report()["shared"].count == 2
+
+
+def test_a_context_whose_variables_somebody_else_has_set_starts_at_the_root(
+    recorder: Recorder,
+) -> None:
+    def spoil() -> None:
+        for variable in contextvars.copy_context():
+            if variable.name == "fasttime.open_scopes":
+                variable.set("no stack")
+        with recorder.scope("b"):
+            pass
+
+    with recorder.scope("a"):
+        contextvars.copy_context().run(spoil)
+    assert [site.path for site in recorder.report().walk()] == ["a", "b"]
 
 
 def test_recorders_do_not_see_each_other(recorder: Recorder) -> None:

@@ -56,6 +56,19 @@ def test_a_sound_distribution_raises_a_doubt_in_less_than_2_of_100_measurements(
     assert alarms < 4
 
 
+@pytest.mark.parametrize("shape", SOUND)
+def test_neither_do_sound_processes_that_differ_a_little(shape: str) -> None:
+    rng = np.random.default_rng(5)
+
+    def merged() -> Times:
+        parts = [SOUND[shape](rng, 300) for _ in range(5)]
+        # Each has another floor taken off, so that steps of one lie between those of another.
+        return np.concatenate([part - 4e-9 * rng.random() for part in parts])
+
+    alarms = sum(bool(judge_times(merged(), (300,) * 5)) for _ in range(50))
+    assert alarms < 3
+
+
 # --- few runs ---
 
 

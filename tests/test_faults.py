@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from leftovers import pool_is_whole
@@ -16,6 +20,28 @@ MS = 1_000_000
 ILLEGAL_ADDRESS = 700
 OUT_OF_MEMORY = 2
 INVALID_HANDLE = 400
+
+
+def keeping_the_gil(cuda: Simulated) -> ctypes.PyDLL:
+    """The simulation by calls that keep the GIL."""
+    lib = ctypes.PyDLL(str(cuda.path))
+    for name in ("sim_hold", "sim_release"):
+        getattr(lib, name).argtypes = (ctypes.c_void_p,)
+    lib.sim_enqueue.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+    lib.sim_advance.argtypes = (ctypes.c_int64,)
+    lib.fasttime_host_now_ns.restype = ctypes.c_int64
+    return lib
+
+
+@contextmanager
+def no_switching() -> Iterator[None]:
+    """No thread has to give the GIL up to another, unless it does so by itself."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000.0)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def scope_works(cuda: Simulated, recorder: Recorder) -> bool:
@@ -355,6 +381,53 @@ def test_a_python_thread_can_let_a_full_queue_go(cuda: Simulated, recorder: Reco
     thread.join()
     cuda.advance(1)
     assert recorder.report(wait=True)["a"].count == 100
+
+
+def test_what_others_queued_while_a_begin_waited_for_the_gil_is_not_taken_for_done(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    cuda.set_queue_limit(8)
+
+    def fill_queue() -> None:
+        lib.sim_hold(stream)
+        for _ in range(8):
+            lib.sim_enqueue(stream, 1)
+
+    def begin() -> None:
+        recorder.begin("never ended", stream=stream)
+
+    def let_go() -> None:
+        started.wait(30)
+        lib.sim_release(stream)
+
+    started = threading.Event()
+    beginning, letting_go = threading.Thread(target=begin), threading.Thread(target=let_go)
+    lib = keeping_the_gil(cuda)
+    cuda.advance(MS)
+    fill_queue()
+    records = cuda.calls("cudaEventRecord")
+    beginning.start()
+    letting_go.start()
+    while cuda.calls("cudaEventRecord") == records:  # until it waits for room, without the GIL
+        pass
+    with no_switching():
+        now_ns = lib.fasttime_host_now_ns()
+        lib.sim_release(stream)
+        while lib.fasttime_host_now_ns() == now_ns:  # until it has recorded, and wants the GIL
+            pass
+        lib.sim_advance(MS)
+        fill_queue()
+    beginning.join()
+    recorder.report()
+    with no_switching():
+        started.set()
+        with recorder.scope("a", stream=stream):  # would wait for room with the GIL in hand
+            pass
+    letting_go.join()
+    cuda.advance(MS)
+    counts = {site.path: site.counts for site in recorder.report(wait=True).walk()}
+    assert (counts["never ended"]["dropped"], counts["a"]["ok"]) == (1, 1)
 
 
 def test_after_all_that_every_event_is_in_its_pool(cuda: Simulated) -> None:

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from leftovers import pool_is_whole
@@ -240,3 +244,75 @@ def test_threads_that_began_no_scope_share_no_boundary(cuda: Simulated, recorder
     site = recorder.report()["s1/y1"]
     assert site.device is not None
     assert site.device.min >= 0
+
+
+# --- laps in the hands of two threads ---
+
+
+@contextmanager
+def another_thread_in(body: Callable[[], object], cuda: Simulated, stream: int) -> Iterator[None]:
+    """Let another thread wait for room in the launch queue, with the GIL let go, in `body`."""
+    cuda.set_queue_limit(8)
+    cuda.advance(MS)  # so that nothing is known of the queue
+    cuda.hold(stream)
+    for _ in range(8):
+        cuda.enqueue(stream, 1)
+    before = cuda.calls("cudaEventRecord")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(body)
+        while cuda.calls("cudaEventRecord") == before:
+            pass
+        try:
+            yield
+        finally:
+            cuda.release(stream)
+        running.result()
+    cuda.advance(MS)
+
+
+def test_laps_can_be_left_while_another_thread_is_in_a_lap(cuda: Simulated) -> None:
+    recorder, stream = Recorder(), cuda.create_stream()
+    lap = recorder.laps("step", stream=stream)
+    lap.__enter__()
+    with another_thread_in(partial(lap, "late"), cuda, stream):
+        records = cuda.calls("cudaEventRecord")
+
+        def let_go() -> None:
+            while cuda.calls("cudaEventRecord") == records:  # until the exit waits for room, too
+                pass
+            cuda.release(stream)
+
+        letting_go = threading.Thread(target=let_go)
+        letting_go.start()
+        lap.__exit__(None, None, None)
+        letting_go.join()
+    report = recorder.report(wait=True)
+    assert (report["step"].count, report["step/late"].count, report.open) == (1, 1, 0)
+    with pytest.raises(RuntimeError, match="not open"):
+        lap("later")
+    del recorder, lap
+    assert pool_is_whole(0)
+
+
+def test_two_threads_cannot_be_in_a_lap_at_once(cuda: Simulated, recorder: Recorder) -> None:
+    stream = cuda.create_stream()
+    with recorder.laps("step", stream=stream) as lap:
+        with another_thread_in(partial(lap, "one"), cuda, stream):
+            with pytest.raises(RuntimeError, match="are in use by another thread"):
+                lap("two")
+        lap("three")
+    report = recorder.report(wait=True)
+    assert [site.path for site in report.walk()] == ["step", "step/one", "step/three"]
+
+
+def test_two_threads_cannot_enter_the_same_laps_at_once(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    lap = recorder.laps("step", stream=stream)
+    with another_thread_in(lap.__enter__, cuda, stream):
+        with pytest.raises(RuntimeError, match="open already"):
+            lap.__enter__()
+    lap.__exit__(None, None, None)
+    report = recorder.report(wait=True)
+    assert (report["step"].count, report.open) == (1, 0)

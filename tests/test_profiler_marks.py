@@ -12,7 +12,7 @@ import pytest
 import torch
 from simulated_cuda import Simulated, in_thread
 
-from fasttime import Recorder, profiler_marks
+from fasttime import _C, Recorder, profiler_marks
 
 
 class FakeNvtx:
@@ -199,3 +199,17 @@ def test_the_environment_can_ask_for_marks() -> None:
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['a']"
+
+
+def test_marks_that_are_given_up_may_time_something_as_they_go(recorder: Recorder) -> None:
+    class Begin:
+        def __call__(self, name: str) -> None:
+            pass
+
+        def __del__(self) -> None:
+            with recorder.scope("last"):
+                pass
+
+    _C.set_marks(recorder.scope, Begin(), lambda token: None)
+    _C.set_marks(recorder.scope, None, None)
+    assert recorder.report()["last"].count == 1

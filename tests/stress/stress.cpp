@@ -59,6 +59,19 @@ void check_usable(Ledger& ledger) {
   FASTTIME_CHECK(more == 100);
 }
 
+// A daemon thread may come back from CUDA while the process ends, and has a failure to note then.
+// Made before everything else, so that its end comes last.
+struct LastOfAll {
+  ~LastOfAll() {
+    const char* words = "a daemon thread came back from CUDA after all static objects were gone";
+    note_failure(words);
+    FASTTIME_CHECK(last_failure() == words);
+    retire("and the reason is no shorter than these words, which need memory of their own");
+    FASTTIME_CHECK(is_retired() && !backend().reason.empty());
+  }
+};
+[[gnu::init_priority(101)]] LastOfAll g_last_of_all;
+
 void lose_device(Stage& stage, uint64_t steps) {
   while (stage.steps.load(std::memory_order_relaxed) < steps) {
     std::this_thread::yield();

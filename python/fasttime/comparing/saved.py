@@ -224,7 +224,8 @@ def _interval(measurement: Measurement) -> tuple[float, float]:
     medians = measurement.process_medians
     if len(medians) >= FEWEST_PROCESSES:
         return measurement.median_interval
-    low, high = median_interval(measurement.times)
+    parts = by_process(measurement.times, measurement.processes)
+    low, high = median_interval(measurement.times, step=coarsest_step(parts))
     # One of the whole pool may lie between two processes and hold neither.
     return float(np.min([low, *medians])), float(np.max([high, *medians]))
 

@@ -10,9 +10,9 @@ from statistics import NormalDist
 import numpy as np
 
 from ..units import format_change, format_seconds
-from .between_processes import FEWEST_PROCESSES, by_process
+from .between_processes import FEWEST_PROCESSES, by_process, coarsest_step
 from .doubts import Doubt, DoubtKind
-from .statistics import Times, clock_step, far_outliers
+from .statistics import Times, far_outliers
 
 # Those which can be worked out again from the times, so that a merged measurement does.
 DISTRIBUTION_KINDS: tuple[DoubtKind, ...] = (
@@ -66,12 +66,14 @@ def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[Doubt, ...
     level = np.concatenate(
         [part * (typical / median) for part, median in zip(parts, medians, strict=True)]
     )
+    # Of each process by itself: brought to one level, their steps no longer fall on one another.
+    step = coarsest_step(parts)
     found = (
         _few(times),
         few,
-        _outliers(level),
+        _outliers(level, step),
         _drift(parts),
-        _two_modes(level, clock_step(parts[0]) if len(parts) == 1 else 0.0),
+        _two_modes(level, step),
     )
     return tuple(doubt for doubt in found if doubt is not None)
 
@@ -98,8 +100,8 @@ def _few_processes(count: int) -> Doubt | None:
     )
 
 
-def _outliers(times: Times) -> Doubt | None:
-    count = int(far_outliers(times).sum())
+def _outliers(times: Times, step: float) -> Doubt | None:
+    count = int(far_outliers(times, step).sum())
     if count < _OUTLIERS or count <= OUTLIER_SHARE * len(times):
         return None
     return Doubt(

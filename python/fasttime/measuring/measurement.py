@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..encodable import for_stdout
 from ..environment import Environment
 from ..units import format_seconds
-from .between_processes import by_process, processes_interval
+from .between_processes import by_process, coarsest_step, processes_interval
 from .bottleneck import Bottleneck
 from .doubts import Doubt
 from .merging import merge
@@ -157,7 +157,7 @@ class Measurement:
         Far is beyond Tukey's outer fences: three spreads of the middle half away from it, and at
         least 1 % of the median.
         """
-        return far_outliers(self.times)
+        return far_outliers(self.times, coarsest_step(by_process(self.times, self.processes)))
 
     @property
     def min(self) -> float:

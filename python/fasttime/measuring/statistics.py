@@ -27,7 +27,9 @@ _COARSEST_STEP = (0.1, 1e-6)
 _EXACT_UP_TO = 200_000
 
 
-def median_interval(times: Times, level: float = 0.95) -> tuple[float, float]:
+def median_interval(
+    times: Times, level: float = 0.95, step: float | None = None
+) -> tuple[float, float]:
     """Return the interval that covers the true median with probability `level` or more.
 
     It reaches from one order statistic to another, those which the sign test does not reject
@@ -37,7 +39,8 @@ def median_interval(times: Times, level: float = 0.95) -> tuple[float, float]:
     bootstrap does, that one run does not tell about the next. Both ends are NaN below the least
     number of runs from which any two of them can be so sure, 6 for 95 %.
 
-    Where the clock's step shows, the interval is wider by half of it at either end.
+    Where the clock's step shows, the interval is wider by half of it at either end. `step` is that
+    of times which come from several processes, and show none together.
     """
     rank = _lower_rank(len(times), level)
     if rank == 0:
@@ -49,7 +52,7 @@ def median_interval(times: Times, level: float = 0.95) -> tuple[float, float]:
     # is only the readings tell. What is promised of events, 0.5 us, is sixteen times what an H100
     # has, and a measurement may have been loaded on another machine; so where all readings are one
     # value, and none shows, no width is made up: such runs hardly ever lie between two steps.
-    half_step = clock_step(times) / 2
+    half_step = (clock_step(times) if step is None else step) / 2
     return float(ends[rank - 1]) - half_step, float(ends[len(times) - rank]) + half_step
 
 
@@ -73,10 +76,11 @@ def median_deviation(times: Times) -> float:
     return float(np.median(np.abs(times - np.median(times))))
 
 
-def far_outliers(times: Times) -> npt.NDArray[np.bool_]:
-    """Say for each time whether it lies beyond Tukey's outer fences."""
+def far_outliers(times: Times, step: float | None = None) -> npt.NDArray[np.bool_]:
+    """Say for each time whether it lies beyond Tukey's outer fences. `step`: see above."""
+    step = clock_step(times) if step is None else step
     lower, middle, upper = np.quantile(times, (0.25, 0.5, 0.75))
-    reach = max(_FENCE * (upper - lower), _LEAST_FENCE * abs(middle), 2 * clock_step(times))
+    reach = max(_FENCE * (upper - lower), _LEAST_FENCE * abs(middle), 2 * step)
     return np.asarray((times < lower - reach) | (times > upper + reach))
 
 
