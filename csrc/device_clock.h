@@ -52,8 +52,9 @@ class DeviceClock {
   // How long after the anchor the event happened. The lock must be held, and an anchor be there.
   bool read(const CudaRuntime& cuda, void* event, double& after_ns) noexcept;
 
-  SpinLock
-      lock_;  // guards everything below; taken by try_lock alone, as it is held over CUDA calls
+  // Guards everything below. Once the clock is prepared it is only tried, as it is held over CUDA
+  // calls.
+  SpinLock lock_;
   void* stream_ = nullptr;
   AnchorPoint anchor_;
   void* anchor_event_ = nullptr;

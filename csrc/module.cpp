@@ -183,7 +183,7 @@ py::dict backend_dict() {
   return facts;
 }
 
-// Counts of a device's event pool; None where the device was never used.
+// Counts of a device's event pool; None without CUDA. Prepares the device if nobody has.
 py::object event_pool(int index) {
   const CudaRuntime& cuda = runtime();
   Device* device = cuda.has_cuda ? device_at(cuda, index) : nullptr;

@@ -205,21 +205,14 @@ SeparateEntering* new_separate_entering() {
   Py_DECREF(type);
 }
 
-PyObject* scope_decorate(Scope* self, PyObject* function) {
-  if (!PyCallable_Check(function)) {
-    PyErr_Format(PyExc_TypeError,
-                 "scope %R decorates a function; it was called with %R. To time a block, write "
-                 "`with`",
-                 self->name, function);
-    return nullptr;
-  }
+[[gnu::cold, gnu::noinline]] PyObject* scope_decorate(Scope* self, PyObject* function) {
   PyObject* scope_function = PyObject_CallNoArgs(self->source->scope_function);  // the reference
   if (scope_function == nullptr) {
     return nullptr;
   }
   PyObject* decorated = function;
-  if (scope_function == Py_None) {  // its recorder is gone: nobody could read what is measured
-    Py_INCREF(function);
+  if (scope_function == Py_None && PyCallable_Check(function)) {
+    Py_INCREF(function);  // the recorder is gone: nobody could read what is measured
   } else {
     PyObject* stream = self->stream_owner == nullptr ? Py_None : self->stream_owner;
     decorated = PyObject_CallFunctionObjArgs(g_decorate, scope_function, self->name, stream,

@@ -109,10 +109,15 @@ def test_a_class_is_not_decorated_as_it_would_be_none_any_more(recorder: Recorde
     assert paths(recorder) == []
 
 
-def test_a_staticmethod_is_decorated_below_and_not_above(recorder: Recorder) -> None:
-    with pytest.raises(TypeError, match="write @staticmethod above the scope"):
-        recorder.scope("a")(staticmethod(paths))
+@pytest.mark.parametrize("kind", [staticmethod, classmethod, property])
+def test_a_method_is_decorated_below_what_makes_it_a_special_one(
+    recorder: Recorder, kind: type
+) -> None:
+    with pytest.raises(TypeError, match=f"write @{kind.__name__} above the scope"):
+        recorder.scope("a")(kind(paths))
 
+
+def test_a_staticmethod_of_a_decorated_function_is_timed(recorder: Recorder) -> None:
     class Theirs:
         @staticmethod
         @recorder.scope("a")

@@ -24,17 +24,24 @@ def decorate(
     A generator runs in its caller's context, so between its steps the scope is `suspend`ed, lest
     the caller's own scopes become its children.
 
-    Raises TypeError for what would no longer be what it was: a class, or a staticmethod.
+    Raises TypeError for what is no function, and for what would no longer be what it was: a class,
+    a staticmethod, a classmethod or a property.
     """
     if isinstance(function, type):
         raise TypeError(
             f"scope {name!r} decorates a function, and {function.__qualname__} is a class; "
             "decorate its methods, such as __init__"
         )
-    if isinstance(function, staticmethod):
+    for kind in (staticmethod, classmethod, property):
+        if isinstance(function, kind):
+            raise TypeError(
+                f"scope {name!r} decorates a function, and this is a {kind.__name__} already; "
+                f"write @{kind.__name__} above the scope"
+            )
+    if not callable(function):
         raise TypeError(
-            f"scope {name!r} decorates a function, and this is a staticmethod already; write "
-            "@staticmethod above the scope"
+            f"scope {name!r} decorates a function; it was called with {function!r}. To time a "
+            "block, write `with`"
         )
     if inspect.isasyncgenfunction(function):
 
