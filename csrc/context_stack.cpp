@@ -2,6 +2,7 @@
 #include "context_stack.h"
 
 #include <algorithm>
+#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -16,6 +17,19 @@ struct Entry {
   uint64_t recorder;
   SiteTable::Id site;
 };
+
+// Which context a stack is of. Outlives both, for those that were made under it to tell.
+struct Home {
+  PyObject* context = nullptr;  // a weak reference, as another would be a cycle; owned
+  ContextStack* stack;          // null once it is gone
+  size_t inherited;             // so many of its entries, the outermost
+
+  Home(ContextStack* of, size_t count) noexcept : stack(of), inherited(count) {}
+  ~Home() { Py_XDECREF(context); }
+  Home(const Home&) = delete;
+  Home& operator=(const Home&) = delete;
+};
+using Homes = std::vector<std::shared_ptr<Home>>;
 
 PyTypeObject* g_type = nullptr;
 PyObject* g_variable = nullptr;
@@ -33,32 +47,50 @@ struct {
 
 struct ContextStack {
   PyObject_HEAD
-      // Which context this is the stack of: an identity, not a reference, which would be a cycle.
-      const void* context;
-  uint32_t process;  // entries made before a fork mean nothing after it
+      // Entries made before a fork mean nothing after it.
+      uint32_t process;
   std::vector<Entry> entries;
+  std::shared_ptr<Home> home;
+  Homes ancestors;  // the homes of those that it was made under, outermost first
 };
 
 namespace {
 
-PyObject* current_context() noexcept { return PyThreadState_Get()->context; }
-
-bool is_of_current_context(const ContextStack* stack) noexcept {
-#if PY_VERSION_HEX >= 0x030D0000
+// A new reference to the context, or null where it is gone.
+PyObject* context_of(const Home& home) noexcept {
   PyObject* context = nullptr;
-  PyWeakref_GetRef(stack->context, &context);
-  Py_XDECREF(context);
+  if (home.context != nullptr) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyWeakref_GetRef(home.context, &context);
 #else
-  const PyObject* context = PyWeakref_GET_OBJECT(stack->context);
+    context = PyWeakref_GET_OBJECT(home.context);
+    context = context == Py_None ? nullptr : Py_NewRef(context);
 #endif
-  return context == current_context();
+  }
+  return context;
+}
+
+bool is_current(const Home& home) noexcept {
+  PyObject* context = context_of(home);
+  Py_XDECREF(context);
+  return context != nullptr && context == PyThreadState_Get()->context;
+}
+
+bool is_gone(const Home& home) noexcept {
+  PyObject* context = context_of(home);
+  Py_XDECREF(context);
+  return context == nullptr;
 }
 
 void dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   auto* stack = reinterpret_cast<ContextStack*>(self);
+  if (stack->home != nullptr) {
+    stack->home->stack = nullptr;
+  }
+  stack->ancestors.~vector();
+  stack->home.~shared_ptr();
   stack->entries.~vector();
-  Py_XDECREF(stack->context);
   PyObject_Free(self);
   Py_DECREF(type);
 }
@@ -67,41 +99,74 @@ PyType_Slot g_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&dealloc)}, {0,
 PyType_Spec g_spec = {"fasttime._C.ContextStack", sizeof(ContextStack), 0, Py_TPFLAGS_DEFAULT,
                       g_slots};
 
-// A stack for the current context, under what is open in `inherited`, if that is given.
-ContextStack* make_stack(const ContextStack* inherited) {
+bool set_variable(ContextStack* stack) {
+  PyObject* token = PyContextVar_Set(g_variable, reinterpret_cast<PyObject*>(stack));
+  Py_XDECREF(token);
+  return token != nullptr;
+}
+
+// A stack for the current context, under the first `count` entries of `above`, if that is given.
+ContextStack* make_stack(const ContextStack* above, size_t count, Homes ancestors) {
   auto* stack = PyObject_New(ContextStack, g_type);
   if (stack == nullptr) {
     return nullptr;
   }
   new (&stack->entries) std::vector<Entry>();
-  stack->context = nullptr;
+  new (&stack->home) std::shared_ptr<Home>();
+  new (&stack->ancestors) Homes(std::move(ancestors));
   stack->process = process_number();
   try {
-    if (inherited != nullptr && inherited->process == stack->process) {
-      stack->entries = inherited->entries;
-      for (Entry& entry : stack->entries) {
-        entry.scope = nullptr;
-      }
+    stack->entries.reserve(count + 16);
+    for (size_t i = 0; i < count; ++i) {
+      const Entry& entry = above->entries[i];
+      stack->entries.push_back({nullptr, entry.recorder, entry.site});
     }
-    stack->entries.reserve(stack->entries.size() + 16);
+    stack->home = std::make_shared<Home>(stack, count);
   } catch (const std::bad_alloc&) {
     Py_DECREF(stack);
     PyErr_NoMemory();
     return nullptr;
   }
-  PyObject* token = PyContextVar_Set(g_variable, reinterpret_cast<PyObject*>(stack));
-  if (token == nullptr) {
-    Py_DECREF(stack);
-    return nullptr;
+  // Set first: setting a variable is what gives a fresh thread its context.
+  if (set_variable(stack)) {
+    stack->home->context = PyWeakref_NewRef(PyThreadState_Get()->context, nullptr);
   }
-  Py_DECREF(token);
-  // Only now: setting a variable is what gives a fresh thread its context.
-  stack->context = PyWeakref_NewRef(current_context(), nullptr);
-  if (stack->context == nullptr) {
+  if (stack->home->context == nullptr) {
     Py_DECREF(stack);
     return nullptr;
   }
   return stack;
+}
+
+// The stack of the current context, which has that of another one: as it was copied from it; or as
+// it was given back what was set in a copy of itself, which asgiref does after each call in a
+// thread. Then its own is among those that the other one was made under.
+ContextStack* own_stack(const ContextStack* other) {
+  try {
+    Homes ancestors;
+    for (const auto& home : other->ancestors) {
+      if (is_current(*home)) {
+        // Without an open scope nobody but the context held it, and it is gone.
+        ContextStack* own = home->stack;
+        if (own == nullptr) {
+          return make_stack(other, home->inherited, std::move(ancestors));
+        }
+        Py_INCREF(own);
+        if (!set_variable(own)) {
+          Py_CLEAR(own);
+        }
+        return own;
+      }
+      if (!is_gone(*home)) {  // or a task that starts its like would lengthen this for ever
+        ancestors.push_back(home);
+      }
+    }
+    ancestors.push_back(other->home);
+    return make_stack(other, other->entries.size(), std::move(ancestors));
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -123,9 +188,9 @@ namespace {
   auto* stack = found != nullptr && Py_TYPE(found) == g_type
                     ? reinterpret_cast<ContextStack*>(found)
                     : nullptr;
-  if (stack == nullptr || stack->context == nullptr || !is_of_current_context(stack) ||
-      stack->process != process) {
-    ContextStack* own = make_stack(stack);
+  if (stack == nullptr || stack->process != process || !is_current(*stack->home)) {
+    const bool is_known = stack != nullptr && stack->process == process;
+    ContextStack* own = is_known ? own_stack(stack) : make_stack(nullptr, 0, {});
     Py_XDECREF(found);
     if (own == nullptr) {
       return nullptr;

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
-from collections.abc import AsyncGenerator, Generator
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -349,3 +351,81 @@ def test_past_the_bound_on_sites_scopes_are_counted_together(recorder: Recorder)
     assert report["(more)"].count == 10_000 - 8190
     assert report.refused_sites == report["(more)"].count
     assert "(more)" in str(report)
+
+
+def in_a_copy(work: Callable[[], object]) -> None:
+    """Run `work` in a thread and take over what it set, as asgiref's `sync_to_async` does."""
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,))
+    thread.start()
+    thread.join()
+    for variable in context:
+        if variable.get(None) is not context[variable]:
+            variable.set(context[variable])
+
+
+def test_a_context_given_back_leaves_the_callers_scopes_as_they_were(recorder: Recorder) -> None:
+    def work() -> None:
+        with recorder.scope("work"):
+            pass
+
+    for _ in range(3):
+        with recorder.scope("request"):
+            in_a_copy(work)
+            in_a_copy(work)
+            with recorder.scope("after"):
+                in_a_copy(lambda: in_a_copy(work))
+    assert set(paths(recorder)) == {
+        "request",
+        "request/work",
+        "request/after",
+        "request/after/work",
+    }
+    assert recorder.report()["request/work"].count == 6
+
+
+def test_a_context_given_back_after_its_last_scope_ended_begins_where_it_did(
+    recorder: Recorder,
+) -> None:
+    def work() -> None:
+        with recorder.scope("work"):
+            pass
+
+    async def request() -> None:
+        with recorder.scope("request"):
+            in_a_copy(work)
+        with recorder.scope("log"):
+            pass
+
+    async def serve() -> None:
+        with recorder.scope("serve"):
+            for _ in range(2):
+                await asyncio.create_task(request())
+
+    asyncio.run(serve())
+    assert set(paths(recorder)) == {
+        "serve",
+        "serve/request",
+        "serve/request/work",
+        "serve/log",
+    }
+
+
+def test_contexts_copied_from_one_another_for_ever_keep_nothing_of_those_before(
+    recorder: Recorder,
+) -> None:
+    def weak_references() -> int:
+        gc.collect()
+        return sum(type(thing) is weakref.ref for thing in gc.get_objects())
+
+    def work() -> contextvars.Context:
+        with recorder.scope("work"):
+            pass
+        return contextvars.copy_context()
+
+    context = contextvars.copy_context()
+    before = weak_references()
+    for _ in range(1000):
+        context = context.run(work)
+    assert weak_references() - before < 100
+    assert recorder.report().open == 0
