@@ -12,8 +12,8 @@ namespace fasttime {
 // The scopes open in one Python context, innermost last: how a scope finds its parent. Each thread
 // and each asyncio task has a context of its own, hence a stack of its own. A new context that was
 // copied from another starts under what is open in that other one when its first scope begins; a
-// new thread starts at the root. Generators have no context of their own. A context that is given back
-// what was set in a copy of it goes on with its own stack.
+// new thread starts at the root. Generators have no context of their own. A context that is given
+// back what was set in a copy of it goes on with its own stack.
 //
 // Scopes of all recorders share the stack; `recorder` tells them apart. Everything here needs the
 // GIL and raises nothing but MemoryError.
