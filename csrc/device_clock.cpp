@@ -6,6 +6,8 @@
 #include <mutex>
 #include <utility>
 
+#include "others_may_run.h"
+
 namespace fasttime {
 namespace {
 
@@ -60,6 +62,9 @@ void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once) n
       return;
     }
   }
+  // Our stream has nothing to wait for, but where all streams of a device have one queue
+  // (CUDA_DEVICE_MAX_CONNECTIONS=1) that may be full.
+  const OthersMayRun meanwhile;
   const int64_t before_ns = cuda.host_now_ns();
   status = cuda.event_record(spare_event_, stream_);
   if (status != cuda::kSuccess) {

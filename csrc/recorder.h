@@ -40,13 +40,6 @@ struct RecorderCounts {
 // The boundary that a thread recorded last; see recorder.cpp.
 struct ThreadBoundary;
 
-// What to let go of around a driver call that may block, and how to get it back: the GIL, where
-// there is one. Null: nothing.
-struct BlockingHooks {
-  void* (*let_go)() = nullptr;
-  void (*take_back)(void* token) = nullptr;
-};
-
 // Owns sites, lanes and statistics. All members are thread-safe; only drain() waits. begin(), end()
 // and abandon() allocate nothing once their lane and site are known, and report trouble as the
 // status of a sample.
@@ -98,9 +91,6 @@ class alignas(64) Recorder {
   void lap(OpenScope& section, SiteTable::Id site);
   // Ends the section without a sample: nobody has named it.
   void drop_section(OpenScope& section) noexcept;
-
-  // For all recorders; called once, before the first scope.
-  static void set_blocking_hooks(BlockingHooks hooks) noexcept;
 
   // --- reading ---
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // One boundary of a scope: the event that marks a moment on a lane.
+#include "others_may_run.h"
 #include "recorder.h"
 #include "thread_boundary.h"
 
@@ -15,19 +16,13 @@ constexpr int64_t kQueueFillNs = 300'000;
 // device time must not be ours.
 constexpr int64_t kMaxLoanAgeNs = 4'000;
 
-BlockingHooks g_blocking_hooks;
-
 // Lets the GIL go meanwhile. `recorded_ns` is when the record returned.
 [[gnu::noinline]] int record_that_may_block(const CudaRuntime& cuda, const Event& event,
                                             const Lane& lane, int64_t& recorded_ns) {
-  if (g_blocking_hooks.let_go == nullptr) {
-    return record_event(cuda, event.handle, lane.place.stream);
-  }
-  void* token = g_blocking_hooks.let_go();
+  const OthersMayRun meanwhile;
   const int status = record_event(cuda, event.handle, lane.place.stream);
   // Others may work while this thread waits for the GIL; how long that took counts as age.
   recorded_ns = cuda.host_now_ns();
-  g_blocking_hooks.take_back(token);
   return status;
 }
 
@@ -43,8 +38,6 @@ BlockingHooks g_blocking_hooks;
 }
 
 }  // namespace
-
-void Recorder::set_blocking_hooks(BlockingHooks hooks) noexcept { g_blocking_hooks = hooks; }
 
 [[gnu::hot]] Event* Recorder::boundary(const Moment& moment, Lane& lane, OpenScope& scope) {
   const auto& [cuda, last, now_ns] = moment;

@@ -11,6 +11,7 @@
 
 #include "context_methods.h"
 #include "context_stack.h"
+#include "others_may_run.h"
 #include "torch_flag.h"
 
 namespace fasttime {
@@ -303,7 +304,8 @@ bool is_finalizing() {
 #endif
 }
 
-void* let_go_of_gil() { return PyEval_SaveThread(); }
+// Null where this thread does not hold it, as in a drain.
+void* let_go_of_gil() { return PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr; }
 
 // While the interpreter shuts down nobody gets the GIL any more. A thread that asks is ended, which
 // is no way to leave a driver's callers; it sleeps instead, and goes with the process.
@@ -318,7 +320,7 @@ void take_gil_back(void* token) {
 
 bool init_scope_type() {
   g_scope_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_scope_spec));
-  Recorder::set_blocking_hooks({&let_go_of_gil, &take_gil_back});
+  set_blocking_hooks({&let_go_of_gil, &take_gil_back});
   return g_scope_type != nullptr && add_context_methods(g_scope_type) && init_context_stack();
 }
 

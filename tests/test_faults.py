@@ -383,6 +383,33 @@ def test_a_python_thread_can_let_a_full_queue_go(cuda: Simulated, recorder: Reco
     assert recorder.report(wait=True)["a"].count == 100
 
 
+def test_a_look_at_the_clocks_that_finds_one_queue_for_all_full_lets_a_thread_let_it_go(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    with recorder.scope("a"):
+        pass
+    cuda.advance(10_000 * MS)  # the next look is due
+    cuda.set_queue_limit(8)
+    cuda.set_one_queue(True)
+    cuda.hold(stream)
+    for _ in range(8):
+        cuda.enqueue(stream, 1)
+    started = threading.Event()
+
+    def let_go() -> None:
+        started.wait(30)
+        cuda.release(stream)
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    with no_switching():
+        started.set()
+        report = recorder.report()  # would wait for room with the GIL in hand
+    thread.join()
+    assert (report["a"].counts["ok"], report.last_failure) == (1, "")
+
+
 def test_what_others_queued_while_a_begin_waited_for_the_gil_is_not_taken_for_done(
     cuda: Simulated, recorder: Recorder
 ) -> None:

@@ -114,6 +114,10 @@ SIMULATED_EXPORT void sim_set_queue_limit(int64_t entries) {
       [&](World& world) { world.queue_limit = entries > 0 ? static_cast<size_t>(entries) : 0; });
 }
 
+SIMULATED_EXPORT void sim_set_one_queue(int on) {
+  control([&](World& world) { world.has_one_queue = on != 0; });
+}
+
 SIMULATED_EXPORT int64_t sim_capture_nodes(void* handle) {
   return with_stream(handle, [](World&, Stream* stream) -> int64_t {
     if (!stream || !stream->capture) return -1;

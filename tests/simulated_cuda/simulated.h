@@ -41,6 +41,8 @@ int64_t sim_backlog_ns(void* stream);  // work in front of the next launch; -1 w
 // moves the clock to its completion, or really waits for another thread where a latch is in front
 // of it.
 void sim_set_queue_limit(int64_t entries);
+// 1: the streams of a device share one queue, as under CUDA_DEVICE_MAX_CONNECTIONS=1.
+void sim_set_one_queue(int on);
 
 // Captures.
 // How much was issued into the capture so far, plain records included; -1: the stream captures

@@ -76,6 +76,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_release": (None, [c_void_p]),
     "sim_backlog_ns": (c_int64, [c_void_p]),
     "sim_set_queue_limit": (None, [c_int64]),
+    "sim_set_one_queue": (None, [c_int]),
     "sim_capture_nodes": (c_int64, [c_void_p]),
     "sim_capture_alive": (c_int, [c_void_p]),
     "sim_fail": (c_int, [c_char_p, c_int, c_int64, c_int64]),
@@ -247,6 +248,10 @@ class Simulated:
     def set_queue_limit(self, entries: int) -> None:
         """A record or launch into a queue this full waits for room; 0 lifts the limit."""
         self.lib.sim_set_queue_limit(entries)
+
+    def set_one_queue(self, on: bool) -> None:
+        """The streams of a device share one queue, as under CUDA_DEVICE_MAX_CONNECTIONS=1."""
+        self.lib.sim_set_one_queue(int(on))
 
     # ---- events
 

@@ -56,6 +56,7 @@ void World::reset() {
   launch_ns = 10'000;
   event_ns = 0;
   queue_limit = 0;
+  has_one_queue = false;
   driver_needs_context = false;
   sticky_error = kSuccess;
   calls.clear();
@@ -219,9 +220,16 @@ int World::admit(Lock& lock, Stream& stream) {
   if (queue_limit == 0) return kSuccess;
   for (;;) {
     settle();
-    while (!stream.entries.empty() && is_done(stream.entries.front())) stream.entries.pop_front();
-    if (stream.entries.size() < queue_limit) return kSuccess;
-    const TicketPtr oldest = stream.entries.front();
+    size_t entries = 0;
+    TicketPtr oldest;
+    for (auto& other : streams_) {
+      if (other.get() != &stream && !(has_one_queue && other->device == stream.device)) continue;
+      auto& queue = other->entries;
+      while (!queue.empty() && is_done(queue.front())) queue.pop_front();
+      if (!queue.empty()) oldest = queue.front();
+      entries += queue.size();
+    }
+    if (entries < queue_limit) return kSuccess;
     if (const int error = wait(lock, oldest)) return error;
   }
 }

@@ -171,6 +171,7 @@ class World {
   int64_t launch_ns = 10'000;
   int64_t event_ns = 0;
   size_t queue_limit = 0;
+  bool has_one_queue = false;
   bool driver_needs_context = false;
   int sticky_error = kSuccess;
   uint64_t next_capture_id = 1;
