@@ -684,6 +684,7 @@ def test_the_device_is_waited_for_at_the_end(write: Write, simulated_library: Pa
 def test_what_ran_on_a_device_is_in_the_trace_the_page_and_the_json(
     write: Write, tmp_path: Path, simulated_library: Path
 ) -> None:
+    pytest.importorskip("matplotlib")
     name = write("""
         import torch, fasttime
         from simulated_cuda import Simulated

@@ -209,12 +209,13 @@ def test_a_child_forked_while_a_stream_is_held_ends_and_the_parent_holds_on(
 ) -> None:
     simulate(
         """
-        import os, signal, torch, fasttime
+        import os, signal, warnings, torch, fasttime
         from fasttime import _native
         from simulated_cuda import Simulated
         torch.cuda.init()
         cuda = Simulated.preloaded()
         hold = _native.StreamHold(3600.0)
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python's, on forking with threads
         child = os.fork()
         if child == 0:
             signal.alarm(20)  # for a child that waits for a thread it does not have

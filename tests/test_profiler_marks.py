@@ -169,6 +169,7 @@ def test_a_mark_lies_outside_of_the_scope_times(
     assert marking.report()["a"].host.mean == 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")  # torch 2.11's own
 def test_scopes_show_in_torch_profiler(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiler_marks, "_has_nvtx", lambda: False)  # as in a CPU build
     recorder.mark_nvtx()
