@@ -56,30 +56,25 @@ struct ContextStack {
 
 namespace {
 
-// A new reference to the context, or null where it is gone.
-PyObject* context_of(const Home& home) noexcept {
-  PyObject* context = nullptr;
-  if (home.context != nullptr) {
-#if PY_VERSION_HEX >= 0x030D0000
-    PyWeakref_GetRef(home.context, &context);
-#else
-    context = PyWeakref_GET_OBJECT(home.context);
-    context = context == Py_None ? nullptr : Py_NewRef(context);
-#endif
+// Which context it is, to be compared; null where that is gone.
+const PyObject* context_of(const Home& home) noexcept {
+  if (home.context == nullptr) {
+    return nullptr;
   }
+#if PY_VERSION_HEX >= 0x030D0000
+  PyObject* context = nullptr;
+  PyWeakref_GetRef(home.context, &context);
+  Py_XDECREF(context);
   return context;
+#else
+  const PyObject* context = PyWeakref_GET_OBJECT(home.context);
+  return context == Py_None ? nullptr : context;
+#endif
 }
 
 bool is_current(const Home& home) noexcept {
-  PyObject* context = context_of(home);
-  Py_XDECREF(context);
+  const PyObject* context = context_of(home);
   return context != nullptr && context == PyThreadState_Get()->context;
-}
-
-bool is_gone(const Home& home) noexcept {
-  PyObject* context = context_of(home);
-  Py_XDECREF(context);
-  return context == nullptr;
 }
 
 void dealloc(PyObject* self) {
@@ -157,7 +152,8 @@ ContextStack* own_stack(const ContextStack* other) {
         }
         return own;
       }
-      if (!is_gone(*home)) {  // or a task that starts its like would lengthen this for ever
+      // Only the living, or a task that starts its like would lengthen this for ever.
+      if (context_of(*home) != nullptr) {
         ancestors.push_back(home);
       }
     }

@@ -44,6 +44,21 @@ def no_switching() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
+@contextmanager
+def let_go_by_a_thread(cuda: Simulated, stream: int) -> Iterator[threading.Event]:
+    """Another Python thread lets the stream go once it may start and gets the GIL."""
+    may_start = threading.Event()
+
+    def let_go() -> None:
+        may_start.wait(30)
+        cuda.release(stream)
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    yield may_start
+    thread.join()
+
+
 def scope_works(cuda: Simulated, recorder: Recorder) -> bool:
     with recorder.scope("after"):
         cuda.enqueue(0, MS)
@@ -365,20 +380,12 @@ def test_a_python_thread_can_let_a_full_queue_go(cuda: Simulated, recorder: Reco
     stream = cuda.create_stream()
     cuda.set_queue_limit(64)
     cuda.hold(stream)
-    started = threading.Event()
-
-    def let_go() -> None:
-        started.wait(30)
-        cuda.release(stream)
-
-    thread = threading.Thread(target=let_go)
-    thread.start()
-    for number in range(100):
-        if number == 20:
-            started.set()
-        with recorder.scope("a", stream=stream):  # the 33rd would block with the GIL in hand
-            pass
-    thread.join()
+    with let_go_by_a_thread(cuda, stream) as may_start:
+        for number in range(100):
+            if number == 20:
+                may_start.set()
+            with recorder.scope("a", stream=stream):  # the 33rd would block with the GIL in hand
+                pass
     cuda.advance(1)
     assert recorder.report(wait=True)["a"].count == 100
 
@@ -395,18 +402,9 @@ def test_a_look_at_the_clocks_that_finds_one_queue_for_all_full_lets_a_thread_le
     cuda.hold(stream)
     for _ in range(8):
         cuda.enqueue(stream, 1)
-    started = threading.Event()
-
-    def let_go() -> None:
-        started.wait(30)
-        cuda.release(stream)
-
-    thread = threading.Thread(target=let_go)
-    thread.start()
-    with no_switching():
-        started.set()
+    with let_go_by_a_thread(cuda, stream) as may_start, no_switching():
+        may_start.set()
         report = recorder.report()  # would wait for room with the GIL in hand
-    thread.join()
     assert (report["a"].counts["ok"], report.last_failure) == (1, "")
 
 

@@ -208,6 +208,12 @@ class Measurement:
         Raises TypeError for anything but measurements, and ValueError where label, method, cache,
         device, held or is_calibrated differ.
         """
+        for part in measurements:
+            if not isinstance(part, Measurement):
+                raise TypeError(
+                    f"merge() takes measurements, got a {type(part).__name__}; of a list, write "
+                    "Measurement.merge(*measurements), of a file, fasttime.load(path)"
+                )
         return merge(measurements)
 
     def __repr__(self) -> str:

@@ -24,14 +24,6 @@ def merge(parts: tuple[Measurement, ...]) -> Measurement:
     """Return the parts as one. Raises ValueError where they do not belong together."""
     if not parts:
         raise ValueError("merge() takes at least one measurement, got none")
-    from .measurement import Measurement  # which imports this module
-
-    for part in parts:
-        if not isinstance(part, Measurement):
-            raise TypeError(
-                f"merge() takes measurements, got a {type(part).__name__}; of a list, write "
-                "Measurement.merge(*measurements), of a file, fasttime.load(path)"
-            )
     first = parts[0]
     for name in _SAME:
         found = {getattr(part, name): None for part in parts}
