@@ -89,7 +89,8 @@ bool read_name(Laps* self, PyObject* argument, SiteTable::Id& id) {
     return nullptr;
   }
   self->state = State::kBusy;
-  recorder->lap(self->section, site_of(recorder->sites(), known, step->site, name_id));
+  const SiteTable::Id above = SiteTable::sections_of(step->site);
+  recorder->lap(self->section, site_of(recorder->sites(), known, above, name_id));
   const bool was_left = self->state == State::kLeft;
   self->state = State::kOpen;
   if (was_left) {

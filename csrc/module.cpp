@@ -11,6 +11,7 @@
 
 #include "cuda_runtime.h"
 #include "devices.h"
+#include "gil_hooks.h"
 #include "laps_type.h"
 #include "process.h"
 #include "recorder.h"
@@ -57,16 +58,18 @@ struct SiteEntry {
   SiteTable::Id id;
   SiteTable::Id parent;
   py::str name;
+  bool is_section;
   SiteSummary summary;
 };
 
 // Every site, by id, with a parent before its children.
 py::list site_entries(Recorder& recorder, bool take) {
   std::vector<SiteSummary> summaries = recorder.summaries(take);
+  const SiteTable& sites = recorder.sites();
   py::list entries;
   for (SiteTable::Id id = SiteTable::kMore; id < summaries.size(); ++id) {
-    entries.append(SiteEntry{id, recorder.sites().parent_of(id),
-                             decode(recorder.sites().name_of(id)), std::move(summaries[id])});
+    entries.append(SiteEntry{id, sites.parent_of(id), decode(sites.name_of(id)),
+                             sites.is_section(id), std::move(summaries[id])});
   }
   return entries;
 }
@@ -225,6 +228,7 @@ void define_statistics(py::module_& module) {
       .def_readonly("id", &SiteEntry::id)
       .def_readonly("parent", &SiteEntry::parent)
       .def_readonly("name", &SiteEntry::name)
+      .def_readonly("is_section", &SiteEntry::is_section)
       .def_readonly("summary", &SiteEntry::summary);
   py::class_<RecorderCounts>(module, "RecorderCounts")
       .def_readonly("open", &RecorderCounts::open)
@@ -341,6 +345,7 @@ void define_process(py::module_& module) {
 }
 
 void define_module(py::module_& module) {
+  install_gil_hooks();
   if (!init_scope_functions()) {
     throw py::error_already_set();
   }

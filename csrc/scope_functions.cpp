@@ -161,7 +161,7 @@ PyObject* function_end(PyObject*, PyObject* token) {
     PyErr_Format(PyExc_TypeError, "end() takes the token that begin() returned, got %R", token);
     return nullptr;
   }
-  if (!leave_scope(token)) {
+  if (!end_scope(token)) {
     return nullptr;
   }
   Py_RETURN_NONE;

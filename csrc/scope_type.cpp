@@ -4,14 +4,11 @@
 #include <structmember.h>
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <new>
-#include <thread>
 
 #include "context_methods.h"
 #include "context_stack.h"
-#include "others_may_run.h"
 #include "torch_flag.h"
 
 namespace fasttime {
@@ -25,6 +22,7 @@ struct Entering {
   OpenScope open;
   ContextStack* stack;  // where its entry is; owned
   Entering* previous;   // of the same scope object
+  uint32_t while_off;   // how many entered while scopes were off came before it
 };
 
 // One that is not inline in its scope object. Those that left a mark never are, so that the others
@@ -113,6 +111,7 @@ SeparateEntering* new_separate_entering() {
   recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place,
                  came_in_ns);
   // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
+  entering->while_off = self->entered_while_off;
   entering->previous = self->last;
   self->last = entering;
   return true;
@@ -161,22 +160,30 @@ SeparateEntering* new_separate_entering() {
   return entering;
 }
 
+// An exit where the newest entering was while scopes were off, or where there is none. False with
+// an exception set in the latter case.
+[[gnu::cold]] bool leave_otherwise(Scope* self) {
+  if (self->entered_while_off > 0) {
+    --self->entered_while_off;
+    return true;
+  }
+  PyErr_Format(PyExc_RuntimeError,
+               "scope %R is not open: it was ended already or never begun; each begin() or "
+               "`with` takes one end",
+               self->name);
+  return false;
+}
+
+enum class Ending : bool { kBlock, kToken };
+
 // False with an exception set where the scope is not open.
-[[gnu::hot]] bool leave(Scope* self) {
-  if (self->last == nullptr) {
-    if (self->entered_while_off > 0) {
-      --self->entered_while_off;
-      return true;
-    }
-    PyErr_Format(PyExc_RuntimeError,
-                 "scope %R is not open: it was ended already or never begun; each begin() or "
-                 "`with` takes one end",
-                 self->name);
-    return false;
+[[gnu::hot]] bool leave(Scope* self, Ending ending) {
+  if (self->last == nullptr || self->entered_while_off > self->last->while_off) {
+    return leave_otherwise(self);
   }
   Entering* entering = take_entering(self);
   self->source->recorder->end(entering->open);
-  remove(entering->stack, entering);
+  (ending == Ending::kBlock ? remove_block : remove)(entering->stack, entering);
   Py_DECREF(entering->stack);
   free_entering(self, entering);
   self->source->recorder->go_out();
@@ -240,7 +247,7 @@ SeparateEntering* new_separate_entering() {
       case 1:
         return scope_decorate(self, arguments[0]);
       case 3:
-        if (!leave(self)) {
+        if (!leave(self, Ending::kBlock)) {
           return nullptr;
         }
         Py_RETURN_FALSE;
@@ -296,31 +303,10 @@ PyType_Spec g_scope_spec = {
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     g_scope_slots};
 
-bool is_finalizing() {
-#if PY_VERSION_HEX >= 0x030D0000
-  return Py_IsFinalizing() != 0;
-#else
-  return _Py_IsFinalizing() != 0;
-#endif
-}
-
-// Null where this thread does not hold it, as in a drain.
-void* let_go_of_gil() { return PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr; }
-
-// While the interpreter shuts down nobody gets the GIL any more. A thread that asks is ended, which
-// is no way to leave a driver's callers; it sleeps instead, and goes with the process.
-void take_gil_back(void* token) {
-  while (is_finalizing()) {
-    std::this_thread::sleep_for(std::chrono::hours(1));
-  }
-  PyEval_RestoreThread(static_cast<PyThreadState*>(token));
-}
-
 }  // namespace
 
 bool init_scope_type() {
   g_scope_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_scope_spec));
-  set_blocking_hooks({&let_go_of_gil, &take_gil_back});
   return g_scope_type != nullptr && add_context_methods(g_scope_type) && init_context_stack();
 }
 
@@ -369,7 +355,7 @@ bool is_entered_while_off(PyObject* scope) noexcept {
 
 void suspend_scope(PyObject* scope) {
   if (const Entering* entering = reinterpret_cast<Scope*>(scope)->last) {
-    remove(entering->stack, entering);
+    remove_block(entering->stack, entering);
   }
 }
 
@@ -389,6 +375,8 @@ bool resume_scope(PyObject* scope) {
   return true;
 }
 
-bool leave_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope)); }
+bool leave_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope), Ending::kBlock); }
+
+bool end_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope), Ending::kToken); }
 
 }  // namespace fasttime

@@ -433,6 +433,23 @@ def test_scopes_may_be_switched_while_open(cuda: Simulated, recorder: Recorder) 
     assert [site.path for site in recorder.report().sites] == ["a"]
 
 
+def test_a_scope_entered_again_while_off_leaves_its_open_pass_alone(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    scope = recorder.scope("a")
+    with scope:
+        recorder.disable()
+        with scope:
+            pass
+        recorder.enable()
+        with scope:
+            cuda.advance(1_000)
+        cuda.advance(10_000)
+    report = recorder.report()
+    assert report["a/a"].host.total == pytest.approx(1e-6)
+    assert report["a"].host.total == pytest.approx(11e-6)
+
+
 def test_a_scope_object_outlives_its_recorder() -> None:
     scope = Recorder().scope("a")
     neighbours = [[].append for _ in range(2000)]  # where the scope function was
