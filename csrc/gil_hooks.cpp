@@ -11,24 +11,21 @@
 namespace fasttime {
 namespace {
 
-bool is_finalizing() {
-#if PY_VERSION_HEX >= 0x030D0000
-  return Py_IsFinalizing() != 0;
-#else
-  return _Py_IsFinalizing() != 0;
-#endif
-}
-
 // Null where this thread does not hold it, as in a drain.
 void* let_go_of_gil() { return PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr; }
 
-// While the interpreter shuts down nobody gets the GIL any more. A thread that asks is ended, which
-// is no way to leave a driver's callers; it sleeps instead, and goes with the process.
+// Once the interpreter shuts down nobody gets the GIL any more. Up to Python 3.13 a thread that
+// asks for it is ended then, by unwinding its stack, which is no way to leave a driver's callers
+// and ends the process where a noexcept function is among them. It sleeps instead, as from 3.14 on
+// it does by itself, and goes with the process.
 void take_gil_back(void* token) {
-  while (is_finalizing()) {
-    std::this_thread::sleep_for(std::chrono::hours(1));
+  try {
+    PyEval_RestoreThread(static_cast<PyThreadState*>(token));
+  } catch (...) {  // the unwinding: it must be neither let through nor ended
+    for (;;) {
+      std::this_thread::sleep_for(std::chrono::hours(1));
+    }
   }
-  PyEval_RestoreThread(static_cast<PyThreadState*>(token));
 }
 
 }  // namespace

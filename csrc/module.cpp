@@ -13,6 +13,7 @@
 #include "devices.h"
 #include "gil_hooks.h"
 #include "laps_type.h"
+#include "others_may_run.h"
 #include "process.h"
 #include "recorder.h"
 #include "scope_functions.h"
@@ -97,7 +98,7 @@ bool drain(Recorder& recorder, double timeout_s) {
     bool resolved = false;
     int64_t now_ns = 0;
     {
-      const py::gil_scoped_release release;
+      const OthersMayRun meanwhile;
       resolved = recorder.drain(mark, std::min(end_ns, runtime().host_now_ns() + kSignalCheckNs));
       now_ns = runtime().host_now_ns();
     }
@@ -164,7 +165,7 @@ bool is_capturing() {
   Place here;
   int status = cuda::kSuccess;
   return cuda.has_cuda && current_place(cuda, here) &&
-         capture_state(cuda, here.stream, status) == CaptureState::kCapturing;
+         capture_state(cuda, here, status) == CaptureState::kCapturing;
 }
 
 py::tuple scope_functions(py::object self) {
