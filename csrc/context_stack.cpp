@@ -95,7 +95,13 @@ PyType_Spec g_spec = {"fasttime._C.ContextStack", sizeof(ContextStack), 0, Py_TP
                       g_slots};
 
 bool set_variable(ContextStack* stack) {
+  // Up to Python 3.11 a collection may run in there, and a finaliser that opens a scope sets the
+  // variable as well, which frees what is being copied.
+  const int collects = PyGC_Disable();
   PyObject* token = PyContextVar_Set(g_variable, reinterpret_cast<PyObject*>(stack));
+  if (collects != 0) {
+    PyGC_Enable();
+  }
   Py_XDECREF(token);
   return token != nullptr;
 }

@@ -11,8 +11,20 @@
 namespace fasttime {
 namespace {
 
-// Null where this thread does not hold it, as in a drain.
-void* let_go_of_gil() { return PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr; }
+PyThreadState* current_thread_state() noexcept {
+#if PY_VERSION_HEX >= 0x030D0000
+  return PyThreadState_GetUnchecked();
+#else
+  return _PyThreadState_UncheckedGet();
+#endif
+}
+
+// Null where this thread does not hold it, as in a drain. Not by PyGILState_Check(), which says
+// that everybody does once there was a sub-interpreter.
+void* let_go_of_gil() {
+  PyThreadState* own = PyGILState_GetThisThreadState();
+  return own != nullptr && own == current_thread_state() ? PyEval_SaveThread() : nullptr;
+}
 
 // Once the interpreter shuts down nobody gets the GIL any more. Up to Python 3.13 a thread that
 // asks for it is ended then, by unwinding its stack, which is no way to leave a driver's callers

@@ -17,6 +17,7 @@
 #include "process.h"
 #include "recorder.h"
 #include "scope_functions.h"
+#include "scope_hooks.h"
 #include "scope_type.h"
 #include "stream_hold.h"
 #include "torch_flag.h"
@@ -292,11 +293,11 @@ void define_process(py::module_& module) {
   module.def("host_now_ns", [] { return runtime().host_now_ns(); });
   module.def(
       "set_scope_hooks",
-      [](const py::dict& torch_cuda, const py::object& decorate) {
+      [](const py::dict& torch_cuda, const py::object& decorate, const py::object& reduce) {
         set_torch_cuda(torch_cuda.ptr());
-        set_decorator(decorate.ptr());
+        set_scope_hooks(decorate.ptr(), reduce.ptr());
       },
-      py::arg("torch_cuda"), py::arg("decorate"));
+      py::arg("torch_cuda"), py::arg("decorate"), py::arg("reduce"));
   module.def(
       "set_enabled",
       [](const py::object& scope_function, bool enabled) {

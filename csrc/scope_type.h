@@ -34,9 +34,6 @@ struct ScopeSource {
 // Makes the types; called once at import. False with an exception set.
 bool init_scope_type();
 
-// What wraps a decorated function: called with (scope function, name, stream or None, function).
-void set_decorator(PyObject* decorate);
-
 struct ScopeName {
   PyObject* name;  // an exact str, borrowed
   SiteTable::Id id;
@@ -47,6 +44,11 @@ struct ScopeName {
 // or the object that `place` was read from.
 PyObject* new_scope(ScopeSource* source, const ScopeName& name, PyObject* stream,
                     const Place& place);
+
+// Another one like it, not open; a new reference, or null with an exception set.
+PyObject* scope_like(PyObject* scope);
+// The stream object that it was given, borrowed; null if none was.
+PyObject* stream_of(PyObject* scope) noexcept;
 
 // The type itself, borrowed.
 PyObject* scope_type() noexcept;

@@ -56,7 +56,14 @@ def test_only_module_cpp_sees_pybind11() -> None:
 
 def test_the_core_does_not_see_python() -> None:
     python_side = {"module", "scope_type", "laps_type", "scope_functions", "context_methods"}
-    python_side |= {"context_stack", "name_cache", "torch_flag", "marks", "gil_hooks"}
+    python_side |= {
+        "context_stack",
+        "name_cache",
+        "torch_flag",
+        "marks",
+        "gil_hooks",
+        "scope_hooks",
+    }
     for path in CORE:
         sees = "Python.h" in includes(path) or "PyObject" in path.read_text()
         assert not sees or path.stem in python_side, path

@@ -272,6 +272,29 @@ def test_exit_with_pending_scopes_is_silent(simulated_library: Path) -> None:
 
 
 @needs_cuda_build
+def test_a_report_may_be_waited_for_after_a_sub_interpreter_has_come_and_gone(
+    simulated_library: Path,
+) -> None:
+    simulate(
+        """
+        try:
+            import _xxsubinterpreters as interpreters
+        except ImportError:
+            import _interpreters as interpreters
+        import torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        interpreters.destroy(interpreters.create())
+        with fasttime.scope("a"):
+            pass
+        Simulated.preloaded().advance(300_000_000)  # ns: a look at the device's clock is due
+        assert fasttime.report(wait=True)["a"].counts["ok"] == 1
+        """,
+        simulated_library,
+    )
+
+
+@needs_cuda_build
 def test_a_child_of_a_process_that_only_torch_had_started_cuda_in_goes_on_with_host_time(
     simulated_library: Path,
 ) -> None:

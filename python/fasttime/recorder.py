@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import operator
+import os
 import time
 from datetime import datetime, timezone
+from typing import Any
 
-from . import _native, compile_support, profiler_marks
+from . import _native, _pickling, compile_support, profiler_marks
 from .reporting.report import Report
 from .reporting.report_building import build_sites
 from .sample import Sample
@@ -27,17 +29,25 @@ class Recorder:
             than anything could reach the stream in, such as the beginnings of nested scopes.
 
     `scope`, `laps`, `begin` and `end` are described where they are called from: see
-    ``help(fasttime.scope)``.
+    ``help(fasttime.scope)``. ``FASTTIME=0`` in the environment switches every recorder off from the
+    start. A recorder that is copied, as with a model, is the same one; one that is pickled begins
+    empty in the process that it comes to.
     """
 
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
         self._core = _native.Core()
         self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
         compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
+        _pickling.adopt(self, self._core)
         self._since = time.perf_counter()
+        self._share_boundaries = share_boundaries
         if not share_boundaries:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
+        if os.environ.get("FASTTIME", "").lower() in ("0", "false", "off", "no"):
+            self.disable()
+        if os.environ.get("FASTTIME_NVTX") == "1":
+            self.mark_nvtx()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Recorder:
         """Return the recorder itself: a copy of a model that keeps one records there as well."""
@@ -45,6 +55,12 @@ class Recorder:
 
     def __copy__(self) -> Recorder:
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the options: another process has its own scopes, and begins with none."""
+        if self is default_recorder():
+            return default_recorder, ()
+        return _again, (self._kept, self._share_boundaries)
 
     def report(
         self, wait: bool = False, reset: bool = False, timeout: float | None = None
@@ -164,6 +180,7 @@ class Recorder:
         if not 0 <= count <= _MAX_KEPT:
             raise ValueError(f"keep_samples must lie between 0 and {_MAX_KEPT:,}, got {count:,}")
         self._core.set_keep(count)
+        self._kept = count
 
     def reset(self) -> None:
         """Forget all that was measured, and scopes that are open or pending now as well."""
@@ -196,3 +213,15 @@ class Recorder:
     def enabled(self) -> bool:
         """Whether scopes do anything."""
         return _native.is_enabled(self.scope)
+
+
+def default_recorder() -> Recorder:
+    """Return the recorder that ``fasttime.scope`` and its kin belong to."""
+    return _default
+
+
+def _again(keep_samples: int, share_boundaries: bool) -> Recorder:
+    return Recorder(keep_samples=keep_samples, share_boundaries=share_boundaries)
+
+
+_default = Recorder()
