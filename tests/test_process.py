@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from simulated_cuda import run_under_simulation, torch_can_be_simulated
+from simulated_cuda import HERE, run_under_simulation, torch_can_be_simulated
 
 needs_cuda_build = pytest.mark.skipif(
     not torch_can_be_simulated(), reason="needs torch built for CUDA 13"
@@ -271,27 +271,28 @@ def test_exit_with_pending_scopes_is_silent(simulated_library: Path) -> None:
     )
 
 
-@needs_cuda_build
 def test_a_report_may_be_waited_for_after_a_sub_interpreter_has_come_and_gone(
     simulated_library: Path,
 ) -> None:
-    simulate(
-        """
+    run(f"""
+        import sys
+        sys.path.append({str(HERE)!r})
         try:
             import _xxsubinterpreters as interpreters
         except ImportError:
             import _interpreters as interpreters
-        import torch, fasttime
+        import fasttime
+        from fasttime import _C
         from simulated_cuda import Simulated
-        torch.cuda.init()
+        library = {str(simulated_library)!r}
+        cuda = Simulated(library)
+        _C.testing_bind_library(library)
         interpreters.destroy(interpreters.create())
         with fasttime.scope("a"):
             pass
-        Simulated.preloaded().advance(300_000_000)  # ns: a look at the device's clock is due
+        cuda.advance(300_000_000)  # ns: a look at the device's clock is due, in the drain
         assert fasttime.report(wait=True)["a"].counts["ok"] == 1
-        """,
-        simulated_library,
-    )
+    """)
 
 
 @needs_cuda_build
