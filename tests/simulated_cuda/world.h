@@ -191,7 +191,7 @@ class World {
   int64_t rerecorded_in_flight = 0;
   int64_t used_after_destroy = 0;
 
-  std::set<int> started;
+  std::set<int> started{0, 1};
   std::vector<CapturePtr> captures;
   std::vector<ValueWait> value_waits;
   std::map<void*, Memory> memory;
