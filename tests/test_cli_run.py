@@ -353,6 +353,7 @@ class Recording:
     """A made-up recording, and the timeline that it yields."""
 
     is_recording = True
+    dropped = 0
 
     def __init__(self) -> None:
         self.most_scopes: list[int | None] = []
@@ -414,7 +415,7 @@ def test_the_timeline_and_the_report_are_saved_where_asked(
     options = ["--trace", "t.json", "--html", "r.html", "--json", "r.json"]
     assert main(["run", *options, write(STEP)]) == 0
     assert timeline.saved == ["t.json"]
-    assert timeline.begun == ["start"]
+    assert timeline.begun == ["background"]
     assert saved_reports == {"r.html": timeline, "r.json": None}
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -441,13 +442,67 @@ def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
 ) -> None:
     def save(report: Report, path: str, **_: object) -> None:
         if os.path.relpath(path) == "r.html":
-            raise OSError(28, "No space left on device")
+            raise OSError(28, "No space left on device", path)
 
     monkeypatch.setattr(Report, "save", save, raising=False)
     assert main(["run", "--html", "r.html", "--json", "r.json", write(script)]) == code
     shown = capsys.readouterr().err
-    assert "fasttime: error: could not save r.html: [Errno 28] No space left" in shown
+    assert "fasttime: error: could not save r.html: No space left on device\n" in shown
     assert shown.endswith("fasttime: saved r.json\n")
+
+
+def test_two_files_of_one_name_are_refused_before_the_script_runs(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--trace", "a.json", "--json", str(tmp_path / "a.json")]
+    assert main(["run", *files, write("print('it ran')")]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "error: --trace and --json both name" in shown.err
+    assert shown.err.endswith("a.json; give each a file of its own\n")
+
+
+def test_a_trace_that_was_cut_says_what_of_how_many_it_holds(
+    write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timeline.dropped = 1_999
+    assert main(["run", "--trace", "t.json", write(STEP)]) == 0
+    assert capsys.readouterr().err.endswith(
+        "fasttime: saved t.json\nfasttime: t.json holds the first 1 of 2,000 scopes\n"
+    )
+
+
+def test_a_trace_that_is_whole_says_nothing_of_it(
+    write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--trace", "t.json", write(STEP)]) == 0
+    assert capsys.readouterr().err.endswith("fasttime: saved t.json\n")
+
+
+def test_a_picture_of_too_many_scopes_shows_the_last_ones(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("fasttime.timelines.picture._MAX_SPANS", 60)
+    code = """
+        import fasttime
+        for i in range(61):
+            with fasttime.scope(f"step {i}"):
+                pass
+    """
+    assert main(["run", "--trace", "many.svg", write(code)]) == 0
+    assert "<svg" in Path("many.svg").read_text(encoding="utf-8")
+    assert capsys.readouterr().err.endswith(
+        "fasttime: saved many.svg\nfasttime: many.svg shows the last ones, as all are too many for "
+        "a picture. Scopes 14 to 61 of 61, as they began.\n"
+    )
+
+
+def test_a_picture_of_nothing_is_an_error(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["run", "--trace", "none.svg", write("pass")]) == 1
+    assert "error: could not save none.svg: there is nothing to draw" in capsys.readouterr().err
+    assert not Path("none.svg").exists()
 
 
 def test_a_page_s_picture_is_of_a_bounded_timeline_that_gives_way(
@@ -493,6 +548,23 @@ def test_a_script_s_own_timeline_goes_before_the_page_s(
     assert main(["run", "--html", "r.html", write(code)]) == 7
     assert "<picture>" not in Path("r.html").read_text(encoding="utf-8")
     assert "as the script recorded one of its own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 1), (7, 7)])
+def test_a_script_s_own_timeline_goes_before_a_trace(
+    code: int, expected: int, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = f"""
+        import fasttime
+        with fasttime.record_timeline() as timeline, fasttime.scope("step"):
+            pass
+        raise SystemExit({code} if len(timeline) == 1 else 99)
+    """
+    assert main(["run", "--trace", "t.json", write(script)]) == expected
+    assert not Path("t.json").exists()
+    assert capsys.readouterr().err.endswith(
+        "error: t.json was not saved, as the script recorded a timeline of its own\n"
+    )
 
 
 def test_a_page_comes_without_its_picture_where_no_scope_was_ended(
