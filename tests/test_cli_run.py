@@ -732,6 +732,69 @@ def test_a_script_s_worker_processes_find_its_functions(write: Write) -> None:
     assert (done.returncode, done.stdout) == (0, "[2, 4]\n"), done.stderr
 
 
+LATE = """
+    import sys, threading
+    from concurrent.futures import ThreadPoolExecutor
+    import fasttime
+    script_is_over = threading.Event()
+    def job():
+        script_is_over.wait()
+        with fasttime.scope("late"):
+            pass
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize(
+    "how",
+    [
+        # Called by Python after the script, before it lets a pool's threads end.
+        "ThreadPoolExecutor().submit(job); threading._register_atexit(script_is_over.set)",
+        "threading.Thread(target=job).start()\n"
+        "    over = lambda: (threading.main_thread().join(), script_is_over.set())\n"
+        "    threading.Thread(target=over).start()",
+    ],
+    ids=["pool", "thread"],
+)
+def test_what_threads_do_after_the_script_s_end_is_reported(
+    how: str, code: int, write: Write
+) -> None:
+    done = run(
+        "--json", "r.json", "--trace", "t.json", write(f"{LATE}    {how}\n    sys.exit({code})")
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\nlate ") == 1
+    assert [site["name"] for site in json.loads(Path("r.json").read_text())["sites"]] == ["late"]
+    assert '"late"' in Path("t.json").read_text()
+
+
+def test_a_pool_that_has_nothing_to_do_does_not_keep_the_report(write: Write) -> None:
+    done = run(write(LATE + "    script_is_over.set(); ThreadPoolExecutor().submit(job).result()"))
+    assert (done.returncode, done.stderr.count("\nlate ")) == (0, 1), done.stderr
+
+
+def test_a_child_forked_at_exit_leaves_the_report_to_its_parent(write: Write) -> None:
+    code = (
+        LATE
+        + """
+    import atexit, os
+    def fork():
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+    def late():
+        threading.main_thread().join()
+        atexit.register(fork)
+        script_is_over.set()
+    threading.Thread(target=job).start()
+    threading.Thread(target=late).start()
+    """
+    )
+    done = run("--json", "r.json", write(code))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("saved r.json") == 1
+
+
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
 def test_the_device_is_waited_for_at_the_end(write: Write, simulated_library: Path) -> None:
     name = write("""

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from .arguments import add_command, new_html, new_json, new_timeline
 from .output import flush_if_possible, say, show
@@ -16,9 +17,9 @@ from .run_files import Files
 from .script import INTERRUPTED, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..reporting.report import Report
+    from ..timelines.recording import TimelineRecording
+    from ..timelines.timeline import Timeline
     from .arguments import Commands
 
 _EXAMPLES = """examples:
@@ -27,7 +28,11 @@ _EXAMPLES = """examples:
   fasttime run --trace trace.json --html report.html train.py --epochs 1
 
 Options of fasttime come before the script, all that follows it is the script's own.
-The exit code is the script's: 1 after an exception, 130 after Ctrl-C."""
+The exit code is the script's: 1 after an exception, 130 after Ctrl-C. Where it is 0 and a file
+could not be saved, it becomes 1.
+
+What SIGTERM or os._exit ends has no report. SIGINT is Ctrl-C:
+  timeout -s INT 60 fasttime run train.py"""
 
 _NOTHING = "there is nothing to report: no scope ended in {script}, or it has cleared them itself"
 _ADD_ONE = """. Add one:
@@ -44,8 +49,9 @@ def add_to(commands: Commands) -> None:
         commands,
         "run",
         "run a script and print the report of its scopes at its end",
-        "Run a Python script with scopes switched on, and print their report to stderr when it\n"
-        "ends, however it ends. Its own output is left alone.",
+        "Run a Python script with scopes switched on, and print their report to stderr at its\n"
+        "end: after its last line, sys.exit, an exception or Ctrl-C, once its threads have ended.\n"
+        "Its own output is left alone.",
         _EXAMPLES,
     )
     parser.add_argument(
@@ -80,36 +86,80 @@ def run(options: argparse.Namespace) -> int:
 
     name, *arguments = options.words[options.words[0] == "--" :]
     script = Script(name, options.is_module)
-    process, threads, stderr = os.getpid(), set(threading.enumerate()), sys.stderr
     files = Files(options.trace, options.html, options.json)
-    recording = files.recording()
+    process, known = os.getpid(), set(threading.enumerate())
+    ending = _Ending(name, files, files.recording())
     try:
         fasttime.enable()
         code = script.run(arguments, options.ends_process)
-        if os.getpid() != process:
-            return code  # a forked child that comes to its end: report and files are its parent's
+    except BaseException:  # it could not be run
+        ending.stop_recording()
+        raise
+    if os.getpid() != process:
+        # A forked child that comes to its end: report and files are its parent's.
+        ending.stop_recording()
+        return code
+    outlasting = [t for t in threading.enumerate() if t not in known and not t.daemon]
+    if not outlasting:
+        return ending.finish(code)
+    if not options.ends_process:
+        ending.tell_of(outlasting)
+        return ending.finish(code)
+    # Python waits for them once we have returned, as some, those of an idle pool, end only then;
+    # what is registered here comes right after. The exit code is fixed by that time.
+    atexit.register(_finish_in, process, ending, code)
+    return code
+
+
+class _Ending:
+    """What is done once the script has come to its end: the report is shown, files are saved."""
+
+    def __init__(self, script: str, files: Files, recording: TimelineRecording | None) -> None:
+        self._script = script
+        self._files = files
+        self._recording = recording
+        self._stderr = sys.stderr
+
+    def finish(self, code: int) -> int:
+        """Wait for the device, show and save; return the exit code, given the script's own."""
         flush_if_possible()
-        with _said_to(stderr):
-            _tell_of_threads(threads)
-        report, code = _report(code)
-    finally:
-        # After the report, which has waited for the device.
-        timeline = recording.stop() if recording and recording.is_recording else None
-    with _said_to(stderr):
-        if report.sites or report.open or report.pending:
-            show(report, sys.stderr)
-        else:
-            # After a failure that is no news, and no advice is wanted.
-            say(_NOTHING.format(script=name) + ("" if code else _ADD_ONE))
-        all_saved = files.save(report, timeline)
-    return code or int(not all_saved)
+        try:
+            report, code = _report(code)
+        finally:
+            # After the report, which has waited for the device.
+            timeline = self.stop_recording()
+        with self._said():
+            if report.sites or report.open or report.pending:
+                show(report, sys.stderr)
+            else:
+                # After a failure that is no news, and no advice is wanted.
+                say(_NOTHING.format(script=self._script) + ("" if code else _ADD_ONE))
+            all_saved = self._files.save(report, timeline)
+        return code or int(not all_saved)
+
+    def stop_recording(self) -> Timeline | None:
+        """Stop recording; None where nothing is being recorded, or nothing any more."""
+        recording = self._recording
+        return recording.stop() if recording and recording.is_recording else None
+
+    def tell_of(self, threads: list[threading.Thread]) -> None:
+        """Tell of threads that outlast the script, in a process that does not end with it."""
+        names = ", ".join(thread.name for thread in threads)
+        with self._said():
+            say(
+                f"threads of the script still run ({names}); what they do from now on is not "
+                "reported"
+            )
+
+    def _said(self) -> contextlib.AbstractContextManager[object]:
+        """Say it where we began: the script may have put another stderr there, or closed it."""
+        stderr = self._stderr
+        return contextlib.redirect_stderr(None if stderr is None or stderr.closed else stderr)
 
 
-@contextlib.contextmanager
-def _said_to(stderr: TextIO | None) -> Iterator[None]:
-    """Say to this what is said: the script may have put another one in its place, or closed it."""
-    with contextlib.redirect_stderr(None if stderr is None or stderr.closed else stderr):
-        yield
+def _finish_in(process: int, ending: _Ending, code: int) -> None:
+    if os.getpid() == process:
+        ending.finish(code)
 
 
 def _report(code: int) -> tuple[Report, int]:
@@ -121,11 +171,3 @@ def _report(code: int) -> tuple[Report, int]:
         return fasttime.report(wait=True, timeout=patience), code
     except KeyboardInterrupt:
         return fasttime.report(), INTERRUPTED
-
-
-def _tell_of_threads(known: set[threading.Thread]) -> None:
-    """Tell of threads that Python waits for after this: some, an idle pool's, end only then."""
-    running = [thread for thread in threading.enumerate() if thread not in known]
-    names = ", ".join(thread.name for thread in running if not thread.daemon)
-    if names:
-        say(f"threads of the script still run ({names}); what they do from now on is not reported")
