@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
 import math
+import os
+import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -71,14 +75,12 @@ def fraction(text: str) -> float:
 
 
 def new_file(text: str) -> Path:
-    """Read the name of a file to write, whose folder is there: a long run must not end in vain."""
+    """Read the name of a file that can be written: a long run must not end in vain."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"there is no folder {path.parent}; make it first: mkdir -p {path.parent}"
-        )
+    try:
+        _check_place(path)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from None
     return path
 
 
@@ -114,7 +116,32 @@ def similar_files(path: Path) -> str:
 def _with_suffix(text: str, *suffixes: str) -> Path:
     if not text.lower().endswith(suffixes):
         raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, got {text!r}")
+    name = Path(text).name
+    if name.lower() in suffixes:
+        raise argparse.ArgumentTypeError(f"{text!r} is a suffix alone; name it, such as run{name}")
     return new_file(text)
+
+
+def _check_place(path: Path) -> None:
+    """Raise where no file can be written at `path`; OSError where the system says why."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(
+                f"there is no folder {path.parent}; make it first: mkdir -p {path.parent}"
+            ) from None
+        mode = stat.S_IFREG
+    else:
+        if stat.S_ISDIR(mode):
+            raise argparse.ArgumentTypeError(f"{path} is a folder; name a file")
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if stat.S_ISREG(mode):
+        # A file is written beside it first. By trying, as a disk may be there to read alone, or
+        # hold no new files; what is tried has no name, where the system can do that.
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+            pass
 
 
 def _whole(text: str, at_least: int, or_: str = "") -> int:
