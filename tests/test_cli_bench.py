@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import subprocess
 import sys
@@ -392,16 +393,40 @@ def test_data_on_stdout_are_alone_there(
     assert shown.err == "chatter\n"
 
 
-def test_a_disk_that_is_full_is_told_in_a_line(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_disk_that_is_full_is_told_in_a_line_and_costs_no_result(
+    options: list[str],
+    asked: Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def save(measurement: Measurement, path: str) -> None:
-        raise OSError(28, "No space left on device")
+    real = Measurement.save
 
-    monkeypatch.setattr(Measurement, "save", save, raising=False)
-    assert main(["bench", "model_to_bench:takes_a_default", "-o", "out.json"]) == 1
+    def save(measurement: Measurement, path: str) -> None:
+        if Path(path).name == "out.json":
+            raise OSError(28, "No space left on device")
+        real(measurement, path)
+
+    monkeypatch.setattr(Measurement, "save", save)
+    target = "model_to_bench:takes_a_default"
+    assert main(["bench", target, "-o", "out.json", *options]) == 1
+    shown = capsys.readouterr()
     place = Path.cwd() / "out.json"
-    assert error_of(capsys) == f"could not save {place}: No space left on device"
+    assert shown.err == f"fasttime: error: could not save {place}: No space left on device\n"
+    assert target in shown.out
+
+
+def test_a_reader_that_has_gone_costs_no_file(
+    asked: Asked, files: dict[str, Measurement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    monkeypatch.setattr("fasttime.cli._forget_stdout", lambda: None)
+    assert main(["bench", "model_to_bench:takes_a_default", "-o", "out.json"]) == 141
+    assert [*files] == ["out.json"]
 
 
 # --- processes ---

@@ -16,7 +16,7 @@ from . import processes, python_path, saved
 from . import target as targets
 from .arguments import add_command, ignored_runs, new_json, positive, runs, seconds
 from .failure import Failure, first_sentence, is_message
-from .output import put, say_saved
+from .output import flush_if_possible, put, say_saved
 
 if TYPE_CHECKING:
     from ..measuring.measurement import Measurement
@@ -110,11 +110,14 @@ def run(options: argparse.Namespace) -> int:
         chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
         with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
             measurement = _measure(module, name, options)
-    if output:
-        saved.save(measurement, output)
-    put(saved.as_json(measurement) if options.json else str(measurement))
-    if options.output:
-        say_saved(options.output)
+    # Neither a disk that is full nor a reader that has gone costs what was measured.
+    try:
+        put(saved.as_json(measurement) if options.json else str(measurement))
+        flush_if_possible()
+    finally:
+        if output:
+            saved.save(measurement, output)
+            say_saved(options.output)
     return 0
 
 
