@@ -15,7 +15,7 @@ import torch
 from . import processes, python_path, saved
 from . import target as targets
 from .arguments import add_command, ignored_runs, new_json, positive, runs, seconds
-from .failure import Failure, first_sentence, is_message
+from .failure import Failure, first_sentence, is_message, show_error, user_frames
 from .output import flush_if_possible, put, say_saved
 
 if TYPE_CHECKING:
@@ -103,13 +103,20 @@ def run(options: argparse.Namespace) -> int:
         _check_callable_options(options)
     # Absolute, as what is timed may go to another folder.
     output = options.output and options.output.absolute()
-    if options.processes > 1:
-        measurement = processes.measure(_arguments(options), options.processes)
-    else:
-        # What the target prints while it runs must not lie among the data.
-        chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
-        with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
-            measurement = _measure(module, name, options)
+    try:
+        if options.processes > 1:
+            measurement = processes.measure(_arguments(options), options.processes)
+        else:
+            # What the target prints while it runs must not lie among the data.
+            chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
+            with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
+                measurement = _measure(module, name, options)
+    except Exception as error:
+        is_of_the_user = isinstance(error, SyntaxError) or user_frames(error) is not None
+        if isinstance(error, Failure) or not is_of_the_user:
+            raise  # a message, or a bug of ours
+        show_error(error)
+        return 1
     # Neither a disk that is full nor a reader that has gone costs what was measured.
     try:
         put(saved.as_json(measurement) if options.json else str(measurement))
