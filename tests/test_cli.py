@@ -55,6 +55,27 @@ def test_bad_usage_ends_with_2(wrong: list[str], capsys: pytest.CaptureFixture[s
     assert "usage: fasttime" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--htm", "r.html", "s.py"], "arguments: --htm; did you mean --html?"),
+        (["run", "--htm=r.html", "s.py"], "arguments: --htm=r.html; did you mean --html?"),
+        (["bench", "a:b", "--repeats", "5"], "arguments: --repeats 5; did you mean --repeat?"),
+        (["bench", "a:b", "--xyz"], "arguments: --xyz\n"),
+        (["env", "gpu"], "arguments: gpu\n"),
+    ],
+)
+def test_a_misspelt_option_brings_the_command_s_own_usage_and_the_likes_of_it(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    assert exit_.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"usage: fasttime {words[0]} ")
+    assert f"error: unrecognized {said}" in shown
+
+
 def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     shown = capsys.readouterr()

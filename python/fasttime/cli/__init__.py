@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (sys.argv[1:] if arguments is None else arguments):
         parser.print_help(sys.stderr)  # what there is, rather than that something is missing
         return 2
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.refuse(unknown)  # by the command, whose usage says what it takes
     options.ends_process = arguments is None
     command: Callable[[argparse.Namespace], int] = options.command
     try:

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import argparse
 import errno
+import functools
 import importlib.util
 import math
 import os
+import re
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from .failure import did_you_mean
 
@@ -27,7 +30,7 @@ def add_command(
     commands: Commands, name: str, help_: str, description: str, epilog: str
 ) -> argparse.ArgumentParser:
     """Add a command, with examples below its options that stay as they are written."""
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=help_,
         description=description,
@@ -35,6 +38,15 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(refuse=functools.partial(_refuse, parser))
+    return parser
+
+
+def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """End with the usage of the command that does not know these arguments."""
+    first = unknown[0].partition("=")[0]
+    known = re.findall(r"--?\w[\w-]*", parser.format_usage())
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{did_you_mean(first, known)}")
 
 
 def positive(text: str) -> int:
