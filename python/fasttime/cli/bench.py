@@ -69,7 +69,10 @@ def add_to(commands: Commands) -> None:
         help="how many runs, those that --warmup N ignores included, or auto (default)",
     )
     parser.add_argument(
-        "--budget", type=seconds, metavar="SECONDS", help="how long it may take, where auto"
+        "--budget",
+        type=seconds,
+        metavar="SECONDS",
+        help="how long it may take, if auto; default: 1",
     )
     parser.add_argument(
         "--hold",
@@ -137,8 +140,8 @@ def _check_callable_options(options: argparse.Namespace) -> None:
             )
     if options.device == "cpu":
         raise Failure(
-            f"--device cpu goes with {targets.MODELS}:<model>; where {options.target} works is "
-            "its own affair, --device cuda:<index> only says which GPU is the current one"
+            f"--device cpu goes with {targets.MODELS}:<model>; {options.target} chooses its own "
+            "device, and --device cuda:<index> only says which GPU is the current one"
         )
 
 
