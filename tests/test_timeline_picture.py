@@ -116,6 +116,21 @@ def test_a_wait_is_hatched_on_the_host() -> None:
     assert "the host waits" in words(figure)
 
 
+def test_waits_that_are_not_there_are_refused_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match=r"waits=\['zzz'\] are no .*; there are cpu, large, small"):
+        Timeline.from_spans(PIPELINE).plot(waits=["zzz", "cpu"])
+
+
+def test_waits_are_a_list_and_not_the_letters_of_a_name() -> None:
+    with pytest.raises(TypeError, match=r"write waits=\['cpu'\]"):
+        Timeline.from_spans(PIPELINE).plot(waits="cpu")
+
+
+def test_a_wait_outside_of_the_part_that_is_drawn_is_no_mistake() -> None:
+    spans = [*PIPELINE, span("sync", (43, 50))]
+    assert hatched(Timeline.from_spans(spans).plot(waits=["sync"], begin=0.0, end=0.01)) == []
+
+
 def test_brackets_say_what_each_method_would_have_read() -> None:
     figure = Timeline.from_spans(PIPELINE).plot(explain="small")
     found = words(figure)

@@ -41,10 +41,25 @@ def plot(
     dark: bool,
 ) -> Figure:
     """Draw the timeline; see `Timeline.plot`."""
+    _check_waits(timeline, waits)
     columns = _shown(timeline, begin, end)
     first_ns, last_ns = _interval(timeline, columns, begin, end)
     scene = Scene(columns, timeline.thread_names, first_ns, last_ns, waits, dark)
     return _drawn(scene, None if explain is None else _explained(columns, explain), title)
+
+
+def _check_waits(timeline: Timeline, waits: Collection[str]) -> None:
+    """Of the whole timeline, as the part that is drawn need not have every one of its waits."""
+    if isinstance(waits, str):
+        raise TypeError(f"waits is a list of names, got {waits!r}: write waits=[{waits!r}]")
+    columns = timeline.columns
+    sites = [columns.sites[site] for site in np.unique(columns.site).tolist()]
+    unknown = set(waits) - {name for site in sites for name in (site.path, site.name)}
+    if unknown and sites:
+        raise ValueError(
+            f"waits={sorted(unknown)} are no scopes of this timeline; there are "
+            + ", ".join(sorted(site.path for site in sites)[:20])
+        )
 
 
 def _shown(timeline: Timeline, begin: float | None, end: float | None) -> Columns:
