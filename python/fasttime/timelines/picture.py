@@ -19,7 +19,8 @@ except ImportError as error:
 from . import picture_style as style
 from .picture_brackets import HEIGHT as BRACKETS_HEIGHT
 from .picture_brackets import draw_brackets
-from .picture_parts import draw_bars, draw_gaps, draw_label, draw_legend, draw_links
+from .picture_legend import draw_legend, legend_lines
+from .picture_parts import draw_bars, draw_gaps, draw_label, draw_links
 from .picture_scene import MARGIN, Scene
 
 if TYPE_CHECKING:
@@ -123,29 +124,10 @@ def _explained(columns: Columns, wanted: str) -> int:
 def _drawn(scene: Scene, explained: int | None, title: str | None) -> Figure:
     brackets = 0.0 if explained is None else BRACKETS_HEIGHT
     inner = scene.bottom + brackets + 0.1
-    top = style.TOP + (style.TITLE if title else 0.0)
-    height = top + inner + style.BOTTOM
-    figure = Figure(figsize=(style.WIDTH, height), dpi=160, facecolor=scene.theme.background)
-    axes = figure.add_axes(
-        (
-            style.LEFT / style.WIDTH,
-            style.BOTTOM / height,
-            1 - (style.LEFT + style.RIGHT) / style.WIDTH,
-            inner / height,
-        )
-    )
+    # Its size is set last, as the legend's is known only when all bars are drawn.
+    figure = Figure(dpi=160, facecolor=scene.theme.background)
+    axes = figure.add_axes((0, 0, 1, 1))
     _prepare(scene, axes, inner)
-    if title:
-        figure.text(
-            0.2 / style.WIDTH,
-            1 - (style.TOP + 0.12) / height,
-            style.printable(title),
-            size=style.TITLE_PT,
-            weight="bold",
-            color=scene.theme.text,
-            va="top",
-            parse_math=False,
-        )
     draw_links(scene, axes)
     for place in [*scene.host, *scene.device]:
         draw_label(scene, axes, place)
@@ -153,8 +135,32 @@ def _drawn(scene: Scene, explained: int | None, title: str | None) -> Figure:
     has_gaps = [draw_gaps(scene, axes, place) for place in scene.device]
     if explained is not None:
         draw_brackets(scene, axes, explained)
-    draw_legend(scene, figure, height, any(has_gaps))
+    lines = legend_lines(scene, any(has_gaps))
+    bottom = style.BOTTOM + style.LEGEND_LINE * max(0, len(lines) - 1)
+    height = style.TOP + (style.TITLE if title else 0.0) + inner + bottom
+    figure.set_size_inches(style.WIDTH, height)
+    width = style.WIDTH - style.LEFT - style.RIGHT
+    axes.set_position(
+        (style.LEFT / style.WIDTH, bottom / height, width / style.WIDTH, inner / height)
+    )
+    draw_legend(scene, figure, height, lines)
+    if title:
+        _draw_title(scene, figure, height, style.printable(title))
     return figure
+
+
+def _draw_title(scene: Scene, figure: Figure, height: float, title: str) -> None:
+    margin = 0.2
+    figure.text(
+        margin / style.WIDTH,
+        1 - (style.TOP + 0.12) / height,
+        style.fitting([title], style.WIDTH - 2 * margin, style.TITLE_PT, bold=True),
+        size=style.TITLE_PT,
+        weight="bold",
+        color=scene.theme.text,
+        va="top",
+        parse_math=False,
+    )
 
 
 def _prepare(scene: Scene, axes: Axes, inner: float) -> None:
