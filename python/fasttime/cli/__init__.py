@@ -18,7 +18,7 @@ _EXIT_CODES = """exit codes:
   1    failed: what was run failed, something is not installed, or `compare` found a regression
   2    bad usage: an option, a file or a name that is not there
   130  interrupted by Ctrl-C
-`fasttime run` ends with its script's own."""
+`fasttime run` returns its script's, or 1 where that is 0 and a file could not be saved."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -105,8 +105,8 @@ def run(options: argparse.Namespace) -> int:
     if not options.ends_process:
         ending.tell_of(outlasting)
         return ending.finish(code)
-    # Python waits for them once we have returned, as some, those of an idle pool, end only then;
-    # what is registered here comes right after. The exit code is fixed by that time.
+    # Some, those of an idle pool, end only when Python waits for them, after we have returned. What
+    # is registered here runs right after that, when the exit code is fixed: it is the script's own.
     atexit.register(_finish_in, process, ending, code)
     return code
 
