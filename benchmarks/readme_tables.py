@@ -85,7 +85,7 @@ def overhead() -> str:
     }
     small, large = "batch 32", "batch 256"
     return (
-        f"{table(['empty section timed by', 'host time', 'to the least'], rows)}\n\n"
+        f"{table(['empty section timed by', 'host time', 'ratio'], rows)}\n\n"
         "A scope that begins right where another ended shares its event: such scopes take "
         f"{summary['fasttime scope']['median_ns']:,.0f} ns each. "
         "A scope around each of the 168 leaf layers of MobileNetV3-Large makes an iteration "
@@ -105,6 +105,7 @@ def accuracy() -> str:
     model = "MobileNetV3-Small, batch 1"
     names = {
         "fasttime": "**`fasttime.measure`**",
+        "fasttime, graph": '**`fasttime.measure(…, method="graph")`**',
         "triton do_bench": "triton `do_bench`",
         "triton do_bench_cudagraph": "triton `do_bench_cudagraph`",
         "torch Timer": "`torch.utils.benchmark.Timer`",
@@ -131,11 +132,12 @@ def accuracy() -> str:
             ]
         )
     lengths = [_without_zeros(case.removeprefix("kernel of ")) for case in kernels]
-    header = ["off by, µs", *lengths, "spread", model, "spread"]
+    header = ["error, µs", *lengths, "spread", model, "spread"]
     return (
         f"Kernels of known length, and a model; medians of {result['repetitions']} answers, "
-        f"{result['budget']:g} s each. Spread: the interquartile range of the answers. The model "
-        "is host-bound: tools that let the device wait for the host read the host's pace.\n\n"
+        f"{result['budget']:g} s each. Spread: the interquartile range of the answers. Launch "
+        "by launch the model is host-bound, so most tools read the host's speed; as a CUDA graph it is "
+        "not.\n\n"
         f"{table(header, lines)}"
     )
 

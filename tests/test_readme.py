@@ -84,7 +84,7 @@ def test_the_accuracy_of_tools_is_a_row_a_tool(tables: ModuleType, tmp_path: Pat
     (tmp_path / "accuracy.json").write_text(json.dumps({"results": [result]}), encoding="utf-8")
     lines = tables.accuracy().splitlines()
     assert "medians of 10 answers, 0.15 s each" in lines[0]
-    assert lines[2] == f"| off by, µs | 2 µs | spread | {model} | spread |"
+    assert lines[2] == f"| error, µs | 2 µs | spread | {model} | spread |"
     assert lines[4:] == [
         "| **`fasttime.measure`** | +0.10 | 1.5% | 0.60 ms | 1.5% |",
         "| `torch.utils.benchmark.Timer` | +0.90 | 1.5% |  |  |",
