@@ -136,8 +136,8 @@ def accuracy() -> str:
     return (
         f"Kernels of known length, and a model; medians of {result['repetitions']} answers, "
         f"{result['budget']:g} s each. Spread: the interquartile range of the answers. Launch "
-        "by launch the model is host-bound, so most tools read the host's speed; as a CUDA graph it "
-        "is not.\n\n"
+        "by launch the model is host-bound, so most tools read the host's speed; as a CUDA graph "
+        "it is not.\n\n"
         f"{table(header, lines)}"
     )
 
