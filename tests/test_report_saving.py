@@ -48,7 +48,7 @@ def test_another_suffix_is_refused_with_the_known_ones(tmp_path: Path, name: str
 def test_a_text_file_has_all_columns_and_whole_sentences(tmp_path: Path) -> None:
     training().save(tmp_path / "r.txt")
     text = (tmp_path / "r.txt").read_text(encoding="utf-8")
-    assert "No room" not in text
+    assert "left out" not in text
     assert training().doubts[-1].message in text.splitlines()
 
 

@@ -106,7 +106,9 @@ def _table(report: Report, width: int) -> tuple[Table, list[str]]:
         texts = (cells[key][row] for key in widths)
         table.add_row(scope, *(Text(text, _STYLES.get(text, "")) for text in texts))
 
-    notes = [f"No room for {', '.join(left_out)}."] if left_out else []
+    notes = []
+    if left_out:
+        notes.append(f"Columns left out for want of width: {', '.join(left_out)}.")
     if more := sum(1 for _ in report.walk()) - len(sites):
         notes.append(f'And {more:,} more sites; report.save("report.html") has all.')
     return table, notes
