@@ -220,7 +220,7 @@ void define_statistics(py::module_& module) {
       .def_readonly("backlog_between", &SiteSummary::backlog_between)
       .def_readonly("backlog_total_ns", &SiteSummary::backlog_total_ns)
       .def_readonly("device_outlasted", &SiteSummary::device_outlasted)
-      .def_readonly("host_held_back", &SiteSummary::host_held_back);
+      .def_readonly("host_took_as_long", &SiteSummary::host_took_as_long);
   py::class_<SiteEntry>(module, "SiteEntry")
       .def_readonly("id", &SiteEntry::id)
       .def_readonly("parent", &SiteEntry::parent)

@@ -151,7 +151,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     summary.backlog_between += sample.backlog == Backlog::kBetween ? 1 : 0;
     summary.backlog_total_ns += static_cast<double>(sample.backlog_ns);
     if (sample.backlog == Backlog::kAbove && host_ns >= 0.9 * sample.device_ns) {
-      ++summary.host_held_back;
+      ++summary.host_took_as_long;
     }
   }
   if (keep == 0) {

@@ -84,9 +84,9 @@ struct SiteSummary {
   uint64_t backlog_near = 0;
   uint64_t backlog_above = 0;
   uint64_t backlog_between = 0;
-  double backlog_total_ns = 0;    // over the three above
-  uint64_t device_outlasted = 0;  // ok scopes whose device time clearly exceeded their host time
-  uint64_t host_held_back = 0;    // sampled above, yet host time no shorter than device time
+  double backlog_total_ns = 0;     // over the three above
+  uint64_t device_outlasted = 0;   // ok scopes whose device time clearly exceeded their host time
+  uint64_t host_took_as_long = 0;  // sampled above, and host time at least 0.9 x device time
 };
 
 // A SiteSummary that many threads add to, with the last few samples if any are to be kept.

@@ -204,9 +204,31 @@ def test_under_back_pressure_host_time_is_not_taken_at_its_word(
     verdict = report["a"].verdict
     assert report["a"].host.mean == pytest.approx(report["a"].device.mean, rel=0.01)
     assert verdict.bound == "device-bound"
-    assert verdict.queue_was_full
+    assert verdict.host_took_as_long
     assert verdict.backlog == pytest.approx(100e-3, rel=0.05)
-    assert "The launch queue was full" in str(report)
+    assert [doubt.kind for doubt in report.doubts] == ["host_took_as_long"]
+
+
+def test_a_wait_for_data_is_not_taken_for_a_full_launch_queue(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    """The device is behind, its queue all but empty, and the host waits for its loader."""
+    stream = cuda.create_stream()
+    cuda.enqueue(stream, 30 * MS)
+    for _ in range(20):
+        with recorder.scope("data", stream=stream):
+            cuda.advance(8 * MS)
+            cuda.enqueue(stream, MS // 20)
+        with recorder.scope("model", stream=stream):
+            cuda.enqueue(stream, 8 * MS)
+    report = recorder.report(wait=True)
+    assert report["data"].verdict.host_took_as_long
+    assert not report["model"].verdict.host_took_as_long
+    (message,) = (d.message for d in report.doubts if d.kind == "host_took_as_long")
+    assert "with work of its own, in a wait, or held back by a full launch queue" in message
+    for text in (str(report), report.to_html(), report.to_markdown(), json.dumps(report.to_dict())):
+        assert "queue was full" not in text
+        assert "queue_was_full" not in text
 
 
 def test_without_a_look_at_the_backlog_the_verdict_is_unclear(
@@ -378,7 +400,7 @@ def test_the_doubts_tell_what_is_not_in_the_table(cuda: Simulated, recorder: Rec
     recorder.report(wait=True)
 
 
-FULL = DEVICE_BOUND._replace(queue_was_full=True)
+AS_LONG = DEVICE_BOUND._replace(host_took_as_long=True)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +418,7 @@ FULL = DEVICE_BOUND._replace(queue_was_full=True)
         (report(scopes_were_compiled=True), "compiled", "Scopes inside torch.compile regions"),
         (report(site("a", verdict=UNCLEAR)), "unclear", "The bottleneck is unclear at 1 of 1"),
         (report(site("a", self_time=None)), "overlap", "No self time at 1 of 1 sites"),
-        (report(site("a", verdict=FULL)), "launch_queue_full", "* The launch queue was full"),
+        (report(site("a", verdict=AS_LONG)), "host_took_as_long", "* The device was behind, and"),
     ],
 )
 def test_each_doubt_is_told_in_every_format(made: Report, kind: str, message: str) -> None:

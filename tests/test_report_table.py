@@ -102,7 +102,7 @@ def test_wide_characters_keep_the_columns_in_line() -> None:
 
 
 def test_a_mark_does_not_move_the_figures() -> None:
-    marked = DEVICE_BOUND._replace(queue_was_full=True)
+    marked = DEVICE_BOUND._replace(host_took_as_long=True)
     rows = as_text(report(site("a", verdict=marked), site("b")), 200).splitlines()[2:4]
     assert "*1.000 ms" in rows[0]
     assert rows[0].index("1.000 ms") == rows[1].index("1.000 ms")

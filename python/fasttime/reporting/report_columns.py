@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .report import Durations, Report, SiteReport
 
 NOTHING = "-"
-MARK = "*"  # before a host time that is not what it takes to issue the work
+MARK = "*"  # before a host time that need not be what it takes to issue the work
 
 
 class Column(NamedTuple):
@@ -126,7 +126,7 @@ def _calls(site: SiteReport) -> float:
 
 
 def _host(site: SiteReport) -> str:
-    mark = MARK if site.verdict is not None and site.verdict.queue_was_full else ""
+    mark = MARK if site.verdict is not None and site.verdict.host_took_as_long else ""
     return mark + _seconds(host_mean(site))
 
 

@@ -24,7 +24,7 @@ ReportDoubtKind = Literal[
     "compiled",
     "unclear",
     "overlap",
-    "launch_queue_full",
+    "host_took_as_long",
 ]
 
 
@@ -37,8 +37,8 @@ class ReportDoubt(NamedTuple):
             device time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
             ``refused_sites``: there were more sites than can be told apart; ``compiled``: scopes
             inside torch.compile regions are not timed; ``unclear``: there are sites without a
-            verdict; ``overlap``: there are sites without a self time; ``launch_queue_full``: there
-            are host times that are not what it takes to issue the work.
+            verdict; ``overlap``: there are sites without a self time; ``host_took_as_long``: there
+            are host times that need not be what it takes to issue the work.
         message: the same in a sentence.
     """
 
@@ -102,9 +102,10 @@ def _doubtful_sites(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
             f"No self time at {overlapped:,} of {len(sites):,} sites: what ran inside took longer "
             "than the site itself, on other streams or threads or because its own scope is open.",
         )
-    if any(verdict.queue_was_full for verdict in verdicts):
+    if any(verdict.host_took_as_long for verdict in verdicts):
         yield (
-            "launch_queue_full",
-            "* The launch queue was full: the host was held back, so this host time is not what it "
-            "takes to issue the work.",
+            "host_took_as_long",
+            "* The device was behind, and the host spent about as long here as the device, or "
+            "longer: with work of its own, in a wait, or held back by a full launch queue. So this "
+            "host time need not be what it takes to issue the work.",
         )

@@ -94,7 +94,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "backlog_s": None if verdict.backlog is None else _number(verdict.backlog),
         "looks": verdict.looks,
         "agreement": _number(verdict.agreement),
-        "queue_was_full": verdict.queue_was_full,
+        "host_took_as_long": verdict.host_took_as_long,
     }
 
 

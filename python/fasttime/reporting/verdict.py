@@ -25,15 +25,17 @@ class Verdict(NamedTuple):
         backlog: the mean backlog in seconds over the scopes looked at; None if none was.
         looks: how many scopes were looked at; at most one each time pending scopes are read.
         agreement: the fraction of looks that agree with `bound`; 0.0 for ``unclear``.
-        queue_was_full: the host was held back at most looks, so that host time is not what it takes
-            to issue the work.
+        host_took_as_long: at two thirds of the looks or more the device was behind, and the host
+            had spent about as long here as the device, or longer: with work of its own, in a wait
+            (for data, or for the device), or held back by a full launch queue. Which of them it was
+            cannot be told, so host time need not be what it takes to issue the work.
     """
 
     bound: Literal["host-bound", "device-bound", "unclear"]
     backlog: float | None
     looks: int
     agreement: float
-    queue_was_full: bool
+    host_took_as_long: bool
 
     def __str__(self) -> str:
         return self.bound
@@ -51,9 +53,9 @@ def judge(entry: SiteEntry) -> Verdict | None:
     outlasted = summary.device_outlasted / timed
     above = max(outlasted, summary.backlog_above / looks if looks else 0.0)
     near = summary.backlog_near / looks if looks else 0.0
-    queue_was_full = looks > 0 and summary.host_held_back >= _MAJORITY * looks
+    as_long = looks > 0 and summary.host_took_as_long >= _MAJORITY * looks
     if above >= _MAJORITY:
-        return Verdict("device-bound", backlog, looks, above, queue_was_full)
+        return Verdict("device-bound", backlog, looks, above, as_long)
     if near >= _MAJORITY and outlasted < 1 - _MAJORITY:
-        return Verdict("host-bound", backlog, looks, near, queue_was_full)
-    return Verdict("unclear", backlog, looks, 0.0, queue_was_full)
+        return Verdict("host-bound", backlog, looks, near, as_long)
+    return Verdict("unclear", backlog, looks, 0.0, as_long)
