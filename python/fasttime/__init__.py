@@ -21,7 +21,9 @@ from .measuring.doubts import Doubt
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
 from .recorder import Recorder
-from .reporting.report import Durations, Report, SiteReport
+from .reporting.durations import Durations
+from .reporting.report import Report
+from .reporting.site_report import SiteReport
 from .reporting.verdict import Verdict
 from .sample import Sample
 from .saving.load import load

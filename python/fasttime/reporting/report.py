@@ -4,149 +4,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..encodable import for_stdout
 from ..sample import Status
-from .verdict import Verdict
+from .site_report import SiteReport, walk_with_depth
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from .._native import Series
     from ..environment import Environment
     from ..timelines.timeline import Timeline
     from .report_doubts import ReportDoubt
-    from .sent_series import SentSeries
     from .timing_cost import TimingCost
-
-
-class Durations:
-    """A distribution of durations, in seconds, kept in constant memory.
-
-    Count, total, mean, std, min and max are exact (the sums are in double precision). Quantiles
-    come from a histogram and are within 1 % of a measured value.
-    """
-
-    __slots__ = ("_series",)
-
-    def __init__(self, series: Series | SentSeries) -> None:
-        self._series = series
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return self._series.count
-
-    @property
-    def total(self) -> float:
-        """Their sum."""
-        return self._series.total_ns * 1e-9
-
-    @property
-    def mean(self) -> float:
-        """Their mean; 0.0 if there are none."""
-        return self._series.mean_ns * 1e-9
-
-    @property
-    def std(self) -> float:
-        """Their standard deviation, with n - 1 below the line; 0.0 for fewer than two."""
-        return self._series.std_ns * 1e-9
-
-    @property
-    def min(self) -> float:
-        """The shortest."""
-        return self._series.min_ns * 1e-9
-
-    @property
-    def max(self) -> float:
-        """The longest."""
-        return self._series.max_ns * 1e-9
-
-    @property
-    def median(self) -> float:
-        """The 0.5 quantile."""
-        return self.quantile(0.5)
-
-    @property
-    def p95(self) -> float:
-        """The 0.95 quantile."""
-        return self.quantile(0.95)
-
-    @property
-    def p99(self) -> float:
-        """The 0.99 quantile."""
-        return self.quantile(0.99)
-
-    def quantile(self, q: float) -> float:
-        """Return the duration below which a fraction `q` of all lie, within 1 %."""
-        if not 0 <= q <= 1:
-            raise ValueError(f"q must lie between 0 and 1, got {q}")
-        return self._series.quantile_ns(q) * 1e-9
-
-    def __copy__(self) -> Durations:
-        return self  # nothing in it can change
-
-    def __deepcopy__(self, _: object) -> Durations:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        from .sent_series import sent
-
-        return Durations, (sent(self._series),)
-
-    def __repr__(self) -> str:
-        return f"Durations(count={self.count}, mean={self.mean:.3e}, p95={self.p95:.3e})"
-
-
-@dataclass(frozen=True)
-class SiteReport:
-    """One place in the code that is timed, and all that was seen there.
-
-    Attributes:
-        name: the scope's name.
-        path: the names from the root to it, joined by ``/``.
-        counts: how many scopes ended, by status; see `fasttime.Sample`.
-        host: host times of all scopes that ended.
-        device: device times of the scopes that are ``ok``; None if there are none.
-        self_time: the total of `time` less that of the sites inside, in seconds. It takes these to
-            have run one after the other on the site's own stream and thread. What ran beside it is
-            taken off as well; where that makes more than there was, self time is None.
-        share: this site's part of the time of all root sites together: device time where there is
-            any, host time otherwise; 0.0 to 1.0. A root that is shorter than what ran inside,
-            beside it or because it is still open, counts with the time of that.
-        verdict: whether host or device was the bottleneck; None without device times.
-        shared_boundaries: how many scopes share an event with a neighbour, and record one less.
-        children: the sites opened inside this one.
-    """
-
-    name: str
-    path: str
-    counts: Mapping[Status, int]
-    host: Durations
-    device: Durations | None
-    self_time: float | None
-    share: float
-    verdict: Verdict | None
-    shared_boundaries: int
-    children: tuple[SiteReport, ...] = field(repr=False)
-
-    @property
-    def count(self) -> int:
-        """How many scopes ended here, whatever became of them."""
-        return sum(self.counts.values())
-
-    @property
-    def time(self) -> Durations:
-        """Device times where there are any, host times otherwise."""
-        return self.device or self.host
-
-    def walk(self) -> Iterator[SiteReport]:
-        """Yield this site and all below it, parents first."""
-        return (site for site, _ in walk_with_depth((self,)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -310,13 +183,3 @@ class Report:
         from .report_html import as_fragment
 
         return as_fragment(self)
-
-
-def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport, int]]:
-    """Yield the sites and all below them, parents first, each with its depth below the first."""
-    # Not recursive: scopes may nest deeper than Python functions may.
-    waiting = [(site, 0) for site in reversed(sites)]
-    while waiting:
-        site, depth = waiting.pop()
-        yield site, depth
-        waiting += [(child, depth + 1) for child in reversed(site.children)]

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..sample import STATUSES
-from .report import Durations, SiteReport
+from .durations import Durations
+from .site_report import SiteReport
 from .verdict import judge
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..units import format_seconds
 
 if TYPE_CHECKING:
-    from .report import Durations, Report, SiteReport
+    from .durations import Durations
+    from .report import Report
+    from .site_report import SiteReport
 
 NOTHING = "-"
 MARK = "*"  # before a host time that need not be what it takes to issue the work

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ..units import format_seconds
 from .names import printable
-from .report import walk_with_depth
 from .report_columns import (
     columns_of,
     has_device_times,
@@ -20,12 +19,14 @@ from .report_columns import (
     summary,
 )
 from .report_html_style import PAGE_STYLE, SCRIPT, STYLE
+from .site_report import walk_with_depth
 
 if TYPE_CHECKING:
     from ..environment import Environment
     from ..timelines.timeline import Timeline
-    from .report import Report, SiteReport
+    from .report import Report
     from .report_columns import Column
+    from .site_report import SiteReport
 
 _NOTHING = "<p>Nothing has been timed yet.</p>"
 _MEANS = "Mean device and host time of a call, the longer one in full."

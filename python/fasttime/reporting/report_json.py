@@ -8,11 +8,13 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .report import walk_with_depth
+from .site_report import walk_with_depth
 
 if TYPE_CHECKING:
     from ..environment import Environment
-    from .report import Durations, Report, SiteReport
+    from .durations import Durations
+    from .report import Report
+    from .site_report import SiteReport
     from .verdict import Verdict
 
 _VERSION = 1  # of the layout; another number where a key changes its meaning or goes

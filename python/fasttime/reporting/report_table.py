@@ -19,7 +19,8 @@ from .report_columns import columns_of, summary
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from .report import Report, SiteReport
+    from .report import Report
+    from .site_report import SiteReport
 
 PLAIN_WIDTH = 100  # where there is no terminal
 _UNLIMITED = 10_000
