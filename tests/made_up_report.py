@@ -57,7 +57,7 @@ def site(
     device: float | None = 4e-3,
     host: float = 1e-3,
     self_time: float | None = 0.01,
-    share: float = 0.5,
+    share: float | None = 0.5,
     verdict: Verdict | None = DEVICE_BOUND,
     shared: int = 0,
     **counts: int,
@@ -127,5 +127,5 @@ def training() -> Report:
             share=0.99,
             self_time=0.3,
         ),
-        site("tokenise", device=None, host=5e-3, share=0.01),
+        site("tokenise", device=None, host=5e-3, share=None),
     )

@@ -284,7 +284,29 @@ def test_shares_add_up_to_no_more_than_one_where_a_root_is_still_open(
     report = recorder.report(wait=True)
     recorder.end(token)
     shares = {site.path: site.share for site in report.walk()}
-    assert shares == pytest.approx({"main": 0.0, "main/a": 0.75, "main/b": 0.25})
+    assert shares.pop("main") is None
+    assert shares == pytest.approx({"main/a": 0.75, "main/b": 0.25})
+
+
+def test_host_times_have_no_share_where_others_have_device_times(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    cuda.begin_capture(stream)
+    with recorder.scope("load", stream=stream):  # a minute of the host, and none of the device
+        cuda.advance(60_000 * MS)
+    cuda.end_capture(stream)
+    run(cuda, recorder, "a", 3 * MS)
+    run(cuda, recorder, "b", MS)
+    report = recorder.report(wait=True)
+    assert report["load"].host.total == pytest.approx(60.0)
+    assert [site.share for site in report.walk()] == [
+        None,
+        pytest.approx(0.75),
+        pytest.approx(0.25),
+    ]
+    assert report.to_dict()["sites"][0]["share"] is None
+    assert "100.0%" not in str(report)
 
 
 def test_without_a_device_self_time_is_the_hosts() -> None:
@@ -294,6 +316,7 @@ def test_without_a_device_self_time_is_the_hosts() -> None:
     report = recorder.report()
     own = report["step"].host.total - report["step/a"].host.total
     assert report["step"].self_time == pytest.approx(own)
+    assert report["step"].share == 1.0
 
 
 def test_a_report_says_whether_there_is_a_site_at_a_path() -> None:

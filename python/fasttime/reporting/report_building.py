@@ -25,7 +25,8 @@ def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
         above = paths[entry.parent]
         paths[entry.id] = f"{above}/{entry.name}" if above else entry.name
         below.setdefault(entry.parent, []).append(entry)
-    whole_ns = _whole_ns(entries)
+    on_device = any(entry.summary.device.count for entry in entries)
+    whole_ns = _whole_ns(entries, on_device)
     children: dict[int, list[SiteReport]] = {}
     for entry in reversed(entries):  # children before their parents
         sites = tuple(reversed(children.pop(entry.id, [])))
@@ -40,7 +41,7 @@ def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
             host=Durations(summary.host),
             device=Durations(summary.device) if summary.device.count else None,
             self_time=_self_time(entry, below.get(entry.id, [])),
-            share=_time_of(entry).total_ns / whole_ns if whole_ns else 0.0,
+            share=_share(_times_of(entry, on_device), whole_ns),
             verdict=judge(entry),
             shared_boundaries=summary.shared_boundaries,
             children=sites,
@@ -49,18 +50,26 @@ def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
     return tuple(reversed(children.get(0, [])))
 
 
-def _time_of(entry: SiteEntry) -> Series:
-    return entry.summary.device if entry.summary.device.count else entry.summary.host
+def _times_of(entry: SiteEntry, on_device: bool) -> Series:
+    return entry.summary.device if on_device else entry.summary.host
 
 
-def _whole_ns(entries: list[SiteEntry]) -> float:
+def _share(times: Series, whole_ns: float) -> float | None:
+    """Return the part of the whole; None without times of the kind that the whole is of."""
+    if not times.count:
+        return None
+    return times.total_ns / whole_ns if whole_ns else 0.0
+
+
+def _whole_ns(entries: list[SiteEntry], on_device: bool) -> float:
     """Return the time of all roots; where children took longer than a root, theirs.
 
     They do where they ran beside it, and where it is still open: a share stays below 1 even then.
+    Host time and device time pass beside each other, so that no sum of both would say anything.
     """
     children_ns: dict[int, float] = {}
     for entry in reversed(entries):
-        time_ns = max(_time_of(entry).total_ns, children_ns.pop(entry.id, 0.0))
+        time_ns = max(_times_of(entry, on_device).total_ns, children_ns.pop(entry.id, 0.0))
         children_ns[entry.parent] = children_ns.get(entry.parent, 0.0) + time_ns
     return children_ns.get(0, 0.0)
 

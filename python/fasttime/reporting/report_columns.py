@@ -68,9 +68,7 @@ def columns_of(report: Report) -> tuple[Column, ...]:
         ),
     ]
     share = f"Part of the {kind} time of all root sites."
-    columns.append(
-        Column("share", "share", "", lambda site: site.share, lambda s: f"{s.share:.1%}", share)
-    )
+    columns.append(Column("share", "share", "", lambda site: site.share, _share, share))
     if on_device:
         ahead = "How far the host ran ahead of the device when it left the scope, on average."
         columns[-1:-1] = [
@@ -125,6 +123,10 @@ def _seconds(value: float | None) -> str:
 
 def _calls(site: SiteReport) -> float:
     return site.count
+
+
+def _share(site: SiteReport) -> str:
+    return NOTHING if site.share is None else f"{site.share:.1%}"
 
 
 def _host(site: SiteReport) -> str:

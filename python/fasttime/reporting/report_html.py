@@ -196,9 +196,9 @@ def _cell(site: SiteReport, column: Column) -> str:
 
 def _share_bar(site: SiteReport) -> str:
     """Draw the site's share: its own part dark, that of the sites inside light."""
-    total = site.time.total
+    total, share = site.time.total, site.share or 0.0
     own = 0.0 if site.self_time is None or not total else min(1.0, site.self_time / total)
-    parts = (("own", own * site.share), ("inside", (1 - own) * site.share))
+    parts = (("own", own * share), ("inside", (1 - own) * share))
     drawn = "".join(
         f'<i class="{kind}" style="width:{part:.2%}"></i>' for kind, part in parts if part > 0
     )

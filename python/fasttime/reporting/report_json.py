@@ -69,7 +69,7 @@ def _site(site: SiteReport, depth: int, parent: int | None) -> dict[str, Any]:
         "counts": dict(site.counts),
         "shared_boundaries": site.shared_boundaries,
         "share": _number(site.share),
-        "self_s": None if site.self_time is None else _number(site.self_time),
+        "self_s": _number(site.self_time),
         "device": None if site.device is None else _durations(site.device),
         "host": _durations(site.host) if site.host.count else None,
         "verdict": None if site.verdict is None else _verdict(site.verdict),
@@ -93,13 +93,13 @@ def _durations(times: Durations) -> dict[str, Any]:
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "bound": verdict.bound,
-        "backlog_s": None if verdict.backlog is None else _number(verdict.backlog),
+        "backlog_s": _number(verdict.backlog),
         "looks": verdict.looks,
         "agreement": _number(verdict.agreement),
         "host_took_as_long": verdict.host_took_as_long,
     }
 
 
-def _number(value: float) -> float | None:
+def _number(value: float | None) -> float | None:
     """JSON has no NaN and no infinity."""
-    return value if math.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None

@@ -24,9 +24,10 @@ class SiteReport:
         self_time: the total of `time` less that of the sites inside, in seconds. It takes these to
             have run one after the other on the site's own stream and thread. What ran beside it is
             taken off as well; where that makes more than there was, self time is None.
-        share: this site's part of the time of all root sites together: device time where there is
-            any, host time otherwise; 0.0 to 1.0. A root that is shorter than what ran inside,
-            beside it or because it is still open, counts with the time of that.
+        share: this site's part of the time of all root sites together, 0.0 to 1.0: of device time
+            where any site has it, of host time otherwise; None where this site has no time of that
+            kind. A root that is shorter than what ran inside, beside it or because it is still
+            open, counts with the time of that.
         verdict: whether host or device was the bottleneck; None without device times.
         shared_boundaries: how many scopes share an event with a neighbour, and record one less.
         children: the sites opened inside this one.
@@ -38,7 +39,7 @@ class SiteReport:
     host: Durations
     device: Durations | None
     self_time: float | None
-    share: float
+    share: float | None
     verdict: Verdict | None
     shared_boundaries: int
     children: tuple[SiteReport, ...] = field(repr=False)
