@@ -60,6 +60,7 @@ def site(
     share: float | None = 0.5,
     verdict: Verdict | None = DEVICE_BOUND,
     shared: int = 0,
+    began_earlier: bool = False,
     **counts: int,
 ) -> SiteReport:
     """Return a site by the means of its times in seconds; `placed` corrects the paths."""
@@ -74,6 +75,7 @@ def site(
         share=share,
         verdict=None if device is None else verdict,
         shared_boundaries=shared,
+        began_earlier=began_earlier,
         children=children,
     )
 

@@ -275,6 +275,29 @@ def test_there_is_no_self_time_where_children_on_another_stream_take_longer(
     assert [doubt.kind for doubt in report.doubts if "1 of 2 sites" in doubt.message] == ["overlap"]
 
 
+def test_there_is_no_self_time_where_a_scope_began_before_the_interval(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    epoch = recorder.begin("epoch")
+    for _ in range(5):
+        recorder.report(reset=True)
+        for _ in range(10):
+            run(cuda, recorder, "step", 2 * MS, host_ns=2 * MS)
+    recorder.end(epoch)
+    report = recorder.report(wait=True, reset=True)
+    assert report.duration == pytest.approx(20e-3)
+    assert report["epoch"].time.total == pytest.approx(100e-3)
+    assert report["epoch"].began_earlier
+    assert report["epoch"].self_time is None
+    assert report["epoch/step"].self_time == pytest.approx(20e-3)
+    assert [doubt.kind for doubt in report.doubts if "No self time" in doubt.message] == [
+        "began_earlier"
+    ]
+    with recorder.scope("epoch"):
+        run(cuda, recorder, "step", 2 * MS, host_ns=2 * MS)
+    assert recorder.report(wait=True)["epoch"].self_time == pytest.approx(0, abs=1e-6)
+
+
 def test_shares_add_up_to_no_more_than_one_where_a_root_is_still_open(
     cuda: Simulated, recorder: Recorder
 ) -> None:
@@ -441,6 +464,11 @@ AS_LONG = DEVICE_BOUND._replace(host_took_as_long=True)
         (report(scopes_were_compiled=True), "compiled", "Scopes inside torch.compile regions"),
         (report(site("a", verdict=UNCLEAR)), "unclear", "The bottleneck is unclear at 1 of 1"),
         (report(site("a", self_time=None)), "overlap", "No self time at 1 of 1 sites"),
+        (
+            report(site("a", self_time=None, began_earlier=True)),
+            "began_earlier",
+            "No self time at 1 of 1 sites: a scope that began before this interval",
+        ),
         (report(site("a", verdict=AS_LONG)), "host_took_as_long", "* The device was behind, and"),
     ],
 )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import operator
-import time
 from datetime import datetime, timezone
 
 from . import _native, compile_support, profiler_marks
@@ -34,7 +33,7 @@ class Recorder:
         self._core = _native.Core()
         self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
         compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
-        self._since = time.perf_counter()
+        self._since_ns = _native.host_now_ns()
         if not share_boundaries:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
@@ -55,7 +54,8 @@ class Recorder:
             wait: first wait until the device has finished every scope that had ended by the call.
                 Other Python threads run meanwhile, and Ctrl-C interrupts.
             reset: clear the statistics in the same step, so that each scope is counted in one
-                report, and in one only. Scopes that are pending or open count in the next one.
+                report, and in one only. Scopes that are pending or open count in the next one,
+                with all of their time; see `SiteReport.began_earlier`.
             timeout: how many seconds to wait at most; what is not done then is counted as pending.
 
         Waits for nothing unless `wait` is given. Raises ValueError for a timeout that is less than
@@ -73,15 +73,16 @@ class Recorder:
             self._core.drain(-1.0 if timeout is None else timeout)
         else:
             self._core.poll()
-        now = time.perf_counter()
+        now_ns = _native.host_now_ns()  # by the clock of the scopes, which are compared with it
+        duration = (now_ns - self._since_ns) * 1e-9
         entries = self._core.site_entries(reset)
         counts = self._core.counts()
         backend = _native.backend()
         report = Report(
-            sites=build_sites(entries),
+            sites=build_sites(entries, duration),
             backend="cuda" if backend["has_cuda"] else "host",
             backend_reason=backend["reason"],
-            duration=now - self._since,
+            duration=duration,
             open=counts.open,
             pending=counts.pending,
             refused_sites=counts.refused_sites,
@@ -90,7 +91,7 @@ class Recorder:
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
         if reset:
-            self._since = now
+            self._since_ns = now_ns
         return report
 
     def samples(self, path: str) -> list[Sample]:
@@ -168,7 +169,7 @@ class Recorder:
     def reset(self) -> None:
         """Forget all that was measured, and scopes that are open or pending now as well."""
         self._core.reset()
-        self._since = time.perf_counter()
+        self._since_ns = _native.host_now_ns()
 
     def enable(self) -> None:
         """Switch scopes on again after `disable`."""

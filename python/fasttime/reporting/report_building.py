@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from .._native import Series, SiteEntry
 
 # By so much children may exceed their parent through rounding: events are read in steps of 32 ns.
+# By so much a scope may exceed the interval that it is in, as the two are not read at one moment.
 _ROUNDING = 0.01
 
 
-def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
-    """Return the tree of all sites at which, or below which, something was counted."""
+def build_sites(entries: list[SiteEntry], duration: float) -> tuple[SiteReport, ...]:
+    """Return the tree of all sites at which, or below which, something was counted.
+
+    Args:
+        entries: a parent before its children.
+        duration: of the interval in which that was counted, in seconds; 0.0 if unknown.
+    """
     paths = {0: ""}
     below: dict[int, list[SiteEntry]] = {}
     for entry in entries:  # a parent's id is smaller than its children's
@@ -34,16 +40,19 @@ def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
         counts = summary.counts
         if not sites and not any(counts.values()):
             continue
+        began_earlier = 0 < duration < summary.host.max_ns * 1e-9 * (1 - _ROUNDING)
+        own = None if began_earlier else _self_time(entry, below.get(entry.id, []))
         site = SiteReport(
             name=entry.name,
             path=paths[entry.id],
             counts={status: counts[status] for status in STATUSES},
             host=Durations(summary.host),
             device=Durations(summary.device) if summary.device.count else None,
-            self_time=_self_time(entry, below.get(entry.id, [])),
+            self_time=own,
             share=_share(_times_of(entry, on_device), whole_ns),
             verdict=judge(entry),
             shared_boundaries=summary.shared_boundaries,
+            began_earlier=began_earlier,
             children=sites,
         )
         children.setdefault(entry.parent, []).append(site)

@@ -24,6 +24,7 @@ ReportDoubtKind = Literal[
     "compiled",
     "unclear",
     "overlap",
+    "began_earlier",
     "host_took_as_long",
 ]
 
@@ -37,7 +38,8 @@ class ReportDoubt(NamedTuple):
             device time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
             ``refused_sites``: there were more sites than can be told apart; ``compiled``: scopes
             inside torch.compile regions are not timed; ``unclear``: there are sites without a
-            verdict; ``overlap``: there are sites without a self time; ``host_took_as_long``: there
+            verdict; ``overlap``: there are sites without a self time; ``began_earlier``: there are
+            some because a scope began before the report's interval; ``host_took_as_long``: there
             are host times that need not be what it takes to issue the work.
         message: the same in a sentence.
     """
@@ -95,12 +97,18 @@ def _doubtful_sites(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
             f"The bottleneck is unclear at {unclear:,} of {len(verdicts):,} sites: too close to "
             "call, or the backlog was never seen.",
         )
-    overlapped = sum(site.self_time is None for site in sites)
+    overlapped = sum(site.self_time is None and not site.began_earlier for site in sites)
     if overlapped:
         yield (
             "overlap",
             f"No self time at {overlapped:,} of {len(sites):,} sites: what ran inside took longer "
             "than the site itself, on other streams or threads or because its own scope is open.",
+        )
+    if began_earlier := sum(site.began_earlier for site in sites):
+        yield (
+            "began_earlier",
+            f"No self time at {began_earlier:,} of {len(sites):,} sites: a scope that began before "
+            "this interval is counted here whole, and what ran inside it before is not.",
         )
     if any(verdict.host_took_as_long for verdict in verdicts):
         yield (

@@ -68,6 +68,7 @@ def _site(site: SiteReport, depth: int, parent: int | None) -> dict[str, Any]:
         "calls": site.count,
         "counts": dict(site.counts),
         "shared_boundaries": site.shared_boundaries,
+        "began_earlier": site.began_earlier,
         "share": _number(site.share),
         "self_s": _number(site.self_time),
         "device": None if site.device is None else _durations(site.device),

@@ -23,13 +23,16 @@ class SiteReport:
         device: device times of the scopes that are ``ok``; None if there are none.
         self_time: the total of `time` less that of the sites inside, in seconds. It takes these to
             have run one after the other on the site's own stream and thread. What ran beside it is
-            taken off as well; where that makes more than there was, self time is None.
+            taken off as well; where that makes more than there was, self time is None. So it is
+            where `began_earlier` says that some of the sites inside may have been counted before.
         share: this site's part of the time of all root sites together, 0.0 to 1.0: of device time
             where any site has it, of host time otherwise; None where this site has no time of that
             kind. A root that is shorter than what ran inside, beside it or because it is still
             open, counts with the time of that.
         verdict: whether host or device was the bottleneck; None without device times.
         shared_boundaries: how many scopes share an event with a neighbour, and record one less.
+        began_earlier: a scope that is counted here took longer than the report's `duration`. So it
+            began in an interval before, in which what ran inside it was counted.
         children: the sites opened inside this one.
     """
 
@@ -42,6 +45,7 @@ class SiteReport:
     share: float | None
     verdict: Verdict | None
     shared_boundaries: int
+    began_earlier: bool
     children: tuple[SiteReport, ...] = field(repr=False)
 
     @property
