@@ -138,6 +138,8 @@ void note_failure(const char* words) noexcept;
 // The last one noted in this process, such as "cudaEventRecord answered 400
 // (cudaErrorInvalidResourceHandle: invalid resource handle)"; empty if none.
 std::string last_failure();
+// How many were noted in this process.
+uint64_t failure_count() noexcept;
 
 // Makes `device` current for its lifetime. Does nothing where it already is, and at no cost where
 // the process has one device or `device` is kNoDevice. Failures are noted.

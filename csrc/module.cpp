@@ -180,6 +180,7 @@ py::dict backend_dict() {
   facts["reason"] = found.reason;
   facts["retired"] = is_retired();
   facts["last_failure"] = last_failure();
+  facts["failures"] = failure_count();
   return facts;
 }
 

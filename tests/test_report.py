@@ -101,6 +101,38 @@ def test_a_report_that_resets_takes_each_scope_once(cuda: Simulated, recorder: R
     assert recorder.report().sites == ()
 
 
+def test_refused_sites_are_those_of_the_interval(recorder: Recorder) -> None:
+    for number in range(9_000):
+        with recorder.scope(f"site {number}"):
+            pass
+    assert recorder.report(reset=True).refused_sites == 9_000 - 8_190
+    with recorder.scope("site 0"):
+        pass
+    quiet = recorder.report()
+    assert (quiet.refused_sites, [doubt.kind for doubt in quiet.doubts]) == (0, ["host_backend"])
+    for number in range(9_000, 9_003):
+        with recorder.scope(f"site {number}"):
+            pass
+    assert recorder.report().refused_sites == 3
+    recorder.reset()
+    assert recorder.report().refused_sites == 0
+
+
+def test_a_failure_is_told_in_its_own_interval_alone(cuda: Simulated, recorder: Recorder) -> None:
+    run(cuda, recorder, "a", MS)
+    cuda.fail("cudaEventRecord", 2, 0, 2)
+    for _ in range(2):
+        run(cuda, recorder, "a", MS)
+    failed = recorder.report(wait=True, reset=True)
+    assert failed.failures == 2
+    assert failed.last_failure.startswith("cudaEventRecord answered 2")
+    run(cuda, recorder, "a", MS)
+    well = recorder.report(wait=True)
+    assert (well.failures, well.last_failure) == (0, "")
+    assert "last_failure" not in [doubt.kind for doubt in well.doubts]
+    assert Recorder().report().failures == 0, "it was made after that"
+
+
 def test_each_scope_is_in_one_report_whatever_threads_do(cuda: Simulated) -> None:
     recorder = Recorder()
     total = 4 * 2000

@@ -142,6 +142,7 @@ class Backend(TypedDict):
     reason: str
     retired: bool
     last_failure: str
+    failures: int
 
 def backend() -> Backend: ...
 def bind_if_cuda_is_up() -> None: ...

@@ -4,15 +4,23 @@
 from __future__ import annotations
 
 import operator
+import os
+import threading
+import weakref
 from datetime import datetime, timezone
 
 from . import _native, compile_support, profiler_marks
+from .interval import Interval
 from .reporting.report import Report
 from .reporting.report_building import build_sites
 from .sample import Sample
 from .timelines.recording import TimelineRecording
 
 _MAX_KEPT = 1_000_000
+
+# Held while statistics are taken or cleared, so that they and their interval belong together.
+# Re-entrant, as a signal's handler may ask for a report as well.
+_taking = threading.RLock()
 
 
 class Recorder:
@@ -33,7 +41,8 @@ class Recorder:
         self._core = _native.Core()
         self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
         compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
-        self._since_ns = _native.host_now_ns()
+        self._interval = Interval.begin(self._core)
+        _recorders.add(self)
         if not share_boundaries:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
@@ -73,26 +82,28 @@ class Recorder:
             self._core.drain(-1.0 if timeout is None else timeout)
         else:
             self._core.poll()
-        now_ns = _native.host_now_ns()  # by the clock of the scopes, which are compared with it
-        duration = (now_ns - self._since_ns) * 1e-9
-        entries = self._core.site_entries(reset)
+        with _taking:
+            interval, following = self._interval, Interval.begin(self._core)
+            entries = self._core.site_entries(reset)
+            if reset:
+                self._interval = following
         counts = self._core.counts()
         backend = _native.backend()
-        report = Report(
+        duration = (following.begin_ns - interval.begin_ns) * 1e-9
+        failures = following.failures - interval.failures
+        return Report(
             sites=build_sites(entries, duration),
             backend="cuda" if backend["has_cuda"] else "host",
             backend_reason=backend["reason"],
             duration=duration,
             open=counts.open,
             pending=counts.pending,
-            refused_sites=counts.refused_sites,
-            last_failure=backend["last_failure"],
+            refused_sites=following.refused_sites - interval.refused_sites,
+            last_failure=backend["last_failure"] if failures else "",
             scopes_were_compiled=compile_support.scopes_were_compiled(),
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            failures=failures,
         )
-        if reset:
-            self._since_ns = now_ns
-        return report
 
     def samples(self, path: str) -> list[Sample]:
         """Return the kept samples of the site at `path`, oldest first; see `keep_samples`.
@@ -168,8 +179,9 @@ class Recorder:
 
     def reset(self) -> None:
         """Forget all that was measured, and scopes that are open or pending now as well."""
-        self._core.reset()
-        self._since_ns = _native.host_now_ns()
+        with _taking:
+            self._core.reset()
+            self._interval = Interval.begin(self._core)
 
     def enable(self) -> None:
         """Switch scopes on again after `disable`."""
@@ -197,3 +209,18 @@ class Recorder:
     def enabled(self) -> bool:
         """Whether scopes do anything."""
         return _native.is_enabled(self.scope)
+
+
+_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    """Begin anew in the child of a fork, as the core has done by now."""
+    _taking.release()
+    for recorder in list(_recorders):
+        recorder._interval = Interval.begin(recorder._core)
+
+
+os.register_at_fork(
+    before=_taking.acquire, after_in_parent=_taking.release, after_in_child=_begin_in_child
+)

@@ -36,13 +36,18 @@ class Report:
         sites: the root sites, in the order in which they first began.
         backend: ``cuda``, or ``host`` where only host time can be had.
         backend_reason: why it is that one, in words.
-        duration: seconds since these statistics began, at the last reset or ``report(reset=True)``.
+        duration: seconds since these statistics began: at the last reset, ``report(reset=True)``
+            included, when the recorder was made, or when the process was forked.
         open: scopes begun and not ended.
         pending: scopes ended that the device had not finished.
-        refused_sites: how often a new site was counted under ``(more)``, the bound being reached.
-        last_failure: what CUDA answered to the last call of ours that failed; empty if none did.
-        scopes_were_compiled: whether torch.compile met scopes in this process: they are not timed.
+        refused_sites: how many scopes at new sites were counted under ``(more)`` in this time, the
+            bound being reached.
+        last_failure: what CUDA answered to the last call of ours that failed in this time; empty if
+            none did.
+        scopes_were_compiled: whether torch.compile met scopes in this process, which are not timed:
+            at any time, as nothing tells when a compiled region runs.
         date: when the report was made, in UTC, to the second; empty if unknown.
+        failures: how many calls of ours failed in this time, on any thread of the process.
     """
 
     sites: tuple[SiteReport, ...]
@@ -55,6 +60,7 @@ class Report:
     last_failure: str
     scopes_were_compiled: bool = False
     date: str = ""
+    failures: int = 0
 
     def __getitem__(self, path: str) -> SiteReport:
         for site in self.walk():

@@ -33,6 +33,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "open": report.open,
         "pending": report.pending,
         "refused_sites": report.refused_sites,
+        "failures": report.failures,
         "last_failure": report.last_failure,
         "scopes_were_compiled": report.scopes_were_compiled,
         "estimated_cost": {"host_s": _number(cost.host), "device_s": _number(cost.device)},
