@@ -71,12 +71,12 @@ py::list site_entries(Recorder& recorder, bool take) {
   return entries;
 }
 
-// (parent, name) of every site from number 1 on, a parent before its children.
-py::list site_names(Recorder& recorder) {
+// (parent, name) of every site from number `first` on, 1 or greater; a parent before its children.
+py::list site_names(Recorder& recorder, SiteTable::Id first) {
   const SiteTable& sites = recorder.sites();
   const size_t count = sites.size();
   py::list names;
-  for (SiteTable::Id id = SiteTable::kMore; id < count; ++id) {
+  for (SiteTable::Id id = std::max(first, SiteTable::kMore); id < count; ++id) {
     names.append(py::make_tuple(sites.parent_of(id), decode(sites.name_of(id))));
   }
   return names;
@@ -238,7 +238,7 @@ void define_recorder(py::module_& module) {
       .def(py::init<>())
       .def("scope_functions", &scope_functions)
       .def("site_entries", &site_entries, py::arg("take"))
-      .def("site_names", &site_names)
+      .def("site_names", &site_names, py::arg("first") = SiteTable::kMore)
       .def("counts", &Recorder::counts)
       .def("poll", &Recorder::poll)
       .def("drain", &drain, py::arg("timeout_s"))

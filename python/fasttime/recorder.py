@@ -13,6 +13,7 @@ from . import _native, compile_support, profiler_marks
 from .interval import Interval
 from .reporting.report import Report
 from .reporting.report_building import build_sites
+from .reporting.site_index import SiteIndex
 from .sample import Sample
 from .timelines.recording import TimelineRecording
 
@@ -42,6 +43,7 @@ class Recorder:
         self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
         compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
         self._interval = Interval.begin(self._core)
+        self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites that were known when last asked
         _recorders.add(self)
         if not share_boundaries:
             self._core.set_share_window_ns(0)
@@ -105,30 +107,34 @@ class Recorder:
             failures=failures,
         )
 
-    def samples(self, path: str) -> list[Sample]:
-        """Return the kept samples of the site at `path`, oldest first; see `keep_samples`.
+    def samples(self, path: str | tuple[str, ...]) -> list[Sample]:
+        """Return the kept samples of a site, oldest first; see `keep_samples`.
+
+        Args:
+            path: of the site, such as ``"step/forward"``; or its names, ``("step", "forward")``,
+                which tell sites apart whose names hold a slash.
 
         Waits for nothing: scopes that the device has not finished are not among them yet. Raises
-        KeyError where nothing was ever timed at that path.
+        KeyError where nothing was ever timed there, or where several sites have that path.
         """
         self._core.poll()
-        paths = {0: ""}
-        for entry in self._core.site_entries(False):
-            parent = paths[entry.parent]
-            paths[entry.id] = f"{parent}/{entry.name}" if parent else entry.name
-            if paths[entry.id] == path:
-                return [
-                    Sample(
-                        path,
-                        status,
-                        begin_ns * 1e-9,
-                        None if host_ns < 0 else host_ns * 1e-9,
-                        None if device_ns is None else device_ns * 1e-9,
-                        shared,
-                    )
-                    for status, begin_ns, host_ns, device_ns, shared in self._core.recent(entry.id)
-                ]
-        raise KeyError(f"no scope was timed at {path!r}; report() shows the paths there are")
+        with _taking:
+            ids = self._site_ids
+            for parent, name in self._core.site_names(len(ids) + 1):
+                ids.add(parent, name, ids.path_below(parent, name), len(ids) + 1)
+            site = ids[path]
+        path = path if isinstance(path, str) else "/".join(path)
+        return [
+            Sample(
+                path,
+                status,
+                begin_ns * 1e-9,
+                None if host_ns < 0 else host_ns * 1e-9,
+                None if device_ns is None else device_ns * 1e-9,
+                shared,
+            )
+            for status, begin_ns, host_ns, device_ns, shared in self._core.recent(site)
+        ]
 
     def record_timeline(
         self, max_scopes: int = 100_000, *, timeout: float = 10.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..encodable import for_stdout
 from ..sample import Status
+from .site_index import SiteIndex
 from .site_report import SiteReport, walk_with_depth
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ class Report:
     """What was resolved when the report was made. Prints as a table, and shows in a notebook.
 
     ``report["pipeline/model_large"]`` is the `SiteReport` of a path, ``"decode" in report`` says
-    whether there is one, `walk` yields them all. ``print(report)`` fits the terminal, or 100
-    columns where there is none; ``rich.print(report)`` adds colours. Columns that do not fit are
-    left out, and named below the table. Of more than 200 sites those with the greatest total time
-    are shown; `save` to ``.html``, ``.md`` or ``.json`` keeps them all.
+    whether there is one, `walk` yields them all. A name may hold a slash: where a path is that of
+    several sites, look one up by its names, ``report["v1", "chat"]``; the path raises KeyError.
+
+    ``print(report)`` fits the terminal, or 100 columns where there is none; ``rich.print(report)``
+    adds colours. Columns that do not fit are left out, and named below the table. Of more than 200
+    sites those with the greatest total time are shown; `save` to ``.html``, ``.md`` or ``.json``
+    keeps them all.
 
     Attributes:
         sites: the root sites, in the order in which they first began.
@@ -62,15 +66,24 @@ class Report:
     date: str = ""
     failures: int = 0
 
-    def __getitem__(self, path: str) -> SiteReport:
-        for site in self.walk():
-            if site.path == path:
-                return site
-        known = ", ".join(repr(site.path) for site in self.walk()) or "none"
-        raise KeyError(f"no scope was timed at {path!r}; there are: {known}")
+    def __getitem__(self, where: str | tuple[str, ...]) -> SiteReport:
+        return self._index[where]
 
-    def __contains__(self, path: object) -> bool:
-        return any(site.path == path for site in self.walk())
+    def __contains__(self, where: object) -> bool:
+        return where in self._index
+
+    @cached_property
+    def _index(self) -> SiteIndex[SiteReport]:
+        index: SiteIndex[SiteReport] = SiteIndex()
+        above: list[int] = []
+        for site, depth in walk_with_depth(self.sites):
+            del above[depth:]
+            parent = above[-1] if above else 0
+            above.append(index.add(parent, site.name, site.path, site))
+        return index
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_index"}
 
     # Python would otherwise try the indices 0, 1, ... Paths or sites? `walk` says which.
     __iter__ = None

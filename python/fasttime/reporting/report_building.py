@@ -28,8 +28,7 @@ def build_sites(entries: list[SiteEntry], duration: float) -> tuple[SiteReport, 
     paths = {0: ""}
     below: dict[int, list[SiteEntry]] = {}
     for entry in entries:  # a parent's id is smaller than its children's
-        above = paths[entry.parent]
-        paths[entry.id] = f"{above}/{entry.name}" if above else entry.name
+        paths[entry.id] = f"{paths[entry.parent]}/{entry.name}" if entry.parent else entry.name
         below.setdefault(entry.parent, []).append(entry)
     on_device = any(entry.summary.device.count for entry in entries)
     whole_ns = _whole_ns(entries, on_device)
