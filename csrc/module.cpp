@@ -194,7 +194,37 @@ py::object event_pool(int index) {
   return py::make_tuple(device->pool.created(), device->pool.at_home());
 }
 
+// (count, total, squares, least, greatest), in ns and ns^2.
+py::tuple moments(const Series& series) {
+  const Series::Moments exact = series.moments();
+  const py::int_ upper(static_cast<uint64_t>(exact.squares_ns2 >> 64));
+  const py::int_ lower(static_cast<uint64_t>(exact.squares_ns2));
+  return py::make_tuple(exact.count, exact.total_ns, (upper << py::int_(64)) | lower, exact.min_ns,
+                        exact.max_ns);
+}
+
+// The buckets that anything fell into, and how much.
+py::tuple histogram(const Series& series) {
+  const auto filled = series.histogram().filled();
+  py::array_t<uint16_t> buckets(static_cast<py::ssize_t>(filled.size()));
+  py::array_t<int64_t> counts(static_cast<py::ssize_t>(filled.size()));
+  for (size_t i = 0; i < filled.size(); ++i) {
+    buckets.mutable_data()[i] = static_cast<uint16_t>(filled[i].first);
+    counts.mutable_data()[i] = static_cast<int64_t>(filled[i].second);
+  }
+  return py::make_tuple(buckets, counts);
+}
+
+py::array_t<double> bucket_middles_ns() {
+  py::array_t<double> middles(static_cast<py::ssize_t>(Histogram::bucket_count()));
+  for (size_t bucket = 0; bucket < Histogram::bucket_count(); ++bucket) {
+    middles.mutable_data()[bucket] = Histogram::middle_of(bucket);
+  }
+  return middles;
+}
+
 void define_statistics(py::module_& module) {
+  module.def("bucket_middles_ns", &bucket_middles_ns);
   py::class_<Series>(module, "Series")
       .def_property_readonly("count", &Series::count)
       .def_property_readonly("total_ns", &Series::total)
@@ -202,7 +232,9 @@ void define_statistics(py::module_& module) {
       .def_property_readonly("std_ns", &Series::standard_deviation)
       .def_property_readonly("min_ns", &Series::min)
       .def_property_readonly("max_ns", &Series::max)
-      .def("quantile_ns", &Series::quantile, py::arg("q"));
+      .def("quantile_ns", &Series::quantile, py::arg("q"))
+      .def("moments", &moments)
+      .def("histogram", &histogram);
   py::class_<SiteSummary>(module, "SiteSummary")
       .def_property_readonly("counts",
                              [](const SiteSummary& summary) {

@@ -71,15 +71,33 @@ double Histogram::quantile(double q) const noexcept {
     for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
       seen += (*octaves_[octave])[bucket];
       if (seen >= rank) {
-        if (octave == 0) {
-          return static_cast<double>(bucket);
-        }
-        const double width = std::ldexp(1.0, static_cast<int>(octave) - 1);
-        return (static_cast<double>(kBuckets + bucket) * width) + (width - 1) / 2;
+        return middle_of(octave * kBuckets + bucket);
       }
     }
   }
   return 0;
+}
+
+double Histogram::middle_of(size_t bucket) noexcept {
+  const size_t octave = bucket / kBuckets;
+  const size_t step = bucket % kBuckets;
+  if (octave == 0) {
+    return static_cast<double>(step);
+  }
+  const double width = std::ldexp(1.0, static_cast<int>(octave) - 1);
+  return (static_cast<double>(kBuckets + step) * width) + (width - 1) / 2;
+}
+
+std::vector<std::pair<size_t, uint64_t>> Histogram::filled() const {
+  std::vector<std::pair<size_t, uint64_t>> found;
+  for (size_t octave = 0; octave < kOctaves; ++octave) {
+    for (size_t step = 0; octaves_[octave] && step < kBuckets; ++step) {
+      if (const uint64_t count = (*octaves_[octave])[step]) {
+        found.emplace_back(octave * kBuckets + step, count);
+      }
+    }
+  }
+  return found;
 }
 
 [[gnu::hot]] inline void Series::add(int64_t ns) noexcept {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sample.h"
@@ -28,6 +29,13 @@ class Histogram {
   void add(uint64_t ns) noexcept;
   // The value in ns below which a fraction `q` of the counted lie, q in [0, 1]; 0 when empty.
   double quantile(double q) const noexcept;
+
+  // Buckets are numbered in the order of what falls into them, from 0 up to below this.
+  static constexpr size_t bucket_count() noexcept { return kOctaves * kBuckets; }
+  // What a bucket counts for, in ns: the middle of what falls into it.
+  static double middle_of(size_t bucket) noexcept;
+  // Those that anything fell into, in rising order, each with how much. May throw std::bad_alloc.
+  std::vector<std::pair<size_t, uint64_t>> filled() const;
 
  private:
   static constexpr int kSubBits = 6;
@@ -60,9 +68,21 @@ class alignas(64) Series {
   // Within 0.8 % of a counted value, and never outside [min, max].
   double quantile(double q) const noexcept;
 
- private:
   // Room for the squares of what adds up to 292 years, where no one is longer than kLongest.
   __extension__ using Wide = unsigned __int128;
+
+  // What the above are worked out from, exactly: it adds up where series are put together.
+  struct Moments {
+    uint64_t count;
+    int64_t total_ns;
+    Wide squares_ns2;
+    int64_t min_ns;
+    int64_t max_ns;
+  };
+  Moments moments() const noexcept { return {count_, total_, squares_, min_, max_}; }
+  const Histogram& histogram() const noexcept { return histogram_; }
+
+ private:
   static constexpr int64_t kLongest = int64_t{1} << 52;  // 52 days; longer ones count as that
 
   // In one cache line, with what an add needs of the histogram.

@@ -468,6 +468,14 @@ def test_a_report_reaches_another_process_with_all_that_it_knows(
             assert there.quantile(q) == here.quantile(q)
 
 
+def test_a_report_of_thousands_of_sites_is_sent_in_a_few_hundred_bytes_a_site() -> None:
+    recorder = Recorder()
+    for number in range(4_000):
+        with recorder.scope(f"site {number}"):
+            pass
+    assert len(pickle.dumps(recorder.report())) < 4_000 * 600
+
+
 def test_no_durations_are_sent_as_none(recorder: Recorder) -> None:
     token = recorder.begin("a")
     del token

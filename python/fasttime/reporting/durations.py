@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .._native import Series
-    from .sent_series import SentSeries
+    from .plain_series import PlainSeries
 
 
 class Durations:
@@ -19,7 +19,7 @@ class Durations:
 
     __slots__ = ("_series",)
 
-    def __init__(self, series: Series | SentSeries) -> None:
+    def __init__(self, series: Series | PlainSeries) -> None:
         self._series = series
 
     @property
@@ -73,6 +73,11 @@ class Durations:
             raise ValueError(f"q must lie between 0 and 1, got {q}")
         return self._series.quantile_ns(q) * 1e-9
 
+    def _plain(self) -> PlainSeries:
+        from .plain_series import plain
+
+        return plain(self._series)
+
     def __copy__(self) -> Durations:
         return self  # nothing in it can change
 
@@ -80,9 +85,7 @@ class Durations:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .sent_series import sent
-
-        return Durations, (sent(self._series),)
+        return Durations, (self._plain(),)
 
     def __repr__(self) -> str:
         return f"Durations(count={self.count}, mean={self.mean:.3e}, p95={self.p95:.3e})"
