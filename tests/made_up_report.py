@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fasttime import Durations, Report, SiteReport, Verdict
 from fasttime.environment import Environment
+from fasttime.reporting.looks import Looks
 from fasttime.sample import STATUSES
 
 ENVIRONMENT = Environment(
@@ -74,6 +75,7 @@ def site(
         self_time=self_time,
         share=share,
         verdict=None if device is None else verdict,
+        looks=Looks(),
         shared_boundaries=shared,
         began_earlier=began_earlier,
         children=children,

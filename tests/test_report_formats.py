@@ -36,6 +36,8 @@ def test_a_dict_has_everything(cuda: Simulated, recorder: Recorder) -> None:
     assert forward["device"]["total_s"] == made["step/forward"].device.total
     assert forward["device"]["p99_s"] == made["step/forward"].device.p99
     assert forward["verdict"]["bound"] == "device-bound"
+    assert forward["looks"]["device_outlasted"] == 20
+    assert forward["looks"]["backlog_total_s"] == made["step/forward"].looks.backlog_total
     assert forward["self_s"] == made["step/forward"].self_time
 
 

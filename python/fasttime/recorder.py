@@ -14,6 +14,7 @@ from .interval import Interval
 from .reporting.report import Report
 from .reporting.report_building import build_sites
 from .reporting.site_index import SiteIndex
+from .reporting.site_tally import tally_of
 from .sample import Sample
 from .timelines.recording import TimelineRecording
 
@@ -94,7 +95,7 @@ class Recorder:
         duration = (following.begin_ns - interval.begin_ns) * 1e-9
         failures = following.failures - interval.failures
         return Report(
-            sites=build_sites(entries, duration),
+            sites=build_sites([tally_of(entry, duration) for entry in entries]),
             backend="cuda" if backend["has_cuda"] else "host",
             backend_reason=backend["reason"],
             duration=duration,

@@ -13,6 +13,7 @@ from .site_report import walk_with_depth
 if TYPE_CHECKING:
     from ..environment import Environment
     from .durations import Durations
+    from .looks import Looks
     from .report import Report
     from .site_report import SiteReport
     from .verdict import Verdict
@@ -75,6 +76,7 @@ def _site(site: SiteReport, depth: int, parent: int | None) -> dict[str, Any]:
         "device": None if site.device is None else _durations(site.device),
         "host": _durations(site.host) if site.host.count else None,
         "verdict": None if site.verdict is None else _verdict(site.verdict),
+        "looks": _looks(site.looks),
     }
 
 
@@ -100,6 +102,12 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "agreement": _number(verdict.agreement),
         "host_took_as_long": verdict.host_took_as_long,
     }
+
+
+def _looks(looks: Looks) -> dict[str, Any]:
+    told = looks._asdict()
+    told["backlog_total_s"] = _number(told.pop("backlog_total"))
+    return told
 
 
 def _number(value: float | None) -> float | None:

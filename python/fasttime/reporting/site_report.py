@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..sample import Status
 from .durations import Durations
+from .looks import Looks
 from .verdict import Verdict
 
 
@@ -30,6 +31,7 @@ class SiteReport:
             kind. A root that is shorter than what ran inside, beside it or because it is still
             open, counts with the time of that.
         verdict: whether host or device was the bottleneck; None without device times.
+        looks: what the verdict rests on, counted.
         shared_boundaries: how many scopes share an event with a neighbour, and record one less.
         began_earlier: a scope that is counted here took longer than the report's `duration`. So it
             began in an interval before, in which what ran inside it was counted.
@@ -44,6 +46,7 @@ class SiteReport:
     self_time: float | None
     share: float | None
     verdict: Verdict | None
+    looks: Looks
     shared_boundaries: int
     began_earlier: bool
     children: tuple[SiteReport, ...] = field(repr=False)
