@@ -243,9 +243,10 @@ def test_a_threshold_that_is_no_number_is_refused(share: Any) -> None:
 # --- environments ---
 
 
-def test_environments_that_differ_are_listed_without_the_date() -> None:
+def test_environments_that_differ_are_listed_without_date_and_process() -> None:
     old = runs(1.0, environment=environment(driver="580", date="then"))
-    new = runs(1.0, environment=environment(driver="590", date="now"), device="cuda:1 Other")
+    there = environment(driver="590", date="now", host_name="made up", process_id=7)
+    new = runs(1.0, environment=there, device="cuda:1 Other")
     found = compare_saved(old, new)
     assert [tuple(difference) for difference in found.environment_differences] == [
         ("device", "cuda:0 Simulated", "cuda:1 Other"),

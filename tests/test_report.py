@@ -6,7 +6,9 @@ from __future__ import annotations
 import copy
 import html
 import json
+import os
 import pickle
+import platform
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -466,6 +468,27 @@ def test_a_report_reaches_another_process_with_all_that_it_knows(
         there, here = (getattr(one["a/b"], kind) for one in (again, made))
         for q in np.linspace(0, 1, 901):
             assert there.quantile(q) == here.quantile(q)
+
+
+def test_a_report_takes_the_environment_of_its_process_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = pickle.dumps(Recorder().report())
+    here = Recorder().report().environment
+    assert (here.host_name, here.process_id) == (platform.node(), os.getpid())
+    # As if the reader were another process, on another machine.
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    monkeypatch.setattr(platform, "node", lambda: "reader")
+    assert Recorder().report().environment.host_name == "reader"
+    received = pickle.loads(sent)
+    assert received.environment == here
+    assert pickle.loads(pickle.dumps(received)).environment == here
+
+
+def test_a_copy_looks_nothing_up() -> None:
+    made = Recorder().report()
+    assert copy.copy(made) is copy.deepcopy(made) is made
+    assert "environment" not in vars(made)
 
 
 def test_a_report_of_thousands_of_sites_is_sent_in_a_few_hundred_bytes_a_site() -> None:

@@ -45,6 +45,8 @@ class Environment:
         gpu_index: the device's number, as torch counts; None on the CPU.
         gpu_uuid: which GPU of all it was; None on the CPU, or if unknown.
         compute_capability: of the GPU, such as ``9.0``; None on the CPU.
+        host_name: the machine's name in its network; None if unknown.
+        process_id: the process's number there; None if unknown.
     """
 
     date: str
@@ -61,6 +63,8 @@ class Environment:
     gpu_index: int | None = None
     gpu_uuid: str | None = None
     compute_capability: str | None = None
+    host_name: str | None = None
+    process_id: int | None = None
 
     @property
     def device(self) -> str:
@@ -93,6 +97,8 @@ def describe(device: str | torch.device) -> Environment:
         gpu_index=index,
         gpu_uuid=None if index is None else nvml.device_uuid(index),
         compute_capability=None if index is None else _compute_capability(index),
+        host_name=platform.node() or None,
+        process_id=os.getpid(),
     )
 
 

@@ -83,7 +83,15 @@ class Report:
         return index
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_index"}
+        state = {**self.__dict__, "environment": self.environment}
+        state.pop("_index", None)
+        return state
+
+    def __copy__(self) -> Report:
+        return self  # nothing in it can change
+
+    def __deepcopy__(self, _: object) -> Report:
+        return self
 
     # Python would otherwise try the indices 0, 1, ... Paths or sites? `walk` says which.
     __iter__ = None
@@ -132,9 +140,11 @@ class Report:
 
     @cached_property
     def environment(self) -> Environment:
-        """The machine and the versions, as they are when this is first asked for.
+        """The machine, the versions and the process that the report comes from.
 
-        Runs ``nvidia-smi`` once in a process, which takes a fraction of a second.
+        Looked up when it is first asked for, and when the report is pickled or saved, so that it
+        is the sender's: once in a process, which takes a fraction of a second where ``nvidia-smi``
+        has to be run.
         """
         from .report_environment import environment_of
 

@@ -84,6 +84,8 @@ def _provenance(report: Report, environment: Environment) -> str:
     if environment.driver:
         versions.append(f"driver {environment.driver}")
     versions += [f"Python {environment.python}", environment.platform]
+    if environment.host_name:
+        versions.append(f"process {environment.process_id} on {environment.host_name}")
     when = report.date.replace("T", " ").replace("+00:00", " UTC")
     made = f'<time datetime="{_escaped(report.date)}">{_escaped(when)}</time> · ' if when else ""
     return (
