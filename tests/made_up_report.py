@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from fasttime import Durations, Report, SiteReport, Verdict
 from fasttime.environment import Environment
 from fasttime.reporting.looks import Looks
+from fasttime.reporting.plain_series import bucket_middles_ns
 from fasttime.sample import STATUSES
 
 ENVIRONMENT = Environment(
@@ -49,6 +52,15 @@ class Equal:
 
     def quantile_ns(self, q: float) -> float:
         return self.mean_ns
+
+    def moments(self) -> tuple[int, int, int, int, int]:
+        ns = round(self.mean_ns) if self.count else 0
+        return self.count, self.count * ns, self.count * ns**2, ns, ns
+
+    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
+        bucket = np.abs(bucket_middles_ns() - self.mean_ns).argmin()
+        buckets = [bucket] if self.count else []
+        return np.array(buckets, np.uint16), np.array([self.count] * len(buckets))
 
 
 def site(

@@ -106,6 +106,7 @@ class Recorder:
             scopes_were_compiled=compile_support.scopes_were_compiled(),
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             failures=failures,
+            interval=interval.name,
         )
 
     def samples(self, path: str | tuple[str, ...]) -> list[Sample]:

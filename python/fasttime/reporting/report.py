@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..encodable import for_stdout
 from ..sample import Status
 from .site_index import SiteIndex
-from .site_report import SiteReport, walk_with_depth
+from .site_report import SiteReport, walk_with_depth, walk_with_parents
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -38,7 +38,8 @@ class Report:
 
     Attributes:
         sites: the root sites, in the order in which they first began.
-        backend: ``cuda``, or ``host`` where only host time can be had.
+        backend: ``cuda``, or ``host`` where only host time can be had; ``mixed`` where a report was
+            put together of both.
         backend_reason: why it is that one, in words.
         duration: seconds since these statistics began: at the last reset, ``report(reset=True)``
             included, when the recorder was made, or when the process was forked.
@@ -52,6 +53,10 @@ class Report:
             at any time, as nothing tells when a compiled region runs.
         date: when the report was made, in UTC, to the second; empty if unknown.
         failures: how many calls of ours failed in this time, on any thread of the process.
+        interval: names what this is a report of: the same in all reports of one recorder between
+            two resets, and in no others; empty where the report was put together.
+        differs: of a report that was put together, the fields of `environment` in which its parts
+            differ; there it has what the first of them has.
     """
 
     sites: tuple[SiteReport, ...]
@@ -65,6 +70,8 @@ class Report:
     scopes_were_compiled: bool = False
     date: str = ""
     failures: int = 0
+    interval: str = ""
+    differs: tuple[str, ...] = ()
 
     def __getitem__(self, where: str | tuple[str, ...]) -> SiteReport:
         return self._index[where]
@@ -75,11 +82,9 @@ class Report:
     @cached_property
     def _index(self) -> SiteIndex[SiteReport]:
         index: SiteIndex[SiteReport] = SiteIndex()
-        above: list[int] = []
-        for site, depth in walk_with_depth(self.sites):
-            del above[depth:]
-            parent = above[-1] if above else 0
-            above.append(index.add(parent, site.name, site.path, site))
+        for site, parent in walk_with_parents(self.sites):
+            # There the root is number 0, and the first site 1.
+            index.add(0 if parent is None else parent + 1, site.name, site.path, site)
         return index
 
     def __getstate__(self) -> dict[str, object]:
@@ -149,6 +154,65 @@ class Report:
         from .report_environment import environment_of
 
         return environment_of(self.backend)
+
+    @staticmethod
+    def merge(*reports: Report) -> Report:
+        """Return reports of several processes, ranks or intervals as one.
+
+            parts = [None] * world_size if rank == 0 else None
+            torch.distributed.gather_object(fasttime.report(reset=True), parts)
+            if rank == 0:
+                print(fasttime.Report.merge(*parts))
+
+        Args:
+            reports: at least one. Several of one recorder must share no scope: they come from
+                ``report(reset=True)``, or from `since`.
+
+        Sites are the same where all their names are. What was counted adds up: counts, totals,
+        means, standard deviations, least and greatest are exact, quantiles within 1 %. Open and
+        pending scopes, failures and refused sites add up as well; `duration` is the longest.
+        Verdicts, self times and shares are worked out anew. Where the environments differ,
+        `differs` says in what.
+
+        Waits for nothing; looks up `environment` where a report does not have it yet. Raises
+        TypeError for anything but reports, and ValueError where two of them share scopes.
+        """
+        for part in reports:
+            if not isinstance(part, Report):
+                raise TypeError(
+                    f"merge() takes reports, got a {type(part).__name__}; of a list, write "
+                    "Report.merge(*reports), of a file, fasttime.load(path)"
+                )
+        from .report_merging import merge
+
+        return merge(reports)
+
+    def since(self, earlier: Report) -> Report:
+        """Return what came after an earlier report of the same recorder, neither of which reset.
+
+            last = fasttime.report()
+            ...
+            now = fasttime.report()
+            new, last = now.since(last), now
+
+        So each of several readers can have intervals of its own: ``report(reset=True)`` would take
+        from the others what it clears.
+
+        Args:
+            earlier: the one to set this off against; may have been sent, or saved and loaded.
+
+        Counts, totals, means and standard deviations are exact, quantiles within 1 %. Least and
+        greatest are exact where they are new to the recorder, else within 1 % as well. Open and
+        pending scopes are those of this report.
+
+        Waits for nothing. Raises TypeError for anything but a report, and ValueError where the
+        recorder was reset in between, where it is another one, and where `earlier` is the later.
+        """
+        if not isinstance(earlier, Report):
+            raise TypeError(f"since() takes an earlier report, got a {type(earlier).__name__}")
+        from .report_since import since
+
+        return since(self, earlier)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dict that ``json.dumps`` takes; keys name their units.

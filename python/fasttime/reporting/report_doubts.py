@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ReportDoubtKind = Literal[
     "host_backend",
+    "environments_differ",
     "unfinished",
     "dropped",
     "captured",
@@ -29,13 +30,20 @@ ReportDoubtKind = Literal[
 ]
 
 
+# In what processes of one job differ, and times need not.
+_OF_A_PROCESS = ("gpu_index", "gpu_uuid", "host_name", "process_id")
+
+_WHY_HOST_ONLY = {"cuda": "from before CUDA was up", "mixed": "from where CUDA was not up"}
+
+
 class ReportDoubt(NamedTuple):
     """Something to know about a report before its figures are used.
 
     Attributes:
-        kind: ``host_backend``: there are host times only; ``unfinished``: scopes are open or
-            pending; ``dropped``, ``captured``, ``failed``, ``host_only``: so many scopes have no
-            device time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
+        kind: ``host_backend``: there are host times only; ``environments_differ``: the report was
+            put together of parts from different ones; ``unfinished``: scopes are open or pending;
+            ``dropped``, ``captured``, ``failed``, ``host_only``: so many scopes have no device
+            time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
             ``refused_sites``: there were more sites than can be told apart; ``compiled``: scopes
             inside torch.compile regions are not timed; ``unclear``: there are sites without a
             verdict; ``overlap``: there are sites without a self time; ``began_earlier``: there are
@@ -55,8 +63,11 @@ def doubts_of(report: Report) -> tuple[ReportDoubt, ...]:
 
 
 def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
-    if report.backend == "host":
-        yield "host_backend", f"Host time only: {report.backend_reason}."
+    if report.backend != "cuda":
+        where = "Host time only" if report.backend == "host" else "Host time only in some parts"
+        yield "host_backend", f"{where}: {report.backend_reason}."
+    if differs := [field for field in report.differs if field not in _OF_A_PROCESS]:
+        yield "environments_differ", f"The parts of this report differ in {', '.join(differs)}."
     if report.open or report.pending:
         message = f"Not in the table: {report.open} open, {report.pending} pending on the device."
         yield "unfinished", message
@@ -80,8 +91,8 @@ def _without_device_time(report: Report) -> Iterator[tuple[ReportDoubtKind, str]
         ("captured", report.captured, "captured (their stream was capturing a CUDA graph)"),
         ("failed", report.failed, "failed"),
     ]
-    if report.backend == "cuda":
-        kinds.append(("host_only", report.host_only, "from before CUDA was up"))
+    if report.backend != "host":
+        kinds.append(("host_only", report.host_only, _WHY_HOST_ONLY[report.backend]))
     for kind, count, why in kinds:
         if count:
             yield kind, f"Without device time: {count:,} {why}."

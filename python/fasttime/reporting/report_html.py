@@ -78,20 +78,31 @@ def as_page(report: Report, environment: Environment, timeline: Timeline | None)
 
 
 def _provenance(report: Report, environment: Environment) -> str:
-    versions = [f"fasttime {environment.fasttime}", f"torch {environment.torch}"]
-    if environment.cuda:
-        versions.append(f"CUDA {environment.cuda}")
-    if environment.driver:
-        versions.append(f"driver {environment.driver}")
-    versions += [f"Python {environment.python}", environment.platform]
-    if environment.host_name:
-        versions.append(f"process {environment.process_id} on {environment.host_name}")
+    told = [
+        ("fasttime", f"fasttime {environment.fasttime}"),
+        ("torch", f"torch {environment.torch}"),
+        ("cuda", f"CUDA {environment.cuda}" if environment.cuda else ""),
+        ("driver", f"driver {environment.driver}" if environment.driver else ""),
+        ("python", f"Python {environment.python}"),
+        ("platform", environment.platform),
+        ("process_id", _process(environment)),
+    ]
+    versions = [_and_others(report, field, words) for field, words in told if words]
+    device = _and_others(report, "gpu" if environment.gpu else "cpu", environment.device)
     when = report.date.replace("T", " ").replace("+00:00", " UTC")
     made = f'<time datetime="{_escaped(report.date)}">{_escaped(when)}</time> · ' if when else ""
-    return (
-        f'<p>{made}{_escaped(environment.device)}</p>\n<p class="soft">'
-        f"{_escaped(' · '.join(versions))}</p>"
-    )
+    return f'<p>{made}{_escaped(device)}</p>\n<p class="soft">{_escaped(" · ".join(versions))}</p>'
+
+
+def _process(environment: Environment) -> str:
+    if environment.process_id is None:
+        return ""
+    where = f" on {environment.host_name}" if environment.host_name else ""
+    return f"process {environment.process_id}{where}"
+
+
+def _and_others(report: Report, field: str, words: str) -> str:
+    return f"{words} and others" if field in report.differs else words
 
 
 def _tiles(report: Report) -> str:

@@ -8,7 +8,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .site_report import walk_with_depth
+from .site_report import walk_with_parents
 
 if TYPE_CHECKING:
     from ..environment import Environment
@@ -37,6 +37,8 @@ def as_dict(report: Report) -> dict[str, Any]:
         "failures": report.failures,
         "last_failure": report.last_failure,
         "scopes_were_compiled": report.scopes_were_compiled,
+        "interval": report.interval,
+        "differs": list(report.differs),
         "estimated_cost": {"host_s": _number(cost.host), "device_s": _number(cost.device)},
         "doubts": [doubt._asdict() for doubt in report.doubts],
         "sites": _sites(report),
@@ -53,11 +55,9 @@ def as_json(report: Report, environment: Environment) -> str:
 def _sites(report: Report) -> list[dict[str, Any]]:
     """Flat, as a tree as deep as scopes can nest is more than JSON's readers take."""
     listed: list[dict[str, Any]] = []
-    above: list[int] = []  # where the sites that the next one may be inside of are listed
-    for site, depth in walk_with_depth(report.sites):
-        del above[depth:]
-        listed.append(_site(site, depth, above[-1] if above else None))
-        above.append(len(listed) - 1)
+    for site, parent in walk_with_parents(report.sites):
+        depth = 0 if parent is None else listed[parent]["depth"] + 1
+        listed.append(_site(site, depth, parent))
     return listed
 
 

@@ -74,3 +74,14 @@ def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport,
         site, depth = waiting.pop()
         yield site, depth
         waiting += [(child, depth + 1) for child in reversed(site.children)]
+
+
+def walk_with_parents(
+    sites: tuple[SiteReport, ...],
+) -> Iterator[tuple[SiteReport, int | None]]:
+    """Yield the same, each with its parent's place in what is yielded; None for the first."""
+    above: list[int] = []
+    for place, (site, depth) in enumerate(walk_with_depth(sites)):
+        del above[depth:]
+        yield site, above[-1] if above else None
+        above.append(place)
