@@ -26,7 +26,7 @@ def test_a_dict_has_everything(cuda: Simulated, recorder: Recorder) -> None:
             cuda.advance(1_000_000)
     made = recorder.report(wait=True)
     told = json.loads(json.dumps(made.to_dict()))
-    assert (told["format"], told["version"]) == ("fasttime report", 1)
+    assert (told["format"], told["version"]) == ("fasttime report", 2)
     assert (told["date"], told["backend"]) == (made.date, "cuda")
     assert told["estimated_cost"]["device_s"] == made.cost.device
     step, forward = told["sites"]

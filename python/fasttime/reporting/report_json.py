@@ -8,6 +8,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from ..saving import series
+from ..saving.documents import REPORT, VERSIONS
 from .site_report import walk_with_parents
 
 if TYPE_CHECKING:
@@ -18,15 +20,13 @@ if TYPE_CHECKING:
     from .site_report import SiteReport
     from .verdict import Verdict
 
-_VERSION = 1  # of the layout; another number where a key changes its meaning or goes
-
 
 def as_dict(report: Report) -> dict[str, Any]:
     """Return a report as nested dicts and lists; keys name their units, seconds throughout."""
     cost = report.cost
     return {
-        "format": "fasttime report",
-        "version": _VERSION,
+        "format": REPORT,
+        "version": VERSIONS[REPORT],
         "date": report.date,
         "duration_s": _number(report.duration),
         "backend": report.backend,
@@ -46,8 +46,12 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 
 def as_json(report: Report, environment: Environment) -> str:
-    """Return the same as text, with the environment in it."""
+    """Return the same as text, with the environment and what `fasttime.load` needs beside it."""
     whole = {**as_dict(report), "environment": dataclasses.asdict(environment)}
+    for told, site in zip(whole["sites"], report.walk(), strict=True):
+        for times, kind in ((site.host, "host"), (site.device, "device")):
+            if times is not None and times.count:
+                told[kind] |= series.to_content(times._plain())
     # ASCII alone: lone surrogates become escapes, which every reader takes.
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
