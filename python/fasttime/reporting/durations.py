@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,8 +15,9 @@ if TYPE_CHECKING:
 class Durations:
     """A distribution of durations, in seconds, kept in constant memory.
 
-    Count, total, mean, std, min and max are exact (the sums are in double precision). Quantiles
-    come from a histogram and are within 1 % of a measured value.
+    Count, total, mean, std, min and max are exact (the sums are in double precision); see
+    `Report.since` for an exception. Quantiles come from a histogram and are within 1 % of a
+    measured value. Where there are no durations all of these are 0: look at `count` first.
     """
 
     __slots__ = ("_series",)
@@ -77,6 +80,25 @@ class Durations:
         from .plain_series import plain
 
         return plain(self._series)
+
+    def counts_below(self, bounds: Iterable[float]) -> list[int]:
+        """Return for each bound how many durations lie at or below it, as Prometheus's buckets do.
+
+        Args:
+            bounds: in seconds, in any order; may be infinite.
+
+        A duration within 1 % of a bound may be counted on either side of it: each of the
+        histogram's steps counts as its middle. All others are counted exactly. What lies below
+        `min` has none, and what lies at `max` or above it has all. Raises ValueError for a bound
+        that is not a number.
+
+        >>> site.host.counts_below([0.001, 0.01, 0.1, float("inf")])  # doctest: +SKIP
+        [0, 312, 998, 1000]
+        """
+        wanted = list(bounds)
+        if any(math.isnan(bound) for bound in wanted):
+            raise ValueError(f"bounds must be numbers of seconds, got {wanted}")
+        return self._plain().counts_below_ns([bound * 1e9 for bound in wanted])
 
     def __copy__(self) -> Durations:
         return self  # nothing in it can change

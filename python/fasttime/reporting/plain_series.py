@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,15 @@ class PlainSeries:
         rank = max(1, math.ceil(q * float(ranks[-1])))
         bucket = self.buckets[np.searchsorted(ranks, rank)]
         return min(max(float(bucket_middles_ns()[bucket]), self.min_ns), self.max_ns)
+
+    def counts_below_ns(self, bounds: Sequence[float]) -> list[int]:
+        """Return how many lie at or below each bound, those of a bucket at its middle."""
+        # A bound in seconds times 1e9 may lie a rounding below the whole ns that was meant.
+        wanted = np.round(np.array(bounds, float), 3)
+        places = np.searchsorted(bucket_middles_ns()[self.buckets], wanted, "right")
+        found = np.concatenate(([0], self._ranks))[places]
+        found = np.where(wanted < self.least, 0, found)
+        return np.where(wanted >= self.greatest, self.count, found).tolist()  # type: ignore[no-any-return]
 
     @cached_property
     def _ranks(self) -> npt.NDArray[np.int64]:
