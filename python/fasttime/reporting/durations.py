@@ -17,7 +17,8 @@ class Durations:
 
     Count, total, mean, std, min and max are exact (the sums are in double precision); see
     `Report.since` for an exception. Quantiles come from a histogram and are within 1 % of a
-    measured value. Where there are no durations all of these are 0: look at `count` first.
+    measured value; there, what took longer than 73 minutes counts as that long. Where there are no
+    durations all of these are 0: look at `count` first.
     """
 
     __slots__ = ("_series",)

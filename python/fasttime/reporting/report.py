@@ -248,9 +248,10 @@ class Report:
         """Write the report to a file, in the format that its suffix names.
 
         Args:
-            path: ends in ``.html``, ``.md``, ``.json`` (`to_dict` and the environment) or ``.txt``
-                (the table with all columns). The file is whole or it is not there: it is written
-                beside `path` and then moved there, replacing what there was.
+            path: ends in ``.html``, ``.md``, ``.json`` (`to_dict`, the environment and the
+                histograms: `fasttime.load` reads it again) or ``.txt`` (the table with all
+                columns). The file is whole or it is not there: it is written beside `path` and then
+                moved there, replacing what there was.
             timeline: is drawn on an HTML page; see `to_html`.
 
         Raises ValueError for another suffix, or for a timeline where the format holds no picture,
