@@ -45,8 +45,8 @@ class Environment:
         gpu_index: the device's number, as torch counts; None on the CPU.
         gpu_uuid: which GPU of all it was; None on the CPU, or if unknown.
         compute_capability: of the GPU, such as ``9.0``; None on the CPU.
-        host_name: the machine's name in its network; None if unknown.
-        process_id: the process's number there; None if unknown.
+        host_name: the machine's name in its network; only reports of scopes have it.
+        process_id: the process's number there; only these have it.
     """
 
     date: str
@@ -97,8 +97,6 @@ def describe(device: str | torch.device) -> Environment:
         gpu_index=index,
         gpu_uuid=None if index is None else nvml.device_uuid(index),
         compute_capability=None if index is None else _compute_capability(index),
-        host_name=platform.node() or None,
-        process_id=os.getpid(),
     )
 
 

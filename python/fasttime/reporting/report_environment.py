@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
+import platform
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,4 +25,9 @@ def _environment_of(backend: str, process: int) -> Environment:
     from ..environment import describe
 
     on_gpu = backend == "cuda" and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return describe("cuda" if on_gpu else "cpu")
+    # Which of several processes it is matters here alone: results of benchmarks are published.
+    return dataclasses.replace(
+        describe("cuda" if on_gpu else "cpu"),
+        host_name=platform.node() or None,
+        process_id=process,
+    )
