@@ -12,6 +12,7 @@ import platform
 import threading
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from made_up_report import DEVICE_BOUND, UNCLEAR, report, site
 from simulated_cuda import Simulated
 
 from fasttime import Recorder, Report
+from fasttime import recorder as recorder_module
 from fasttime.reporting import report as report_module
 from fasttime.reporting import timing_cost
 
@@ -94,7 +96,7 @@ def test_a_bound_that_no_duration_is_near_counts_exactly(
         assert times.counts_below((0.0005, 0.0015, 0.0025, 0.0035)) == [0, 1, 3, 4]
 
 
-@pytest.mark.parametrize("ms", [1, 7, 11, 5_003])
+@pytest.mark.parametrize("ms", [1, 7, 1_001, 1_003, 1_005, 5_003])
 def test_the_least_and_the_greatest_are_counted_exactly(
     cuda: Simulated, recorder: Recorder, ms: int
 ) -> None:
@@ -227,6 +229,30 @@ def test_refused_sites_are_those_of_the_interval(recorder: Recorder) -> None:
     assert recorder.report().refused_sites == 3
     recorder.reset()
     assert recorder.report().refused_sites == 0
+
+
+class Watched:
+    """A core that says whether the lock was held when statistics were taken or cleared."""
+
+    def __init__(self, core: Any) -> None:
+        self.core = core
+        self.held: list[bool] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("site_entries", "reset", "site_names"):
+            self.held.append(recorder_module._taking._is_owned())
+        return getattr(self.core, name)
+
+
+def test_statistics_and_their_interval_belong_together_whatever_threads_do() -> None:
+    made = Recorder()
+    made._core = Watched(made._core)
+    made.report(reset=True)
+    made.reset()
+    with pytest.raises(KeyError):
+        made.samples("a")
+    assert made._core.held == [True, True, True]
+    assert not recorder_module._taking._is_owned()
 
 
 def test_a_failure_is_told_in_its_own_interval_alone(cuda: Simulated, recorder: Recorder) -> None:
@@ -538,6 +564,13 @@ def test_a_report_takes_the_environment_of_its_process_along(
     received = pickle.loads(sent)
     assert received.environment == here
     assert pickle.loads(pickle.dumps(received)).environment == here
+
+
+def test_what_was_looked_up_is_not_sent() -> None:
+    made = report(*(site(f"site {number}") for number in range(20)))
+    before = pickle.dumps(made)
+    assert made["site 7"].count == 10
+    assert pickle.dumps(made) == before
 
 
 def test_a_copy_looks_nothing_up() -> None:
