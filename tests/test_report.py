@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-import copy
 import html
 import json
-import os
-import pickle
-import platform
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +17,6 @@ from simulated_cuda import Simulated
 
 from fasttime import Recorder, Report
 from fasttime import recorder as recorder_module
-from fasttime.reporting import report as report_module
 from fasttime.reporting import timing_cost
 
 MS = 1_000_000
@@ -66,61 +61,6 @@ def test_quantiles_are_within_one_percent(cuda: Simulated, recorder: Recorder) -
         assert device.quantile(q) == pytest.approx(exact[rank], rel=0.01)
 
 
-def test_buckets_count_what_lies_at_or_below_their_bounds(
-    cuda: Simulated, recorder: Recorder
-) -> None:
-    generator = np.random.default_rng(0)
-    durations = np.exp(generator.uniform(np.log(1e3), np.log(1e10), 500)).astype(int)
-    for duration in durations:
-        run(cuda, recorder, "a", 1, host_ns=int(duration))
-    host = recorder.report(wait=True)["a"].host
-    bounds = [0.0, *np.geomspace(1e-6, 10.0, 40).tolist(), np.inf]
-    counts = host.counts_below(bounds)
-    for bound, count in zip(bounds, counts, strict=True):
-        fewest = (durations <= 0.99e9 * bound).sum()
-        most = (durations <= 1.01e9 * bound).sum()
-        assert fewest <= count <= most
-    assert counts == sorted(counts)
-    assert (counts[0], counts[-1]) == (0, 500)
-    assert host.counts_below([np.inf, -1.0, 1e-3]) == [500, 0, host.counts_below([1e-3])[0]]
-    assert host.counts_below([]) == []
-
-
-def test_a_bound_that_no_duration_is_near_counts_exactly(
-    cuda: Simulated, recorder: Recorder
-) -> None:
-    for duration in (1, 2, 2, 3):
-        run(cuda, recorder, "a", duration * MS, host_ns=duration * MS)
-    site = recorder.report(wait=True)["a"]
-    for times in (site.host, site.device, pickle.loads(pickle.dumps(site.host))):
-        assert times.counts_below((0.0005, 0.0015, 0.0025, 0.0035)) == [0, 1, 3, 4]
-
-
-@pytest.mark.parametrize("ms", [1, 7, 1_001, 1_003, 1_005, 5_003])
-def test_the_least_and_the_greatest_are_counted_exactly(
-    cuda: Simulated, recorder: Recorder, ms: int
-) -> None:
-    for _ in range(3):
-        run(cuda, recorder, "a", 1, host_ns=ms * MS)
-    bound = ms / 1000
-    below, at = recorder.report(wait=True)["a"].host.counts_below([bound - 1e-9, bound])
-    assert (below, at) == (0, 3)
-
-
-def test_a_bound_that_is_no_number_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"bounds must be numbers of seconds, got \[1.0, nan\]"):
-        report(site("a"))["a"].host.counts_below([1.0, float("nan")])
-
-
-def test_of_no_durations_none_are_below_a_bound(recorder: Recorder) -> None:
-    token = recorder.begin("a")
-    with recorder.scope("inside"):
-        pass
-    nothing = recorder.report()["a"].host
-    recorder.end(token)
-    assert nothing.counts_below([0.0, 1.0]) == [0, 0]
-
-
 def test_the_tree_has_shares_and_paths(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("step"):
         run(cuda, recorder, "forward", 6 * MS)
@@ -138,67 +78,6 @@ def test_the_tree_has_shares_and_paths(cuda: Simulated, recorder: Recorder) -> N
         {"step": 0.8, "step/forward": 0.6, "step/backward": 0.2, "other": 0.2}
     )
     assert report["step"].children == (report["step/forward"], report["step/backward"])
-
-
-def test_an_unknown_path_names_the_known_ones(cuda: Simulated, recorder: Recorder) -> None:
-    run(cuda, recorder, "a", MS)
-    with pytest.raises(KeyError, match="no scope was timed at 'b'; there are: 'a'"):
-        recorder.report(wait=True)["b"]
-    with pytest.raises(KeyError, match="there are: none"):
-        Recorder().report()["b"]
-
-
-def test_sites_with_one_path_are_told_apart_by_their_names(recorder: Recorder) -> None:
-    with recorder.scope("v1"), recorder.scope("chat"):
-        pass
-    for _ in range(2):
-        with recorder.scope("v1/chat"):
-            pass
-    report = recorder.report()
-    assert [site.path for site in report.walk()] == ["v1", "v1/chat", "v1/chat"]
-    assert (report["v1", "chat"].count, report["v1/chat",].count) == (1, 2)
-    assert len(recorder.samples(("v1", "chat"))) == 1
-    assert len(recorder.samples(("v1/chat",))) == 2
-    for look_up in (report.__getitem__, recorder.samples):
-        with pytest.raises(KeyError) as caught:
-            look_up("v1/chat")
-        assert caught.value.args[0] == (
-            "'v1/chat' is the path of 2 sites, as names hold a slash; look one up by its names: "
-            "('v1', 'chat') or ('v1/chat',)"
-        )
-        with pytest.raises(KeyError, match=r"no scope was timed at \('chat', 'v1'\)"):
-            look_up(("chat", "v1"))
-    assert recorder.samples(("v1", "chat"))[0].path == "v1/chat"
-    assert ("v1", "chat") in report
-    assert "v1/chat" in report
-    assert ("chat",) not in report
-    assert () not in report
-    assert 5 not in report
-
-
-def test_samples_are_found_at_sites_that_came_after_the_last_look(recorder: Recorder) -> None:
-    for name in ("a", "b", "a/b"):
-        with recorder.scope(name):
-            pass
-        assert len(recorder.samples(name)) == 1
-    with recorder.scope("a"), recorder.scope("b"):
-        pass
-    with pytest.raises(KeyError, match="'a/b' is the path of 2 sites"):
-        recorder.samples("a/b")
-
-
-def test_sites_are_looked_up_without_a_walk(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = report(*(site(f"site {number}") for number in range(100)))
-    assert made["site 0"].name == "site 0"
-    monkeypatch.setattr(report_module, "walk_with_depth", None)
-    assert made["site 99"].name == "site 99"
-    assert "site 100" not in made
-
-
-def test_an_unknown_path_names_some_of_many() -> None:
-    made = report(*(site(f"site {number}") for number in range(2_000)))
-    with pytest.raises(KeyError, match=r"'site 18', 'site 19' and 1,980 more"):
-        made["site"]
 
 
 def test_a_report_that_resets_takes_each_scope_once(cuda: Simulated, recorder: Recorder) -> None:
@@ -511,13 +390,6 @@ def test_without_a_device_self_time_is_the_hosts() -> None:
     assert report["step"].share == 1.0
 
 
-def test_a_report_says_whether_there_is_a_site_at_a_path() -> None:
-    made = report(site("step", site("a")))
-    assert "step" in made
-    assert "step/a" in made
-    assert "a" not in made
-
-
 def test_a_report_is_walked_and_not_iterated() -> None:
     with pytest.raises(TypeError, match="'Report' object is not iterable"):
         iter(report(site("a")))
@@ -526,72 +398,6 @@ def test_a_report_is_walked_and_not_iterated() -> None:
 def test_a_report_shows_its_table_where_python_shows_values() -> None:
     made = report(site("a"))
     assert repr(made) == str(made)
-
-
-def test_a_report_is_copied_with_all_that_it_knows(recorder: Recorder) -> None:
-    with recorder.scope("a"):
-        pass
-    made = recorder.report()
-    assert copy.deepcopy(made) == copy.copy(made) == made
-
-
-def test_a_report_reaches_another_process_with_all_that_it_knows(
-    cuda: Simulated, recorder: Recorder
-) -> None:
-    generator = np.random.default_rng(0)
-    for duration in np.exp(generator.uniform(np.log(50), np.log(1e9), 300)).astype(int):
-        with recorder.scope("a"):
-            run(cuda, recorder, "b", int(duration), host_ns=int(duration) // 2)
-    made = recorder.report(wait=True)
-    again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(made))))
-    assert again.to_dict() == made.to_dict()
-    for kind in ("host", "device"):
-        there, here = (getattr(one["a/b"], kind) for one in (again, made))
-        for q in np.linspace(0, 1, 901):
-            assert there.quantile(q) == here.quantile(q)
-
-
-def test_a_report_takes_the_environment_of_its_process_along(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sent = pickle.dumps(Recorder().report())
-    here = Recorder().report().environment
-    assert (here.host_name, here.process_id) == (platform.node(), os.getpid())
-    # As if the reader were another process, on another machine.
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    monkeypatch.setattr(platform, "node", lambda: "reader")
-    assert Recorder().report().environment.host_name == "reader"
-    received = pickle.loads(sent)
-    assert received.environment == here
-    assert pickle.loads(pickle.dumps(received)).environment == here
-
-
-def test_what_was_looked_up_is_not_sent() -> None:
-    made = report(*(site(f"site {number}") for number in range(20)))
-    before = pickle.dumps(made)
-    assert made["site 7"].count == 10
-    assert pickle.dumps(made) == before
-
-
-def test_a_copy_looks_nothing_up() -> None:
-    made = Recorder().report()
-    assert copy.copy(made) is copy.deepcopy(made) is made
-    assert "environment" not in vars(made)
-
-
-def test_a_report_of_thousands_of_sites_is_sent_in_a_few_hundred_bytes_a_site() -> None:
-    recorder = Recorder()
-    for number in range(4_000):
-        with recorder.scope(f"site {number}"):
-            pass
-    assert len(pickle.dumps(recorder.report())) < 4_000 * 600
-
-
-def test_no_durations_are_sent_as_none(recorder: Recorder) -> None:
-    token = recorder.begin("a")
-    del token
-    nothing = pickle.loads(pickle.dumps(recorder.report()))["a"].host
-    assert (nothing.count, nothing.mean, nothing.median) == (0, 0.0, 0.0)
 
 
 # --- the cost of timing ---
