@@ -57,14 +57,27 @@ PlacedMoment AnchorLog::place(uint32_t number, double after_ns) const noexcept {
   const auto found = std::lower_bound(
       anchors_.begin(), anchors_.end(), number,
       [](const AnchorPoint& anchor, uint32_t wanted) { return anchor.number < wanted; });
-  if (after_ns > 0) {
-    const auto next = std::next(found);
-    if (next != anchors_.end() && next->number == number + 1 &&
-        after_ns <= next->since_previous_ns) {
-      return place_by(*next, after_ns - next->since_previous_ns);
-    }
+  // Whether the stretch from an anchor to the next is known.
+  const auto leads_to = [&](auto anchor, auto next) {
+    return next != anchors_.end() && next->number == anchor->number + 1 &&
+           next->since_previous_ns > 0;
+  };
+  auto anchor = found;
+  const double measured_ns = std::abs(after_ns);
+  for (auto next = std::next(anchor); after_ns > 0 && leads_to(anchor, next); ++next) {
+    anchor = next;
+    after_ns -= anchor->since_previous_ns;
   }
-  return place_by(*found, after_ns);
+  while (after_ns < -anchor->since_previous_ns && anchor != anchors_.begin() &&
+         leads_to(std::prev(anchor), anchor)) {
+    after_ns += anchor->since_previous_ns;
+    --anchor;
+  }
+  PlacedMoment moment = place_by(*anchor, after_ns);
+  // What was measured was rounded at its full length, and so were the stretches on the way.
+  const double walked_ns = std::max(measured_ns - std::abs(after_ns), 0.0);
+  moment.uncertainty_ns += std::llround(2 * walked_ns * kElapsedRounding);
+  return moment;
 }
 
 }  // namespace fasttime

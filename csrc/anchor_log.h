@@ -39,8 +39,9 @@ class AnchorLog {
   // Keeps the anchor if it is not known yet. May throw std::bad_alloc, and is then unchanged.
   void add(const AnchorPoint& anchor);
 
-  // Places a moment by anchor `number`, which must have been added, and by the one that came after
-  // it, where that one was added too: between two anchors neither rate nor drift is guessed.
+  // Places a moment by the anchors on either side of it, however far they are from anchor `number`,
+  // which must have been added: between two anchors neither rate nor drift is guessed. Before the
+  // first and after the last of those that are known by that one's rate.
   PlacedMoment place(uint32_t number, double after_ns) const noexcept;
 
  private:

@@ -95,7 +95,13 @@ PyType_Spec g_spec = {"fasttime._C.ContextStack", sizeof(ContextStack), 0, Py_TP
                       g_slots};
 
 bool set_variable(ContextStack* stack) {
+  // Up to Python 3.11 a collection may run in there, and a finaliser that opens a scope sets the
+  // variable as well, which frees what is being copied.
+  const int collects = PyGC_Disable();
   PyObject* token = PyContextVar_Set(g_variable, reinterpret_cast<PyObject*>(stack));
+  if (collects != 0) {
+    PyGC_Enable();
+  }
   Py_XDECREF(token);
   return token != nullptr;
 }
@@ -243,24 +249,49 @@ ContextStack* current_stack(uint32_t process) {
 
 namespace {
 
-// Out of order, or taken off before.
-[[gnu::noinline]] void remove_below(ContextStack* stack, const void* scope) noexcept {
+// Where the entry is; the end where it was taken off before.
+std::vector<Entry>::iterator find_entry(ContextStack* stack, const void* scope) noexcept {
   auto& entries = stack->entries;
   const auto found = std::find_if(entries.rbegin(), entries.rend(),
                                   [&](const Entry& entry) { return entry.scope == scope; });
-  if (found != entries.rend()) {
-    entries.erase(std::next(found).base());
+  return found == entries.rend() ? entries.end() : std::next(found).base();
+}
+
+bool pop_innermost(ContextStack* stack, const void* scope) noexcept {
+  auto& entries = stack->entries;
+  if (entries.empty() || entries.back().scope != scope) {
+    return false;
+  }
+  entries.pop_back();
+  return true;
+}
+
+[[gnu::noinline]] void remove_below(ContextStack* stack, const void* scope) noexcept {
+  const auto found = find_entry(stack, scope);
+  if (found != stack->entries.end()) {
+    stack->entries.erase(found);
+  }
+}
+
+[[gnu::noinline]] void remove_block_below(ContextStack* stack, const void* scope) noexcept {
+  if (is_current(*stack->home)) {
+    stack->entries.erase(find_entry(stack, scope), stack->entries.end());
+  } else {
+    remove_below(stack, scope);
   }
 }
 
 }  // namespace
 
 [[gnu::hot]] void remove(ContextStack* stack, const void* scope) noexcept {
-  auto& entries = stack->entries;
-  if (!entries.empty() && entries.back().scope == scope) {
-    entries.pop_back();
-  } else {
+  if (!pop_innermost(stack, scope)) {
     remove_below(stack, scope);
+  }
+}
+
+[[gnu::hot]] void remove_block(ContextStack* stack, const void* scope) noexcept {
+  if (!pop_innermost(stack, scope)) {
+    remove_block_below(stack, scope);
   }
 }
 

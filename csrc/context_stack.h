@@ -35,5 +35,9 @@ SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept;
 // end out of order, and in another thread than they began in.
 bool push(ContextStack* stack, const void* scope, uint64_t recorder, SiteTable::Id site) noexcept;
 void remove(ContextStack* stack, const void* scope) noexcept;
+// The same at the end of a block: with it goes what was begun inside and is still open, since it
+// would be the parent of all that comes after the block. But not where the block ends in another
+// context than `stack` is of, which has scopes of its own.
+void remove_block(ContextStack* stack, const void* scope) noexcept;
 
 }  // namespace fasttime

@@ -56,7 +56,6 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   find(table.event_elapsed_time, "cudaEventElapsedTime");
   find(table.get_device_count, "cudaGetDeviceCount");
   find(table.get_device, "cudaGetDevice");
-  find(table.set_device, "cudaSetDevice");
   find(table.stream_create_with_flags, "cudaStreamCreateWithFlags");
   find(table.stream_is_capturing, "cudaStreamIsCapturing");
   find(table.thread_exchange_stream_capture_mode, "cudaThreadExchangeStreamCaptureMode");
@@ -65,15 +64,18 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   find(table.get_error_name, "cudaGetErrorName");
   find(table.get_error_string, "cudaGetErrorString");
   find(table.runtime_get_version, "cudaRuntimeGetVersion");
-  table.driver_stream_is_capturing = reinterpret_cast<decltype(table.driver_stream_is_capturing)>(
-      source.driver("cuStreamIsCapturing"));
-  table.driver_event_record =
-      reinterpret_cast<decltype(table.driver_event_record)>(source.driver("cuEventRecord"));
-  table.driver_event_elapsed_time = reinterpret_cast<decltype(table.driver_event_elapsed_time)>(
-      source.driver("cuEventElapsedTime_v2"));
+  const auto driver = [&](auto& entry, const char* name) {
+    entry = reinterpret_cast<std::decay_t<decltype(entry)>>(source.driver(name));
+  };
+  driver(table.driver_stream_is_capturing, "cuStreamIsCapturing");
+  driver(table.driver_event_record, "cuEventRecord");
+  driver(table.driver_event_elapsed_time, "cuEventElapsedTime_v2");
+  driver(table.primary_context_get_state, "cuDevicePrimaryCtxGetState");
+  driver(table.primary_context_retain, "cuDevicePrimaryCtxRetain");
+  driver(table.context_push_current, "cuCtxPushCurrent_v2");
+  driver(table.context_pop_current, "cuCtxPopCurrent_v2");
   table.host_alloc = reinterpret_cast<decltype(table.host_alloc)>(source.cuda("cudaHostAlloc"));
-  table.stream_wait_value =
-      reinterpret_cast<decltype(table.stream_wait_value)>(source.driver("cuStreamWaitValue32_v2"));
+  driver(table.stream_wait_value, "cuStreamWaitValue32_v2");
   table.current_stream = reinterpret_cast<decltype(table.current_stream)>(
       source.torch("aoti_torch_get_current_cuda_stream"));
   if (table.current_stream == nullptr && missing == nullptr) {
@@ -107,9 +109,9 @@ void publish(const CudaRuntime& table, int version) {
 bool is_sticky(int status) noexcept {
   switch (status) {
     case 4:    // cudaErrorCudartUnloading
-    case 46:   // cudaErrorDevicesUnavailable
     case 214:  // cudaErrorECCUncorrectable
     case 220:  // cudaErrorNvlinkUncorrectable
+    case 226:  // cudaErrorContained
     case 700:  // cudaErrorIllegalAddress
     case 702:  // cudaErrorLaunchTimeout
     case 709:  // cudaErrorContextIsDestroyed
@@ -120,6 +122,9 @@ bool is_sticky(int status) noexcept {
     case 717:  // cudaErrorInvalidAddressSpace
     case 718:  // cudaErrorInvalidPc
     case 719:  // cudaErrorLaunchFailure
+    case 721:  // cudaErrorTensorMemoryLeak
+    case 810:  // cudaErrorMpsClientTerminated
+    case 911:  // cudaErrorExternalDevice
       return true;
     default:
       return false;
@@ -202,6 +207,12 @@ void retire(const std::string& reason) noexcept {
   }
 }
 
+void retire_after_fork() noexcept {
+  retire(
+      "this process was forked after CUDA had started, and CUDA cannot be used in it; timing goes "
+      "on with host time. Use the spawn start method to have CUDA in a child");
+}
+
 bool is_retired() noexcept {
   return g_binding.load(std::memory_order_relaxed) == Binding::kRetired;
 }
@@ -257,34 +268,6 @@ namespace {
 constexpr int kTriesToRestore = 4;
 
 }  // namespace
-
-DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(cuda) {
-  if (device == kNoDevice || cuda_.device_count == 1) {
-    return;
-  }
-  int current = kNoDevice;
-  if (const int status = cuda_.get_device(&current)) {
-    note_failure(cuda_, "cudaGetDevice", status);
-    holds_ = false;
-  } else if (current != device) {
-    if (const int status = cuda_.set_device(device)) {
-      note_failure(cuda_, "cudaSetDevice", status);
-      holds_ = false;
-    } else {
-      previous_ = current;
-    }
-  }
-}
-
-DeviceGuard::~DeviceGuard() {
-  for (int i = 0; i < kTriesToRestore && previous_ != kNoDevice; ++i) {
-    const int status = cuda_.set_device(previous_);
-    if (status == cuda::kSuccess) {
-      return;
-    }
-    note_failure(cuda_, "cudaSetDevice", status);
-  }
-}
 
 RelaxedCaptureGuard::RelaxedCaptureGuard(const CudaRuntime& cuda) noexcept : cuda_(cuda) {
   const int status = cuda_.thread_exchange_stream_capture_mode(&mode_);

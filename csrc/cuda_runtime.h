@@ -37,7 +37,6 @@ struct alignas(64) CudaRuntime {
   int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
   int (*get_device_count)(int* count) = nullptr;
   int (*get_device)(int* device) = nullptr;
-  int (*set_device)(int device) = nullptr;
   int (*stream_create_with_flags)(void** stream, unsigned flags) = nullptr;
   int (*stream_is_capturing)(void* stream, int* status) = nullptr;
   int (*thread_exchange_stream_capture_mode)(int* mode) = nullptr;
@@ -46,6 +45,12 @@ struct alignas(64) CudaRuntime {
   const char* (*get_error_name)(int error) = nullptr;
   const char* (*get_error_string)(int error) = nullptr;
   int (*runtime_get_version)(int* version) = nullptr;
+
+  // From libcuda, optional: the contexts of devices. See device_guard.h.
+  int (*primary_context_get_state)(int device, unsigned* flags, int* is_active) = nullptr;
+  int (*primary_context_retain)(void** context, int device) = nullptr;
+  int (*context_push_current)(void* context) = nullptr;
+  int (*context_pop_current)(void** context) = nullptr;
 
   // Optional: pinned memory, and a stream that waits for a value in it (from libcuda). Holds only.
   int (*host_alloc)(void** pointer, size_t bytes, unsigned flags) = nullptr;
@@ -115,6 +120,8 @@ void unbind();
 
 // Stops all use of CUDA for good. The first reason is kept. Never waits, calls nothing of CUDA's.
 void retire(const std::string& reason) noexcept;
+// The same for the child of a process in which CUDA had started.
+void retire_after_fork() noexcept;
 bool is_retired() noexcept;
 
 // True where nothing was bound, retired or found missing yet, so that binding is worth a try.
@@ -140,26 +147,6 @@ void note_failure(const char* words) noexcept;
 std::string last_failure();
 // How many were noted in this process.
 uint64_t failure_count() noexcept;
-
-// Makes `device` current for its lifetime. Does nothing where it already is, and at no cost where
-// the process has one device or `device` is kNoDevice. Failures are noted.
-class DeviceGuard {
- public:
-  static constexpr int kNoDevice = -1;
-
-  DeviceGuard(const CudaRuntime& cuda, int device) noexcept;
-  ~DeviceGuard();
-  DeviceGuard(const DeviceGuard&) = delete;
-  DeviceGuard& operator=(const DeviceGuard&) = delete;
-
-  // False where the device could not be made current: then nothing may be done in its name.
-  bool holds() const noexcept { return holds_; }
-
- private:
-  const CudaRuntime& cuda_;
-  int previous_ = kNoDevice;
-  bool holds_ = true;
-};
 
 // Lifts this thread's capture mode to relaxed for its lifetime, so that a call which CUDA counts as
 // unsafe cannot destroy somebody's capture. Failures are noted.

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <utility>
 
+#include "device_guard.h"
+#include "host_clock.h"
 #include "others_may_run.h"
 
 namespace fasttime {
@@ -43,15 +45,21 @@ void DeviceClock::prepare(const CudaRuntime& cuda) noexcept {
   spare_event_ = second;
 }
 
-void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once) noexcept {
+void DeviceClock::renew(const CudaRuntime& cuda, int device, int64_t now_ns,
+                        bool at_once) noexcept {
   if (!lock_.try_lock()) {
     return;
   }
   const std::lock_guard<SpinLock> hold(lock_, std::adopt_lock);
-  if (stream_ == nullptr || (!at_once && now_ns < next_attempt_ns_)) {
+  if (stream_ == nullptr || (!at_once && !has_aged(last_attempt_ns_, now_ns, rest_ns_))) {
     return;
   }
-  next_attempt_ns_ = now_ns + (has_rate_ ? kRenewNs : kFirstRenewNs);
+  last_attempt_ns_ = now_ns;
+  rest_ns_ = has_rate_ ? kRenewNs : kFirstRenewNs;
+  const DeviceGuard guard(cuda, device);
+  if (!guard.holds()) {
+    return;
+  }
   float elapsed_ms = 0;
   int status = cuda::kSuccess;
   if (spare_is_recorded_) {
@@ -87,7 +95,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once) n
   if (anchor_.number != 0 && read(cuda, spare_event_, since_anchor_ns) &&
       place_by(anchor_, since_anchor_ns).uncertainty_ns < bracket_ns / 2) {
     // Something came between the two reads of the clock: the anchor there is says more.
-    next_attempt_ns_ = now_ns + kFirstRenewNs;
+    rest_ns_ = kFirstRenewNs;
     return;
   }
   adopt(cuda, before_ns + bracket_ns / 2, bracket_ns);

@@ -29,10 +29,10 @@ class DeviceClock {
   // never places anything.
   void prepare(const CudaRuntime& cuda) noexcept;
 
-  // Takes a new anchor if the last has aged, or, `at_once`, however young that is.
-  // `now_ns` is the caller's reading of the host clock. One that would place this moment less well
-  // than the last does is not kept.
-  void renew(const CudaRuntime& cuda, int64_t now_ns, bool at_once = false) noexcept;
+  // Takes a new anchor if the last has aged, or, `at_once`, however young that is. `device` is
+  // whose clock this is, and need not be current; `now_ns` is the caller's reading of the host
+  // clock. One that would place this moment less well than the last does is not kept.
+  void renew(const CudaRuntime& cuda, int device, int64_t now_ns, bool at_once = false) noexcept;
 
   // Places an event that is done. False where there is no anchor to place it by.
   bool place(const CudaRuntime& cuda, void* event, PlacedMoment& moment) noexcept;
@@ -61,7 +61,8 @@ class DeviceClock {
   void* spare_event_ = nullptr;
   bool spare_is_recorded_ = false;
   bool has_rate_ = false;
-  int64_t next_attempt_ns_ = 0;
+  int64_t last_attempt_ns_ = 0;
+  int64_t rest_ns_ = 0;  // until the next
 };
 
 }  // namespace fasttime

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <new>
 
+#include "device_guard.h"
+
 namespace fasttime {
 namespace {
 
@@ -21,6 +23,9 @@ std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
   if (Device* known = slot.load(std::memory_order_acquire)) {
     return known;
   }
+  if (!is_started(cuda, index)) {
+    return nullptr;
+  }
   const DeviceGuard guard(cuda, index);
   auto* made = guard.holds() ? new (std::nothrow) Device : nullptr;
   if (made == nullptr) {
@@ -35,6 +40,7 @@ std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
 }
 
 void forget_devices() noexcept {
+  forget_contexts();
   for (auto& slot : g_devices) {
     slot.store(nullptr, std::memory_order_release);
   }

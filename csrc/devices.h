@@ -14,8 +14,8 @@ struct Device {
 };
 
 // The device's entry, made at first use: then the first events and the clock's stream are created.
-// The device need not be current. Null where
-// `index` is out of range, memory is short, or the device cannot be made current.
+// The device need not be current. Null where it is not started, `index` is out of range, memory is
+// short, or the device cannot be made current.
 Device* device_at(const CudaRuntime& cuda, int index) noexcept;
 
 // Forgets all devices without touching CUDA: their events belong to another process, or to a

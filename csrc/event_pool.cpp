@@ -5,6 +5,8 @@
 #include <mutex>
 #include <new>
 
+#include "device_guard.h"
+
 namespace fasttime {
 
 void EventPool::prefill(const CudaRuntime& cuda) noexcept {
@@ -79,11 +81,14 @@ EventQueue EventPool::take(const CudaRuntime& cuda, int device, size_t count,
   status = cuda::kSuccess;
   EventQueue taken;
   for (int attempt = 0; attempt < 3 && taken.size() == 0; ++attempt) {
-    if (attempt == 1) {
-      collect_parked(cuda);
-    } else if (attempt == 2) {
+    if (attempt > 0) {
       const DeviceGuard guard(cuda, device);
-      if (!guard.holds() || !grow(cuda, status)) {
+      if (!guard.holds()) {
+        break;
+      }
+      if (attempt == 1) {
+        collect_parked(cuda);
+      } else if (!grow(cuda, status)) {
         break;
       }
     }

@@ -15,4 +15,10 @@ namespace fasttime {
 // in a million, and does not follow later corrections of the system clock.
 int64_t host_now_ns() noexcept;
 
+// Whether `then_ns` is longer ago than `age_ns`. A moment ahead of now has aged too: after a
+// suspension the counter may begin anew, and what was read before would not age for months.
+inline bool has_aged(int64_t then_ns, int64_t now_ns, int64_t age_ns) noexcept {
+  return static_cast<uint64_t>(now_ns - then_ns) > static_cast<uint64_t>(age_ns);
+}
+
 }  // namespace fasttime

@@ -7,7 +7,8 @@ Lane::Lane(Place where, EventPool& pool)
     : place(where), ring_(new Pending[kMaxScopes]), pool_(pool) {}
 
 bool Lane::refill(const CudaRuntime& cuda, int& status) noexcept {
-  EventQueue fresh = pool_.take(cuda, place.device, kRefill, status);
+  const bool are_few = pool_.created() > EventPool::kMaxEvents / 2;
+  EventQueue fresh = pool_.take(cuda, place.device, are_few ? kRefillOfFew : kRefill, status);
   const bool found = fresh.size() > 0;
   const std::lock_guard<SpinLock> hold(lock_);
   while (Event* event = fresh.pop()) {

@@ -80,7 +80,8 @@ class alignas(64) Lane {
   }
 
   // Gets free events from the pool, which may create them; false if there are none to be had.
-  // Waits for nothing. `status` as EventPool::take has it.
+  // Waits for nothing. `status` as EventPool::take has it. Fewer at a time once the pool has made
+  // half of what it may: what is at hand here is nobody else's, in other recorders neither.
   bool refill(const CudaRuntime& cuda, int& status) noexcept;
   // Gives the free events at hand back to the pool, for lanes that have none.
   void give_back_spare() noexcept;
@@ -133,6 +134,7 @@ class alignas(64) Lane {
   // So many that an event rests between two records for longer than the device lags as a rule.
   static constexpr size_t kRefill = EventPool::kBatch;
   static constexpr size_t kMaxAtHand = 2 * kRefill;
+  static constexpr size_t kRefillOfFew = 16;
 
   uint64_t push_locked(const Pending& pending) noexcept {
     const uint64_t index = pushed_.load(std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "context_methods.h"
+#include "scope_hooks.h"
 
 namespace fasttime {
 namespace {
@@ -28,6 +29,9 @@ struct Laps {
   OpenScope section;
   State state;
 };
+
+// Takes the reference to the scope; a new reference, or null with an exception set.
+PyObject* laps_around(ScopeSource* source, PyObject* scope, PyObject* name);
 
 // Leaves the section that nobody has named without a sample.
 void close_section(Laps* self) {
@@ -89,7 +93,8 @@ bool read_name(Laps* self, PyObject* argument, SiteTable::Id& id) {
     return nullptr;
   }
   self->state = State::kBusy;
-  recorder->lap(self->section, site_of(recorder->sites(), known, step->site, name_id));
+  const SiteTable::Id above = SiteTable::sections_of(step->site);
+  recorder->lap(self->section, site_of(recorder->sites(), known, above, name_id));
   const bool was_left = self->state == State::kLeft;
   self->state = State::kOpen;
   if (was_left) {
@@ -144,17 +149,50 @@ PyObject* laps_repr(PyObject* object) {
   return PyUnicode_FromFormat("<fasttime laps %R>", reinterpret_cast<Laps*>(object)->name);
 }
 
+// Laps that are open are those of the block that opened them, so a copy is closed.
+PyObject* laps_copy(PyObject* object, PyObject*) {
+  auto* self = reinterpret_cast<Laps*>(object);
+  PyObject* scope = scope_like(self->scope);
+  return scope == nullptr ? nullptr : laps_around(self->source, scope, self->name);
+}
+
+PyObject* laps_reduce(PyObject* object, PyObject*) {
+  auto* self = reinterpret_cast<Laps*>(object);
+  return reduce(self->source, "laps", self->name, stream_of(self->scope));
+}
+
+PyMethodDef g_methods[] = {{"__copy__", &laps_copy, METH_NOARGS, nullptr},
+                           {"__deepcopy__", &laps_copy, METH_O, nullptr},
+                           {"__reduce__", &laps_reduce, METH_NOARGS, nullptr},
+                           {nullptr, nullptr, 0, nullptr}};
 PyMemberDef g_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Laps, call), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 PyType_Slot g_slots[] = {{Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
                          {Py_tp_members, g_members},
+                         {Py_tp_methods, g_methods},
                          {Py_tp_repr, reinterpret_cast<void*>(&laps_repr)},
                          {Py_tp_dealloc, reinterpret_cast<void*>(&laps_dealloc)},
                          {0, nullptr}};
 PyType_Spec g_spec = {
     "fasttime._C.Laps", sizeof(Laps), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION, g_slots};
+
+PyObject* laps_around(ScopeSource* source, PyObject* scope, PyObject* name) {
+  auto* self = PyObject_New(Laps, g_laps_type);
+  if (self == nullptr) {
+    Py_DECREF(scope);
+    return nullptr;
+  }
+  Py_INCREF(source);
+  Py_INCREF(name);
+  self->call = &laps_call;
+  self->source = source;
+  self->scope = scope;
+  self->name = name;
+  self->state = State::kClosed;
+  return reinterpret_cast<PyObject*>(self);
+}
 
 }  // namespace
 
@@ -168,19 +206,7 @@ PyObject* laps_type() noexcept { return reinterpret_cast<PyObject*>(g_laps_type)
 PyObject* new_laps(ScopeSource* source, const ScopeName& name, PyObject* stream,
                    const Place& place) {
   PyObject* scope = new_scope(source, name, stream, place);
-  auto* self = scope == nullptr ? nullptr : PyObject_New(Laps, g_laps_type);
-  if (self == nullptr) {
-    Py_XDECREF(scope);
-    return nullptr;
-  }
-  Py_INCREF(source);
-  Py_INCREF(name.name);
-  self->call = &laps_call;
-  self->source = source;
-  self->scope = scope;
-  self->name = name.name;
-  self->state = State::kClosed;
-  return reinterpret_cast<PyObject*>(self);
+  return scope == nullptr ? nullptr : laps_around(source, scope, name.name);
 }
 
 }  // namespace fasttime

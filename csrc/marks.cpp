@@ -2,6 +2,13 @@
 #include "marks.h"
 
 namespace fasttime {
+namespace {
+
+// KeyboardInterrupt, SystemExit and their like come from signal handlers that happened to run in a
+// mark, and are the program's.
+bool is_a_failure() { return PyErr_ExceptionMatches(PyExc_Exception) != 0; }
+
+}  // namespace
 
 Marks new_marks(PyObject* begin, PyObject* end) {
   Marks marks;
@@ -25,7 +32,7 @@ PyObject* begin_mark(const Marks& marks, PyObject* name) {
   Py_INCREF(begin);
   PyObject* token = PyObject_CallFunctionObjArgs(begin, name, nullptr);
   PyObject* pair = token == nullptr ? nullptr : PyTuple_Pack(2, end, token);
-  if (pair == nullptr) {
+  if (pair == nullptr && is_a_failure()) {
     PyErr_WriteUnraisable(begin);
   }
   Py_XDECREF(token);
@@ -34,17 +41,21 @@ PyObject* begin_mark(const Marks& marks, PyObject* name) {
   return pair;
 }
 
-void end_mark(PyObject* token) {
+bool end_mark(PyObject* token) {
   PyObject *type, *value, *traceback;
   PyErr_Fetch(&type, &value, &traceback);
   PyObject* end = PyTuple_GET_ITEM(token, 0);
   PyObject* result = PyObject_CallFunctionObjArgs(end, PyTuple_GET_ITEM(token, 1), nullptr);
-  if (result == nullptr) {
+  const bool goes_on = result != nullptr || type != nullptr || is_a_failure();
+  if (result == nullptr && goes_on) {
     PyErr_WriteUnraisable(end);
   }
   Py_XDECREF(result);
   Py_DECREF(token);
-  PyErr_Restore(type, value, traceback);
+  if (goes_on) {
+    PyErr_Restore(type, value, traceback);
+  }
+  return goes_on;
 }
 
 }  // namespace fasttime

@@ -6,8 +6,9 @@
 namespace fasttime {
 
 // Marks that scopes leave in the timelines of other tools, such as NVTX ranges: two Python
-// callables, begin(name) -> token and end(token). What they raise is reported as unraisable, and
-// never reaches the scope. Everything here needs the GIL.
+// callables, begin(name) -> token and end(token). An Exception that they raise is reported as
+// unraisable and never reaches the scope; what is none, such as KeyboardInterrupt, passes through.
+// Everything here needs the GIL.
 struct Marks {
   PyObject* begin = nullptr;  // owned; null: none are wanted
   PyObject* end = nullptr;    // owned
@@ -19,9 +20,10 @@ Marks new_marks(PyObject* begin, PyObject* end);
 void drop_marks(const Marks& marks);
 
 // A new reference to a token for end_mark(), holding on to the callable that ends it; null where
-// begin failed.
+// begin failed, with an exception set where that is to pass through.
 PyObject* begin_mark(const Marks& marks, PyObject* name);
-// Takes the reference; an exception that is on its way stays so.
-void end_mark(PyObject* token);
+// Takes the reference. False with an exception set where one is to pass through; one that is on its
+// way already stays.
+bool end_mark(PyObject* token);
 
 }  // namespace fasttime

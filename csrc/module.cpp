@@ -11,10 +11,13 @@
 
 #include "cuda_runtime.h"
 #include "devices.h"
+#include "gil_hooks.h"
 #include "laps_type.h"
+#include "others_may_run.h"
 #include "process.h"
 #include "recorder.h"
 #include "scope_functions.h"
+#include "scope_hooks.h"
 #include "scope_type.h"
 #include "stream_hold.h"
 #include "torch_flag.h"
@@ -57,16 +60,18 @@ struct SiteEntry {
   SiteTable::Id id;
   SiteTable::Id parent;
   py::str name;
+  bool is_section;
   SiteSummary summary;
 };
 
 // Every site, by id, with a parent before its children.
 py::list site_entries(Recorder& recorder, bool take) {
   std::vector<SiteSummary> summaries = recorder.summaries(take);
+  const SiteTable& sites = recorder.sites();
   py::list entries;
   for (SiteTable::Id id = SiteTable::kMore; id < summaries.size(); ++id) {
-    entries.append(SiteEntry{id, recorder.sites().parent_of(id),
-                             decode(recorder.sites().name_of(id)), std::move(summaries[id])});
+    entries.append(SiteEntry{id, sites.parent_of(id), decode(sites.name_of(id)),
+                             sites.is_section(id), std::move(summaries[id])});
   }
   return entries;
 }
@@ -94,7 +99,7 @@ bool drain(Recorder& recorder, double timeout_s) {
     bool resolved = false;
     int64_t now_ns = 0;
     {
-      const py::gil_scoped_release release;
+      const OthersMayRun meanwhile;
       resolved = recorder.drain(mark, std::min(end_ns, runtime().host_now_ns() + kSignalCheckNs));
       now_ns = runtime().host_now_ns();
     }
@@ -118,12 +123,12 @@ py::list recent(const Recorder& recorder, SiteTable::Id site) {
   return samples;
 }
 
-template <typename Value, typename Read>
-py::array_t<Value> column(const SpanStore::Taken& spans, Read read) {
-  py::array_t<Value> values(static_cast<py::ssize_t>(spans.size()));
+template <typename Value, typename Rows, typename Read>
+py::array_t<Value> column(const Rows& rows, Read read) {
+  py::array_t<Value> values(static_cast<py::ssize_t>(rows.size()));
   Value* out = values.mutable_data();
-  for (size_t i = 0; i < spans.size(); ++i) {
-    out[i] = static_cast<Value>(read(spans[i]));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    out[i] = static_cast<Value>(read(rows[i]));
   }
   return values;
 }
@@ -161,7 +166,7 @@ bool is_capturing() {
   Place here;
   int status = cuda::kSuccess;
   return cuda.has_cuda && current_place(cuda, here) &&
-         capture_state(cuda, here.stream, status) == CaptureState::kCapturing;
+         capture_state(cuda, here, status) == CaptureState::kCapturing;
 }
 
 py::tuple scope_functions(py::object self) {
@@ -206,25 +211,12 @@ py::tuple moments(const Series& series) {
 // The buckets that anything fell into, and how much.
 py::tuple histogram(const Series& series) {
   const auto filled = series.histogram().filled();
-  py::array_t<uint16_t> buckets(static_cast<py::ssize_t>(filled.size()));
-  py::array_t<int64_t> counts(static_cast<py::ssize_t>(filled.size()));
-  for (size_t i = 0; i < filled.size(); ++i) {
-    buckets.mutable_data()[i] = static_cast<uint16_t>(filled[i].first);
-    counts.mutable_data()[i] = static_cast<int64_t>(filled[i].second);
-  }
-  return py::make_tuple(buckets, counts);
-}
-
-py::array_t<double> bucket_middles_ns() {
-  py::array_t<double> middles(static_cast<py::ssize_t>(Histogram::bucket_count()));
-  for (size_t bucket = 0; bucket < Histogram::bucket_count(); ++bucket) {
-    middles.mutable_data()[bucket] = Histogram::middle_of(bucket);
-  }
-  return middles;
+  return py::make_tuple(column<uint16_t>(filled, [](auto& bucket) { return bucket.first; }),
+                        column<int64_t>(filled, [](auto& bucket) { return bucket.second; }));
 }
 
 void define_statistics(py::module_& module) {
-  module.def("bucket_middles_ns", &bucket_middles_ns);
+  module.def("bucket_middles_ns", &Histogram::middles);
   py::class_<Series>(module, "Series")
       .def_property_readonly("count", &Series::count)
       .def_property_readonly("total_ns", &Series::total)
@@ -258,6 +250,7 @@ void define_statistics(py::module_& module) {
       .def_readonly("id", &SiteEntry::id)
       .def_readonly("parent", &SiteEntry::parent)
       .def_readonly("name", &SiteEntry::name)
+      .def_readonly("is_section", &SiteEntry::is_section)
       .def_readonly("summary", &SiteEntry::summary);
   py::class_<RecorderCounts>(module, "RecorderCounts")
       .def_readonly("open", &RecorderCounts::open)
@@ -320,11 +313,11 @@ void define_process(py::module_& module) {
   module.def("host_now_ns", [] { return runtime().host_now_ns(); });
   module.def(
       "set_scope_hooks",
-      [](const py::dict& torch_cuda, const py::object& decorate) {
+      [](const py::dict& torch_cuda, const py::object& decorate, const py::object& reduce) {
         set_torch_cuda(torch_cuda.ptr());
-        set_decorator(decorate.ptr());
+        set_scope_hooks(decorate.ptr(), reduce.ptr());
       },
-      py::arg("torch_cuda"), py::arg("decorate"));
+      py::arg("torch_cuda"), py::arg("decorate"), py::arg("reduce"));
   module.def(
       "set_enabled",
       [](const py::object& scope_function, bool enabled) {
@@ -374,6 +367,7 @@ void define_process(py::module_& module) {
 }
 
 void define_module(py::module_& module) {
+  install_gil_hooks();
   if (!init_scope_functions()) {
     throw py::error_already_set();
   }

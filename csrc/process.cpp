@@ -57,9 +57,7 @@ void forget_everything() noexcept {
 void after_fork_in_child() noexcept {
   after_fork();
   if (runtime().has_cuda) {
-    retire(
-        "this process was forked after CUDA had started, and CUDA cannot be used in it; timing "
-        "goes on with host time. Use the spawn start method to have CUDA in a child");
+    retire_after_fork();
   }
   forget_everything();
 }

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <new>
 
+#include "device_guard.h"
 #include "devices.h"
+#include "host_clock.h"
 #include "resolver.h"
 #include "thread_boundary.h"
 #include "thread_number.h"
@@ -107,8 +109,21 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
   if (guard.holds()) {
     begin_at(moment, scope, place);
   } else {
-    scope.status = Status::kFailed;
+    scope.status = is_started(moment.cuda, place.device) ? Status::kFailed : Status::kHostOnly;
   }
+}
+
+// What a scope becomes for which there is no lane.
+[[gnu::cold]] Status Recorder::why_no_lane(const CudaRuntime& cuda, const Place& place) noexcept {
+  if (is_per_thread(place.stream)) {
+    note_failure(
+        "a scope on CUDA's per-thread default stream, which is another one in each thread, cannot "
+        "be timed; use a torch.cuda.Stream()");
+    return Status::kFailed;
+  }
+  // Where nobody uses the device, as that of a thread which never chose one, there is no device
+  // time to be had.
+  return is_started(cuda, place.device) ? Status::kDropped : Status::kHostOnly;
 }
 
 [[gnu::hot]] inline void Recorder::begin_at(const Moment& moment, OpenScope& scope,
@@ -118,7 +133,7 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
                         last.place.stream == place.stream && last.place.device == place.device;
   Lane* lane = is_known ? last.lane : lane_at(moment.cuda, place);
   if (lane == nullptr) {
-    scope.status = Status::kDropped;
+    scope.status = why_no_lane(moment.cuda, place);
     return;
   }
   scope.status = Status::kOk;
@@ -163,7 +178,7 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
 [[gnu::hot]] inline void Recorder::read_now_and_then(const Moment& moment, Lane& lane,
                                                      uint64_t pushed) noexcept {
   if (pushed % kEndsBetweenPolls == 0 ||
-      moment.now_ns - lane.last_poll_ns.load(std::memory_order_relaxed) > kPollAgeNs) {
+      has_aged(lane.last_poll_ns.load(std::memory_order_relaxed), moment.now_ns, kPollAgeNs)) {
     // Not the one just pushed: the device has had no time to get there.
     resolve(moment.cuda, lane, std::min(kPollLimit, lane.unread() - 1), moment.now_ns);
   }
@@ -263,7 +278,7 @@ void Recorder::abandon(OpenScope& scope) noexcept {
   if (Lane* known = find()) {
     return known;
   }
-  Device* device = device_at(cuda, place.device);
+  Device* device = is_per_thread(place.stream) ? nullptr : device_at(cuda, place.device);
   if (device == nullptr) {
     return nullptr;
   }
@@ -285,6 +300,8 @@ void Recorder::abandon(OpenScope& scope) noexcept {
 }
 
 void Recorder::resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept {
+  // On a thread without a context a call of the runtime would start that thread's current device.
+  const DeviceGuard guard(cuda, lane.place.device);
   if (Device* device = device_at(cuda, lane.place.device)) {
     resolve_ready(cuda, lane, device->clock, statistics_, spans_, limit, now_ns);
   }

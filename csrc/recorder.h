@@ -165,6 +165,7 @@ class alignas(64) Recorder {
   // Goes on without a lane, for want of an event or of room.
   void leave_lane(OpenScope& scope, Status status) noexcept;
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
+  static Status why_no_lane(const CudaRuntime& cuda, const Place& place) noexcept;
   void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;
   void add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept;
   // Takes an anchor on each device that has a lane here, and tells the timeline of it.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // One boundary of a scope: the event that marks a moment on a lane.
+#include "host_clock.h"
 #include "others_may_run.h"
 #include "recorder.h"
 #include "thread_boundary.h"
@@ -20,7 +21,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 [[gnu::noinline]] int record_that_may_block(const CudaRuntime& cuda, const Event& event,
                                             const Lane& lane, int64_t& recorded_ns) {
   const OthersMayRun meanwhile;
-  const int status = record_event(cuda, event.handle, lane.place.stream);
+  const int status = record_event(cuda, event.handle, lane.place);
   // Others may work while this thread waits for the GIL; how long that took counts as age.
   recorded_ns = cuda.host_now_ns();
   return status;
@@ -42,7 +43,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 [[gnu::hot]] Event* Recorder::boundary(const Moment& moment, Lane& lane, OpenScope& scope) {
   const auto& [cuda, last, now_ns] = moment;
   int status = cuda::kSuccess;
-  const CaptureState capture = capture_state(cuda, lane.place.stream, status);
+  const CaptureState capture = capture_state(cuda, lane.place, status);
   if (capture != CaptureState::kNone) {
     refuse(cuda, capture, status, scope);
     return nullptr;
@@ -65,10 +66,10 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
     }
   }
   int64_t recorded_ns = now_ns;
-  if (now_ns - lane.caught_up_ns.load(std::memory_order_relaxed) > kQueueFillNs) {
+  if (has_aged(lane.caught_up_ns.load(std::memory_order_relaxed), now_ns, kQueueFillNs)) {
     status = record_that_may_block(cuda, *event, lane, recorded_ns);
   } else {
-    status = record_event(cuda, event->handle, lane.place.stream);
+    status = record_event(cuda, event->handle, lane.place);
   }
   if (status != cuda::kSuccess) {
     note_failure(cuda, "cudaEventRecord", status);

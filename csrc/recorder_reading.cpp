@@ -136,7 +136,7 @@ void Recorder::anchor_devices() noexcept {
   Place here;
   int status = cuda::kSuccess;
   if (!cuda.has_cuda || !current_place(cuda, here) ||
-      capture_state(cuda, here.stream, status) != CaptureState::kNone) {
+      capture_state(cuda, here, status) != CaptureState::kNone) {
     return;
   }
   uint64_t done = 0;  // by device; there are no more than 64
@@ -145,7 +145,7 @@ void Recorder::anchor_devices() noexcept {
     Device* device = (done & bit) == 0 ? device_at(cuda, lane.place.device) : nullptr;
     if (device != nullptr) {
       done |= bit;
-      device->clock.renew(cuda, cuda.host_now_ns(), true);
+      device->clock.renew(cuda, lane.place.device, cuda.host_now_ns(), true);
       spans_.note_anchor(lane.place.device, device->clock.anchor());
     }
   });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "resolver.h"
 
+#include "host_clock.h"
+
 namespace fasttime {
 namespace {
 
@@ -86,8 +88,7 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
     return;
   }
   lane.last_poll_ns.store(now_ns, std::memory_order_relaxed);
-  clock.renew(cuda, now_ns);
-  const bool keeps_spans = spans.is_on();
+  clock.renew(cuda, lane.place.device, now_ns);
   // Read, and still to be taken off: many at a time, as each time takes the lane's lock.
   size_t read = 0;
   int64_t caught_up_ns = lane.caught_up_ns.load(std::memory_order_relaxed);
@@ -96,7 +97,7 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
     lane.pop(count, events_are_done);
     read -= count;
   };
-  bool look = now_ns - lane.last_look_ns.load(std::memory_order_relaxed) > kLookAgeNs;
+  bool look = has_aged(lane.last_look_ns.load(std::memory_order_relaxed), now_ns, kLookAgeNs);
   for (size_t done = 0; done < limit; ++done) {
     const Pending* pending = lane.oldest(read);
     if (pending == nullptr) {
@@ -131,7 +132,7 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
         look = false;
       }
     }
-    if (keeps_spans && !keep_span(cuda, clock, *pending, sample, lane.place, spans)) {
+    if (spans.is_on() && !keep_span(cuda, clock, *pending, sample, lane.place, spans)) {
       break;
     }
     const bool is_done = status == cuda::kSuccess;

@@ -9,7 +9,7 @@ namespace fasttime {
 // What became of a scope. Every ended scope yields one sample, and every sample says which.
 enum class Status : uint8_t {
   kOk,        // host and device time
-  kHostOnly,  // CUDA was not up when it began
+  kHostOnly,  // CUDA, or the current device, was not in use when it began
   kDropped,   // no room for it, or it was never ended
   kCaptured,  // its stream was capturing a graph when it began or ended
   kFailed,    // CUDA answered an error

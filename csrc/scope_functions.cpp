@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "laps_type.h"
+#include "scope_hooks.h"
 #include "scope_type.h"
 
 namespace fasttime {
@@ -161,7 +162,7 @@ PyObject* function_end(PyObject*, PyObject* token) {
     PyErr_Format(PyExc_TypeError, "end() takes the token that begin() returned, got %R", token);
     return nullptr;
   }
-  if (!leave_scope(token)) {
+  if (!end_scope(token)) {
     return nullptr;
   }
   Py_RETURN_NONE;
@@ -219,7 +220,15 @@ PyMethodDef g_laps_def = {
     "Arguments, waiting and errors are those of scope(); RuntimeError for a lap outside the "
     "block."};
 
+// A function of a recorder is pickled as that of whatever this becomes.
+PyObject* source_reduce(PyObject* object, PyObject*) {
+  return reduce(reinterpret_cast<ScopeSource*>(object), "recorder", nullptr, nullptr);
+}
+
+PyMethodDef g_source_methods[] = {{"__reduce__", &source_reduce, METH_NOARGS, nullptr},
+                                  {nullptr, nullptr, 0, nullptr}};
 PyType_Slot g_source_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&source_dealloc)},
+                                {Py_tp_methods, g_source_methods},
                                 {0, nullptr}};
 PyType_Spec g_source_spec = {"fasttime._C.ScopeSource", sizeof(ScopeSource), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,

@@ -4,27 +4,25 @@
 #include <structmember.h>
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <new>
-#include <thread>
 
 #include "context_methods.h"
 #include "context_stack.h"
-#include "others_may_run.h"
+#include "scope_hooks.h"
 #include "torch_flag.h"
 
 namespace fasttime {
 namespace {
 
 PyTypeObject* g_scope_type = nullptr;
-PyObject* g_decorate = nullptr;
 
 // One entering of a scope object.
 struct Entering {
   OpenScope open;
   ContextStack* stack;  // where its entry is; owned
   Entering* previous;   // of the same scope object
+  uint32_t while_off;   // how many entered while scopes were off came before it
 };
 
 // One that is not inline in its scope object. Those that left a mark never are, so that the others
@@ -69,16 +67,15 @@ SeparateEntering* new_separate_entering() {
   return new_separate_entering();
 }
 
-[[gnu::hot]] void free_entering(Scope* self, Entering* entering) {
+// False with an exception set where the end of its mark was interrupted.
+[[gnu::hot]] bool free_entering(Scope* self, Entering* entering) {
   if (entering == &self->inline_entering) {
     self->inline_in_use = false;
-  } else {
-    PyObject* mark = static_cast<SeparateEntering*>(entering)->mark;
-    PyMem_Free(entering);
-    if (mark != nullptr) {
-      end_mark(mark);
-    }
+    return true;
   }
+  PyObject* mark = static_cast<SeparateEntering*>(entering)->mark;
+  PyMem_Free(entering);
+  return mark == nullptr || end_mark(mark);
 }
 
 // Begins a pass; frees `entering` where it cannot.
@@ -113,6 +110,7 @@ SeparateEntering* new_separate_entering() {
   recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place,
                  came_in_ns);
   // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
+  entering->while_off = self->entered_while_off;
   entering->previous = self->last;
   self->last = entering;
   return true;
@@ -123,6 +121,10 @@ SeparateEntering* new_separate_entering() {
   SeparateEntering* entering = new_separate_entering();
   if (entering != nullptr) {
     entering->mark = begin_mark(self->source->marks, self->name);
+    if (PyErr_Occurred() != nullptr) {
+      free_entering(self, entering);
+      return false;
+    }
   }
   return enter_as(self, entering);
 }
@@ -140,7 +142,8 @@ SeparateEntering* new_separate_entering() {
 }
 
 // The entering that an exit belongs to: the newest, or, where several are open, the newest of the
-// context that exits, since tasks and threads may share a scope object.
+// context that exits, since tasks and threads may share a scope object. Null where looking for that
+// ran a finaliser which ended them all.
 [[gnu::hot]] Entering* take_entering(Scope* self) {
   Entering** link = &self->last;
   if (self->last->previous != nullptr) {
@@ -157,40 +160,62 @@ SeparateEntering* new_separate_entering() {
     Py_XDECREF(stack);
   }
   Entering* entering = *link;
-  *link = entering->previous;
+  if (entering != nullptr) {
+    *link = entering->previous;
+  }
   return entering;
 }
 
-// False with an exception set where the scope is not open.
-[[gnu::hot]] bool leave(Scope* self) {
-  if (self->last == nullptr) {
-    if (self->entered_while_off > 0) {
-      --self->entered_while_off;
-      return true;
-    }
-    PyErr_Format(PyExc_RuntimeError,
-                 "scope %R is not open: it was ended already or never begun; each begin() or "
-                 "`with` takes one end",
-                 self->name);
-    return false;
+// An exit where the newest entering was while scopes were off, or where there is none. False with
+// an exception set in the latter case.
+[[gnu::cold]] bool leave_otherwise(Scope* self) {
+  if (self->entered_while_off > 0) {
+    --self->entered_while_off;
+    return true;
   }
-  Entering* entering = take_entering(self);
-  self->source->recorder->end(entering->open);
-  remove(entering->stack, entering);
-  Py_DECREF(entering->stack);
-  free_entering(self, entering);
-  self->source->recorder->go_out();
-  return true;
+  PyErr_Format(PyExc_RuntimeError,
+               "scope %R is not open: it was ended already or never begun; each begin() or "
+               "`with` takes one end",
+               self->name);
+  return false;
 }
 
-[[gnu::hot]] void scope_dealloc(PyObject* object) {
-  auto* self = reinterpret_cast<Scope*>(object);
+enum class Ending : bool { kBlock, kToken };
+
+// False with an exception set where the scope is not open.
+[[gnu::hot]] bool leave(Scope* self, Ending ending) {
+  if (self->last == nullptr || self->entered_while_off > self->last->while_off) {
+    return leave_otherwise(self);
+  }
+  Entering* entering = take_entering(self);
+  if (entering == nullptr) {
+    return leave_otherwise(self);
+  }
+  self->source->recorder->end(entering->open);
+  (ending == Ending::kBlock ? remove_block : remove)(entering->stack, entering);
+  Py_DECREF(entering->stack);
+  const bool is_whole = free_entering(self, entering);
+  self->source->recorder->go_out();
+  return is_whole;
+}
+
+// What was begun and will never be ended.
+[[gnu::cold]] void abandon_all(Scope* self) {
   while (Entering* entering = self->last) {
     self->last = entering->previous;
     self->source->recorder->abandon(entering->open);
     remove(entering->stack, entering);
     Py_DECREF(entering->stack);
-    free_entering(self, entering);
+    if (!free_entering(self, entering)) {
+      PyErr_WriteUnraisable(self->name);  // nobody is there to raise it to
+    }
+  }
+}
+
+[[gnu::hot]] void scope_dealloc(PyObject* object) {
+  auto* self = reinterpret_cast<Scope*>(object);
+  if (self->last != nullptr) {
+    abandon_all(self);
   }
   if (self->known == nullptr) {
     Py_DECREF(self->name);
@@ -204,23 +229,6 @@ SeparateEntering* new_separate_entering() {
   PyTypeObject* type = Py_TYPE(object);
   PyObject_Free(object);
   Py_DECREF(type);
-}
-
-[[gnu::cold, gnu::noinline]] PyObject* scope_decorate(Scope* self, PyObject* function) {
-  PyObject* scope_function = PyObject_CallNoArgs(self->source->scope_function);  // the reference
-  if (scope_function == nullptr) {
-    return nullptr;
-  }
-  PyObject* decorated = function;
-  if (scope_function == Py_None && PyCallable_Check(function)) {
-    Py_INCREF(function);  // the recorder is gone: nobody could read what is measured
-  } else {
-    PyObject* stream = self->stream_owner == nullptr ? Py_None : self->stream_owner;
-    decorated = PyObject_CallFunctionObjArgs(g_decorate, scope_function, self->name, stream,
-                                             function, nullptr);
-  }
-  Py_DECREF(scope_function);
-  return decorated;
 }
 
 // A scope called with nothing is entered, with an exception's three parts left, with a function
@@ -238,9 +246,9 @@ SeparateEntering* new_separate_entering() {
         Py_INCREF(object);
         return object;
       case 1:
-        return scope_decorate(self, arguments[0]);
+        return decorate(self->source, self->name, self->stream_owner, arguments[0]);
       case 3:
-        if (!leave(self)) {
+        if (!leave(self, Ending::kBlock)) {
           return nullptr;
         }
         Py_RETURN_FALSE;
@@ -279,8 +287,14 @@ PyObject* scope_copy(PyObject* object, PyObject*) {
   return object;
 }
 
+PyObject* scope_reduce(PyObject* object, PyObject*) {
+  auto* self = reinterpret_cast<Scope*>(object);
+  return reduce(self->source, "scope", self->name, self->stream_owner);
+}
+
 PyMethodDef g_scope_methods[] = {{"__copy__", &scope_copy, METH_NOARGS, nullptr},
                                  {"__deepcopy__", &scope_copy, METH_O, nullptr},
+                                 {"__reduce__", &scope_reduce, METH_NOARGS, nullptr},
                                  {nullptr, nullptr, 0, nullptr}};
 PyMemberDef g_scope_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Scope, call), READONLY, nullptr},
@@ -296,37 +310,11 @@ PyType_Spec g_scope_spec = {
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     g_scope_slots};
 
-bool is_finalizing() {
-#if PY_VERSION_HEX >= 0x030D0000
-  return Py_IsFinalizing() != 0;
-#else
-  return _Py_IsFinalizing() != 0;
-#endif
-}
-
-// Null where this thread does not hold it, as in a drain.
-void* let_go_of_gil() { return PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr; }
-
-// While the interpreter shuts down nobody gets the GIL any more. A thread that asks is ended, which
-// is no way to leave a driver's callers; it sleeps instead, and goes with the process.
-void take_gil_back(void* token) {
-  while (is_finalizing()) {
-    std::this_thread::sleep_for(std::chrono::hours(1));
-  }
-  PyEval_RestoreThread(static_cast<PyThreadState*>(token));
-}
-
 }  // namespace
 
 bool init_scope_type() {
   g_scope_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_scope_spec));
-  set_blocking_hooks({&let_go_of_gil, &take_gil_back});
   return g_scope_type != nullptr && add_context_methods(g_scope_type) && init_context_stack();
-}
-
-void set_decorator(PyObject* decorate) {
-  Py_INCREF(decorate);
-  Py_XSETREF(g_decorate, decorate);
 }
 
 [[gnu::hot]] PyObject* new_scope(ScopeSource* source, const ScopeName& name, PyObject* stream,
@@ -352,6 +340,16 @@ void set_decorator(PyObject* decorate) {
   return reinterpret_cast<PyObject*>(self);
 }
 
+PyObject* scope_like(PyObject* scope) {
+  auto* self = reinterpret_cast<Scope*>(scope);
+  return new_scope(self->source, {self->name, self->name_id, self->known}, self->stream_owner,
+                   self->place);
+}
+
+PyObject* stream_of(PyObject* scope) noexcept {
+  return reinterpret_cast<Scope*>(scope)->stream_owner;
+}
+
 PyObject* scope_type() noexcept { return reinterpret_cast<PyObject*>(g_scope_type); }
 
 bool is_scope(PyObject* object) noexcept { return Py_TYPE(object) == g_scope_type; }
@@ -369,17 +367,18 @@ bool is_entered_while_off(PyObject* scope) noexcept {
 
 void suspend_scope(PyObject* scope) {
   if (const Entering* entering = reinterpret_cast<Scope*>(scope)->last) {
-    remove(entering->stack, entering);
+    remove_block(entering->stack, entering);
   }
 }
 
 bool resume_scope(PyObject* scope) {
   auto* self = reinterpret_cast<Scope*>(scope);
   Entering* entering = self->last;
-  if (entering == nullptr) {
-    return true;
+  const uint32_t process = self->source->recorder->process();
+  if (entering == nullptr || entering->open.process != process) {
+    return true;  // after a fork it is the parent's, and nobody's parent here
   }
-  ContextStack* stack = current_stack(self->source->recorder->process());
+  ContextStack* stack = current_stack(process);
   if (stack == nullptr || !push(stack, entering, self->source->number, entering->open.site)) {
     Py_XDECREF(stack);
     return false;
@@ -389,6 +388,8 @@ bool resume_scope(PyObject* scope) {
   return true;
 }
 
-bool leave_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope)); }
+bool leave_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope), Ending::kBlock); }
+
+bool end_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope), Ending::kToken); }
 
 }  // namespace fasttime

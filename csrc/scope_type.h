@@ -34,9 +34,6 @@ struct ScopeSource {
 // Makes the types; called once at import. False with an exception set.
 bool init_scope_type();
 
-// What wraps a decorated function: called with (scope function, name, stream or None, function).
-void set_decorator(PyObject* decorate);
-
 struct ScopeName {
   PyObject* name;  // an exact str, borrowed
   SiteTable::Id id;
@@ -48,19 +45,28 @@ struct ScopeName {
 PyObject* new_scope(ScopeSource* source, const ScopeName& name, PyObject* stream,
                     const Place& place);
 
+// Another one like it, not open; a new reference, or null with an exception set.
+PyObject* scope_like(PyObject* scope);
+// The stream object that it was given, borrowed; null if none was.
+PyObject* stream_of(PyObject* scope) noexcept;
+
 // The type itself, borrowed.
 PyObject* scope_type() noexcept;
 bool is_scope(PyObject* object) noexcept;
 // Begins one pass; false with an exception set. The object must be a scope.
 bool enter_scope(PyObject* scope);
-// Ends one pass; false with an exception set where none is open. The object must be a scope.
+// Ends one pass; false with an exception set where none is open. The object must be a scope. A
+// block is left: what was begun in it and is still open is nobody's parent from then on. A token is
+// ended, of which nothing of the kind can be said.
 bool leave_scope(PyObject* scope);
+bool end_scope(PyObject* scope);
 // The pass begun last that is still open; null if there is none, as where scopes were switched off
 // when it was entered. Valid until that pass ends.
 const OpenScope* open_scope_of(PyObject* scope) noexcept;
 bool is_entered_while_off(PyObject* scope) noexcept;
-// While a generator is suspended its open scope is nobody's parent; resumed, it is again, in
-// whatever context it runs on. False with an exception set. The object must be a scope.
+// While a generator is suspended its open scope is nobody's parent, nor is what was begun in it.
+// Resumed, it is again, in whatever context it runs on. False with an exception set. The object
+// must be a scope.
 void suspend_scope(PyObject* scope);
 bool resume_scope(PyObject* scope);
 

@@ -51,7 +51,9 @@ SiteTable::Id SiteTable::intern(std::string_view name) {
   if (names_.size() == kMaxSites) {
     return kMore;
   }
-  names_.reserve(names_.size() + 1);
+  if (names_.size() == names_.capacity()) {
+    names_.reserve(2 * names_.size());  // now, as nothing may fail once the name is in
+  }
   const auto added = name_ids_.emplace(std::move(stored), static_cast<Id>(names_.size())).first;
   names_.push_back(&added->first);
   return added->second;

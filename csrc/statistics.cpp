@@ -71,16 +71,14 @@ double Histogram::quantile(double q) const noexcept {
     for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
       seen += (*octaves_[octave])[bucket];
       if (seen >= rank) {
-        return middle_of(octave * kBuckets + bucket);
+        return middle_of(octave, bucket);
       }
     }
   }
   return 0;
 }
 
-double Histogram::middle_of(size_t bucket) noexcept {
-  const size_t octave = bucket / kBuckets;
-  const size_t step = bucket % kBuckets;
+double Histogram::middle_of(size_t octave, size_t step) noexcept {
   if (octave == 0) {
     return static_cast<double>(step);
   }
@@ -96,6 +94,14 @@ std::vector<std::pair<size_t, uint64_t>> Histogram::filled() const {
         found.emplace_back(octave * kBuckets + step, count);
       }
     }
+  }
+  return found;
+}
+
+std::vector<double> Histogram::middles() {
+  std::vector<double> found;
+  for (size_t bucket = 0; bucket < kOctaves * kBuckets; ++bucket) {
+    found.push_back(middle_of(bucket / kBuckets, bucket % kBuckets));
   }
   return found;
 }

@@ -30,12 +30,11 @@ class Histogram {
   // The value in ns below which a fraction `q` of the counted lie, q in [0, 1]; 0 when empty.
   double quantile(double q) const noexcept;
 
-  // Buckets are numbered in the order of what falls into them, from 0 up to below this.
-  static constexpr size_t bucket_count() noexcept { return kOctaves * kBuckets; }
-  // What a bucket counts for, in ns: the middle of what falls into it.
-  static double middle_of(size_t bucket) noexcept;
-  // Those that anything fell into, in rising order, each with how much. May throw std::bad_alloc.
+  // Buckets are numbered from 0, in the order of what falls into them. Both of these may throw
+  // std::bad_alloc. Which of them anything fell into, and how much:
   std::vector<std::pair<size_t, uint64_t>> filled() const;
+  // What each of them counts for, in ns: the middle of what falls into it.
+  static std::vector<double> middles();
 
  private:
   static constexpr int kSubBits = 6;
@@ -44,6 +43,7 @@ class Histogram {
   static constexpr size_t kOctaves = kTopBit - kSubBits + 1;
   using Octave = std::array<uint64_t, kBuckets>;
 
+  static double middle_of(size_t octave, size_t step) noexcept;
   Octave* find(uint32_t octave) noexcept;
 
   // The octave hit last, which as a rule is hit next. Null before the first.

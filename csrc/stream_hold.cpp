@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "device_guard.h"
 #include "process.h"
 
 namespace fasttime {

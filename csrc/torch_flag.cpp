@@ -8,6 +8,18 @@ namespace {
 
 PyObject* g_torch_cuda_dict = nullptr;
 
+// Whether CUDA had started in the process that this one was forked from. Torch's flag still stands
+// then, and torch alone knows: nothing of CUDA was ours yet.
+bool is_in_bad_fork() {
+  PyObject* ask = PyDict_GetItemString(g_torch_cuda_dict, "_is_in_bad_fork");
+  PyObject* answer = ask == nullptr ? nullptr : PyObject_CallNoArgs(ask);
+  if (answer == nullptr) {
+    PyErr_Clear();
+  }
+  Py_XDECREF(answer);
+  return answer == Py_True;
+}
+
 }  // namespace
 
 void set_torch_cuda(PyObject* dict) {
@@ -19,7 +31,11 @@ void bind_if_cuda_is_up() {
   static PyObject* const flag = PyUnicode_InternFromString("_initialized");
   if (is_unbound() && g_torch_cuda_dict != nullptr && flag != nullptr &&
       PyDict_GetItem(g_torch_cuda_dict, flag) == Py_True) {
-    bind_torch_runtime();
+    if (is_in_bad_fork()) {
+      retire_after_fork();
+    } else {
+      bind_torch_runtime();
+    }
   }
 }
 

@@ -15,17 +15,27 @@ bool note_no_stream() noexcept {
 
 // The driver has no such function or answered an error, such as 201 for the NULL stream on a thread
 // that has no context yet: the runtime, which binds the context by itself, is asked.
-CaptureState capture_state_otherwise(const CudaRuntime& cuda, void* stream, int& status) noexcept {
+CaptureState capture_state_otherwise(const CudaRuntime& cuda, const Place& place,
+                                     int& status) noexcept {
   if (cuda.driver_stream_is_capturing != nullptr && status == cuda::kStreamCaptureImplicit) {
     return CaptureState::kCapturing;
   }
+  if (!is_started(cuda, place.device)) {
+    return CaptureState::kNone;
+  }
+  const DeviceGuard guard(cuda, place.device);
   int capturing = 0;
-  status = cuda.stream_is_capturing(stream, &capturing);
+  status = cuda.stream_is_capturing(place.stream, &capturing);
   if (status == cuda::kSuccess) {
     return capturing == 0 ? CaptureState::kNone : CaptureState::kCapturing;
   }
   clear_own_error(cuda, status);
   return status == cuda::kStreamCaptureImplicit ? CaptureState::kCapturing : CaptureState::kUnknown;
+}
+
+int record_event_otherwise(const CudaRuntime& cuda, void* event, const Place& place) noexcept {
+  const DeviceGuard guard(cuda, place.device);
+  return guard.holds() ? cuda.event_record(event, place.stream) : cuda::kInvalidContext;
 }
 
 }  // namespace fasttime

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda_runtime.h"
+#include "device_guard.h"
 
 namespace fasttime {
 
@@ -16,7 +17,13 @@ inline bool belongs_to_current_device(void* stream) noexcept {
   return reinterpret_cast<uintptr_t>(stream) <= 2;
 }
 
-// A record on, or a question about, such a handle needs the stream's device to be current.
+// cudaStreamPerThread: one handle for as many streams as there are threads.
+inline bool is_per_thread(void* stream) noexcept {
+  return reinterpret_cast<uintptr_t>(stream) == 2;
+}
+
+// A record on, or a question about, a handle of the current device's needs the stream's device to
+// be current.
 inline int device_to_switch_to(const Place& place) noexcept {
   return belongs_to_current_device(place.stream) ? place.device : DeviceGuard::kNoDevice;
 }
@@ -31,20 +38,25 @@ inline bool current_place(const CudaRuntime& cuda, Place& place) noexcept;
 // stream while a blocking stream captures would destroy that capture.
 enum class CaptureState { kNone, kCapturing, kUnknown };
 
-// Never disturbs a capture and leaves no last error. On kUnknown `status` says why.
-inline CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept;
+// Never disturbs a capture and leaves no last error. On kUnknown `status` says why. The device must
+// be current where the stream belongs to whichever is.
+inline CaptureState capture_state(const CudaRuntime& cuda, const Place& place,
+                                  int& status) noexcept;
 
 // Records by way of the driver, which takes less than by way of the runtime and leaves no last
 // error. The runtime records where only it knows what is meant: on a thread that has no context yet
 // (the driver answers 201), and on a default stream where there are several devices it could be of.
-inline int record_event(const CudaRuntime& cuda, void* event, void* stream) noexcept;
+// The device must be current there.
+inline int record_event(const CudaRuntime& cuda, void* event, const Place& place) noexcept;
 
 // --- what is above, but for the rare cases, is read in line: it stands beside every record ---
 
 [[gnu::cold]] bool note_no_device(const CudaRuntime& cuda, int status) noexcept;
 [[gnu::cold]] bool note_no_stream() noexcept;
-[[gnu::cold]] CaptureState capture_state_otherwise(const CudaRuntime& cuda, void* stream,
+[[gnu::cold]] CaptureState capture_state_otherwise(const CudaRuntime& cuda, const Place& place,
                                                    int& status) noexcept;
+[[gnu::cold]] int record_event_otherwise(const CudaRuntime& cuda, void* event,
+                                         const Place& place) noexcept;
 
 inline bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
   int device = 0;
@@ -61,26 +73,29 @@ inline bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
   return true;
 }
 
-inline CaptureState capture_state(const CudaRuntime& cuda, void* stream, int& status) noexcept {
+inline CaptureState capture_state(const CudaRuntime& cuda, const Place& place,
+                                  int& status) noexcept {
   int capturing = 0;
   if (cuda.driver_stream_is_capturing != nullptr) {
-    status = cuda.driver_stream_is_capturing(stream, &capturing);
+    status = cuda.driver_stream_is_capturing(place.stream, &capturing);
     if (status == cuda::kSuccess) {
       return capturing == 0 ? CaptureState::kNone : CaptureState::kCapturing;
     }
   }
-  return capture_state_otherwise(cuda, stream, status);
+  return capture_state_otherwise(cuda, place, status);
 }
 
-inline int record_event(const CudaRuntime& cuda, void* event, void* stream) noexcept {
-  if (cuda.driver_event_record != nullptr &&
-      (cuda.device_count == 1 || !belongs_to_current_device(stream))) {
-    const int status = cuda.driver_event_record(event, stream);
+inline int record_event(const CudaRuntime& cuda, void* event, const Place& place) noexcept {
+  if (cuda.device_count != 1 && belongs_to_current_device(place.stream)) {
+    return cuda.event_record(event, place.stream);
+  }
+  if (cuda.driver_event_record != nullptr) {
+    const int status = cuda.driver_event_record(event, place.stream);
     if (status != cuda::kInvalidContext) {
       return status;
     }
   }
-  return cuda.event_record(event, stream);
+  return record_event_otherwise(cuda, event, place);
 }
 
 }  // namespace fasttime

@@ -464,6 +464,24 @@ def test_dynamo_imported_after_fasttime_knows_the_scopes() -> None:
     )
 
 
+def test_another_finder_that_asks_all_others_does_not_go_round_in_circles() -> None:
+    run("""
+        import importlib.abc, sys
+        import fasttime
+
+        class Other(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                for finder in list(sys.meta_path):
+                    spec = None if finder is self else finder.find_spec(name, path, target)
+                    if spec is not None:
+                        return spec
+                return None
+
+        sys.meta_path.insert(0, Other())
+        import torch._dynamo
+    """)
+
+
 def test_dynamo_imported_before_fasttime_knows_the_scopes() -> None:
     run(
         """

@@ -411,6 +411,43 @@ def test_a_context_given_back_after_its_last_scope_ended_begins_where_it_did(
     }
 
 
+def test_a_finaliser_may_end_what_an_exit_is_looking_for(recorder: Recorder) -> None:
+    scope = recorder.scope("a")
+    refused: list[str] = []
+
+    class Ends:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            for _ in range(2):
+                scope.__exit__(None, None, None)
+
+    def leave() -> None:
+        gc.enable()
+        try:
+            scope.__exit__(None, None, None)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    scope.__enter__()
+    scope.__enter__()
+    gc.collect()
+    gc.disable()
+    before = gc.get_threshold()
+    context = contextvars.Context()
+    Ends()
+    gc.set_threshold(1)
+    try:
+        context.run(leave)  # the first look-up in this context makes what triggers a collection
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()
+    gc.collect()
+    assert recorder.report().open == 0
+    assert all("is not open" in said for said in refused)
+
+
 def test_contexts_copied_from_one_another_for_ever_keep_nothing_of_those_before(
     recorder: Recorder,
 ) -> None:

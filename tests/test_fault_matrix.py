@@ -39,6 +39,7 @@ PASSING = [
     1,  # cudaErrorInvalidValue
     2,  # cudaErrorMemoryAllocation
     35,  # cudaErrorInsufficientDriver
+    46,  # cudaErrorDevicesUnavailable
     100,  # cudaErrorNoDevice
     101,  # cudaErrorInvalidDevice
     201,  # cudaErrorDeviceUninitialized
@@ -54,10 +55,10 @@ PASSING = [
 # After these no call on the device succeeds again.
 STICKY = [
     4,  # cudaErrorCudartUnloading
-    46,  # cudaErrorDevicesUnavailable
     700,  # cudaErrorIllegalAddress
     709,  # cudaErrorContextIsDestroyed
     719,  # cudaErrorLaunchFailure
+    911,  # cudaErrorExternalDevice
 ]
 
 # Every function of the table that answers a status. Those that are called only after a failure, or
@@ -70,7 +71,6 @@ FUNCTIONS: dict[str, list[tuple[str, int, int, int]]] = {
     "cudaEventElapsedTime": [DRIVER_CANNOT_READ],
     "cudaGetDeviceCount": [],
     "cudaGetDevice": [],
-    "cudaSetDevice": [],
     "cudaStreamCreateWithFlags": [],
     "cudaStreamIsCapturing": [("cuStreamIsCapturing", INVALID_CONTEXT, 0, -1)],
     "cudaThreadExchangeStreamCaptureMode": [],
@@ -80,6 +80,10 @@ FUNCTIONS: dict[str, list[tuple[str, int, int, int]]] = {
     "cuStreamIsCapturing": [],
     "cuEventRecord": [],
     "cuEventElapsedTime_v2": [],
+    "cuDevicePrimaryCtxGetState": [],
+    "cuDevicePrimaryCtxRetain": [],
+    "cuCtxPushCurrent_v2": [],
+    "cuCtxPopCurrent_v2": [],
     "aoti_torch_get_current_cuda_stream": [],
 }
 # The runtime's calls by way of the driver are told as what they stand for.
@@ -391,6 +395,6 @@ def test_an_error_of_somebody_else_outlives_the_first_scope(
 def test_the_matrix_has_every_function_of_the_table() -> None:
     source = Path(__file__).parent.parent / "csrc" / "cuda_runtime.cpp"
     looked_up = re.findall(
-        r'(?:find\(table\.\w+,|source\.\w+\()\s*"((?:cu|aoti)\w+)"', source.read_text()
+        r'(?:(?:find|driver)\(table\.\w+,|source\.\w+\()\s*"((?:cu|aoti)\w+)"', source.read_text()
     )
     assert set(looked_up) == set(FUNCTIONS) | WITHOUT_STATUS | OF_HOLDS

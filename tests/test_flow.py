@@ -346,9 +346,89 @@ def test_interleaved_async_generators_leave_no_stale_parent(recorder: Recorder) 
         "main": 1,
         "main/first": 1,
         "main/first/second": 1,
-        "main/first/second/between": 1,
+        "main/between": 1,
         "main/after": 1,
     }
+
+
+# --- blocks that end before what was begun in them
+
+
+def test_what_outlasts_its_block_is_the_parent_of_nothing_after_it(recorder: Recorder) -> None:
+    token = None
+    for _ in range(4):
+        with recorder.scope("step"):
+            if token is not None:
+                recorder.end(token)
+            with recorder.scope("forward"):
+                pass
+            token = recorder.begin("copy")  # ended in the next step
+    recorder.end(token)
+    assert counts(recorder) == {"step": 4, "step/forward": 4, "step/copy": 4}
+
+
+def test_a_lap_block_takes_along_what_outlasts_it(recorder: Recorder) -> None:
+    for _ in range(3):
+        with recorder.laps("step") as lap:
+            token = recorder.begin("copy")
+            lap("launch")
+        with recorder.scope("between"):
+            pass
+        recorder.end(token)
+    assert counts(recorder) == {"step": 3, "step/launch": 3, "step/copy": 3, "between": 3}
+
+
+def test_a_generator_that_yields_inside_a_block_does_not_deepen_the_tree(
+    recorder: Recorder,
+) -> None:
+    def batches() -> Generator[int, None, None]:
+        for number in range(5):
+            with recorder.scope("load"):
+                yield number
+
+    loader = batches()
+    for _ in range(5):
+        with recorder.scope("step"):
+            next(loader)
+    loader.close()
+    assert counts(recorder) == {"step": 5, "step/load": 5}
+
+
+def test_what_is_open_in_a_decorated_generator_is_nobodys_parent_while_it_rests(
+    recorder: Recorder,
+) -> None:
+    @recorder.scope("generator")
+    def numbers() -> Generator[int, None, None]:
+        with recorder.scope("inner"):
+            yield 1
+
+    running = numbers()
+    next(running)
+    with recorder.scope("consumer"):
+        pass
+    assert next(running, None) is None
+    assert counts(recorder) == {"generator": 1, "generator/inner": 1, "consumer": 1}
+
+
+def test_a_token_ends_alone(recorder: Recorder) -> None:
+    outer = recorder.begin("outer")
+    inner = recorder.begin("inner")
+    recorder.end(outer)  # the inner one goes on: tokens overlap as they like
+    with recorder.scope("work"):
+        pass
+    recorder.end(inner)
+    assert counts(recorder) == {"outer": 1, "outer/inner": 1, "outer/inner/work": 1}
+
+
+def test_a_block_left_in_another_thread_takes_nothing_along(recorder: Recorder) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(recorder.scope("moved"))
+        moved = stack.pop_all()
+    with recorder.scope("here"):
+        in_thread(moved.close)
+        with recorder.scope("inner"):
+            pass
+    assert counts(recorder) == {"moved": 1, "moved/here": 1, "moved/here/inner": 1}
 
 
 def test_decorated_async_generators_interleave_as_siblings(recorder: Recorder) -> None:

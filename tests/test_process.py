@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from simulated_cuda import run_under_simulation, torch_can_be_simulated
+from simulated_cuda import HERE, run_under_simulation, torch_can_be_simulated
 
 needs_cuda_build = pytest.mark.skipif(
     not torch_can_be_simulated(), reason="needs torch built for CUDA 13"
@@ -299,6 +299,116 @@ def test_exit_with_pending_scopes_is_silent(simulated_library: Path) -> None:
                 pass
         token = fasttime.begin("open")
         assert fasttime.report().pending == 100
+        """,
+        simulated_library,
+    )
+
+
+def test_a_report_may_be_waited_for_after_a_sub_interpreter_has_come_and_gone(
+    simulated_library: Path,
+) -> None:
+    run(f"""
+        import sys
+        sys.path.append({str(HERE)!r})
+        try:
+            import _xxsubinterpreters as interpreters
+        except ImportError:
+            import _interpreters as interpreters
+        import fasttime
+        from fasttime import _C
+        from simulated_cuda import Simulated
+        library = {str(simulated_library)!r}
+        cuda = Simulated(library)
+        _C.testing_bind_library(library)
+        interpreters.destroy(interpreters.create())
+        with fasttime.scope("a"):
+            pass
+        cuda.advance(300_000_000)  # ns: a look at the device's clock is due, in the drain
+        assert fasttime.report(wait=True)["a"].counts["ok"] == 1
+    """)
+
+
+@needs_cuda_build
+def test_a_child_of_a_process_that_only_torch_had_started_cuda_in_goes_on_with_host_time(
+    simulated_library: Path,
+) -> None:
+    out = simulate(
+        """
+        import os, torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()  # as model.cuda() does; no scope yet
+        child = os.fork()  # such as a worker of a DataLoader
+        if child == 0:
+            Simulated.preloaded().set_sticky(3)  # what every call answers in such a child
+            with fasttime.scope("load"):
+                pass
+            report = fasttime.report()
+            print(report.backend, report["load"].counts["host_only"], report.last_failure)
+            print(report.backend_reason, flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        with fasttime.scope("step"):
+            pass
+        assert fasttime.report(wait=True)["step"].counts["ok"] == 1
+        """,
+        simulated_library,
+    )
+    first, second = out.splitlines()
+    assert first == "host 1 "
+    assert "forked after CUDA had started" in second
+
+
+@needs_cuda_build
+@pytest.mark.parametrize("threads", [1, 8])
+def test_daemon_threads_may_be_recording_when_the_process_ends(
+    simulated_library: Path, threads: int
+) -> None:
+    simulate(
+        f"""
+        import threading, torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        Simulated.preloaded().set_host_cost(400_000)  # ns: so that each record lets the GIL go
+        done = threading.Semaphore(0)
+
+        def work():
+            while True:
+                with fasttime.scope("daemon"):
+                    pass
+                done.release()
+
+        for _ in range({threads}):
+            threading.Thread(target=work, daemon=True).start()
+        for _ in range(2_000):
+            done.acquire()
+        """,
+        simulated_library,
+    )
+
+
+@needs_cuda_build
+def test_daemon_threads_may_be_waiting_for_a_report_when_the_process_ends(
+    simulated_library: Path,
+) -> None:
+    simulate(
+        """
+        import threading, torch, fasttime
+        from simulated_cuda import Simulated
+        torch.cuda.init()
+        Simulated.preloaded().hold(0)
+        with fasttime.scope("never done"):
+            pass
+        done = threading.Semaphore(0)
+
+        def work():
+            while True:
+                fasttime.report(wait=True, timeout=0.001)
+                done.release()
+
+        for _ in range(4):
+            threading.Thread(target=work, daemon=True).start()
+        for _ in range(100):
+            done.acquire()
         """,
         simulated_library,
     )

@@ -103,6 +103,38 @@ def test_an_exception_ends_the_range_and_passes(marking: Recorder, nvtx: FakeNvt
     assert nvtx.calls == [("start", "a"), ("end", 1)]
 
 
+@pytest.mark.parametrize("function", ["range_start", "range_end"])
+def test_an_interrupt_within_a_mark_is_the_programs(
+    marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt  # by a signal handler that happens to run here
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nvtx, function, interrupted)
+        with pytest.raises(KeyboardInterrupt), marking.scope("a"):
+            pass
+    with marking.scope("b"):
+        pass
+    report = marking.report()
+    assert report.open == 0
+    assert ("a" in report) == (function == "range_end")
+    assert report["b"].count == 1
+
+
+def test_an_interrupt_where_a_token_is_thrown_away_is_reported(
+    marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: reported.append(what.exc_type))
+    monkeypatch.setattr(nvtx, "range_end", interrupted)
+    marking.begin("a")
+    assert reported == [KeyboardInterrupt]
+
+
 def test_switched_off_scopes_make_no_ranges_and_marking_comes_back(
     marking: Recorder, nvtx: FakeNvtx
 ) -> None:

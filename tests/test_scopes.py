@@ -6,9 +6,11 @@ from __future__ import annotations
 import copy
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from leftovers import pool_is_whole
+from private_simulation import private_simulation, rebind
 from simulated_cuda import Simulated
 
 from fasttime import Recorder
@@ -340,6 +342,34 @@ def test_events_in_flight_are_not_handed_out_when_their_recorder_dies(cuda: Simu
     assert cuda.rerecorded_in_flight == 0
 
 
+def test_idle_streams_of_one_recorder_leave_events_for_another(
+    simulated_library: Path, tmp_path: Path
+) -> None:
+    with private_simulation(simulated_library, tmp_path) as cuda:
+        rebind(cuda)
+        first, second = Recorder(share_boundaries=False), Recorder(share_boundaries=False)
+        for _ in range(128):  # as many as there are events for, a batch each
+            with first.scope("a", stream=cuda.create_stream()):
+                pass
+        cuda.advance(1)
+        assert first.report().pending == 0
+        for _ in range(100):
+            with second.scope("b"):
+                pass
+        cuda.advance(1)
+        assert second.report()["b"].counts["ok"] == 100
+
+
+def test_the_per_thread_default_stream_is_refused_in_words(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with recorder.scope("a", stream=2):
+        pass
+    report = recorder.report()
+    assert report["a"].counts["failed"] == 1
+    assert "use a torch.cuda.Stream()" in report.last_failure
+
+
 def test_when_a_lane_is_full_the_newest_scope_is_dropped(
     cuda: Simulated, recorder: Recorder
 ) -> None:
@@ -431,6 +461,23 @@ def test_scopes_may_be_switched_while_open(cuda: Simulated, recorder: Recorder) 
         recorder.enable()
     cuda.advance(1)
     assert [site.path for site in recorder.report().sites] == ["a"]
+
+
+def test_a_scope_entered_again_while_off_leaves_its_open_pass_alone(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    scope = recorder.scope("a")
+    with scope:
+        recorder.disable()
+        with scope:
+            pass
+        recorder.enable()
+        with scope:
+            cuda.advance(1_000)
+        cuda.advance(10_000)
+    report = recorder.report()
+    assert report["a/a"].host.total == pytest.approx(1e-6)
+    assert report["a"].host.total == pytest.approx(11e-6)
 
 
 def test_a_scope_object_outlives_its_recorder() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 from made_up_report import report, site
+from made_up_report import report as made_up
 
-from fasttime import Recorder
+from fasttime import Recorder, Report
 from fasttime.reporting import report as report_module
 
 
@@ -34,7 +35,7 @@ def test_sites_with_one_path_are_told_apart_by_their_names(recorder: Recorder) -
         with pytest.raises(KeyError) as caught:
             look_up("v1/chat")
         assert caught.value.args[0] == (
-            "'v1/chat' is the path of 2 sites, as names hold a slash; look one up by its names: "
+            "'v1/chat' stands for 2 sites: names hold a slash; look one up by its names, "
             "('v1', 'chat') or ('v1/chat',)"
         )
         with pytest.raises(KeyError, match=r"no scope was timed at \('chat', 'v1'\)"):
@@ -47,6 +48,28 @@ def test_sites_with_one_path_are_told_apart_by_their_names(recorder: Recorder) -
     assert 5 not in report
 
 
+def test_a_section_and_a_scope_of_one_name_are_told_apart(recorder: Recorder) -> None:
+    for _ in range(3):
+        with recorder.laps("step") as lap:
+            with recorder.scope("forward"), recorder.scope("inside"):
+                pass
+            lap("forward")
+    report = recorder.report()
+    assert [(site.path, site.is_section) for site in report.walk()] == [
+        ("step", False),
+        ("step/forward", False),
+        ("step/forward/inside", False),
+        ("step/forward", True),
+    ]
+    for where in ("step/forward", ("step", "forward")):
+        for look_up in (report.__getitem__, recorder.samples):
+            with pytest.raises(KeyError, match="stands for 2 sites: a scope and a section of laps"):
+                look_up(where)
+    assert report["step", "forward", "inside"].count == 3
+    merged = Report.merge(report, made_up(site("step", site("forward", is_section=True))))
+    assert [site.count for site in merged.walk()] == [13, 3, 3, 13]
+
+
 def test_samples_are_found_at_sites_that_came_after_the_last_look(recorder: Recorder) -> None:
     for name in ("a", "b", "a/b"):
         with recorder.scope(name):
@@ -54,7 +77,7 @@ def test_samples_are_found_at_sites_that_came_after_the_last_look(recorder: Reco
         assert len(recorder.samples(name)) == 1
     with recorder.scope("a"), recorder.scope("b"):
         pass
-    with pytest.raises(KeyError, match="'a/b' is the path of 2 sites"):
+    with pytest.raises(KeyError, match="'a/b' stands for 2 sites"):
         recorder.samples("a/b")
 
 

@@ -9,8 +9,6 @@ print(fasttime.report())
 
 from __future__ import annotations
 
-import os
-
 from .comparing.compare import MethodComparison, compare
 from .comparing.comparison import Comparison
 from .comparing.findings import Finding
@@ -21,6 +19,7 @@ from .measuring.doubts import Doubt
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
 from .recorder import Recorder
+from .recorder import default_recorder as _default_recorder
 from .reporting.durations import Durations
 from .reporting.report import Report
 from .reporting.site_report import SiteReport
@@ -75,7 +74,7 @@ def __dir__() -> list[str]:
     return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
-_default = Recorder()
+_default = _default_recorder()
 scope = _default.scope
 begin = _default.begin
 end = _default.end
@@ -88,8 +87,3 @@ reset = _default.reset
 enable = _default.enable
 disable = _default.disable
 mark_nvtx = _default.mark_nvtx
-
-if os.environ.get("FASTTIME", "").lower() in ("0", "false", "off", "no"):
-    disable()
-if os.environ.get("FASTTIME_NVTX") == "1":
-    mark_nvtx()

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
+import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
+
+import torch
 
 
 def decorate(
@@ -25,42 +29,31 @@ def decorate(
     the caller's own scopes become its children.
 
     Raises TypeError for what is no function, and for what would no longer be what it was: a class,
-    a staticmethod, a classmethod or a property.
+    a module, a staticmethod, a classmethod or a property.
     """
-    if isinstance(function, type):
-        raise TypeError(
-            f"scope {name!r} decorates a function, and {function.__qualname__} is a class; "
-            "decorate its methods, such as __init__"
-        )
-    for kind in (staticmethod, classmethod, property):
-        if isinstance(function, kind):
-            raise TypeError(
-                f"scope {name!r} decorates a function, and this is a {kind.__name__} already; "
-                f"write @{kind.__name__} above the scope"
-            )
-    if not callable(function):
-        raise TypeError(
-            f"scope {name!r} decorates a function; it was called with {function!r}. To time a "
-            "block, write `with`"
-        )
+    _refuse_what_is_no_function(name, function)
     if inspect.isasyncgenfunction(function):
 
         @functools.wraps(function)
         async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             with scope(name, stream=stream) as token:
                 inner = function(*args, **kwargs)
-                step, argument = inner.asend, None
+                step = _first_step(inner)
                 while True:
+                    # What passes through must not be held here, neither while this is suspended
+                    # nor afterwards, by a cycle of this frame and an exception.
+                    held = []
                     try:
-                        value = await step(argument)
+                        held.append(await step)
                     except StopAsyncIteration:
                         return
+                    finally:
+                        step = None
                     suspend(token)
                     try:
-                        argument = yield value
-                        step = inner.asend
+                        step = inner.asend((yield held.pop()))
                     except BaseException as error:
-                        step, argument = inner.athrow, error
+                        step = inner.athrow(error)
                     finally:
                         resume(token)
 
@@ -72,24 +65,32 @@ def decorate(
         def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             with scope(name, stream=stream) as token:
                 inner = function(*args, **kwargs)
-                step, argument = inner.send, None
-                while True:
-                    try:
-                        value = step(argument)
-                    except StopIteration as stop:
-                        return stop.value
-                    suspend(token)
-                    try:
-                        argument = yield value
-                        step = inner.send
-                    except BaseException as error:
-                        step, argument = inner.throw, error
-                    finally:
-                        resume(token)
+                step: Callable[..., Any] = inner.send
+                held: list[Any] = [None]
+                try:
+                    while True:
+                        try:
+                            held.append(step(held.pop()))
+                        except StopIteration as stop:
+                            return stop.value
+                        suspend(token)
+                        try:
+                            held.append((yield held.pop()))
+                            step = inner.send
+                        except BaseException as error:
+                            held.append(error)
+                            step = inner.throw
+                        finally:
+                            resume(token)
+                finally:
+                    held.clear()  # as above
 
-        return generator
+        is_coroutine = function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+        return types.coroutine(generator) if is_coroutine else generator
 
-    if inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        type(function).__call__
+    ):
 
         @functools.wraps(function)
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
@@ -104,3 +105,41 @@ def decorate(
             return function(*args, **kwargs)
 
     return call
+
+
+def _refuse_what_is_no_function(name: str, function: Any) -> None:
+    if isinstance(function, type):
+        raise TypeError(
+            f"scope {name!r} decorates a function, and {function.__qualname__} is a class; "
+            "decorate its methods, such as __init__"
+        )
+    if isinstance(function, torch.nn.Module):
+        raise TypeError(
+            f"scope {name!r} decorates a function, and this is a {type(function).__name__}, a "
+            "module, which would no longer be one; decorate its class's forward, or put a `with` "
+            "around the call"
+        )
+    for kind in (staticmethod, classmethod, property):
+        if isinstance(function, kind):
+            raise TypeError(
+                f"scope {name!r} decorates a function, and this is a {kind.__name__} already; "
+                f"write @{kind.__name__} above the scope"
+            )
+    if not callable(function):
+        raise TypeError(
+            f"scope {name!r} decorates a function; it was called with {function!r}. To time a "
+            "block, write `with`"
+        )
+
+
+def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
+    """Start it unseen by the event loop, which closes at its end all that it has seen start.
+
+    It sees the generator around this one, which closes this one.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)

@@ -14,6 +14,7 @@ import torch
 import torch.cuda
 
 from ._decorate import decorate
+from ._pickling import reduce
 
 _OLDEST_TORCH = "2.6"
 
@@ -35,7 +36,7 @@ except ImportError as error:
         "pip install --no-binary fasttime fasttime"
     ) from error
 
-_C.set_scope_hooks(vars(torch.cuda), functools.partial(decorate, _C.suspend, _C.resume))
+_C.set_scope_hooks(vars(torch.cuda), functools.partial(decorate, _C.suspend, _C.resume), reduce)
 
 # At exit the CUDA runtime may be unloaded before the last daemon thread ends: stop calling it.
 atexit.register(_C.retire, "the interpreter is shutting down")

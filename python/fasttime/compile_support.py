@@ -282,14 +282,27 @@ def _greet_dynamo() -> None:
 class _DynamoWatch(importlib.abc.MetaPathFinder):
     """Calls `_greet_dynamo` once, when torch._dynamo has been imported. Finds nothing itself."""
 
+    def __init__(self) -> None:
+        self._is_asking = False
+
     def find_spec(
         self,
         fullname: str,
         path: Sequence[str] | None,
         target: types.ModuleType | None = None,
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != _DYNAMO:
+        # Another finder that asks all others would ask this one for ever.
+        if fullname != _DYNAMO or self._is_asking:
             return None
+        self._is_asking = True
+        try:
+            return self._ask_others(fullname, path, target)
+        finally:
+            self._is_asking = False
+
+    def _ask_others(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None
+    ) -> importlib.machinery.ModuleSpec | None:
         for finder in list(sys.meta_path):
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec = None if find is None else find(fullname, path, target)

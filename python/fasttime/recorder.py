@@ -8,8 +8,9 @@ import os
 import threading
 import weakref
 from datetime import datetime, timezone
+from typing import Any
 
-from . import _native, compile_support, profiler_marks
+from . import _native, _pickling, compile_support, profiler_marks
 from .interval import Interval
 from .reporting.report import Report
 from .reporting.report_building import build_sites
@@ -36,19 +37,27 @@ class Recorder:
             than anything could reach the stream in, such as the beginnings of nested scopes.
 
     `scope`, `laps`, `begin` and `end` are described where they are called from: see
-    ``help(fasttime.scope)``.
+    ``help(fasttime.scope)``. ``FASTTIME=0`` in the environment switches every recorder off from the
+    start. A recorder that is copied, as with a model, is the same one; one that is pickled begins
+    empty in the process that it comes to.
     """
 
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
         self._core = _native.Core()
         self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
         compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
+        _pickling.adopt(self, self._core)
+        self._share_boundaries = share_boundaries
         self._interval = Interval.begin(self._core)
         self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites that were known when last asked
         _recorders.add(self)
         if not share_boundaries:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
+        if os.environ.get("FASTTIME", "").lower() in ("0", "false", "off", "no"):
+            self.disable()
+        if os.environ.get("FASTTIME_NVTX") == "1":
+            self.mark_nvtx()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Recorder:
         """Return the recorder itself: a copy of a model that keeps one records there as well."""
@@ -56,6 +65,12 @@ class Recorder:
 
     def __copy__(self) -> Recorder:
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the options: another process has its own scopes, and begins with none."""
+        if self is default_recorder():
+            return default_recorder, ()
+        return _again, (self._kept, self._share_boundaries)
 
     def report(
         self, wait: bool = False, reset: bool = False, timeout: float | None = None
@@ -184,6 +199,7 @@ class Recorder:
         if not 0 <= count <= _MAX_KEPT:
             raise ValueError(f"keep_samples must lie between 0 and {_MAX_KEPT:,}, got {count:,}")
         self._core.set_keep(count)
+        self._kept = count
 
     def reset(self) -> None:
         """Forget all that was measured, and scopes that are open or pending now as well."""
@@ -232,3 +248,15 @@ def _begin_in_child() -> None:
 os.register_at_fork(
     before=_taking.acquire, after_in_parent=_taking.release, after_in_child=_begin_in_child
 )
+
+
+def default_recorder() -> Recorder:
+    """Return the recorder that ``fasttime.scope`` and its kin belong to."""
+    return _default
+
+
+def _again(keep_samples: int, share_boundaries: bool) -> Recorder:
+    return Recorder(keep_samples=keep_samples, share_boundaries=share_boundaries)
+
+
+_default = Recorder()

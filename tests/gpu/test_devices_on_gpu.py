@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 
 import pytest
@@ -172,3 +175,58 @@ def test_a_held_device_does_not_hold_up_the_other(
         assert ([site.path for site in report.sites], report.pending) == (["free"], 1)
     latch.release()
     assert recorder.report(wait=True)["held"].counts["ok"] == 1
+
+
+# What a thread that has never chosen a device does in a process that works on cuda:1.
+WORK = {
+    "a block": "with fasttime.scope('a'): pass",
+    "a block on a stream": "with fasttime.scope('a', stream=own): pass",
+    "a block on a default stream": "with fasttime.scope('a', stream=null): pass",
+    "a report": "fasttime.report(wait=True)",
+    "a timeline": "with fasttime.record_timeline(): pass",
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_a_device_that_the_process_does_not_use_is_not_started(work: str) -> None:
+    code = """
+        import ctypes, threading, time, torch, fasttime
+
+        def is_started(device):
+            flags, active = ctypes.c_uint(), ctypes.c_int()
+            cuda = ctypes.CDLL("libcuda.so.1")
+            assert cuda.cuDevicePrimaryCtxGetState(
+                device, ctypes.byref(flags), ctypes.byref(active)) == 0
+            return bool(active.value)
+
+        torch.cuda.set_device(1)
+        x = torch.zeros(1000, device="cuda")
+        own, null = torch.cuda.Stream(device=1), torch.cuda.default_stream(1)
+        for _ in range(50):
+            with fasttime.scope("step"):
+                x += 1
+        torch.cuda.synchronize()
+        assert (is_started(0), is_started(1)) == (False, True)
+
+        def work():
+            global current
+            WORK
+            current = torch.cuda.current_device()
+
+        for _ in range(3):
+            time.sleep(1.1)  # so that a look at the device's clock is due
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+            assert not is_started(0)
+            assert current == 0
+        report = fasttime.report(wait=True)
+        assert (report.failed, report["step"].counts["ok"]) == (0, 50)
+        if "a" in report:
+            site = report["a"]
+            on_device = "stream" in '''WORK'''
+            assert site.counts["ok" if on_device else "host_only"] == 3, site.counts
+    """
+    code = textwrap.dedent(code).replace("WORK", WORK[work])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -109,6 +109,70 @@ def test_exit_is_silent_with_scopes_pending_behind_work_and_others_open() -> Non
     """)
 
 
+def test_workers_forked_before_the_first_scope_time_on_the_host() -> None:
+    run("""
+        import warnings, torch, fasttime
+        warnings.simplefilter("ignore")  # torch's and Python's own, on forking
+        torch.zeros(1, device="cuda")  # as where a model is moved there; nothing was timed yet
+
+        class Data(torch.utils.data.Dataset):
+            def __len__(self):
+                return 8
+            def __getitem__(self, index):
+                with fasttime.scope("load"):
+                    pass
+                report = fasttime.report(wait=True)
+                site = report["load"]
+                return report.backend == "host" and site.counts["host_only"] == site.count
+
+        loader = torch.utils.data.DataLoader(Data(), num_workers=2, multiprocessing_context="fork")
+        assert all(bool(good) for batch in loader for good in batch)
+    """)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_exit_is_silent_while_daemon_threads_let_the_gil_go_for_their_records(threads: int) -> None:
+    run(f"""
+        import threading, time, torch, fasttime
+        torch.zeros(1, device="cuda")
+        done = threading.Semaphore(0)
+        def forever():
+            stream = torch.cuda.Stream()
+            while True:
+                with fasttime.scope("daemon", stream=stream):
+                    end = time.perf_counter() + 400e-6  # so long that the queue could be full
+                    while time.perf_counter() < end:
+                        pass
+                done.release()
+        for _ in range({threads}):
+            threading.Thread(target=forever, daemon=True).start()
+        for _ in range(500):
+            done.acquire()
+    """)
+
+
+def test_exit_is_silent_while_a_daemon_thread_waits_for_a_report() -> None:
+    run("""
+        import threading, torch, fasttime
+        from latch import Latch, long_work
+        stream, latch = torch.cuda.Stream(), Latch()
+        long_work()
+        latch.hold(stream)
+        with fasttime.scope("pending", stream=stream):
+            pass
+        done = threading.Semaphore(0)
+        def forever():
+            while True:
+                fasttime.report(wait=True, timeout=0.001)
+                done.release()
+        for _ in range(4):
+            threading.Thread(target=forever, daemon=True).start()
+        for _ in range(100):
+            done.acquire()
+        latch.release()
+    """)
+
+
 def test_exit_is_silent_while_a_daemon_thread_records() -> None:
     run("""
         import threading, torch, fasttime

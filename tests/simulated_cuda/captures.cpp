@@ -41,7 +41,7 @@ SIMULATED_EXPORT int cuStreamIsCapturing(void* handle, int* status) {
   Lock lock(world.mutex);
   Thread& thread = world.this_thread();
   if (const int error = world.begin_call("cuStreamIsCapturing")) return error;
-  if (!handle && world.driver_needs_context && !thread.has_context) return kInvalidContext;
+  if (!handle && world.driver_needs_context && !thread.has_context()) return kInvalidContext;
   Stream* stream = world.find_stream(thread, handle);
   if (!stream) return kInvalidHandle;
   if (world.implicit_capture(*stream)) return kCaptureImplicit;

@@ -164,8 +164,16 @@ SIMULATED_EXPORT int64_t sim_used_after_destroy() {
 SIMULATED_EXPORT void sim_set_current_stream(int32_t device, void* stream) {
   control([&](World& world) {
     Thread& thread = world.this_thread();
-    thread.torch_streams[device < 0 ? thread.device : device] = stream;
+    thread.torch_streams[device < 0 ? thread.current() : device] = stream;
   });
+}
+
+SIMULATED_EXPORT void sim_set_unused(int device) {
+  control([&](World& world) { world.started.erase(device); });
+}
+
+SIMULATED_EXPORT int sim_is_started(int device) {
+  return control([&](World& world) { return world.started.count(device) != 0 ? 1 : 0; });
 }
 
 SIMULATED_EXPORT void sim_set_driver_needs_context(int on) {

@@ -45,7 +45,7 @@ int allocate(const char* function, void** pointer, size_t bytes) {
     if (const int error = c.world.refuse_unsafe(c.thread)) return error;
     *pointer = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
     if (!*pointer) return kOutOfMemory;
-    c.world.memory[*pointer] = {bytes, c.thread.device,
+    c.world.memory[*pointer] = {bytes, c.thread.current(),
                                 std::strcmp(function, "cudaHostAlloc") == 0};
     return kSuccess;
   });

@@ -65,6 +65,10 @@ int64_t sim_used_after_destroy(void);
 
 // What aoti_torch_get_current_cuda_stream answers on this thread (device -1: the current one).
 void sim_set_current_stream(int32_t device, void* stream);
+// As in a process that has not used the device yet: its context is not there, until a call needs
+// it.
+void sim_set_unused(int device);
+int sim_is_started(int device);
 // 1: on a thread that has made no runtime call yet cuStreamIsCapturing(NULL) and cuEventRecord on
 // NULL answer 201, as the driver does, and so does cuEventElapsedTime_v2, which might.
 void sim_set_driver_needs_context(int on);

@@ -86,6 +86,8 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_rerecorded_in_flight": (c_int64, []),
     "sim_used_after_destroy": (c_int64, []),
     "sim_set_current_stream": (None, [c_int32, c_void_p]),
+    "sim_set_unused": (None, [c_int]),
+    "sim_is_started": (c_int, [c_int]),
     "sim_set_driver_needs_context": (None, [c_int]),
     "cudaSetDevice": (c_int, [c_int]),
     "cudaGetDevice": (c_int, [c_void_p]),
@@ -201,6 +203,13 @@ class Simulated:
         value = c_int()
         self._check("cudaGetDevice", ctypes.byref(value))
         return value.value
+
+    def set_unused(self, device: int) -> None:
+        """As where this process has not used the device: its first use makes a context there."""
+        self.lib.sim_set_unused(device)
+
+    def is_started(self, device: int) -> bool:
+        return bool(self.lib.sim_is_started(device))
 
     def create_stream(self, device: int | None = None, blocking: bool = False) -> int:
         """A new stream; non-blocking, as torch's are, unless told otherwise."""

@@ -105,7 +105,7 @@ SIMULATED_EXPORT int cudaGetDevice(int* device) {
   return call(
       "cudaGetDevice",
       [&](Call& c) {
-        *device = c.thread.device;
+        *device = c.thread.current();
         return kSuccess;
       },
       false);
@@ -114,7 +114,8 @@ SIMULATED_EXPORT int cudaGetDevice(int* device) {
 SIMULATED_EXPORT int cudaSetDevice(int device) {
   return call("cudaSetDevice", [&](Call& c) {
     if (device < 0 || device >= c.world.device_count) return kInvalidDevice;
-    c.thread.device = device;
+    c.thread.make_current(device);
+    c.world.start(device);  // since CUDA 12
     return kSuccess;
   });
 }
@@ -139,6 +140,61 @@ SIMULATED_EXPORT int cudaDriverGetVersion(int* version) {
       false);
 }
 
+// ---- the driver's contexts ----------------------------------------------------------------------
+
+namespace {
+
+// A device has one context, its primary one, and a number of its own stands for it.
+void* context_of(int device) { return reinterpret_cast<void*>(uintptr_t{0x100} + device); }
+
+template <class Body>
+int driver_call(const char* function, Body body) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  if (const int error = world.begin_call(function)) return error;
+  return body(world, world.this_thread());
+}
+
+}  // namespace
+
+SIMULATED_EXPORT int cuDevicePrimaryCtxGetState(int device, unsigned* flags, int* is_active) {
+  return driver_call("cuDevicePrimaryCtxGetState", [&](World& world, Thread&) {
+    if (device < 0 || device >= world.device_count) return kInvalidDevice;
+    *flags = 0;
+    *is_active = world.started.count(device) != 0;
+    return kSuccess;
+  });
+}
+
+SIMULATED_EXPORT int cuDevicePrimaryCtxRetain(void** context, int device) {
+  return driver_call("cuDevicePrimaryCtxRetain", [&](World& world, Thread&) {
+    if (device < 0 || device >= world.device_count) return kInvalidDevice;
+    world.start(device);
+    *context = context_of(device);
+    return kSuccess;
+  });
+}
+
+SIMULATED_EXPORT int cuCtxPushCurrent_v2(void* context) {
+  return driver_call("cuCtxPushCurrent_v2", [&](World& world, Thread& thread) {
+    for (int device = 0; device < world.device_count; ++device) {
+      if (context != context_of(device)) continue;
+      thread.pushed.push_back(device);
+      return kSuccess;
+    }
+    return kInvalidContext;
+  });
+}
+
+SIMULATED_EXPORT int cuCtxPopCurrent_v2(void** context) {
+  return driver_call("cuCtxPopCurrent_v2", [&](World&, Thread& thread) {
+    if (thread.pushed.empty()) return kInvalidContext;
+    *context = context_of(thread.pushed.back());
+    thread.pushed.pop_back();
+    return kSuccess;
+  });
+}
+
 // ---- streams ------------------------------------------------------------------------------------
 
 namespace {
@@ -156,7 +212,7 @@ int refuse_waiting_for(Call& c, Stream& stream) {
 
 int create_stream(Call& c, void** stream, unsigned flags, int priority) {
   if (flags > kStreamNonBlocking) return kInvalidValue;
-  *stream = c.world.make_stream(c.thread.device, flags != kStreamNonBlocking, priority);
+  *stream = c.world.make_stream(c.thread.current(), flags != kStreamNonBlocking, priority);
   return kSuccess;
 }
 
@@ -218,11 +274,11 @@ SIMULATED_EXPORT int cudaDeviceSynchronize() {
     // Illegal during any capture on the device, whatever its mode and whatever the guard.
     int error = kSuccess;
     for (auto& capture : c.world.captures) {
-      if (capture->origin->device != c.thread.device) continue;
+      if (capture->origin->device != c.thread.current()) continue;
       capture->is_alive = false;
       error = kCaptureUnsupported;
     }
-    for (const TicketPtr& last : c.world.last_of_device(c.thread.device)) {
+    for (const TicketPtr& last : c.world.last_of_device(c.thread.current())) {
       if (error == kSuccess) error = c.world.wait(c.lock, last);
     }
     return error;
@@ -260,7 +316,7 @@ SIMULATED_EXPORT int cudaStreamWaitEvent(void* handle, void* event_handle, unsig
 namespace {
 
 int create_event(Call& c, void** event, unsigned flags) {
-  *event = c.world.make_event(c.thread.device, (flags & kEventDisableTiming) == 0);
+  *event = c.world.make_event(c.thread.current(), (flags & kEventDisableTiming) == 0);
   return kSuccess;
 }
 
@@ -358,7 +414,7 @@ SIMULATED_EXPORT int cuEventRecord(void* event, void* stream) {
   Thread& thread = world.this_thread();
   if (const int error = world.begin_call("cuEventRecord")) return error;
   if (const int error = world.begin_call("cudaEventRecord")) return error;
-  if (!stream && world.driver_needs_context && !thread.has_context) return kInvalidContext;
+  if (!stream && world.driver_needs_context && !thread.has_context()) return kInvalidContext;
   Call context{world, thread, lock};
   return record(context, event, stream, 0);
 }
@@ -398,7 +454,7 @@ SIMULATED_EXPORT int cuEventElapsedTime_v2(float* ms, void* begin, void* end) {
   Lock lock(world.mutex);
   Thread& thread = world.this_thread();
   if (const int error = world.begin_call("cuEventElapsedTime_v2")) return error;
-  if (world.driver_needs_context && !thread.has_context) return kInvalidContext;
+  if (world.driver_needs_context && !thread.has_context()) return kInvalidContext;
   if (const int error = world.begin_call("cudaEventElapsedTime")) return error;
   Call context{world, thread, lock};
   return elapsed(context, ms, begin, end);

@@ -12,7 +12,6 @@ NOT_SUPPORTED(cuCtxGetCurrent)
 NOT_SUPPORTED(cuCtxSetCurrent)
 NOT_SUPPORTED(cuDeviceGet)
 NOT_SUPPORTED(cuDeviceGetAttribute)
-NOT_SUPPORTED(cuDevicePrimaryCtxRetain)
 NOT_SUPPORTED(cuFuncGetAttribute)
 NOT_SUPPORTED(cuFuncSetAttribute)
 NOT_SUPPORTED(cuFuncSetCacheConfig)
@@ -30,11 +29,3 @@ NOT_SUPPORTED(cuModuleUnload)
 NOT_SUPPORTED(cuOccupancyMaxActiveBlocksPerMultiprocessor)
 NOT_SUPPORTED(cuPointerGetAttribute)
 NOT_SUPPORTED(cuTensorMapEncodeTiled)
-
-// torch asks this before it touches a device it has not used yet.
-int cuDevicePrimaryCtxGetState(int device, unsigned* flags, int* is_active) {
-  (void)device;
-  *flags = 0;
-  *is_active = 1;
-  return 0;
-}

@@ -10,7 +10,7 @@ SIMULATED_EXPORT int32_t aoti_torch_get_current_cuda_stream(int32_t device, void
   World& world = World::instance();
   Lock lock(world.mutex);
   Thread& thread = world.this_thread();
-  const int index = device < 0 ? thread.device : device;
+  const int index = device < 0 ? thread.current() : device;
   if (world.begin_call("aoti_torch_get_current_cuda_stream") || index >= world.device_count)
     return 1;
   const auto found = thread.torch_streams.find(index);

@@ -59,6 +59,7 @@ void World::reset() {
   has_one_queue = false;
   driver_needs_context = false;
   sticky_error = kSuccess;
+  started = {0, 1};
   calls.clear();
   faults.clear();
   events_alive = rerecorded_in_flight = used_after_destroy = 0;
@@ -98,16 +99,16 @@ Event* World::make_event(int device, bool timing_enabled) {
 Stream* World::find_stream(Thread& thread, void* handle) {
   const auto number = reinterpret_cast<uintptr_t>(handle);
   if (number <= 1) {  // NULL and cudaStreamLegacy
-    Stream*& legacy = legacy_streams_[thread.device];
+    Stream*& legacy = legacy_streams_[thread.current()];
     if (!legacy) {
-      legacy = make_stream(thread.device, true, 0);
+      legacy = make_stream(thread.current(), true, 0);
       legacy->is_legacy = true;
     }
     return legacy;
   }
   if (number == 2) {  // cudaStreamPerThread
-    Stream*& own = thread.per_thread_streams[thread.device];
-    if (!own) own = make_stream(thread.device, true, 0);
+    Stream*& own = thread.per_thread_streams[thread.current()];
+    if (!own) own = make_stream(thread.current(), true, 0);
     return own;
   }
   if (!stream_handles_.count(handle)) return nullptr;

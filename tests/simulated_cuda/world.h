@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -116,11 +117,16 @@ struct Fault {
 struct Thread {
   uint64_t era = 0;
   int device = 0;
+  std::vector<int> pushed;  // by the driver, on top of that; a device stands for its context
   int last_error = kSuccess;
   int capture_mode = kModeGlobal;
-  bool has_context = false;
+  bool is_bound = false;  // the runtime has made the device's context current here
   std::map<int, Stream*> per_thread_streams;
   std::map<int, void*> torch_streams;
+
+  int current() const { return pushed.empty() ? device : pushed.back(); }
+  void make_current(int other) { (pushed.empty() ? device : pushed.back()) = other; }
+  bool has_context() const { return is_bound || !pushed.empty(); }
 };
 
 using Lock = std::unique_lock<std::mutex>;
@@ -158,6 +164,9 @@ class World {
   int refuse_implicit(Stream& stream);  // 906 and destroys
   void leave_capture(const CapturePtr& capture);
 
+  // The first call that needs a context on a device starts the device, for good.
+  void start(int device) { started.insert(device); }
+
   // Counts a call and says which error it has been ordered to fail with.
   int begin_call(const char* function);
 
@@ -182,6 +191,7 @@ class World {
   int64_t rerecorded_in_flight = 0;
   int64_t used_after_destroy = 0;
 
+  std::set<int> started{0, 1};
   std::vector<CapturePtr> captures;
   std::vector<ValueWait> value_waits;
   std::map<void*, Memory> memory;
@@ -215,7 +225,10 @@ int call(const char* function, Body body, bool needs_context = true) {
   Thread& thread = world.this_thread();
   int error = world.begin_call(function);
   if (error == kSuccess) {
-    if (needs_context) thread.has_context = true;
+    if (needs_context) {
+      thread.is_bound = true;
+      world.start(thread.current());
+    }
     Call context{world, thread, lock};
     error = body(context);
   }

@@ -36,7 +36,6 @@ EXPORT int cudaGetDevice(int* device) {
   *device = 0;
   return 0;
 }
-EXPORT int cudaSetDevice(int) { return 0; }
 EXPORT int cudaStreamCreateWithFlags(void** stream, unsigned) {
   *stream = &g_handle;
   return 0;

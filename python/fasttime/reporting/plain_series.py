@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @cache
 def bucket_middles_ns() -> npt.NDArray[np.float64]:
     """Return what each bucket of the core's histograms counts for."""
-    return _native.bucket_middles_ns()
+    return np.array(_native.bucket_middles_ns())
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,7 @@ def build_sites(tallies: list[SiteTally]) -> tuple[SiteReport, ...]:
         site = SiteReport(
             name=one.name,
             path=paths[one.number],
+            is_section=one.is_section,
             counts={status: one.counts[status] for status in STATUSES},
             host=Durations(one.host),
             device=Durations(one.device) if one.device.count else None,

@@ -13,14 +13,14 @@ _MOST_LISTED = 20  # paths in the words of an error
 class SiteIndex(Generic[T]):
     """What belongs to a site, by the site's path or by its names from the root on.
 
-    Names may hold a slash themselves, so that several sites may have one path. No two have the same
-    names.
+    Names may hold a slash themselves, so that several sites may have one path. Two have the same
+    names only where one is a section of laps and the other a scope, which alone has sites inside.
     """
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[int]] = {}
         # By parent and name: whole tuples of names would fill the memory where sites lie deep.
-        self._by_name: dict[tuple[int, str], int] = {}
+        self._by_name: dict[tuple[int, str], list[int]] = {}
         self._parents = [0]
         self._names = [""]
         self._paths = [""]
@@ -37,7 +37,7 @@ class SiteIndex(Generic[T]):
         self._parents.append(parent)
         self._names.append(name)
         self._paths.append(path)
-        self._by_name[parent, name] = number
+        self._by_name.setdefault((parent, name), []).append(number)
         self._by_path.setdefault(path, []).append(number)
         return number
 
@@ -52,17 +52,13 @@ class SiteIndex(Generic[T]):
     def __getitem__(self, where: str | tuple[str, ...]) -> T:
         """Return what belongs to the one site at a path, or of these names.
 
-        Raises KeyError where there is none, and where a path is that of several sites.
+        Raises KeyError where there is none, and where there are several.
         """
         numbers = self._numbers(where)
         if not numbers:
             raise KeyError(f"no scope was timed at {where!r}; there are: {self._known()}")
         if len(numbers) > 1:
-            ways = " or ".join(repr(self._names_of(number)) for number in numbers)
-            raise KeyError(
-                f"{where!r} is the path of {len(numbers)} sites, as names hold a slash; look one "
-                f"up by its names: {ways}"
-            )
+            raise KeyError(f"{where!r} stands for {len(numbers)} sites: {self._ways(numbers)}")
         return self._values[numbers[0] - 1]
 
     def _numbers(self, where: object) -> list[int]:
@@ -70,11 +66,20 @@ class SiteIndex(Generic[T]):
             return self._by_path.get(where, [])
         if not isinstance(where, tuple):
             return []
-        number: int | None = 0
+        numbers = [0]
         for name in where:
-            if number is not None:
-                number = self._by_name.get((number, name))
-        return [number] if number else []
+            numbers = [below for one in numbers for below in self._by_name.get((one, name), [])]
+        return numbers if where else []
+
+    def _ways(self, numbers: list[int]) -> str:
+        """Return how to tell sites apart that were meant by one key."""
+        names = {self._names_of(number): None for number in numbers}
+        if len(names) > 1:
+            return f"names hold a slash; look one up by its names, {' or '.join(map(repr, names))}"
+        return (
+            "a scope and a section of laps have one name; give one of them another (walk() of a "
+            "report has both, and is_section tells which is which)"
+        )
 
     def _names_of(self, number: int) -> tuple[str, ...]:
         names = []

@@ -19,6 +19,8 @@ class SiteReport:
     Attributes:
         name: the scope's name.
         path: the names from the root to it, joined by ``/``.
+        is_section: whether it is a section of laps. A scope of the same name beside it is another
+            site, since the section has the scope's time in it.
         counts: how many scopes ended, by status; see `fasttime.Sample`.
         host: host times of all scopes that ended.
         device: device times of the scopes that are ``ok``; None if there are none.
@@ -40,6 +42,7 @@ class SiteReport:
 
     name: str
     path: str
+    is_section: bool
     counts: Mapping[Status, int]
     host: Durations
     device: Durations | None

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a scope makes of each kind of function: like the undecorated one, but for the time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import types
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from fasttime import Recorder
+
+
+class Batch:
+    """Something large."""
+
+
+class Batches:
+    """Makes batches, and knows which of them are still held by anybody."""
+
+    def __init__(self) -> None:
+        self.made: list[weakref.ref[Batch]] = []
+
+    def new(self) -> Batch:
+        batch = Batch()
+        self.made.append(weakref.ref(batch))
+        return batch
+
+    @property
+    def held(self) -> int:
+        return sum(reference() is not None for reference in self.made)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def test_a_decorated_generator_holds_nothing_of_what_it_yields(recorder: Recorder) -> None:
+    batches = Batches()
+
+    @recorder.scope("load")
+    def load() -> Generator[Batch, Batch, None]:
+        while True:
+            yield batches.new()
+
+    with no_collection():
+        loader = load()
+        next(loader)
+        assert batches.held == 0
+        loader.send(batches.new())
+        assert batches.held == 0
+
+
+def test_a_decorated_generator_that_is_closed_leaves_no_cycle(recorder: Recorder) -> None:
+    batches = Batches()
+
+    @recorder.scope("load")
+    def load() -> Generator[Batch, None, None]:
+        while True:
+            yield batches.new()
+
+    with no_collection():
+        loader = load()
+        batch = next(loader)
+        loader.close()
+        del batch, loader
+        assert batches.held == 0
+
+
+def test_a_decorated_async_generator_holds_nothing_either(recorder: Recorder) -> None:
+    batches = Batches()
+
+    @recorder.scope("load")
+    async def load() -> AsyncGenerator[Batch, None]:
+        while True:
+            yield batches.new()
+
+    async def main() -> None:
+        loader = load()
+        await anext(loader)
+        assert batches.held == 0
+        batch = await anext(loader)
+        await loader.aclose()
+        del batch, loader
+        assert batches.held == 0
+
+    with no_collection():
+        asyncio.run(main())
+
+
+def test_an_async_generator_still_open_at_the_end_of_the_loop_is_closed_in_silence(
+    recorder: Recorder,
+) -> None:
+    closed: list[str] = []
+    said: list[object] = []
+
+    @recorder.scope("numbers")
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            while True:
+                yield 1
+        finally:
+            await asyncio.sleep(0)
+            closed.append("numbers")
+
+    async def main() -> AsyncGenerator[int, None]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+        running = numbers()
+        await anext(running)
+        return running
+
+    kept = asyncio.run(main())
+    assert kept is not None
+    assert (closed, said) == (["numbers"], [])
+    assert recorder.report()["numbers"].count == 1
+
+
+def test_a_generator_based_coroutine_stays_one(recorder: Recorder) -> None:
+    @recorder.scope("work")
+    @types.coroutine
+    def work() -> Generator[None, None, str]:
+        yield
+        return "done"
+
+    async def main() -> str:
+        return await work()
+
+    assert asyncio.run(main()) == "done"
+    assert recorder.report()["work"].count == 1
+
+
+def test_an_object_that_is_called_like_a_coroutine_is_timed_to_its_end(recorder: Recorder) -> None:
+    seen: list[int] = []
+
+    class Work:
+        async def __call__(self) -> None:
+            await asyncio.sleep(0)
+            seen.append(recorder.report().open)
+
+    work: Callable[[], Awaitable[None]] = recorder.scope("work")(Work())
+    asyncio.run(work())  # type: ignore[arg-type]
+    assert seen == [1]
+
+
+def test_a_module_is_refused_rather_than_hidden_from_its_parent(recorder: Recorder) -> None:
+    with pytest.raises(
+        TypeError, match=r"this is a Linear, a module.*decorate its class's forward"
+    ):
+        recorder.scope("encoder")(torch.nn.Linear(2, 2))
+
+
+def test_a_suspended_generator_is_nobodys_parent_in_a_forked_child(recorder: Recorder) -> None:
+    @recorder.scope("load")
+    def load() -> Generator[int, None, None]:
+        yield 1
+        with recorder.scope("inner"):
+            pass
+        yield 2
+
+    loader = load()
+    next(loader)
+    read, write = os.pipe()
+    if os.fork() == 0:
+        next(loader)
+        paths = [site.path for site in recorder.report().walk()]
+        os.write(write, ",".join(paths).encode())
+        os._exit(0)
+    os.close(write)
+    with open(read) as pipe:
+        assert pipe.read() == "inner"
+    os.wait()
+    loader.close()

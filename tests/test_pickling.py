@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models, data sets and functions with scopes in them are copied and sent to other processes."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+
+import fasttime
+from fasttime import Recorder
+
+
+class Model(torch.nn.Module):
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+        self.scope = recorder.scope
+        self.whole = recorder.scope("whole")
+        self.laps = recorder.laps("steps")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with self.whole, self.laps as lap, self.scope("inner"):
+            lap("first")
+            return x
+
+
+def counts(recorder: Recorder) -> dict[str, int]:
+    return {site.path: site.count for site in recorder.report().walk()}
+
+
+EVERYTHING = {"whole": 1, "whole/steps": 1, "whole/steps/inner": 1, "whole/steps/first": 1}
+
+
+def test_a_copied_model_times_the_same_sites(recorder: Recorder) -> None:
+    copy.deepcopy(Model(recorder))(torch.ones(1))
+    assert counts(recorder) == EVERYTHING
+
+
+def test_a_pickled_model_begins_empty_with_a_recorder_of_its_own(recorder: Recorder) -> None:
+    model = Model(recorder)
+    model(torch.ones(1))
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=False)
+    assert loaded.recorder is not recorder
+    assert counts(loaded.recorder) == {}
+    loaded(torch.ones(1))
+    assert counts(loaded.recorder) == counts(recorder) == EVERYTHING
+
+
+def test_a_recorder_keeps_its_options_when_it_is_pickled() -> None:
+    loaded = pickle.loads(pickle.dumps(Recorder(keep_samples=3)))
+    for _ in range(5):
+        with loaded.scope("a"):
+            pass
+    assert len(loaded.samples("a")) == 3
+
+
+def test_the_default_recorder_and_its_functions_stay_what_they_are() -> None:
+    for function in (fasttime.scope, fasttime.laps, fasttime.begin, fasttime.end, fasttime.report):
+        assert pickle.loads(pickle.dumps(function)) == function
+    loaded = pickle.loads(pickle.dumps(fasttime.scope("pickled")))
+    try:
+        with loaded:
+            pass
+        assert fasttime.report()["pickled"].count == 1
+    finally:
+        fasttime.reset()
+
+
+def test_a_scope_on_a_stream_says_why_it_cannot_be_pickled(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match="it is on a stream, which another process does not have"):
+        pickle.dumps(recorder.scope("a", stream=1234))
+
+
+def test_a_scope_whose_recorder_is_gone_says_so() -> None:
+    scope = Recorder().scope("a")
+    with pytest.raises(TypeError, match="its recorder is gone"):
+        pickle.dumps(scope)
