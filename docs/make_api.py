@@ -131,11 +131,9 @@ def _prose(thing: Any) -> str:
         lines = block.split("\n")
         if lines[0] in ("Args:", "Attributes:"):
             lines = ["", *_items(lines[1:])]
-        elif lines[0].startswith(("    ", ">>>", "===")):
+        elif lines[0].startswith(("    ", ">>>")):
             code = inspect.cleandoc("\n" + block)
             lines = ["```pycon" if lines[0].startswith(">>>") else "```py", code, "```"]
-            if block.startswith("==="):
-                lines[0] = "```text"
         made.append("\n".join(lines).strip("\n"))
     return "\n\n".join(made) + "\n\n"
 

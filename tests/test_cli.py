@@ -55,6 +55,27 @@ def test_bad_usage_ends_with_2(wrong: list[str], capsys: pytest.CaptureFixture[s
     assert "usage: fasttime" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--htm", "r.html", "s.py"], "arguments: --htm; did you mean --html?"),
+        (["run", "--htm=r.html", "s.py"], "arguments: --htm=r.html; did you mean --html?"),
+        (["bench", "a:b", "--repeats", "5"], "arguments: --repeats 5; did you mean --repeat?"),
+        (["bench", "a:b", "--xyz"], "arguments: --xyz\n"),
+        (["env", "gpu"], "arguments: gpu\n"),
+    ],
+)
+def test_a_misspelt_option_brings_the_command_s_own_usage_and_the_likes_of_it(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    assert exit_.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"usage: fasttime {words[0]} ")
+    assert f"error: unrecognized {said}" in shown
+
+
 def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     shown = capsys.readouterr()
@@ -243,6 +264,51 @@ def test_a_file_to_write_needs_its_folder_before_the_work_begins(tmp_path: Path)
         arguments.new_file(str(tmp_path / "none" / "a.json"))
     with pytest.raises(argparse.ArgumentTypeError, match="is a folder; name a file"):
         arguments.new_file(str(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")
+def test_a_folder_that_takes_no_file_is_told_before_the_work_begins() -> None:
+    with pytest.raises(
+        argparse.ArgumentTypeError, match=r"cannot write /proc/a\.json: (No such|Perm)"
+    ):
+        arguments.new_file("/proc/a.json")
+
+
+def test_a_file_that_may_not_be_written_to_is_told_before_the_work_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda asked, _: asked != path)  # root may write to anything
+    with pytest.raises(argparse.ArgumentTypeError, match=r"cannot write .*: Permission denied"):
+        arguments.new_file(str(path))
+    assert arguments.new_file(str(tmp_path / "b.json")).name == "b.json"
+
+
+def test_a_name_that_is_too_long_is_told_before_the_work_begins(tmp_path: Path) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"cannot write .*: File name too long"):
+        arguments.new_file(str(tmp_path / f"{'a' * 300}.json"))
+
+
+def test_a_pipe_can_be_written_to_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    monkeypatch.setattr("tempfile.TemporaryFile", os.listdir)  # raises: nothing may be put beside
+    assert arguments.new_file(str(tmp_path / "a.json")).name == "a.json"
+
+
+def test_to_look_whether_a_file_can_be_written_leaves_none(tmp_path: Path) -> None:
+    arguments.new_file(str(tmp_path / "a.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", [".json", "some/.JSON", ".json.gz"])
+def test_a_suffix_alone_is_no_name(text: str) -> None:
+    with pytest.raises(
+        argparse.ArgumentTypeError, match=r"is a suffix alone; name it, such as run\."
+    ):
+        arguments.new_timeline(text)
 
 
 def test_a_file_to_write_needs_the_suffix_of_its_format(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,30 @@ def test_a_limit_that_is_none_is_bad_usage(capsys: pytest.CaptureFixture[str]) -
 def test_a_missing_file_is_told_with_its_likes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "old.json", "nwe.json"]) == 2
     assert error_of(capsys).startswith("there is no file nwe.json; did you mean new.json")
+
+
+def test_a_folder_is_told_from_a_file_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("folder").mkdir()
+    assert main(["compare", "old.json", "folder"]) == 2
+    assert error_of(capsys) == "folder is a folder; name a file in it"
+
+
+def test_a_pipe_is_read_as_a_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.undo()  # nothing is made up here
+    made_up("of a pipe").save(tmp_path / "saved.json")
+    text = (tmp_path / "saved.json").read_bytes()
+    ends = [os.pipe() for _ in range(2)]
+    for _, writing in ends:
+        assert os.write(writing, text) == len(text)  # less than a pipe holds
+        os.close(writing)
+    try:
+        assert main(["compare", *(f"/dev/fd/{reading}" for reading, _ in ends)]) == 0
+    finally:
+        for reading, _ in ends:
+            os.close(reading)
+    assert "of a pipe" in capsys.readouterr().out
 
 
 def test_a_file_that_holds_no_measurement_is_told(

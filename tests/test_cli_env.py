@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
+import fasttime
 from fasttime import nvidia_smi, nvml
 from fasttime.cli import env, found, main
 from fasttime.gpu_state import GpuModes, GpuState
@@ -132,6 +134,17 @@ def test_variables_that_are_set_are_told_with_what_they_do(
     unset = next(line for line in shown.splitlines() if line.startswith("not set"))
     assert "CUDA_LAUNCH_BLOCKING" not in unset
     assert "CUDA_SCALE_LAUNCH_QUEUES" in unset
+
+
+def test_each_variable_that_fasttime_reads_is_told() -> None:
+    package = Path(fasttime.__file__).parent
+    read = {
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(r'environ\.get\("(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    assert "FASTTIME" in read
+    assert read <= set(TIMING_VARIABLES)
 
 
 def test_the_data_are_json(capsys: pytest.CaptureFixture[str]) -> None:

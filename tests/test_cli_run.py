@@ -353,6 +353,7 @@ class Recording:
     """A made-up recording, and the timeline that it yields."""
 
     is_recording = True
+    dropped = 0
 
     def __init__(self) -> None:
         self.most_scopes: list[int | None] = []
@@ -414,7 +415,7 @@ def test_the_timeline_and_the_report_are_saved_where_asked(
     options = ["--trace", "t.json", "--html", "r.html", "--json", "r.json"]
     assert main(["run", *options, write(STEP)]) == 0
     assert timeline.saved == ["t.json"]
-    assert timeline.begun == ["start"]
+    assert timeline.begun == ["background"]
     assert saved_reports == {"r.html": timeline, "r.json": None}
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -441,13 +442,67 @@ def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
 ) -> None:
     def save(report: Report, path: str, **_: object) -> None:
         if os.path.relpath(path) == "r.html":
-            raise OSError(28, "No space left on device")
+            raise OSError(28, "No space left on device", path)
 
     monkeypatch.setattr(Report, "save", save, raising=False)
     assert main(["run", "--html", "r.html", "--json", "r.json", write(script)]) == code
     shown = capsys.readouterr().err
-    assert "fasttime: error: could not save r.html: [Errno 28] No space left" in shown
+    assert "fasttime: error: could not save r.html: No space left on device\n" in shown
     assert shown.endswith("fasttime: saved r.json\n")
+
+
+def test_two_files_of_one_name_are_refused_before_the_script_runs(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--trace", "a.json", "--json", str(tmp_path / "a.json")]
+    assert main(["run", *files, write("print('it ran')")]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "error: --trace and --json both name" in shown.err
+    assert shown.err.endswith("a.json; give each a file of its own\n")
+
+
+def test_a_trace_that_was_cut_says_what_of_how_many_it_holds(
+    write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timeline.dropped = 1_999
+    assert main(["run", "--trace", "t.json", write(STEP)]) == 0
+    assert capsys.readouterr().err.endswith(
+        "fasttime: saved t.json\nfasttime: t.json holds the first 1 of 2,000 scopes\n"
+    )
+
+
+def test_a_trace_that_is_whole_says_nothing_of_it(
+    write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--trace", "t.json", write(STEP)]) == 0
+    assert capsys.readouterr().err.endswith("fasttime: saved t.json\n")
+
+
+def test_a_picture_of_too_many_scopes_shows_the_last_ones(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("fasttime.timelines.picture._MAX_SPANS", 60)
+    code = """
+        import fasttime
+        for i in range(61):
+            with fasttime.scope(f"step {i}"):
+                pass
+    """
+    assert main(["run", "--trace", "many.svg", write(code)]) == 0
+    assert "<svg" in Path("many.svg").read_text(encoding="utf-8")
+    assert capsys.readouterr().err.endswith(
+        "fasttime: saved many.svg\nfasttime: many.svg shows the last ones, as all are too many for "
+        "a picture. Scopes 14 to 61 of 61, as they began.\n"
+    )
+
+
+def test_a_picture_of_nothing_is_an_error(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["run", "--trace", "none.svg", write("pass")]) == 1
+    assert "error: could not save none.svg: there is nothing to draw" in capsys.readouterr().err
+    assert not Path("none.svg").exists()
 
 
 def test_a_page_s_picture_is_of_a_bounded_timeline_that_gives_way(
@@ -493,6 +548,23 @@ def test_a_script_s_own_timeline_goes_before_the_page_s(
     assert main(["run", "--html", "r.html", write(code)]) == 7
     assert "<picture>" not in Path("r.html").read_text(encoding="utf-8")
     assert "as the script recorded one of its own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 1), (7, 7)])
+def test_a_script_s_own_timeline_goes_before_a_trace(
+    code: int, expected: int, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = f"""
+        import fasttime
+        with fasttime.record_timeline() as timeline, fasttime.scope("step"):
+            pass
+        raise SystemExit({code} if len(timeline) == 1 else 99)
+    """
+    assert main(["run", "--trace", "t.json", write(script)]) == expected
+    assert not Path("t.json").exists()
+    assert capsys.readouterr().err.endswith(
+        "error: t.json was not saved, as the script recorded a timeline of its own\n"
+    )
 
 
 def test_a_page_comes_without_its_picture_where_no_scope_was_ended(
@@ -658,6 +730,69 @@ def test_a_script_s_worker_processes_find_its_functions(write: Write) -> None:
     """
     done = run(write(code))
     assert (done.returncode, done.stdout) == (0, "[2, 4]\n"), done.stderr
+
+
+LATE = """
+    import sys, threading
+    from concurrent.futures import ThreadPoolExecutor
+    import fasttime
+    script_is_over = threading.Event()
+    def job():
+        script_is_over.wait()
+        with fasttime.scope("late"):
+            pass
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize(
+    "how",
+    [
+        # Called by Python after the script, before it lets a pool's threads end.
+        "ThreadPoolExecutor().submit(job); threading._register_atexit(script_is_over.set)",
+        "threading.Thread(target=job).start()\n"
+        "    over = lambda: (threading.main_thread().join(), script_is_over.set())\n"
+        "    threading.Thread(target=over).start()",
+    ],
+    ids=["pool", "thread"],
+)
+def test_what_threads_do_after_the_script_s_end_is_reported(
+    how: str, code: int, write: Write
+) -> None:
+    done = run(
+        "--json", "r.json", "--trace", "t.json", write(f"{LATE}    {how}\n    sys.exit({code})")
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\nlate ") == 1
+    assert [site["name"] for site in json.loads(Path("r.json").read_text())["sites"]] == ["late"]
+    assert '"late"' in Path("t.json").read_text()
+
+
+def test_a_pool_that_has_nothing_to_do_does_not_keep_the_report(write: Write) -> None:
+    done = run(write(LATE + "    script_is_over.set(); ThreadPoolExecutor().submit(job).result()"))
+    assert (done.returncode, done.stderr.count("\nlate ")) == (0, 1), done.stderr
+
+
+def test_a_child_forked_at_exit_leaves_the_report_to_its_parent(write: Write) -> None:
+    code = (
+        LATE
+        + """
+    import atexit, os
+    def fork():
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+    def late():
+        threading.main_thread().join()
+        atexit.register(fork)
+        script_is_over.set()
+    threading.Thread(target=job).start()
+    threading.Thread(target=late).start()
+    """
+    )
+    done = run("--json", "r.json", write(code))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("saved r.json") == 1
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")

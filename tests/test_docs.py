@@ -167,6 +167,13 @@ def test_the_api_page_is_what_the_docstrings_say() -> None:
     assert subprocess.run([sys.executable, DOCS / "make_api.py", "--check"]).returncode == 0
 
 
+def test_the_api_page_is_markdown_throughout() -> None:
+    # What only another markup knows: its tables, its roles, its literal blocks.
+    prose = re.sub(r"^```.*?^```$", "", text_of("api.md"), flags=re.DOTALL | re.MULTILINE)
+    assert not re.findall(r"^===.*|:\w+:`.*|``.*|.*::$", prose, re.MULTILINE)
+    assert "```text" not in text_of("api.md")
+
+
 def test_the_api_page_has_every_public_name() -> None:
     headings = set(re.findall(r"^### `fasttime\.(\w+)`$", text_of("api.md"), re.MULTILINE))
     assert headings == set(fasttime.__all__)

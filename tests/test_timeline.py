@@ -166,8 +166,10 @@ def test_a_stop_waits_no_longer_than_its_timeout(cuda: Simulated, recorder: Reco
     with recorder.scope("a"):
         cuda.hold(0)
     before = cuda.now_ns
-    assert recording.stop(wait=True, timeout=0.5).pending == 1
+    timeline = recording.stop(wait=True, timeout=0.5)
+    assert timeline.pending == 1
     assert cuda.now_ns - before == S // 2
+    assert "1 more pending: raise timeout>" in repr(timeline)
     cuda.release(0)
 
 
@@ -180,6 +182,7 @@ def test_the_end_of_the_block_waits_no_longer_than_the_timeout(
         before = cuda.now_ns
     assert timeline.pending == 1
     assert cuda.now_ns - before == S // 4
+    assert "1 more pending: raise timeout>" in repr(timeline)
     cuda.release(0)
 
 

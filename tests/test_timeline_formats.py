@@ -440,6 +440,16 @@ def test_options_are_for_pictures(step: Timeline, tmp_path: Path) -> None:
         step.save(tmp_path / "a.json", explain="step")
 
 
+def test_an_option_that_no_picture_has_is_refused_as_one_that_no_trace_has(
+    step: Timeline, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    there = "a picture has no option foo; there are explain, waits, begin, end, title, dark"
+    with pytest.raises(ValueError, match=there):
+        step.save(tmp_path / "a.svg", foo=1, dark=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_file_is_replaced_and_keeps_its_mode(step: Timeline, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")

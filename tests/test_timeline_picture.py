@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from test_timeline_formats import span
 
-from fasttime import Timeline
+from fasttime import Span, Timeline
 from fasttime.timelines import picture_style
 
 PIPELINE = [
@@ -88,6 +88,77 @@ def test_a_name_without_room_is_in_the_legend() -> None:
     assert "tiny_step" in found
 
 
+def legend(figure: Figure) -> dict[str, float]:
+    """What is written below the axis, in order, and how far above the picture's edge, in inches."""
+    height = figure.get_figheight()
+    return {text.get_text(): text.get_position()[1] * height for text in figure.texts}
+
+
+def short_ones(count: int) -> list[Span]:
+    """A step and as many scopes in it, with gaps between them and no room for their names."""
+    inside = [span(f"step/layer_{i}", (i, i + 0.5), (i, i + 0.5)) for i in range(count)]
+    return [span("step", (0, count), (0, count)), *inside]
+
+
+def test_a_legend_begins_with_hatching_and_wraps() -> None:
+    spans = [*short_ones(20), span("sync", (20, 22))]
+    found = legend(Timeline.from_spans(spans).plot(waits=["sync"]))
+    names = [f"layer_{i}" for i in range(20)]
+    assert [*found] == ["the host waits", "between timed work", *names]
+    lines = sorted({round(y, 3) for y in found.values()})
+    assert lines == [0.2, 0.4, 0.6]
+
+
+def test_a_legend_counts_what_it_has_no_room_for() -> None:
+    found = legend(Timeline.from_spans(short_ones(80)).plot())
+    *names, more = [*found]
+    assert names == ["between timed work", *(f"layer_{i}" for i in range(len(names) - 1))]
+    assert more == f"and {80 - (len(names) - 1)} more"
+    assert len({round(y, 3) for y in found.values()}) == 4
+
+
+@pytest.mark.parametrize("count", [2, 20, 80])
+def test_the_room_below_the_axis_is_as_high_as_the_legend(count: int) -> None:
+    figure = Timeline.from_spans(short_ones(count)).plot()
+    axes = figure.axes[0].get_position()
+    below, inner = (part * figure.get_figheight() for part in (axes.y0, axes.height))
+    assert below == pytest.approx(max(legend(figure).values()) + 0.38)
+    top, bottom = figure.axes[0].get_ylim()
+    assert inner == pytest.approx(abs(top - bottom) - 0.05)  # an inch is an inch
+
+
+def test_no_words_reach_beyond_the_edge() -> None:
+    names = ["a" * 300, "b" * 200, *("c" * n for n in range(30, 60, 3))]
+    spans = [span("step", (0, 100)), *(span(name, (i, i + 0.1)) for i, name in enumerate(names))]
+    figure = Timeline.from_spans(spans).plot(title="All that there is to say of this " * 10)
+    for text in figure.texts:
+        left = text.get_position()[0] * picture_style.WIDTH
+        is_bold = text.get_weight() == "bold"
+        width = picture_style.width_of(text.get_text(), text.get_size(), is_bold)
+        assert left + width <= picture_style.WIDTH - 0.1, text.get_text()
+
+
+def test_a_long_title_ends_in_an_ellipsis_and_a_short_one_does_not() -> None:
+    title = "All that there is to say of this pipeline, " * 3
+    found = words(Timeline.from_spans(PIPELINE).plot(title=title))
+    assert next(word for word in found if word.startswith("All")).endswith("…")
+    assert "All" in words(Timeline.from_spans(PIPELINE).plot(title="All"))
+
+
+@pytest.mark.parametrize("theme", [picture_style.LIGHT, picture_style.DARK])
+def test_names_and_lines_stand_out_from_what_they_lie_on(theme: picture_style.Theme) -> None:
+    for colour in map(picture_style.colour_of, range(7)):
+        text = picture_style.text_colour_on(colour)
+        assert picture_style.contrast(text, colour) >= 4.5, colour
+        line = picture_style.line_colour(colour, theme)
+        assert picture_style.contrast(line, theme.background) >= 3, colour
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert picture_style.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert picture_style.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
 def test_nested_scopes_lie_below_their_parents() -> None:
     spans = [span("step", (0, 10), (1, 11)), span("step/a", (0, 4), (1, 5))]
     drawn = [(begin, end) for begin, end, _ in bars(Timeline.from_spans(spans).plot())]
@@ -114,6 +185,21 @@ def test_a_wait_is_hatched_on_the_host() -> None:
     figure = Timeline.from_spans(spans).plot(waits=["sync"])
     assert hatched(figure) == [(27, 43)]
     assert "the host waits" in words(figure)
+
+
+def test_waits_that_are_not_there_are_refused_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match=r"waits=\['zzz'\] are no .*; there are cpu, large, small"):
+        Timeline.from_spans(PIPELINE).plot(waits=["zzz", "cpu"])
+
+
+def test_waits_are_a_list_and_not_the_letters_of_a_name() -> None:
+    with pytest.raises(TypeError, match=r"write waits=\['cpu'\]"):
+        Timeline.from_spans(PIPELINE).plot(waits="cpu")
+
+
+def test_a_wait_outside_of_the_part_that_is_drawn_is_no_mistake() -> None:
+    spans = [*PIPELINE, span("sync", (43, 50))]
+    assert hatched(Timeline.from_spans(spans).plot(waits=["sync"], begin=0.0, end=0.01)) == []
 
 
 def test_brackets_say_what_each_method_would_have_read() -> None:

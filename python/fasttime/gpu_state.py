@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The state of a GPU as it bears on timing, in one vocabulary, wherever it was asked for."""
+"""The state of a GPU as it affects timing, in one vocabulary, wherever it was asked for."""
 
 from __future__ import annotations
 

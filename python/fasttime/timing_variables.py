@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The environment variables that bear on the times of GPU code, and what each does to them."""
+"""The environment variables that affect the times of GPU code, and what each does to them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ TIMING_VARIABLES = {
     "TORCHDYNAMO_DISABLE": "1 switches torch.compile off",
     "OMP_NUM_THREADS": "how many threads work on the CPU",
     "FASTTIME": "0, false, off or no starts with scopes switched off",
+    "FASTTIME_NVTX": "1 makes each scope a range of profilers too, which takes a microsecond",
 }
 
 

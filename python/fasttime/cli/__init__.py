@@ -18,7 +18,7 @@ _EXIT_CODES = """exit codes:
   1    failed: what was run failed, something is not installed, or `compare` found a regression
   2    bad usage: an option, a file or a name that is not there
   130  interrupted by Ctrl-C
-`fasttime run` ends with its script's own."""
+`fasttime run` returns its script's, or 1 where that is 0 and a file could not be saved."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (sys.argv[1:] if arguments is None else arguments):
         parser.print_help(sys.stderr)  # what there is, rather than that something is missing
         return 2
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.refuse(unknown)  # by the command, whose usage says what it takes
     options.ends_process = arguments is None
     command: Callable[[argparse.Namespace], int] = options.command
     try:

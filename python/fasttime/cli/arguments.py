@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import functools
 import importlib.util
 import math
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from .failure import did_you_mean
 
@@ -23,7 +30,7 @@ def add_command(
     commands: Commands, name: str, help_: str, description: str, epilog: str
 ) -> argparse.ArgumentParser:
     """Add a command, with examples below its options that stay as they are written."""
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=help_,
         description=description,
@@ -31,6 +38,15 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(refuse=functools.partial(_refuse, parser))
+    return parser
+
+
+def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """End with the usage of the command that does not know these arguments."""
+    first = unknown[0].partition("=")[0]
+    known = re.findall(r"--?\w[\w-]*", parser.format_usage())
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{did_you_mean(first, known)}")
 
 
 def positive(text: str) -> int:
@@ -71,14 +87,12 @@ def fraction(text: str) -> float:
 
 
 def new_file(text: str) -> Path:
-    """Read the name of a file to write, whose folder is there: a long run must not end in vain."""
+    """Read the name of a file that can be written: a long run must not end in vain."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"there is no folder {path.parent}; make it first: mkdir -p {path.parent}"
-        )
+    try:
+        _check_place(path)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from None
     return path
 
 
@@ -114,7 +128,32 @@ def similar_files(path: Path) -> str:
 def _with_suffix(text: str, *suffixes: str) -> Path:
     if not text.lower().endswith(suffixes):
         raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, got {text!r}")
+    name = Path(text).name
+    if name.lower() in suffixes:
+        raise argparse.ArgumentTypeError(f"{text!r} is a suffix alone; name it, such as run{name}")
     return new_file(text)
+
+
+def _check_place(path: Path) -> None:
+    """Raise where no file can be written at `path`; OSError where the system says why."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(
+                f"there is no folder {path.parent}; make it first: mkdir -p {path.parent}"
+            ) from None
+        mode = stat.S_IFREG
+    else:
+        if stat.S_ISDIR(mode):
+            raise argparse.ArgumentTypeError(f"{path} is a folder; name a file")
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if stat.S_ISREG(mode):
+        # A file is written beside it first. By trying, as a disk may be there to read alone, or
+        # hold no new files; what is tried has no name, where the system can do that.
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+            pass
 
 
 def _whole(text: str, at_least: int, or_: str = "") -> int:

@@ -15,8 +15,8 @@ import torch
 from . import processes, python_path, saved
 from . import target as targets
 from .arguments import add_command, ignored_runs, new_json, positive, runs, seconds
-from .failure import Failure, first_sentence, is_message
-from .output import put, say_saved
+from .failure import Failure, first_sentence, is_message, show_error, user_frames
+from .output import flush_if_possible, put, say_saved
 
 if TYPE_CHECKING:
     from ..measuring.measurement import Measurement
@@ -69,7 +69,10 @@ def add_to(commands: Commands) -> None:
         help="how many runs, those that --warmup N ignores included, or auto (default)",
     )
     parser.add_argument(
-        "--budget", type=seconds, metavar="SECONDS", help="how long it may take, where auto"
+        "--budget",
+        type=seconds,
+        metavar="SECONDS",
+        help="how long it may take, if auto; default: 1",
     )
     parser.add_argument(
         "--hold",
@@ -103,18 +106,28 @@ def run(options: argparse.Namespace) -> int:
         _check_callable_options(options)
     # Absolute, as what is timed may go to another folder.
     output = options.output and options.output.absolute()
-    if options.processes > 1:
-        measurement = processes.measure(_arguments(options), options.processes)
-    else:
-        # What the target prints while it runs must not lie among the data.
-        chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
-        with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
-            measurement = _measure(module, name, options)
-    if output:
-        saved.save(measurement, output)
-    put(saved.as_json(measurement) if options.json else str(measurement))
-    if options.output:
-        say_saved(options.output)
+    try:
+        if options.processes > 1:
+            measurement = processes.measure(_arguments(options), options.processes)
+        else:
+            # What the target prints while it runs must not lie among the data.
+            chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
+            with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
+                measurement = _measure(module, name, options)
+    except Exception as error:
+        is_of_the_user = isinstance(error, SyntaxError) or user_frames(error) is not None
+        if isinstance(error, Failure) or not is_of_the_user:
+            raise  # a message, or a bug of ours
+        show_error(error)
+        return 1
+    # Neither a disk that is full nor a reader that has gone costs what was measured.
+    try:
+        put(saved.as_json(measurement) if options.json else str(measurement))
+        flush_if_possible()
+    finally:
+        if output:
+            saved.save(measurement, output)
+            say_saved(options.output)
     return 0
 
 
@@ -127,8 +140,8 @@ def _check_callable_options(options: argparse.Namespace) -> None:
             )
     if options.device == "cpu":
         raise Failure(
-            f"--device cpu goes with {targets.MODELS}:<model>; where {options.target} works is "
-            "its own affair, --device cuda:<index> only says which GPU is the current one"
+            f"--device cpu goes with {targets.MODELS}:<model>; {options.target} chooses its own "
+            "device, and --device cuda:<index> only says which GPU is the current one"
         )
 
 

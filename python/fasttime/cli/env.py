@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fasttime env``: what was found on this machine that bears on timing."""
+"""``fasttime env``: what was found on this machine that affects timing."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands,
         "env",
-        "show the GPUs, versions and settings that bear on timing",
+        "show the GPUs, versions and settings that affect timing",
         "Show the GPUs, their clocks and modes, the versions, fasttime's backend, and the\n"
         "environment variables that change how long things take. Starts CUDA to see whether it\n"
-        "does; a failure to is shown, and is no failure of this command.",
+        "does; if it fails, that is shown and the exit code is still 0.",
         _EXAMPLES,
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON")

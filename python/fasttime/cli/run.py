@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
-import importlib.util
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from .arguments import add_command, new_html, new_json, new_timeline
-from .output import flush_if_possible, say, say_saved, show
+from .output import flush_if_possible, say, show
+from .run_files import Files
 from .script import INTERRUPTED, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from ..reporting.report import Report
     from ..timelines.recording import TimelineRecording
     from ..timelines.timeline import Timeline
@@ -30,15 +28,17 @@ _EXAMPLES = """examples:
   fasttime run --trace trace.json --html report.html train.py --epochs 1
 
 Options of fasttime come before the script, all that follows it is the script's own.
-The exit code is the script's: 1 after an exception, 130 after Ctrl-C."""
+The exit code is the script's: 1 after an exception, 130 after Ctrl-C. Where it is 0 and a file
+could not be saved, it becomes 1.
+
+What SIGTERM or os._exit ends has no report. SIGINT is Ctrl-C:
+  timeout -s INT 60 fasttime run train.py"""
 
 _NOTHING = "there is nothing to report: no scope ended in {script}, or it has cleared them itself"
 _ADD_ONE = """. Add one:
     with fasttime.scope("step"):
         ..."""
 
-# A page shows the last of them: late enough to be past the warm-up, and 64 bytes each.
-_MOST_SCOPES_FOR_A_PAGE = 2_000
 # After Ctrl-C nobody wants to wait long for a device that may be stuck.
 _PATIENCE_AFTER_CTRL_C_S = 2.0
 
@@ -49,8 +49,9 @@ def add_to(commands: Commands) -> None:
         commands,
         "run",
         "run a script and print the report of its scopes at its end",
-        "Run a Python script with scopes switched on, and print their report to stderr when it\n"
-        "ends, however it ends. Its own output is left alone.",
+        "Run a Python script with scopes switched on, and print their report to stderr at its\n"
+        "end: after its last line, sys.exit, an exception or Ctrl-C, once its threads have ended.\n"
+        "Its own output is left alone.",
         _EXAMPLES,
     )
     parser.add_argument(
@@ -85,70 +86,80 @@ def run(options: argparse.Namespace) -> int:
 
     name, *arguments = options.words[options.words[0] == "--" :]
     script = Script(name, options.is_module)
-    process, threads, stderr = os.getpid(), set(threading.enumerate()), sys.stderr
-    # The script may go to another folder; the files stay where they were asked for.
-    trace, html, json = (
-        path and _File(path) for path in (options.trace, options.html, options.json)
-    )
-    recording = _recording(options)
+    files = Files(options.trace, options.html, options.json)
+    process, known = os.getpid(), set(threading.enumerate())
+    ending = _Ending(name, files, files.recording())
     try:
         fasttime.enable()
         code = script.run(arguments, options.ends_process)
-        if os.getpid() != process:
-            return code  # a forked child that comes to its end: report and files are its parent's
+    except BaseException:  # it could not be run
+        ending.stop_recording()
+        raise
+    if os.getpid() != process:
+        # A forked child that comes to its end: report and files are its parent's.
+        ending.stop_recording()
+        return code
+    outlasting = [t for t in threading.enumerate() if t not in known and not t.daemon]
+    if not outlasting:
+        return ending.finish(code)
+    if not options.ends_process:
+        ending.tell_of(outlasting)
+        return ending.finish(code)
+    # Some, those of an idle pool, end only when Python waits for them, after we have returned. What
+    # is registered here runs right after that, when the exit code is fixed: it is the script's own.
+    atexit.register(_finish_in, process, ending, code)
+    return code
+
+
+class _Ending:
+    """What is done once the script has come to its end: the report is shown, files are saved."""
+
+    def __init__(self, script: str, files: Files, recording: TimelineRecording | None) -> None:
+        self._script = script
+        self._files = files
+        self._recording = recording
+        self._stderr = sys.stderr
+
+    def finish(self, code: int) -> int:
+        """Wait for the device, show and save; return the exit code, given the script's own."""
         flush_if_possible()
-        with _said_to(stderr):
-            _tell_of_threads(threads)
-        report, code = _report(code)
-    finally:
-        # After the report, which has waited for the device.
-        timeline = recording.stop() if recording and recording.is_recording else None
-    with _said_to(stderr):
-        if report.sites or report.open or report.pending:
-            show(report, sys.stderr)
-        else:
-            # After a failure that is no news, and no advice is wanted.
-            say(_NOTHING.format(script=name) + ("" if code else _ADD_ONE))
-        saved = [
-            trace is None or timeline is None or _save(trace, timeline.save),
-            html is None or _save_page(html, report, timeline),
-            json is None or _save(json, report.save),
-        ]
-    return code or int(not all(saved))
+        try:
+            report, code = _report(code)
+        finally:
+            # After the report, which has waited for the device.
+            timeline = self.stop_recording()
+        with self._said():
+            if report.sites or report.open or report.pending:
+                show(report, sys.stderr)
+            else:
+                # After a failure that is no news, and no advice is wanted.
+                say(_NOTHING.format(script=self._script) + ("" if code else _ADD_ONE))
+            all_saved = self._files.save(report, timeline)
+        return code or int(not all_saved)
+
+    def stop_recording(self) -> Timeline | None:
+        """Stop recording; None where nothing is being recorded, or nothing any more."""
+        recording = self._recording
+        return recording.stop() if recording and recording.is_recording else None
+
+    def tell_of(self, threads: list[threading.Thread]) -> None:
+        """Tell of threads that outlast the script, in a process that does not end with it."""
+        names = ", ".join(thread.name for thread in threads)
+        with self._said():
+            say(
+                f"threads of the script still run ({names}); what they do from now on is not "
+                "reported"
+            )
+
+    def _said(self) -> contextlib.AbstractContextManager[object]:
+        """Say it where we began: the script may have put another stderr there, or closed it."""
+        stderr = self._stderr
+        return contextlib.redirect_stderr(None if stderr is None or stderr.closed else stderr)
 
 
-class _File:
-    """A file to write: its name, as it was given, and its place, whatever folder we are in then."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self.place = os.path.abspath(path)
-
-
-@contextlib.contextmanager
-def _said_to(stderr: TextIO | None) -> Iterator[None]:
-    """Say to this what is said: the script may have put another one in its place, or closed it."""
-    with contextlib.redirect_stderr(None if stderr is None or stderr.closed else stderr):
-        yield
-
-
-def _recording(options: argparse.Namespace) -> TimelineRecording | None:
-    """Begin a timeline where one is asked for or can be drawn on the page."""
-    import fasttime
-
-    if options.trace:
-        recording = fasttime.record_timeline()
-        recording.start()
-    elif options.html and _can_draw():
-        recording = fasttime.record_timeline(_MOST_SCOPES_FOR_A_PAGE)
-        recording.start_in_background()
-    else:
-        return None
-    return recording
-
-
-def _can_draw() -> bool:
-    return importlib.util.find_spec("matplotlib") is not None
+def _finish_in(process: int, ending: _Ending, code: int) -> None:
+    if os.getpid() == process:
+        ending.finish(code)
 
 
 def _report(code: int) -> tuple[Report, int]:
@@ -160,39 +171,3 @@ def _report(code: int) -> tuple[Report, int]:
         return fasttime.report(wait=True, timeout=patience), code
     except KeyboardInterrupt:
         return fasttime.report(), INTERRUPTED
-
-
-def _tell_of_threads(known: set[threading.Thread]) -> None:
-    """Tell of threads that Python waits for after this: some, an idle pool's, end only then."""
-    running = [thread for thread in threading.enumerate() if thread not in known]
-    names = ", ".join(thread.name for thread in running if not thread.daemon)
-    if names:
-        say(f"threads of the script still run ({names}); what they do from now on is not reported")
-
-
-def _save_page(file: _File, report: Report, timeline: Timeline | None) -> bool:
-    if not _can_draw():
-        say(f"{file.name} has no picture of the timeline; it takes: pip install 'fasttime[plot]'")
-        timeline = None
-    elif timeline is None:
-        say(f"{file.name} has no picture of the timeline, as the script recorded one of its own")
-
-    def save(place: str) -> None:
-        try:
-            report.save(place, timeline=timeline or None)  # without a scope nothing is to be drawn
-        except ValueError as error:
-            say(f"{file.name} has no picture of the timeline: {error}")
-            report.save(place)
-
-    return _save(file, save)
-
-
-def _save(file: _File, save: Callable[[str], None]) -> bool:
-    """Write a timeline or a report; a failure is said, and must not hide what came before it."""
-    try:
-        save(file.place)
-    except (ImportError, OSError, ValueError) as error:
-        say(f"error: could not save {file.name}: {error}")
-        return False
-    say_saved(file.name)
-    return True

@@ -33,7 +33,9 @@ def load(path: Path) -> Measurement:
     from ..reporting.report import Report
 
     package: Any = fasttime
-    if not path.is_file():
+    if path.is_dir():
+        raise Failure(f"{path} is a folder; name a file in it")
+    if not path.exists():
         raise Failure(f"there is no file {path}{similar_files(path)}")
     try:
         measurement = package.load(str(path))

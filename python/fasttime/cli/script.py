@@ -8,12 +8,10 @@ import os
 import runpy
 import sys
 from pathlib import Path
-from types import TracebackType
 
 from . import python_path
 from .arguments import similar_files
-from .failure import Failure
-from .output import flush_if_possible
+from .failure import Failure, show_error, user_frames
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 
@@ -44,12 +42,9 @@ class Script:
         except SystemExit as exit_:
             return _exit_code(exit_.code)
         except BaseException as error:
-            trace = _of_the_script(error.__traceback__)
-            if trace is None and isinstance(error, (ImportError, OSError)):
+            if user_frames(error) is None and isinstance(error, (ImportError, OSError)):
                 raise Failure(_cannot_run(self._name, error)) from error
-            error = error.with_traceback(trace)
-            flush_if_possible()
-            sys.excepthook(type(error), error, error.__traceback__)
+            show_error(error)
             return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         finally:
             if not ends_process:
@@ -99,11 +94,3 @@ def _cannot_run(script: str, error: ImportError | OSError) -> str:
     if isinstance(error, ImportError) and Path(script).is_file():
         return _NOT_A_MODULE.format(script=script)
     return f"cannot run {script}: {error}"
-
-
-def _of_the_script(trace: TracebackType | None) -> TracebackType | None:
-    """Return the traceback without the frames of this command and of runpy that lie above it."""
-    ours = {"runpy", __name__}
-    while trace is not None and trace.tb_frame.f_globals.get("__name__") in ours:
-        trace = trace.tb_next
-    return trace

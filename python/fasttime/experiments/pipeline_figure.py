@@ -58,7 +58,7 @@ def draw(settings: Settings, folder: Path) -> list[Path]:
             path,
             title=f"{PICTURES[name][1]}: {PASSES} passes in {took}, batch {settings.batch}",
             explain="large",
-            waits=[_WAIT],
+            waits=[_WAIT] if any(span.name == _WAIT for span in timeline.spans) else [],
             begin=0.0,
             end=length,
         )

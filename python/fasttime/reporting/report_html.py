@@ -7,10 +7,11 @@ import base64
 import hashlib
 import html
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 from ..units import format_seconds
-from .names import printable
+from .names import LONGEST, printable
 from .report_columns import (
     columns_of,
     has_device_times,
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 _NOTHING = "<p>Nothing has been timed yet.</p>"
 _MEANS = "Mean device and host time of a call, the longer one in full."
 _INDENTED = 12  # levels; deeper ones say how deep they are
+# Between two emoji, the first perhaps with its variation or its tone of skin.
+_ESCAPED_JOINER = re.compile(
+    r"(?<=[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])"
+)
 
 
 def as_fragment(report: Report) -> str:
@@ -188,8 +193,8 @@ def _head(column: Column, rows: str) -> str:
 def _row(site: SiteReport, depth: int, columns: list[Column]) -> str:
     level = f'<span class="deep">level {depth + 1} </span>' if depth > _INDENTED else ""
     cells = [
-        f'<th scope="row" style="--d:{depth}" title="{_escaped(printable(site.path))}">{level}'
-        f"<bdi>{_escaped(printable(site.name))}</bdi></th>"
+        f'<th scope="row" style="--d:{depth}" title="{_escaped(_shown(site.path))}">{level}'
+        f"<bdi>{_escaped(_shown(site.name))}</bdi></th>"
     ]
     cells += [_cell(site, column) for column in columns]
     return f'<tr data-depth="{depth}">{"".join(cells)}</tr>'
@@ -257,4 +262,13 @@ def _picture(timeline: Timeline | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(printable(text, 2000))
+    return html.escape(_shown(text, 2000))
+
+
+def _shown(text: str, longest: int = LONGEST) -> str:
+    """Return a text as `printable` does, but emoji that are joined to one as they are.
+
+    A terminal has them escaped: some draw one emoji and some each of its parts, so that no column
+    after them could be straight. A page measures what it draws.
+    """
+    return _ESCAPED_JOINER.sub("\u200d", printable(text, longest))

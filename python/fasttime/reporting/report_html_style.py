@@ -102,7 +102,11 @@ margin:auto}
 .fasttime tr,.fasttime .doubts{break-inside:avoid}.fasttime .picture img{min-width:0}}
 """
 
+# A table that is longer than the window scrolls in itself, below its heading: a sticky heading
+# follows the nearest box that scrolls, and a wide table needs that one to be the table's.
 PAGE_STYLE = "html{background:#fff}body{margin:0;padding-bottom:2rem;min-height:100vh}\
+@media screen{main .scroll{max-height:calc(100vh - 1rem);scroll-padding-top:4.5rem}\
+main thead{position:sticky;top:0;z-index:2}}\
 @media (prefers-color-scheme:dark){html{background:#14171c}}@page{size:landscape;margin:12mm}\
 @media print{html{background:#fff}}"
 
@@ -123,15 +127,22 @@ for (const table of document.querySelectorAll(".fasttime table")) {
     nodes.push(node);
   }
   const show = () => {
-    const all = document.createDocumentFragment();
-    const waiting = [...root.children].reverse();
+    for (const node of nodes) {  // parents come before their children
+      const hidden = node.depth > 0 && (node.parent.folded || node.parent.row.hidden);
+      if (node.row.hidden !== hidden) node.row.hidden = hidden;
+    }
+  };
+  const arrange = () => {
+    const rows = [];
+    const waiting = [root];
     while (waiting.length) {
       const node = waiting.pop();
-      node.row.hidden = node.depth > 0 && (node.parent.folded || node.parent.row.hidden);
-      all.append(node.row);
+      if (node.row) rows.push(node.row);
       for (let i = node.children.length; i--;) waiting.push(node.children[i]);
     }
-    body.append(all);
+    // Emptied first: of browsers some take as long to move one row as there are rows after it.
+    body.replaceChildren();
+    body.append(...rows);
   };
   for (const node of nodes) {
     if (!node.children.length) continue;
@@ -164,7 +175,7 @@ for (const table of document.querySelectorAll(".fasttime table")) {
       for (const node of [root, ...nodes]) {
         node.children.sort((a, b) => (down ? -1 : 1) * (key(a) - key(b)) || a.place - b.place);
       }
-      show();
+      arrange();
     };
   });
 }

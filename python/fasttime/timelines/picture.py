@@ -19,7 +19,8 @@ except ImportError as error:
 from . import picture_style as style
 from .picture_brackets import HEIGHT as BRACKETS_HEIGHT
 from .picture_brackets import draw_brackets
-from .picture_parts import draw_bars, draw_gaps, draw_label, draw_legend, draw_links
+from .picture_legend import draw_legend, legend_lines
+from .picture_parts import draw_bars, draw_gaps, draw_label, draw_links
 from .picture_scene import MARGIN, Scene
 
 if TYPE_CHECKING:
@@ -41,10 +42,25 @@ def plot(
     dark: bool,
 ) -> Figure:
     """Draw the timeline; see `Timeline.plot`."""
+    _check_waits(timeline, waits)
     columns = _shown(timeline, begin, end)
     first_ns, last_ns = _interval(timeline, columns, begin, end)
     scene = Scene(columns, timeline.thread_names, first_ns, last_ns, waits, dark)
     return _drawn(scene, None if explain is None else _explained(columns, explain), title)
+
+
+def _check_waits(timeline: Timeline, waits: Collection[str]) -> None:
+    """Of the whole timeline, as the part that is drawn need not have every one of its waits."""
+    if isinstance(waits, str):
+        raise TypeError(f"waits is a list of names, got {waits!r}: write waits=[{waits!r}]")
+    columns = timeline.columns
+    sites = [columns.sites[site] for site in np.unique(columns.site).tolist()]
+    unknown = set(waits) - {name for site in sites for name in (site.path, site.name)}
+    if unknown and sites:
+        raise ValueError(
+            f"waits={sorted(unknown)} are no scopes of this timeline; there are "
+            + ", ".join(sorted(site.path for site in sites)[:20])
+        )
 
 
 def _shown(timeline: Timeline, begin: float | None, end: float | None) -> Columns:
@@ -108,29 +124,10 @@ def _explained(columns: Columns, wanted: str) -> int:
 def _drawn(scene: Scene, explained: int | None, title: str | None) -> Figure:
     brackets = 0.0 if explained is None else BRACKETS_HEIGHT
     inner = scene.bottom + brackets + 0.1
-    top = style.TOP + (style.TITLE if title else 0.0)
-    height = top + inner + style.BOTTOM
-    figure = Figure(figsize=(style.WIDTH, height), dpi=160, facecolor=scene.theme.background)
-    axes = figure.add_axes(
-        (
-            style.LEFT / style.WIDTH,
-            style.BOTTOM / height,
-            1 - (style.LEFT + style.RIGHT) / style.WIDTH,
-            inner / height,
-        )
-    )
+    # Its size is set last, as the legend's is known only when all bars are drawn.
+    figure = Figure(dpi=160, facecolor=scene.theme.background)
+    axes = figure.add_axes((0, 0, 1, 1))
     _prepare(scene, axes, inner)
-    if title:
-        figure.text(
-            0.2 / style.WIDTH,
-            1 - (style.TOP + 0.12) / height,
-            style.printable(title),
-            size=style.TITLE_PT,
-            weight="bold",
-            color=scene.theme.text,
-            va="top",
-            parse_math=False,
-        )
     draw_links(scene, axes)
     for place in [*scene.host, *scene.device]:
         draw_label(scene, axes, place)
@@ -138,8 +135,32 @@ def _drawn(scene: Scene, explained: int | None, title: str | None) -> Figure:
     has_gaps = [draw_gaps(scene, axes, place) for place in scene.device]
     if explained is not None:
         draw_brackets(scene, axes, explained)
-    draw_legend(scene, figure, height, any(has_gaps))
+    lines = legend_lines(scene, any(has_gaps))
+    bottom = style.BOTTOM + style.LEGEND_LINE * max(0, len(lines) - 1)
+    height = style.TOP + (style.TITLE if title else 0.0) + inner + bottom
+    figure.set_size_inches(style.WIDTH, height)
+    width = style.WIDTH - style.LEFT - style.RIGHT
+    axes.set_position(
+        (style.LEFT / style.WIDTH, bottom / height, width / style.WIDTH, inner / height)
+    )
+    draw_legend(scene, figure, height, lines)
+    if title:
+        _draw_title(scene, figure, height, style.printable(title))
     return figure
+
+
+def _draw_title(scene: Scene, figure: Figure, height: float, title: str) -> None:
+    margin = 0.2
+    figure.text(
+        margin / style.WIDTH,
+        1 - (style.TOP + 0.12) / height,
+        style.fitting([title], style.WIDTH - 2 * margin, style.TITLE_PT, bold=True),
+        size=style.TITLE_PT,
+        weight="bold",
+        color=scene.theme.text,
+        va="top",
+        parse_math=False,
+    )
 
 
 def _prepare(scene: Scene, axes: Axes, inner: float) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The parts of a picture: bars, their labels, gaps, links and the legend."""
+"""The parts of a picture: bars, their labels, gaps and links."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matplotlib.patches import Rectangle
 
@@ -16,10 +16,8 @@ from .tracks import gaps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MAX_LINKS = 60  # more lines from host to device than that hide what they show
-_HATCHED: dict[str, Any] = {"facecolor": "none", "hatch": "//////", "linewidth": 0.0}
 
 
 def draw_label(scene: Scene, axes: Axes, place: Place) -> None:
@@ -140,41 +138,10 @@ def draw_gaps(scene: Scene, axes: Axes, place: Place) -> bool:
                     style.BAR - 0.1,
                     edgecolor=scene.theme.hatch,
                     zorder=2,
-                    **_HATCHED,
+                    **style.HATCHED,
                 )
             )
     return found
-
-
-def draw_legend(scene: Scene, figure: Figure, height: float, has_gaps: bool) -> None:
-    """Tell the names that no bar had room for, and what hatching means, below the axis."""
-    theme = scene.theme
-    entries: list[tuple[str, dict[str, Any]]] = []
-    for site in scene.colours:
-        if site in scene.unnamed and not scene.is_wait[site]:
-            name = scene.name(site)
-            entries.append((name, {"facecolor": scene.colours[site]}))
-    if any(scene.is_wait.values()):
-        entries.append(("the host waits", {**_HATCHED, "edgecolor": theme.faint}))
-    if has_gaps:
-        entries.append(("between timed work", {**_HATCHED, "edgecolor": theme.hatch}))
-    x, y = style.LEFT, 0.2
-    for text, look in entries:
-        beyond = x + style.width_of(text, style.SMALL_PT) + 0.45
-        if beyond > style.WIDTH - 1.0:  # where the axis is named
-            break
-        corner = (x / style.WIDTH, (y - 0.055) / height)
-        figure.add_artist(Rectangle(corner, 0.2 / style.WIDTH, 0.11 / height, **look))
-        figure.text(
-            (x + 0.26) / style.WIDTH,
-            y / height,
-            text,
-            size=style.SMALL_PT,
-            color=theme.faint,
-            va="center",
-            parse_math=False,
-        )
-        x = beyond
 
 
 def draw_links(scene: Scene, axes: Axes) -> None:
@@ -190,7 +157,7 @@ def draw_links(scene: Scene, axes: Axes) -> None:
         axes.plot(
             [x0, x1],
             [y0, y1],
-            color=scene.colours[int(scene.columns.site[index])],
+            color=style.line_colour(scene.colours[int(scene.columns.site[index])], scene.theme),
             linewidth=1.1,
             linestyle=(0, (1.2, 1.6)),
             zorder=1.5,

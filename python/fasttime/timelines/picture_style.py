@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
@@ -18,6 +18,7 @@ BAR = 0.34
 TRACK_GAP = 0.16
 SECTION_GAP = 0.42
 BRACKET = 0.3
+LEGEND_LINE = 0.2
 TEXT_PT = 9.5
 SMALL_PT = 8.5
 TITLE_PT = 12.0
@@ -25,6 +26,9 @@ TITLE_PT = 12.0
 # Okabe and Ito, "Color Universal Design": told apart by people with any kind of colour vision. In
 # an order in which neighbours differ in lightness too.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+
+HATCHED: dict[str, Any] = {"facecolor": "none", "hatch": "//////", "linewidth": 0.0}
+_ON_BARS = ("#ffffff", "#16191d")
 
 _FONT = FontProperties(family="DejaVu Sans")  # comes with matplotlib
 _REPLACEMENT = "\N{WHITE SQUARE}"
@@ -50,9 +54,34 @@ def colour_of(position: int) -> str:
 
 
 def text_colour_on(colour: str) -> str:
-    """Return black or white, whichever can be read on the colour."""
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return "#ffffff" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "#16191d"
+    """Return a light or a dark colour, whichever stands out more from this one."""
+    return max(_ON_BARS, key=lambda text: contrast(text, colour))
+
+
+def line_colour(colour: str, theme: Theme) -> str:
+    """Return the colour mixed with that of text, as far as a thin line needs it to be seen."""
+    for tenths in range(10):
+        mixed = _mixed(colour, theme.text, tenths / 10)
+        if contrast(mixed, theme.background) >= 3:  # what WCAG 2.2 asks of graphics
+            return mixed
+    return theme.text
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colours, 1 to 21, as WCAG 2.2 defines it."""
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = (part / 255 for part in bytes.fromhex(colour[1:]))
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _mixed(one: str, other: str, part: float) -> str:
+    both = zip(bytes.fromhex(one[1:]), bytes.fromhex(other[1:]), strict=True)
+    return "#" + bytes(round((1 - part) * a + part * b) for a, b in both).hex()
 
 
 @functools.cache
@@ -80,14 +109,21 @@ def width_of(text: str, size: float = TEXT_PT, bold: bool = False) -> float:
     return TextToPath().get_text_width_height_descent(text, font, False)[0] / 72
 
 
-def fitting(candidates: list[str], room: float, size: float = TEXT_PT) -> str:
+def fitting(candidates: list[str], room: float, size: float = TEXT_PT, bold: bool = False) -> str:
     """Return the first text that fits into the room, in inches, or a cut one, or none."""
     for text in candidates:
-        if width_of(text, size) <= room:
+        if width_of(text, size, bold) <= room:
             return text
     shortest = candidates[-1]
-    for kept in range(min(len(shortest) - 1, 40), 2, -1):
-        cut = f"{shortest[:kept]}\N{HORIZONTAL ELLIPSIS}"
-        if width_of(cut, size) <= room:
-            return cut
-    return ""
+    kept, too_many = 2, len(shortest)  # of a text cut to two letters nothing is left
+    while kept + 1 < too_many:
+        middle = (kept + too_many) // 2
+        if width_of(_cut(shortest, middle), size, bold) <= room:
+            kept = middle
+        else:
+            too_many = middle
+    return _cut(shortest, kept) if kept > 2 else ""
+
+
+def _cut(text: str, kept: int) -> str:
+    return f"{text[:kept].rstrip()}\N{HORIZONTAL ELLIPSIS}"

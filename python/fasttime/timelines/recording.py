@@ -92,16 +92,17 @@ class TimelineRecording:
             raise RuntimeError("no timeline is being recorded: call start() first")
         _in_background.pop(self._core, None)
         self._core.close_spans()
+        waits = wait and not _native.is_capturing()
         try:
-            if wait and not _native.is_capturing():
+            if waits:
                 self._core.drain(-1.0 if math.isinf(limit) else limit)
             else:
                 self._core.poll()
         finally:
-            self._finish(timeline)
+            self._finish(timeline, waits)
         return timeline
 
-    def _finish(self, timeline: Timeline) -> None:
+    def _finish(self, timeline: Timeline, was_awaited: bool) -> None:
         pending = self._core.counts().pending
         taken = self._core.take_spans()
         names = {t.native_id: t.name for t in threading.enumerate() if t.native_id is not None}
@@ -130,6 +131,7 @@ class TimelineRecording:
             taken["until_ns"],
             taken["dropped"],
             pending,
+            was_awaited=was_awaited,
         )
 
     def __enter__(self) -> Timeline:

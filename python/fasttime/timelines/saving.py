@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -64,6 +65,11 @@ def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str,
     if kind not in _PICTURES:
         known = ", ".join([*_WRITERS, *(f".{picture}" for picture in _PICTURES)])
         raise ValueError(f"cannot tell the format of {name!r} by its suffix; known are {known}")
+    there = list(inspect.signature(timeline.plot).parameters)
+    if unknown := sorted(options.keys() - set(there)):
+        raise ValueError(
+            f"a picture has no option {', '.join(unknown)}; there are {', '.join(there)}"
+        )
     figure = timeline.plot(**options)
     with open_for_replacement(name, "wb") as file:
         figure.savefig(file, format=kind, facecolor=figure.get_facecolor())

@@ -60,6 +60,8 @@ class Timeline:
         end_ns: int | None,
         dropped: int,
         pending: int,
+        *,
+        was_awaited: bool = False,
     ) -> None:
         first, last = _extent(columns)
         self._thread_names = thread_names
@@ -67,6 +69,7 @@ class Timeline:
         self._end_ns = max(last, self._begin_ns if end_ns is None else end_ns)
         self._dropped = dropped
         self._pending = pending
+        self._was_awaited = was_awaited
         self._columns = columns
 
     @property
@@ -144,7 +147,8 @@ class Timeline:
         if self.dropped:
             facts.append(f"{self.dropped:,} more not kept: raise max_scopes")
         if self.pending:
-            facts.append(f"{self.pending:,} more pending: stop(wait=True) waits for them")
+            mend = "raise timeout" if self._was_awaited else "stop(wait=True) waits for them"
+            facts.append(f"{self.pending:,} more pending: {mend}")
         return for_stdout(f"<fasttime.Timeline: {', '.join(facts)}>")
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -161,11 +165,9 @@ class Timeline:
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Write the timeline to a file, in the format that its suffix names.
 
-        ========================  ==============================================================
-        ``.json``, ``.json.gz``   a trace for https://ui.perfetto.dev or ``chrome://tracing``
-        ``.csv``                  one line a scope, with the fields of `Span` as columns
-        ``.svg .png .pdf``        a picture; see `plot`, which takes the `options` of this
-        ========================  ==============================================================
+        * ``.json``, ``.json.gz``: a trace for https://ui.perfetto.dev or ``chrome://tracing``
+        * ``.csv``: one line a scope, with the fields of `Span` as columns
+        * ``.svg``, ``.png``, ``.pdf``: a picture, with the `options` of `plot`
 
         An existing file is replaced, and only once all is written: a full disk leaves the old one
         and nothing else. Raises ValueError for another suffix and for options that the format does
@@ -189,8 +191,8 @@ class Timeline:
         Args:
             explain: the path or name of a scope; its first pass shown gets brackets that say what
                 the naive clock, synchronising and events would each have measured.
-            waits: the paths or names of scopes in which the host does nothing but wait, such as one
-                around a ``synchronize()``; they are hatched.
+            waits: a list of the paths or names of scopes in which the host does nothing but wait,
+                such as one around a ``synchronize()``; they are hatched.
             begin: where the picture begins, in seconds after `Timeline.begin`; its first scope
                 where not given.
             end: where it ends, likewise.
@@ -202,7 +204,8 @@ class Timeline:
         device did. Hatching on a stream marks where nothing timed ran between two scopes: the
         device was idle there, or at work that no scope was around. Raises ImportError
         without matplotlib, ValueError where nothing lies in the interval, for more scopes than can
-        be seen (5,000), and for an `explain` that is not among them.
+        be seen (5,000), for an `explain` that is not among them and for `waits` that the timeline
+        does not have, TypeError for `waits` that are one string.
         """
         from .picture import plot
 

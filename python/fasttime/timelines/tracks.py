@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .columns import Columns, in_pieces
+from .rows import Rows
 
 # Two events of a stream are never less than 1.2 us apart. Boundaries that seem to be less than
 # this apart are one and the same, read with different rounding.
@@ -56,12 +57,11 @@ class Track:
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the spans, some thousands at a time."""
-        open_ends: list[list[int]] = []
-        newest: list[int] = []
+        track_rows = Rows(self.tolerance_ns)
         for spans in in_pieces(self.spans):
             begins, ends = self.begin_ns[spans].tolist(), self.end_ns[spans].tolist()
-            rows, levels = _nest(begins, ends, open_ends, newest, self.tolerance_ns)
-            yield Piece(spans, begins, ends, rows, levels, len(open_ends))
+            rows, levels = track_rows.place(begins, ends)
+            yield Piece(spans, begins, ends, rows, levels, track_rows.count)
 
     def bars(self) -> Iterator[Bar]:
         """Yield the spans one by one."""
@@ -136,49 +136,3 @@ def gaps(track: Track) -> Iterator[tuple[int, int, int]]:
                 if covered_ns is not None and bar.begin_ns > covered_ns:
                     yield level, covered_ns, bar.begin_ns
                 covered_ns = bar.end_ns if covered_ns is None else max(covered_ns, bar.end_ns)
-
-
-def _nest(
-    begins: list[int],
-    ends: list[int],
-    open_ends: list[list[int]],
-    newest: list[int],
-    tolerance_ns: int,
-) -> tuple[list[int], list[int]]:
-    """Find each span's row and level, and move ends and begins within the tolerance to fit.
-
-    `open_ends` are those of the spans before, of each row, outermost first. `newest` is where the
-    last of each row begins, or what was closed for one that then found no place there ends: none
-    after it begins earlier, or a child would where its parent moved, or lie across a neighbour.
-    """
-    rows: list[int] = []
-    levels: list[int] = []
-    for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        row = 0
-        while row < len(open_ends):
-            stack = open_ends[row]
-            while stack and stack[-1] <= begin + tolerance_ns:
-                closed = stack.pop()
-                if closed > begin:
-                    begin = newest[row] = closed
-            if not stack or end <= stack[-1] + tolerance_ns:
-                break
-            row += 1
-            begin = begins[i]
-        else:
-            stack = []
-            open_ends.append(stack)
-            newest.append(begin)
-        # Comparisons, as to call min and max would take half of the time a trace takes.
-        if begin < newest[row]:
-            begin = newest[row]
-        newest[row] = begin
-        if stack and end > stack[-1]:
-            end = stack[-1]
-        if end < begin:
-            end = begin
-        begins[i], ends[i] = begin, end
-        rows.append(row)
-        levels.append(len(stack))
-        stack.append(end)
-    return rows, levels

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Rows of a track: which one a span goes to, and how many are looked at for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fasttime.timelines.rows import Rows
+
+Spans = Sequence[tuple[int, int]]
+Placed = list[tuple[int, int, int, int]]
+
+
+def placed(spans: Spans, tolerance_ns: int = 0, piece: int = 4096) -> Placed:
+    """Row, level, begin and end of each span."""
+    rows = Rows(tolerance_ns)
+    found: Placed = []
+    for start in range(0, len(spans), piece):
+        begins, ends = map(list, zip(*spans[start : start + piece], strict=True))
+        found += zip(*rows.place(begins, ends), begins, ends, strict=True)
+    return found
+
+
+def by_first_fit(spans: Spans, tolerance_ns: int) -> Placed:
+    """The same by trying each row in turn: what is meant, and slow."""
+    rows: list[list[int]] = []
+    newest: list[int] = []
+    found: Placed = []
+    for asked, end in spans:
+        for row in range(len(rows) + 1):
+            begin = asked
+            if row == len(rows):
+                rows.append([])
+                newest.append(begin)
+            inside = rows[row]
+            while inside and inside[-1] <= begin + tolerance_ns:
+                closed = inside.pop()
+                if closed > begin:
+                    begin = newest[row] = closed
+            if not inside or end <= inside[-1] + tolerance_ns:
+                break
+        begin = newest[row] = max(begin, newest[row])
+        end = max(begin, min([end, *inside[-1:]]))
+        found.append((row, len(inside), begin, end))
+        inside.append(end)
+    return found
+
+
+def test_what_nests_shares_a_row() -> None:
+    spans = [(0, 100), (0, 40), (10, 20), (40, 90)]
+    assert [(row, level) for row, level, _, _ in placed(spans)] == [(0, 0), (0, 1), (0, 2), (0, 1)]
+
+
+def test_what_lies_across_another_goes_to_the_first_row_that_is_free() -> None:
+    spans = [(0, 10), (5, 15), (6, 16), (10, 20), (15, 25)]
+    assert [row for row, _, _, _ in placed(spans)] == [0, 1, 2, 0, 1]
+
+
+def test_a_child_goes_to_the_row_of_its_parent() -> None:
+    spans = [(0, 10), (5, 30), (6, 40), (11, 20), (12, 28), (21, 35)]
+    rows_and_levels = [(row, level) for row, level, _, _ in placed(spans)]
+    assert rows_and_levels == [(0, 0), (1, 0), (2, 0), (0, 0), (1, 1), (0, 0)]
+
+
+times = st.integers(0, 60)
+spans_in_order = st.lists(st.tuples(times, times), min_size=1, max_size=60).map(
+    lambda pairs: sorted((min(pair), -max(pair)) for pair in pairs)
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(spans_in_order, st.sampled_from([0, 1, 3, 10]), st.sampled_from([1, 7, 4096]))
+def test_each_span_is_placed_as_by_trying_every_row(
+    spans: list[tuple[int, int]], tolerance_ns: int, piece: int
+) -> None:
+    in_order = [(begin, -end) for begin, end in spans]
+    assert placed(in_order, tolerance_ns, piece) == by_first_fit(in_order, tolerance_ns)
+
+
+class Counted(int):
+    """A moment that counts how often it is compared."""
+
+    comparisons = 0
+
+    def _counting(name: str):  # type: ignore[no-untyped-def]
+        def compare(self: Counted, other: float) -> bool:
+            Counted.comparisons += 1
+            return bool(getattr(float, name)(float(self), float(other)))
+
+        return compare
+
+    __lt__, __le__, __gt__, __ge__ = map(_counting, ("__lt__", "__le__", "__gt__", "__ge__"))
+    __hash__ = int.__hash__
+
+    def __add__(self, other: int) -> Counted:
+        return Counted(int(self) + other)
+
+    def __sub__(self, other: int) -> Counted:
+        return Counted(int(self) - other)
+
+
+def test_thousands_of_spans_across_one_another_find_their_rows_in_few_steps() -> None:
+    count = 2000
+    spans = [(Counted(i), Counted(i + count)) for i in range(3 * count)]
+    Counted.comparisons = 0
+    found = placed(spans)
+    assert [row for row, _, _, _ in found] == [i % count for i in range(3 * count)]
+    assert Counted.comparisons < 60 * len(spans)  # some for each doubling, not for each row
