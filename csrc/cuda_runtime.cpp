@@ -38,6 +38,7 @@ std::mutex g_mutex;  // guards what follows, and binding
 // Leaked, so that no static destructor runs while a daemon thread still has a failure to note.
 std::string& g_reason = *new std::string(kUnboundReason);
 std::string& g_last_failure = *new std::string;
+uint64_t g_failure_count = 0;
 int g_version = 0;
 
 // Fills the CUDA half of the table. Returns the name of the first symbol that is missing.
@@ -242,6 +243,7 @@ void note_failure(const CudaRuntime& cuda, const char* function, int status) noe
 
 void note_failure(const char* words) noexcept {
   const std::lock_guard<std::mutex> lock(g_mutex);
+  ++g_failure_count;
   try {
     g_last_failure = words;
   } catch (...) {  // out of memory: the status of the sample still tells
@@ -253,6 +255,11 @@ std::mutex& runtime_mutex() noexcept { return g_mutex; }
 std::string last_failure() {
   const std::lock_guard<std::mutex> lock(g_mutex);
   return g_last_failure;
+}
+
+uint64_t failure_count() noexcept {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  return g_failure_count;
 }
 
 namespace {

@@ -145,6 +145,8 @@ void note_failure(const char* words) noexcept;
 // The last one noted in this process, such as "cudaEventRecord answered 400
 // (cudaErrorInvalidResourceHandle: invalid resource handle)"; empty if none.
 std::string last_failure();
+// How many were noted in this process.
+uint64_t failure_count() noexcept;
 
 // Lifts this thread's capture mode to relaxed for its lifetime, so that a call which CUDA counts as
 // unsafe cannot destroy somebody's capture. Failures are noted.

@@ -76,12 +76,12 @@ py::list site_entries(Recorder& recorder, bool take) {
   return entries;
 }
 
-// (parent, name) of every site from number 1 on, a parent before its children.
-py::list site_names(Recorder& recorder) {
+// (parent, name) of every site from number `first` on, 1 or greater; a parent before its children.
+py::list site_names(Recorder& recorder, SiteTable::Id first) {
   const SiteTable& sites = recorder.sites();
   const size_t count = sites.size();
   py::list names;
-  for (SiteTable::Id id = SiteTable::kMore; id < count; ++id) {
+  for (SiteTable::Id id = std::max(first, SiteTable::kMore); id < count; ++id) {
     names.append(py::make_tuple(sites.parent_of(id), decode(sites.name_of(id))));
   }
   return names;
@@ -123,12 +123,12 @@ py::list recent(const Recorder& recorder, SiteTable::Id site) {
   return samples;
 }
 
-template <typename Value, typename Read>
-py::array_t<Value> column(const SpanStore::Taken& spans, Read read) {
-  py::array_t<Value> values(static_cast<py::ssize_t>(spans.size()));
+template <typename Value, typename Rows, typename Read>
+py::array_t<Value> column(const Rows& rows, Read read) {
+  py::array_t<Value> values(static_cast<py::ssize_t>(rows.size()));
   Value* out = values.mutable_data();
-  for (size_t i = 0; i < spans.size(); ++i) {
-    out[i] = static_cast<Value>(read(spans[i]));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    out[i] = static_cast<Value>(read(rows[i]));
   }
   return values;
 }
@@ -185,6 +185,7 @@ py::dict backend_dict() {
   facts["reason"] = found.reason;
   facts["retired"] = is_retired();
   facts["last_failure"] = last_failure();
+  facts["failures"] = failure_count();
   return facts;
 }
 
@@ -198,7 +199,24 @@ py::object event_pool(int index) {
   return py::make_tuple(device->pool.created(), device->pool.at_home());
 }
 
+// (count, total, squares, least, greatest), in ns and ns^2.
+py::tuple moments(const Series& series) {
+  const Series::Moments exact = series.moments();
+  const py::int_ upper(static_cast<uint64_t>(exact.squares_ns2 >> 64));
+  const py::int_ lower(static_cast<uint64_t>(exact.squares_ns2));
+  return py::make_tuple(exact.count, exact.total_ns, (upper << py::int_(64)) | lower, exact.min_ns,
+                        exact.max_ns);
+}
+
+// The buckets that anything fell into, and how much.
+py::tuple histogram(const Series& series) {
+  const auto filled = series.histogram().filled();
+  return py::make_tuple(column<uint16_t>(filled, [](auto& bucket) { return bucket.first; }),
+                        column<int64_t>(filled, [](auto& bucket) { return bucket.second; }));
+}
+
 void define_statistics(py::module_& module) {
+  module.def("bucket_middles_ns", &Histogram::middles);
   py::class_<Series>(module, "Series")
       .def_property_readonly("count", &Series::count)
       .def_property_readonly("total_ns", &Series::total)
@@ -206,7 +224,9 @@ void define_statistics(py::module_& module) {
       .def_property_readonly("std_ns", &Series::standard_deviation)
       .def_property_readonly("min_ns", &Series::min)
       .def_property_readonly("max_ns", &Series::max)
-      .def("quantile_ns", &Series::quantile, py::arg("q"));
+      .def("quantile_ns", &Series::quantile, py::arg("q"))
+      .def("moments", &moments)
+      .def("histogram", &histogram);
   py::class_<SiteSummary>(module, "SiteSummary")
       .def_property_readonly("counts",
                              [](const SiteSummary& summary) {
@@ -225,7 +245,7 @@ void define_statistics(py::module_& module) {
       .def_readonly("backlog_between", &SiteSummary::backlog_between)
       .def_readonly("backlog_total_ns", &SiteSummary::backlog_total_ns)
       .def_readonly("device_outlasted", &SiteSummary::device_outlasted)
-      .def_readonly("host_held_back", &SiteSummary::host_held_back);
+      .def_readonly("host_took_as_long", &SiteSummary::host_took_as_long);
   py::class_<SiteEntry>(module, "SiteEntry")
       .def_readonly("id", &SiteEntry::id)
       .def_readonly("parent", &SiteEntry::parent)
@@ -243,7 +263,7 @@ void define_recorder(py::module_& module) {
       .def(py::init<>())
       .def("scope_functions", &scope_functions)
       .def("site_entries", &site_entries, py::arg("take"))
-      .def("site_names", &site_names)
+      .def("site_names", &site_names, py::arg("first") = SiteTable::kMore)
       .def("counts", &Recorder::counts)
       .def("poll", &Recorder::poll)
       .def("drain", &drain, py::arg("timeout_s"))

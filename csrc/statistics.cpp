@@ -71,15 +71,39 @@ double Histogram::quantile(double q) const noexcept {
     for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
       seen += (*octaves_[octave])[bucket];
       if (seen >= rank) {
-        if (octave == 0) {
-          return static_cast<double>(bucket);
-        }
-        const double width = std::ldexp(1.0, static_cast<int>(octave) - 1);
-        return (static_cast<double>(kBuckets + bucket) * width) + (width - 1) / 2;
+        return middle_of(octave, bucket);
       }
     }
   }
   return 0;
+}
+
+double Histogram::middle_of(size_t octave, size_t step) noexcept {
+  if (octave == 0) {
+    return static_cast<double>(step);
+  }
+  const double width = std::ldexp(1.0, static_cast<int>(octave) - 1);
+  return (static_cast<double>(kBuckets + step) * width) + (width - 1) / 2;
+}
+
+std::vector<std::pair<size_t, uint64_t>> Histogram::filled() const {
+  std::vector<std::pair<size_t, uint64_t>> found;
+  for (size_t octave = 0; octave < kOctaves; ++octave) {
+    for (size_t step = 0; octaves_[octave] && step < kBuckets; ++step) {
+      if (const uint64_t count = (*octaves_[octave])[step]) {
+        found.emplace_back(octave * kBuckets + step, count);
+      }
+    }
+  }
+  return found;
+}
+
+std::vector<double> Histogram::middles() {
+  std::vector<double> found;
+  for (size_t bucket = 0; bucket < kOctaves * kBuckets; ++bucket) {
+    found.push_back(middle_of(bucket / kBuckets, bucket % kBuckets));
+  }
+  return found;
 }
 
 [[gnu::hot]] inline void Series::add(int64_t ns) noexcept {
@@ -151,7 +175,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     summary.backlog_between += sample.backlog == Backlog::kBetween ? 1 : 0;
     summary.backlog_total_ns += static_cast<double>(sample.backlog_ns);
     if (sample.backlog == Backlog::kAbove && host_ns >= 0.9 * sample.device_ns) {
-      ++summary.host_held_back;
+      ++summary.host_took_as_long;
     }
   }
   if (keep == 0) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sample.h"
@@ -29,6 +30,12 @@ class Histogram {
   // The value in ns below which a fraction `q` of the counted lie, q in [0, 1]; 0 when empty.
   double quantile(double q) const noexcept;
 
+  // Buckets are numbered from 0, in the order of what falls into them. Both of these may throw
+  // std::bad_alloc. Which of them anything fell into, and how much:
+  std::vector<std::pair<size_t, uint64_t>> filled() const;
+  // What each of them counts for, in ns: the middle of what falls into it.
+  static std::vector<double> middles();
+
  private:
   static constexpr int kSubBits = 6;
   static constexpr size_t kBuckets = size_t{1} << kSubBits;
@@ -36,6 +43,7 @@ class Histogram {
   static constexpr size_t kOctaves = kTopBit - kSubBits + 1;
   using Octave = std::array<uint64_t, kBuckets>;
 
+  static double middle_of(size_t octave, size_t step) noexcept;
   Octave* find(uint32_t octave) noexcept;
 
   // The octave hit last, which as a rule is hit next. Null before the first.
@@ -60,9 +68,21 @@ class alignas(64) Series {
   // Within 0.8 % of a counted value, and never outside [min, max].
   double quantile(double q) const noexcept;
 
- private:
   // Room for the squares of what adds up to 292 years, where no one is longer than kLongest.
   __extension__ using Wide = unsigned __int128;
+
+  // What the above are worked out from, exactly: it adds up where series are put together.
+  struct Moments {
+    uint64_t count;
+    int64_t total_ns;
+    Wide squares_ns2;
+    int64_t min_ns;
+    int64_t max_ns;
+  };
+  Moments moments() const noexcept { return {count_, total_, squares_, min_, max_}; }
+  const Histogram& histogram() const noexcept { return histogram_; }
+
+ private:
   static constexpr int64_t kLongest = int64_t{1} << 52;  // 52 days; longer ones count as that
 
   // In one cache line, with what an add needs of the histogram.
@@ -84,9 +104,9 @@ struct SiteSummary {
   uint64_t backlog_near = 0;
   uint64_t backlog_above = 0;
   uint64_t backlog_between = 0;
-  double backlog_total_ns = 0;    // over the three above
-  uint64_t device_outlasted = 0;  // ok scopes whose device time clearly exceeded their host time
-  uint64_t host_held_back = 0;    // sampled above, yet host time no shorter than device time
+  double backlog_total_ns = 0;     // over the three above
+  uint64_t device_outlasted = 0;   // ok scopes whose device time clearly exceeded their host time
+  uint64_t host_took_as_long = 0;  // sampled above, and host time at least 0.9 x device time
 };
 
 // A SiteSummary that many threads add to, with the last few samples if any are to be kept.

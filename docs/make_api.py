@@ -17,6 +17,7 @@ from typing import Any
 
 import fasttime
 from fasttime.measuring.bottleneck import Bottleneck
+from fasttime.reporting.looks import Looks
 from fasttime.reporting.report_doubts import ReportDoubt
 from fasttime.reporting.timing_cost import TimingCost
 
@@ -47,7 +48,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
 
 # What is reached through others only, under the heading of these.
 _REACHED: dict[str, tuple[type, ...]] = {
-    "Reports": (ReportDoubt, TimingCost),
+    "Reports": (Looks, ReportDoubt, TimingCost),
     "Measuring": (Bottleneck,),
 }
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from fasttime import Durations, Report, SiteReport, Verdict
 from fasttime.environment import Environment
+from fasttime.reporting.looks import Looks
+from fasttime.reporting.plain_series import bucket_middles_ns
 from fasttime.sample import STATUSES
 
 ENVIRONMENT = Environment(
@@ -49,6 +53,15 @@ class Equal:
     def quantile_ns(self, q: float) -> float:
         return self.mean_ns
 
+    def moments(self) -> tuple[int, int, int, int, int]:
+        ns = round(self.mean_ns) if self.count else 0
+        return self.count, self.count * ns, self.count * ns**2, ns, ns
+
+    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
+        bucket = np.abs(bucket_middles_ns() - self.mean_ns).argmin()
+        buckets = [bucket] if self.count else []
+        return np.array(buckets, np.uint16), np.array([self.count] * len(buckets))
+
 
 def site(
     name: str,
@@ -57,9 +70,11 @@ def site(
     device: float | None = 4e-3,
     host: float = 1e-3,
     self_time: float | None = 0.01,
-    share: float = 0.5,
+    share: float | None = 0.5,
     verdict: Verdict | None = DEVICE_BOUND,
     shared: int = 0,
+    began_earlier: bool = False,
+    is_section: bool = False,
     **counts: int,
 ) -> SiteReport:
     """Return a site by the means of its times in seconds; `placed` corrects the paths."""
@@ -67,13 +82,16 @@ def site(
     return SiteReport(
         name=name,
         path=name,
+        is_section=is_section,
         counts={status: {**ok, **counts}.get(status, 0) for status in STATUSES},
         host=Durations(Equal(calls, host * 1e9)),
         device=None if device is None else Durations(Equal(calls, device * 1e9)),
         self_time=self_time,
         share=share,
         verdict=None if device is None else verdict,
+        looks=Looks(),
         shared_boundaries=shared,
+        began_earlier=began_earlier,
         children=children,
     )
 
@@ -127,5 +145,5 @@ def training() -> Report:
             share=0.99,
             self_time=0.3,
         ),
-        site("tokenise", device=None, host=5e-3, share=0.01),
+        site("tokenise", device=None, host=5e-3, share=None),
     )

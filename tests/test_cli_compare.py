@@ -129,6 +129,17 @@ def test_a_saved_comparison_is_no_measurement(
     assert error_of(capsys) == "old.json holds a comparison, not a measurement"
 
 
+def test_a_saved_report_is_no_measurement(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fasttime, "load", lambda path: fasttime.Recorder().report())
+    assert main(["compare", "old.json", "new.json"]) == 2
+    assert error_of(capsys) == (
+        "old.json holds a report of scopes, not a measurement: its times are no single runs any "
+        "more; to compare, measure with fasttime.measure() or fasttime bench"
+    )
+
+
 def test_measurements_that_cannot_be_compared_are_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

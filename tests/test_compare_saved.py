@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import made_up_report
 import numpy as np
 import pytest
 from made_up import environment, measurement
@@ -243,9 +244,10 @@ def test_a_threshold_that_is_no_number_is_refused(share: Any) -> None:
 # --- environments ---
 
 
-def test_environments_that_differ_are_listed_without_the_date() -> None:
+def test_environments_that_differ_are_listed_without_date_and_process() -> None:
     old = runs(1.0, environment=environment(driver="580", date="then"))
-    new = runs(1.0, environment=environment(driver="590", date="now"), device="cuda:1 Other")
+    there = environment(driver="590", date="now", host_name="made up", process_id=7)
+    new = runs(1.0, environment=there, device="cuda:1 Other")
     found = compare_saved(old, new)
     assert [tuple(difference) for difference in found.environment_differences] == [
         ("device", "cuda:0 Simulated", "cuda:1 Other"),
@@ -312,6 +314,9 @@ def test_something_else_than_a_measurement_is_refused(tmp_path: Path) -> None:
         TypeError, match=r"takes two measurements, and new \(.*c\.json\) is a Comparison; of a"
     ):
         compare_saved(runs(1.0), tmp_path / "c.json")
+    made_up_report.training().save(tmp_path / "r.json")
+    with pytest.raises(TypeError, match=r"and old \(.*r\.json\) is a report of scopes: its times"):
+        compare_saved(tmp_path / "r.json", 1.0)
     with pytest.raises(TypeError, match="and old is a float"):
         compare_saved(1.0, runs(1.0))  # type: ignore[arg-type]
 

@@ -93,7 +93,9 @@ def test_doubts_are_kept_once_each_and_those_about_the_times_are_worked_out_anew
 
 def test_processes_in_different_environments_are_a_doubt() -> None:
     one = measurement(np.ones(10), environment=environment(driver="580"))
-    other = measurement(np.ones(10), environment=environment(driver="590", date="later"))
+    other = measurement(
+        np.ones(10), environment=environment(driver="590", date="later", process_id=7)
+    )
     assert Measurement.merge(one, one, one).warnings == ()
     (doubt,) = Measurement.merge(one, one, other).warnings
     assert doubt == (

@@ -177,6 +177,39 @@ def test_real_torch_on_simulated_devices(simulated_library: Path) -> None:
 
 
 @needs_cuda_build
+def test_a_forked_child_has_an_interval_of_its_own() -> None:
+    run("""
+        import os, fasttime
+        recorder = fasttime.Recorder()
+        # As if it had been made an hour ago.
+        began = recorder._interval
+        recorder._interval = began._replace(begin_ns=began.begin_ns - 3_600_000_000_000)
+        assert recorder.report().duration >= 3600
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if recorder.report(reset=True).duration < 3600 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert recorder.report().duration >= 3600
+    """)
+
+
+def test_a_fork_waits_for_a_report_that_is_being_taken() -> None:
+    """Else the child could inherit a lock that nobody lets go."""
+    run("""
+        import os
+        held = []
+        # Comes before the package's own hook, as it is registered before.
+        os.register_at_fork(after_in_child=lambda: held.append(recorder._taking._is_owned()))
+        from fasttime import recorder
+        child = os.fork()
+        is_held = recorder._taking._is_owned()
+        if child == 0:
+            os._exit(0 if held == [True] and not is_held else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert not is_held
+    """)
+
+
 def test_a_child_forked_after_cuda_started_is_on_the_host(simulated_library: Path) -> None:
     simulate(
         """

@@ -26,7 +26,7 @@ def test_a_dict_has_everything(cuda: Simulated, recorder: Recorder) -> None:
             cuda.advance(1_000_000)
     made = recorder.report(wait=True)
     told = json.loads(json.dumps(made.to_dict()))
-    assert (told["format"], told["version"]) == ("fasttime report", 1)
+    assert (told["format"], told["version"]) == ("fasttime report", 2)
     assert (told["date"], told["backend"]) == (made.date, "cuda")
     assert told["estimated_cost"]["device_s"] == made.cost.device
     step, forward = told["sites"]
@@ -36,6 +36,8 @@ def test_a_dict_has_everything(cuda: Simulated, recorder: Recorder) -> None:
     assert forward["device"]["total_s"] == made["step/forward"].device.total
     assert forward["device"]["p99_s"] == made["step/forward"].device.p99
     assert forward["verdict"]["bound"] == "device-bound"
+    assert forward["looks"]["device_outlasted"] == 20
+    assert forward["looks"]["backlog_total_s"] == made["step/forward"].looks.backlog_total
     assert forward["self_s"] == made["step/forward"].self_time
 
 

@@ -214,12 +214,6 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path, content: bytes) -> No
         fasttime.load(path)
 
 
-def test_a_report_is_refused_as_what_it_is(tmp_path: Path) -> None:
-    fasttime.Recorder().report().save(tmp_path / "r.json")
-    with pytest.raises(ValueError, match=r"r\.json is a report of scopes.*fasttime\.measure\(\)"):
-        fasttime.load(tmp_path / "r.json")
-
-
 @pytest.mark.parametrize("content", ["[]", "1", "{}", '{"format": "other"}', '{"format": []}'])
 def test_a_file_that_is_not_ours_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "b.json"

@@ -20,7 +20,9 @@ from .measuring.measure import measure
 from .measuring.measurement import Measurement
 from .recorder import Recorder
 from .recorder import default_recorder as _default_recorder
-from .reporting.report import Durations, Report, SiteReport
+from .reporting.durations import Durations
+from .reporting.report import Report
+from .reporting.site_report import SiteReport
 from .reporting.verdict import Verdict
 from .sample import Sample
 from .saving.load import load

@@ -45,6 +45,8 @@ class Environment:
         gpu_index: the device's number, as torch counts; None on the CPU.
         gpu_uuid: which GPU of all it was; None on the CPU, or if unknown.
         compute_capability: of the GPU, such as ``9.0``; None on the CPU.
+        host_name: the machine's name in its network; only reports of scopes have it.
+        process_id: the process's number there; only these have it.
     """
 
     date: str
@@ -61,6 +63,8 @@ class Environment:
     gpu_index: int | None = None
     gpu_uuid: str | None = None
     compute_capability: str | None = None
+    host_name: str | None = None
+    process_id: int | None = None
 
     @property
     def device(self) -> str:

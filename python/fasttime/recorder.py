@@ -5,17 +5,25 @@ from __future__ import annotations
 
 import operator
 import os
-import time
+import threading
+import weakref
 from datetime import datetime, timezone
 from typing import Any
 
 from . import _native, _pickling, compile_support, profiler_marks
+from .interval import Interval
 from .reporting.report import Report
 from .reporting.report_building import build_sites
+from .reporting.site_index import SiteIndex
+from .reporting.site_tally import tally_of
 from .sample import Sample
 from .timelines.recording import TimelineRecording
 
 _MAX_KEPT = 1_000_000
+
+# Held while statistics are taken or cleared, so that they and their interval belong together.
+# Re-entrant, as a signal's handler may ask for a report as well.
+_taking = threading.RLock()
 
 
 class Recorder:
@@ -39,8 +47,10 @@ class Recorder:
         self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
         compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
         _pickling.adopt(self, self._core)
-        self._since = time.perf_counter()
         self._share_boundaries = share_boundaries
+        self._interval = Interval.begin(self._core)
+        self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites that were known when last asked
+        _recorders.add(self)
         if not share_boundaries:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
@@ -71,7 +81,8 @@ class Recorder:
             wait: first wait until the device has finished every scope that had ended by the call.
                 Other Python threads run meanwhile, and Ctrl-C interrupts.
             reset: clear the statistics in the same step, so that each scope is counted in one
-                report, and in one only. Scopes that are pending or open count in the next one.
+                report, and in one only. Scopes that are pending or open count in the next one,
+                with all of their time; see `SiteReport.began_earlier`.
             timeout: how many seconds to wait at most; what is not done then is counted as pending.
 
         Waits for nothing unless `wait` is given. Raises ValueError for a timeout that is less than
@@ -89,50 +100,58 @@ class Recorder:
             self._core.drain(-1.0 if timeout is None else timeout)
         else:
             self._core.poll()
-        now = time.perf_counter()
-        entries = self._core.site_entries(reset)
+        with _taking:
+            interval, following = self._interval, Interval.begin(self._core)
+            entries = self._core.site_entries(reset)
+            if reset:
+                self._interval = following
         counts = self._core.counts()
         backend = _native.backend()
-        report = Report(
-            sites=build_sites(entries),
+        duration = (following.begin_ns - interval.begin_ns) * 1e-9
+        failures = following.failures - interval.failures
+        return Report(
+            sites=build_sites([tally_of(entry, duration) for entry in entries]),
             backend="cuda" if backend["has_cuda"] else "host",
             backend_reason=backend["reason"],
-            duration=now - self._since,
+            duration=duration,
             open=counts.open,
             pending=counts.pending,
-            refused_sites=counts.refused_sites,
-            last_failure=backend["last_failure"],
+            refused_sites=following.refused_sites - interval.refused_sites,
+            last_failure=backend["last_failure"] if failures else "",
             scopes_were_compiled=compile_support.scopes_were_compiled(),
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            failures=failures,
+            interval=interval.name,
         )
-        if reset:
-            self._since = now
-        return report
 
-    def samples(self, path: str) -> list[Sample]:
-        """Return the kept samples of the site at `path`, oldest first; see `keep_samples`.
+    def samples(self, path: str | tuple[str, ...]) -> list[Sample]:
+        """Return the kept samples of a site, oldest first; see `keep_samples`.
+
+        Args:
+            path: of the site, such as ``"step/forward"``; or its names, ``("step", "forward")``,
+                which tell sites apart whose names hold a slash.
 
         Waits for nothing: scopes that the device has not finished are not among them yet. Raises
-        KeyError where nothing was ever timed at that path.
+        KeyError where nothing was ever timed there, or where several sites have that path.
         """
         self._core.poll()
-        paths = {0: ""}
-        for entry in self._core.site_entries(False):
-            parent = paths[entry.parent]
-            paths[entry.id] = f"{parent}/{entry.name}" if parent else entry.name
-            if paths[entry.id] == path:
-                return [
-                    Sample(
-                        path,
-                        status,
-                        begin_ns * 1e-9,
-                        None if host_ns < 0 else host_ns * 1e-9,
-                        None if device_ns is None else device_ns * 1e-9,
-                        shared,
-                    )
-                    for status, begin_ns, host_ns, device_ns, shared in self._core.recent(entry.id)
-                ]
-        raise KeyError(f"no scope was timed at {path!r}; report() shows the paths there are")
+        with _taking:
+            ids = self._site_ids
+            for parent, name in self._core.site_names(len(ids) + 1):
+                ids.add(parent, name, ids.path_below(parent, name), len(ids) + 1)
+            site = ids[path]
+        path = path if isinstance(path, str) else "/".join(path)
+        return [
+            Sample(
+                path,
+                status,
+                begin_ns * 1e-9,
+                None if host_ns < 0 else host_ns * 1e-9,
+                None if device_ns is None else device_ns * 1e-9,
+                shared,
+            )
+            for status, begin_ns, host_ns, device_ns, shared in self._core.recent(site)
+        ]
 
     def record_timeline(
         self, max_scopes: int = 100_000, *, timeout: float = 10.0
@@ -184,8 +203,9 @@ class Recorder:
 
     def reset(self) -> None:
         """Forget all that was measured, and scopes that are open or pending now as well."""
-        self._core.reset()
-        self._since = time.perf_counter()
+        with _taking:
+            self._core.reset()
+            self._interval = Interval.begin(self._core)
 
     def enable(self) -> None:
         """Switch scopes on again after `disable`."""
@@ -213,6 +233,21 @@ class Recorder:
     def enabled(self) -> bool:
         """Whether scopes do anything."""
         return _native.is_enabled(self.scope)
+
+
+_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    """Begin anew in the child of a fork, as the core has done by now."""
+    _taking.release()
+    for recorder in list(_recorders):
+        recorder._interval = Interval.begin(recorder._core)
+
+
+os.register_at_fork(
+    before=_taking.acquire, after_in_parent=_taking.release, after_in_child=_begin_in_child
+)
 
 
 def default_recorder() -> Recorder:

@@ -14,9 +14,9 @@ class Sample(NamedTuple):
 
     Attributes:
         path: the names from the root to the scope, joined by ``/``.
-        status: ``ok``: host and device time; ``host_only``: CUDA was not up when it began;
-            ``dropped``: there was no room for it, or it was never ended; ``captured``: its stream
-            was capturing a CUDA graph; ``failed``: CUDA answered an error.
+        status: ``ok``: host and device time; ``host_only``: CUDA was not up when it began, or there
+            is none; ``dropped``: there was no room for it, or it was never ended; ``captured``: its
+            stream was capturing a CUDA graph; ``failed``: CUDA answered an error.
         host_begin: when the host began it, on the clock of ``time.perf_counter``, to about 10 us.
         host_time: from begin to end on the host; None where it was never ended.
         device_time: from begin to end on the stream; None unless the status is ``ok``.

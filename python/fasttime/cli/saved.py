@@ -28,7 +28,9 @@ def load(path: Path) -> Measurement:
     """Read a measurement; raises Failure where there is none in the file."""
     import fasttime
 
+    from ..comparing.saved import NO_SINGLE_RUNS
     from ..measuring.measurement import Measurement
+    from ..reporting.report import Report
 
     package: Any = fasttime
     if path.is_dir():
@@ -41,6 +43,8 @@ def load(path: Path) -> Measurement:
         raise Failure(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # names the file itself
         raise Failure(str(error)) from error
+    if isinstance(measurement, Report):
+        raise Failure(f"{path} holds a report of scopes, not a measurement: {NO_SINGLE_RUNS}")
     if not isinstance(measurement, Measurement):
         raise Failure(f"{path} holds a {type(measurement).__name__.lower()}, not a measurement")
     return measurement

@@ -17,10 +17,16 @@ from ..measuring.environment_differences import EnvironmentDifference, environme
 from ..measuring.measurement import Measurement
 from ..measuring.statistics import median_interval
 from ..measuring.student import welch_interval
+from ..reporting.report import Report
 from .judgement import MARGIN, TOO_COARSE, Judgement, Verdict, decide, times_as_many
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+NO_SINGLE_RUNS = (
+    "its times are no single runs any more; to compare, measure with fasttime.measure() or "
+    "fasttime bench"
+)
 
 # A little below the 5 % that are promised, as medians of processes are only nearly normal.
 _ALPHA = 0.04
@@ -66,7 +72,10 @@ class SavedComparison:
 
     @cached_property
     def environment_differences(self) -> tuple[EnvironmentDifference, ...]:
-        """The fields in which the environments differ, the date left out; and the device's name."""
+        """The fields in which the environments differ, and the device's name.
+
+        Those that say when, and by which process of which host, are left out.
+        """
         differences = environment_differences(self.old.environment, self.new.environment)
         if self.old.device != self.new.device:
             device = EnvironmentDifference("device", self.old.device, self.new.device)
@@ -211,6 +220,11 @@ def _measurement(which: str, given: object) -> Measurement:
         which = f"{which} ({os.fspath(given)})"
     else:
         found = given
+    if isinstance(found, Report):
+        raise TypeError(
+            f"compare_saved() takes two measurements, and {which} is a report of scopes: "
+            f"{NO_SINGLE_RUNS}"
+        )
     if not isinstance(found, Measurement):
         raise TypeError(
             f"compare_saved() takes two measurements, and {which} is a {type(found).__name__}; of "

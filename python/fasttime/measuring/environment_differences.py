@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from ..environment import Environment
 
-# What differs each time, and says nothing about the machine.
-_IGNORED = ("date",)
+# What differs each time, and says nothing about the machine: a container's name is often made up.
+_IGNORED = ("date", "host_name", "process_id")
 
 
 class EnvironmentDifference(NamedTuple):
@@ -32,7 +32,10 @@ class EnvironmentDifference(NamedTuple):
 def environment_differences(
     old: Environment | None, new: Environment | None
 ) -> tuple[EnvironmentDifference, ...]:
-    """Return the fields that differ, the date left out; none where either is unknown."""
+    """Return the fields that differ; none where either is unknown.
+
+    Those that only say when, and by which process of which host, are left out.
+    """
     if old is None or new is None:
         return ()
     return tuple(

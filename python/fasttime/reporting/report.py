@@ -4,149 +4,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..encodable import for_stdout
 from ..sample import Status
-from .verdict import Verdict
+from .site_index import SiteIndex
+from .site_report import SiteReport, walk_with_depth, walk_with_parents
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from .._native import Series
     from ..environment import Environment
     from ..timelines.timeline import Timeline
     from .report_doubts import ReportDoubt
-    from .sent_series import SentSeries
     from .timing_cost import TimingCost
-
-
-class Durations:
-    """A distribution of durations, in seconds, kept in constant memory.
-
-    Count, total, mean, std, min and max are exact (the sums are in double precision). Quantiles
-    come from a histogram and are within 1 % of a measured value.
-    """
-
-    __slots__ = ("_series",)
-
-    def __init__(self, series: Series | SentSeries) -> None:
-        self._series = series
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return self._series.count
-
-    @property
-    def total(self) -> float:
-        """Their sum."""
-        return self._series.total_ns * 1e-9
-
-    @property
-    def mean(self) -> float:
-        """Their mean; 0.0 if there are none."""
-        return self._series.mean_ns * 1e-9
-
-    @property
-    def std(self) -> float:
-        """Their standard deviation, with n - 1 below the line; 0.0 for fewer than two."""
-        return self._series.std_ns * 1e-9
-
-    @property
-    def min(self) -> float:
-        """The shortest."""
-        return self._series.min_ns * 1e-9
-
-    @property
-    def max(self) -> float:
-        """The longest."""
-        return self._series.max_ns * 1e-9
-
-    @property
-    def median(self) -> float:
-        """The 0.5 quantile."""
-        return self.quantile(0.5)
-
-    @property
-    def p95(self) -> float:
-        """The 0.95 quantile."""
-        return self.quantile(0.95)
-
-    @property
-    def p99(self) -> float:
-        """The 0.99 quantile."""
-        return self.quantile(0.99)
-
-    def quantile(self, q: float) -> float:
-        """Return the duration below which a fraction `q` of all lie, within 1 %."""
-        if not 0 <= q <= 1:
-            raise ValueError(f"q must lie between 0 and 1, got {q}")
-        return self._series.quantile_ns(q) * 1e-9
-
-    def __copy__(self) -> Durations:
-        return self  # nothing in it can change
-
-    def __deepcopy__(self, _: object) -> Durations:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        from .sent_series import sent
-
-        return Durations, (sent(self._series),)
-
-    def __repr__(self) -> str:
-        return f"Durations(count={self.count}, mean={self.mean:.3e}, p95={self.p95:.3e})"
-
-
-@dataclass(frozen=True)
-class SiteReport:
-    """One place in the code that is timed, and all that was seen there.
-
-    Attributes:
-        name: the scope's name.
-        path: the names from the root to it, joined by ``/``.
-        counts: how many scopes ended, by status; see `fasttime.Sample`.
-        host: host times of all scopes that ended.
-        device: device times of the scopes that are ``ok``; None if there are none.
-        self_time: the total of `time` less that of the sites inside, in seconds. It takes these to
-            have run one after the other on the site's own stream and thread. What ran beside it is
-            taken off as well; where that makes more than there was, self time is None.
-        share: this site's part of the time of all root sites together: device time where there is
-            any, host time otherwise; 0.0 to 1.0. A root that is shorter than what ran inside,
-            beside it or because it is still open, counts with the time of that.
-        verdict: whether host or device was the bottleneck; None without device times.
-        shared_boundaries: how many scopes share an event with a neighbour, and record one less.
-        children: the sites opened inside this one.
-    """
-
-    name: str
-    path: str
-    counts: Mapping[Status, int]
-    host: Durations
-    device: Durations | None
-    self_time: float | None
-    share: float
-    verdict: Verdict | None
-    shared_boundaries: int
-    children: tuple[SiteReport, ...] = field(repr=False)
-
-    @property
-    def count(self) -> int:
-        """How many scopes ended here, whatever became of them."""
-        return sum(self.counts.values())
-
-    @property
-    def time(self) -> Durations:
-        """Device times where there are any, host times otherwise."""
-        return self.device or self.host
-
-    def walk(self) -> Iterator[SiteReport]:
-        """Yield this site and all below it, parents first."""
-        return (site for site, _ in walk_with_depth((self,)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,22 +28,35 @@ class Report:
     """What was resolved when the report was made. Prints as a table, and shows in a notebook.
 
     ``report["pipeline/model_large"]`` is the `SiteReport` of a path, ``"decode" in report`` says
-    whether there is one, `walk` yields them all. ``print(report)`` fits the terminal, or 100
-    columns where there is none; ``rich.print(report)`` adds colours. Columns that do not fit are
-    left out, and named below the table. Of more than 200 sites those with the greatest total time
-    are shown; `save` to ``.html``, ``.md`` or ``.json`` keeps them all.
+    whether there is one, `walk` yields them all. A name may hold a slash: where a path is that of
+    several sites, look one up by its names, ``report["v1", "chat"]``; the path raises KeyError.
+
+    ``print(report)`` fits the terminal, or 100 columns where there is none; ``rich.print(report)``
+    adds colours. Columns that do not fit are left out, and named below the table. Of more than 200
+    sites those with the greatest total time are shown; `save` to ``.html``, ``.md`` or ``.json``
+    keeps them all.
 
     Attributes:
         sites: the root sites, in the order in which they first began.
-        backend: ``cuda``, or ``host`` where only host time can be had.
+        backend: ``cuda``, or ``host`` where only host time can be had; ``mixed`` where a report was
+            put together of both.
         backend_reason: why it is that one, in words.
-        duration: seconds since these statistics began, at the last reset or ``report(reset=True)``.
+        duration: seconds since these statistics began: at the last reset, ``report(reset=True)``
+            included, when the recorder was made, or when the process was forked.
         open: scopes begun and not ended.
         pending: scopes ended that the device had not finished.
-        refused_sites: how often a new site was counted under ``(more)``, the bound being reached.
-        last_failure: what CUDA answered to the last call of ours that failed; empty if none did.
-        scopes_were_compiled: whether torch.compile met scopes in this process: they are not timed.
+        refused_sites: how many scopes at new sites were counted under ``(more)`` in this time, the
+            bound being reached.
+        last_failure: what CUDA answered to the last call of ours that failed in this time; empty if
+            none did.
+        scopes_were_compiled: whether torch.compile met scopes in this process, which are not timed:
+            at any time, as nothing tells when a compiled region runs.
         date: when the report was made, in UTC, to the second; empty if unknown.
+        failures: how many calls of ours failed in this time, on any thread of the process.
+        interval: names what this is a report of: the same in all reports of one recorder between
+            two resets, and in no others; empty where the report was put together.
+        differs: of a report that was put together, the fields of `environment` in which its parts
+            differ; there it has what the first of them has.
     """
 
     sites: tuple[SiteReport, ...]
@@ -182,16 +69,34 @@ class Report:
     last_failure: str
     scopes_were_compiled: bool = False
     date: str = ""
+    failures: int = 0
+    interval: str = ""
+    differs: tuple[str, ...] = ()
 
-    def __getitem__(self, path: str) -> SiteReport:
-        for site in self.walk():
-            if site.path == path:
-                return site
-        known = ", ".join(repr(site.path) for site in self.walk()) or "none"
-        raise KeyError(f"no scope was timed at {path!r}; there are: {known}")
+    def __getitem__(self, where: str | tuple[str, ...]) -> SiteReport:
+        return self._index[where]
 
-    def __contains__(self, path: object) -> bool:
-        return any(site.path == path for site in self.walk())
+    def __contains__(self, where: object) -> bool:
+        return where in self._index
+
+    @cached_property
+    def _index(self) -> SiteIndex[SiteReport]:
+        index: SiteIndex[SiteReport] = SiteIndex()
+        for site, parent in walk_with_parents(self.sites):
+            # There the root is number 0, and the first site 1.
+            index.add(0 if parent is None else parent + 1, site.name, site.path, site)
+        return index
+
+    def __getstate__(self) -> dict[str, object]:
+        state = {**self.__dict__, "environment": self.environment}
+        state.pop("_index", None)
+        return state
+
+    def __copy__(self) -> Report:
+        return self  # nothing in it can change
+
+    def __deepcopy__(self, _: object) -> Report:
+        return self
 
     # Python would otherwise try the indices 0, 1, ... Paths or sites? `walk` says which.
     __iter__ = None
@@ -240,13 +145,74 @@ class Report:
 
     @cached_property
     def environment(self) -> Environment:
-        """The machine and the versions, as they are when this is first asked for.
+        """The machine, the versions and the process that the report comes from.
 
-        Runs ``nvidia-smi`` once in a process, which takes a fraction of a second.
+        Looked up when it is first asked for, and when the report is pickled or saved, so that it
+        is the sender's: once in a process, which takes a fraction of a second where ``nvidia-smi``
+        has to be run.
         """
         from .report_environment import environment_of
 
         return environment_of(self.backend)
+
+    @staticmethod
+    def merge(*reports: Report) -> Report:
+        """Return reports of several processes, ranks or intervals as one.
+
+            parts = [None] * world_size if rank == 0 else None
+            torch.distributed.gather_object(fasttime.report(reset=True), parts)
+            if rank == 0:
+                print(fasttime.Report.merge(*parts))
+
+        Args:
+            reports: at least one. Several of one recorder must share no scope: they come from
+                ``report(reset=True)``, or from `since`.
+
+        Sites are the same where all their names are. What was counted adds up: counts, totals,
+        means, standard deviations, least and greatest are exact, quantiles within 1 %. Open and
+        pending scopes, failures and refused sites add up as well; `duration` is the longest.
+        Verdicts, self times and shares are worked out anew. Where the environments differ,
+        `differs` says in what.
+
+        Waits for nothing; looks up `environment` where a report does not have it yet. Raises
+        TypeError for anything but reports, and ValueError where two of them share scopes.
+        """
+        for part in reports:
+            if not isinstance(part, Report):
+                raise TypeError(
+                    f"merge() takes reports, got a {type(part).__name__}; of a list, write "
+                    "Report.merge(*reports), of a file, fasttime.load(path)"
+                )
+        from .report_merging import merge
+
+        return merge(reports)
+
+    def since(self, earlier: Report) -> Report:
+        """Return what came after an earlier report of the same recorder, neither of which reset.
+
+            last = fasttime.report()
+            ...
+            now = fasttime.report()
+            new, last = now.since(last), now
+
+        So each of several readers can have intervals of its own: ``report(reset=True)`` would take
+        from the others what it clears.
+
+        Args:
+            earlier: the one to set this off against; may have been sent, or saved and loaded.
+
+        Counts, totals, means and standard deviations are exact, quantiles within 1 %. Least and
+        greatest are exact where they are new to the recorder, else within 1 % as well. Open and
+        pending scopes are those of this report.
+
+        Waits for nothing. Raises TypeError for anything but a report, and ValueError where the
+        recorder was reset in between, where it is another one, and where `earlier` is the later.
+        """
+        if not isinstance(earlier, Report):
+            raise TypeError(f"since() takes an earlier report, got a {type(earlier).__name__}")
+        from .report_since import since
+
+        return since(self, earlier)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dict that ``json.dumps`` takes; keys name their units.
@@ -282,9 +248,10 @@ class Report:
         """Write the report to a file, in the format that its suffix names.
 
         Args:
-            path: ends in ``.html``, ``.md``, ``.json`` (`to_dict` and the environment) or ``.txt``
-                (the table with all columns). The file is whole or it is not there: it is written
-                beside `path` and then moved there, replacing what there was.
+            path: ends in ``.html``, ``.md``, ``.json`` (`to_dict`, the environment and the
+                histograms: `fasttime.load` reads it again) or ``.txt`` (the table with all
+                columns). The file is whole or it is not there: it is written beside `path` and then
+                moved there, replacing what there was.
             timeline: is drawn on an HTML page; see `to_html`.
 
         Raises ValueError for another suffix, or for a timeline where the format holds no picture,
@@ -310,13 +277,3 @@ class Report:
         from .report_html import as_fragment
 
         return as_fragment(self)
-
-
-def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport, int]]:
-    """Yield the sites and all below them, parents first, each with its depth below the first."""
-    # Not recursive: scopes may nest deeper than Python functions may.
-    waiting = [(site, 0) for site in reversed(sites)]
-    while waiting:
-        site, depth = waiting.pop()
-        yield site, depth
-        waiting += [(child, depth + 1) for child in reversed(site.children)]

@@ -1,76 +1,96 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what the recorder copies out to the tree of a report: paths, shares, self times."""
+"""From what was counted to the tree of a report: paths, shares, self times, verdicts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..sample import STATUSES
-from .report import Durations, SiteReport
+from .durations import Durations
+from .site_report import SiteReport
 from .verdict import judge
 
 if TYPE_CHECKING:
-    from .._native import Series, SiteEntry
+    from .._native import Series
+    from .plain_series import PlainSeries
+    from .site_tally import SiteTally
 
 # By so much children may exceed their parent through rounding: events are read in steps of 32 ns.
 _ROUNDING = 0.01
 
 
-def build_sites(entries: list[SiteEntry]) -> tuple[SiteReport, ...]:
-    """Return the tree of all sites at which, or below which, something was counted."""
+def build_sites(tallies: list[SiteTally]) -> tuple[SiteReport, ...]:
+    """Return the tree of all sites at which, or below which, something was counted.
+
+    Args:
+        tallies: a parent before its children.
+    """
     paths = {0: ""}
-    below: dict[int, list[SiteEntry]] = {}
-    for entry in entries:  # a parent's id is smaller than its children's
-        above = paths[entry.parent]
-        paths[entry.id] = f"{above}/{entry.name}" if above else entry.name
-        below.setdefault(entry.parent, []).append(entry)
-    whole_ns = _whole_ns(entries)
+    below: dict[int, list[SiteTally]] = {}
+    for one in tallies:
+        paths[one.number] = f"{paths[one.parent]}/{one.name}" if one.parent else one.name
+        below.setdefault(one.parent, []).append(one)
+    on_device = any(one.device.count for one in tallies)
+    whole_ns = _whole_ns(tallies, on_device)
     children: dict[int, list[SiteReport]] = {}
-    for entry in reversed(entries):  # children before their parents
-        sites = tuple(reversed(children.pop(entry.id, [])))
-        summary = entry.summary
-        counts = summary.counts
-        if not sites and not any(counts.values()):
+    for one in reversed(tallies):  # children before their parents
+        sites = tuple(reversed(children.pop(one.number, [])))
+        if not sites and not any(one.counts.values()):
             continue
         site = SiteReport(
-            name=entry.name,
-            path=paths[entry.id],
-            counts={status: counts[status] for status in STATUSES},
-            host=Durations(summary.host),
-            device=Durations(summary.device) if summary.device.count else None,
-            self_time=_self_time(entry, below.get(entry.id, [])),
-            share=_time_of(entry).total_ns / whole_ns if whole_ns else 0.0,
-            verdict=judge(entry),
-            shared_boundaries=summary.shared_boundaries,
+            name=one.name,
+            path=paths[one.number],
+            is_section=one.is_section,
+            counts={status: one.counts[status] for status in STATUSES},
+            host=Durations(one.host),
+            device=Durations(one.device) if one.device.count else None,
+            self_time=_self_time(one, below.get(one.number, [])),
+            share=_share(_times_of(one, on_device), whole_ns),
+            verdict=judge(one.looks, one.device.count),
+            looks=one.looks,
+            shared_boundaries=one.shared_boundaries,
+            began_earlier=one.began_earlier,
             children=sites,
         )
-        children.setdefault(entry.parent, []).append(site)
+        children.setdefault(one.parent, []).append(site)
     return tuple(reversed(children.get(0, [])))
 
 
-def _time_of(entry: SiteEntry) -> Series:
-    return entry.summary.device if entry.summary.device.count else entry.summary.host
+def _times_of(one: SiteTally, on_device: bool) -> Series | PlainSeries:
+    return one.device if on_device else one.host
 
 
-def _whole_ns(entries: list[SiteEntry]) -> float:
+def _share(times: Series | PlainSeries, whole_ns: float) -> float | None:
+    """Return the part of the whole; None without times of the kind that the whole is of."""
+    if not times.count:
+        return None
+    return times.total_ns / whole_ns if whole_ns else 0.0
+
+
+def _whole_ns(tallies: list[SiteTally], on_device: bool) -> float:
     """Return the time of all roots; where children took longer than a root, theirs.
 
     They do where they ran beside it, and where it is still open: a share stays below 1 even then.
+    Host time and device time pass beside each other, so that no sum of both would say anything.
     """
     children_ns: dict[int, float] = {}
-    for entry in reversed(entries):
-        time_ns = max(_time_of(entry).total_ns, children_ns.pop(entry.id, 0.0))
-        children_ns[entry.parent] = children_ns.get(entry.parent, 0.0) + time_ns
+    for one in reversed(tallies):
+        time_ns = max(_times_of(one, on_device).total_ns, children_ns.pop(one.number, 0.0))
+        children_ns[one.parent] = children_ns.get(one.parent, 0.0) + time_ns
     return children_ns.get(0, 0.0)
 
 
-def _self_time(entry: SiteEntry, children: list[SiteEntry]) -> float | None:
-    """Return a site's own time less its children's in seconds; None if theirs exceeds it."""
-    summary = entry.summary
-    if summary.device.count:
-        own_ns = summary.device.total_ns
-        left_ns = own_ns - sum(child.summary.device.total_ns for child in children)
+def _self_time(one: SiteTally, children: list[SiteTally]) -> float | None:
+    """Return a site's own time less its children's in seconds; None if that tells nothing.
+
+    That is where theirs exceeds it, and where some of theirs was counted in an interval before.
+    """
+    if one.began_earlier:
+        return None
+    if one.device.count:
+        own_ns = one.device.total_ns
+        left_ns = own_ns - sum(child.device.total_ns for child in children)
     else:
-        own_ns = summary.host.total_ns
-        left_ns = own_ns - sum(child.summary.host.total_ns for child in children)
+        own_ns = one.host.total_ns
+        left_ns = own_ns - sum(child.host.total_ns for child in children)
     return max(left_ns, 0.0) * 1e-9 if left_ns >= -_ROUNDING * own_ns else None

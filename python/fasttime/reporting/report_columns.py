@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..units import format_seconds
 
 if TYPE_CHECKING:
-    from .report import Durations, Report, SiteReport
+    from .durations import Durations
+    from .report import Report
+    from .site_report import SiteReport
 
 NOTHING = "-"
-MARK = "*"  # before a host time that is not what it takes to issue the work
+MARK = "*"  # before a host time that need not be what it takes to issue the work
 
 
 class Column(NamedTuple):
@@ -66,9 +68,7 @@ def columns_of(report: Report) -> tuple[Column, ...]:
         ),
     ]
     share = f"Part of the {kind} time of all root sites."
-    columns.append(
-        Column("share", "share", "", lambda site: site.share, lambda s: f"{s.share:.1%}", share)
-    )
+    columns.append(Column("share", "share", "", lambda site: site.share, _share, share))
     if on_device:
         ahead = "How far the host ran ahead of the device when it left the scope, on average."
         columns[-1:-1] = [
@@ -125,8 +125,12 @@ def _calls(site: SiteReport) -> float:
     return site.count
 
 
+def _share(site: SiteReport) -> str:
+    return NOTHING if site.share is None else f"{site.share:.1%}"
+
+
 def _host(site: SiteReport) -> str:
-    mark = MARK if site.verdict is not None and site.verdict.queue_was_full else ""
+    mark = MARK if site.verdict is not None and site.verdict.host_took_as_long else ""
     return mark + _seconds(host_mean(site))
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ReportDoubtKind = Literal[
     "host_backend",
+    "environments_differ",
     "unfinished",
     "dropped",
     "captured",
@@ -24,21 +25,30 @@ ReportDoubtKind = Literal[
     "compiled",
     "unclear",
     "overlap",
-    "launch_queue_full",
+    "began_earlier",
+    "host_took_as_long",
 ]
+
+
+# In what processes of one job differ, and times need not.
+_OF_A_PROCESS = ("gpu_index", "gpu_uuid", "host_name", "process_id")
+
+_WHY_HOST_ONLY = {"cuda": "from before CUDA was up", "mixed": "from where CUDA was not up"}
 
 
 class ReportDoubt(NamedTuple):
     """Something to know about a report before its figures are used.
 
     Attributes:
-        kind: ``host_backend``: there are host times only; ``unfinished``: scopes are open or
-            pending; ``dropped``, ``captured``, ``failed``, ``host_only``: so many scopes have no
-            device time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
+        kind: ``host_backend``: there are host times only; ``environments_differ``: the report was
+            put together of parts from different ones; ``unfinished``: scopes are open or pending;
+            ``dropped``, ``captured``, ``failed``, ``host_only``: so many scopes have no device
+            time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
             ``refused_sites``: there were more sites than can be told apart; ``compiled``: scopes
             inside torch.compile regions are not timed; ``unclear``: there are sites without a
-            verdict; ``overlap``: there are sites without a self time; ``launch_queue_full``: there
-            are host times that are not what it takes to issue the work.
+            verdict; ``overlap``: there are sites without a self time; ``began_earlier``: there are
+            some because a scope began before the report's interval; ``host_took_as_long``: there
+            are host times that need not be what it takes to issue the work.
         message: the same in a sentence.
     """
 
@@ -53,8 +63,11 @@ def doubts_of(report: Report) -> tuple[ReportDoubt, ...]:
 
 
 def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
-    if report.backend == "host":
-        yield "host_backend", f"Host time only: {report.backend_reason}."
+    if report.backend != "cuda":
+        where = "Host time only" if report.backend == "host" else "Host time only in some parts"
+        yield "host_backend", f"{where}: {report.backend_reason}."
+    if differs := [field for field in report.differs if field not in _OF_A_PROCESS]:
+        yield "environments_differ", f"The parts of this report differ in {', '.join(differs)}."
     if report.open or report.pending:
         message = f"Not in the table: {report.open} open, {report.pending} pending on the device."
         yield "unfinished", message
@@ -78,8 +91,8 @@ def _without_device_time(report: Report) -> Iterator[tuple[ReportDoubtKind, str]
         ("captured", report.captured, "captured (their stream was capturing a CUDA graph)"),
         ("failed", report.failed, "failed"),
     ]
-    if report.backend == "cuda":
-        kinds.append(("host_only", report.host_only, "from before CUDA was up"))
+    if report.backend != "host":
+        kinds.append(("host_only", report.host_only, _WHY_HOST_ONLY[report.backend]))
     for kind, count, why in kinds:
         if count:
             yield kind, f"Without device time: {count:,} {why}."
@@ -95,16 +108,24 @@ def _doubtful_sites(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
             f"The bottleneck is unclear at {unclear:,} of {len(verdicts):,} sites: too close to "
             "call, or the backlog was never seen.",
         )
-    overlapped = sum(site.self_time is None for site in sites)
+    overlapped = sum(site.self_time is None and not site.began_earlier for site in sites)
     if overlapped:
         yield (
             "overlap",
             f"No self time at {overlapped:,} of {len(sites):,} sites: what ran inside took longer "
-            "than the site itself, on other streams or threads or because its own scope is open.",
+            "than the site itself: on other streams or threads, in a section of laps and a scope "
+            "at once, or because its own scope is open.",
         )
-    if any(verdict.queue_was_full for verdict in verdicts):
+    if began_earlier := sum(site.began_earlier for site in sites):
         yield (
-            "launch_queue_full",
-            "* The launch queue was full: the host was held back, so this host time is not what it "
-            "takes to issue the work.",
+            "began_earlier",
+            f"No self time at {began_earlier:,} of {len(sites):,} sites: a scope that began before "
+            "this interval is counted here whole, and what ran inside it before is not.",
+        )
+    if any(verdict.host_took_as_long for verdict in verdicts):
+        yield (
+            "host_took_as_long",
+            "* The device was behind, and the host spent about as long here as the device, or "
+            "longer: with work of its own, in a wait, or held back by a full launch queue. So this "
+            "host time need not be what it takes to issue the work.",
         )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ..units import format_seconds
 from .names import LONGEST, printable
-from .report import walk_with_depth
 from .report_columns import (
     columns_of,
     has_device_times,
@@ -21,12 +20,14 @@ from .report_columns import (
     summary,
 )
 from .report_html_style import PAGE_STYLE, SCRIPT, STYLE
+from .site_report import walk_with_depth
 
 if TYPE_CHECKING:
     from ..environment import Environment
     from ..timelines.timeline import Timeline
-    from .report import Report, SiteReport
+    from .report import Report
     from .report_columns import Column
+    from .site_report import SiteReport
 
 _NOTHING = "<p>Nothing has been timed yet.</p>"
 _MEANS = "Mean device and host time of a call, the longer one in full."
@@ -82,18 +83,31 @@ def as_page(report: Report, environment: Environment, timeline: Timeline | None)
 
 
 def _provenance(report: Report, environment: Environment) -> str:
-    versions = [f"fasttime {environment.fasttime}", f"torch {environment.torch}"]
-    if environment.cuda:
-        versions.append(f"CUDA {environment.cuda}")
-    if environment.driver:
-        versions.append(f"driver {environment.driver}")
-    versions += [f"Python {environment.python}", environment.platform]
+    told = [
+        ("fasttime", f"fasttime {environment.fasttime}"),
+        ("torch", f"torch {environment.torch}"),
+        ("cuda", f"CUDA {environment.cuda}" if environment.cuda else ""),
+        ("driver", f"driver {environment.driver}" if environment.driver else ""),
+        ("python", f"Python {environment.python}"),
+        ("platform", environment.platform),
+        ("process_id", _process(environment)),
+    ]
+    versions = [_and_others(report, field, words) for field, words in told if words]
+    device = _and_others(report, "gpu" if environment.gpu else "cpu", environment.device)
     when = report.date.replace("T", " ").replace("+00:00", " UTC")
     made = f'<time datetime="{_escaped(report.date)}">{_escaped(when)}</time> · ' if when else ""
-    return (
-        f'<p>{made}{_escaped(environment.device)}</p>\n<p class="soft">'
-        f"{_escaped(' · '.join(versions))}</p>"
-    )
+    return f'<p>{made}{_escaped(device)}</p>\n<p class="soft">{_escaped(" · ".join(versions))}</p>'
+
+
+def _process(environment: Environment) -> str:
+    if environment.process_id is None:
+        return ""
+    where = f" on {environment.host_name}" if environment.host_name else ""
+    return f"process {environment.process_id}{where}"
+
+
+def _and_others(report: Report, field: str, words: str) -> str:
+    return f"{words} and others" if field in report.differs else words
 
 
 def _tiles(report: Report) -> str:
@@ -200,9 +214,9 @@ def _cell(site: SiteReport, column: Column) -> str:
 
 def _share_bar(site: SiteReport) -> str:
     """Draw the site's share: its own part dark, that of the sites inside light."""
-    total = site.time.total
+    total, share = site.time.total, site.share or 0.0
     own = 0.0 if site.self_time is None or not total else min(1.0, site.self_time / total)
-    parts = (("own", own * site.share), ("inside", (1 - own) * site.share))
+    parts = (("own", own * share), ("inside", (1 - own) * share))
     drawn = "".join(
         f'<i class="{kind}" style="width:{part:.2%}"></i>' for kind, part in parts if part > 0
     )

@@ -19,7 +19,8 @@ from .report_columns import columns_of, summary
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from .report import Report, SiteReport
+    from .report import Report
+    from .site_report import SiteReport
 
 PLAIN_WIDTH = 100  # where there is no terminal
 _UNLIMITED = 10_000
@@ -106,7 +107,9 @@ def _table(report: Report, width: int) -> tuple[Table, list[str]]:
         texts = (cells[key][row] for key in widths)
         table.add_row(scope, *(Text(text, _STYLES.get(text, "")) for text in texts))
 
-    notes = [f"No room for {', '.join(left_out)}."] if left_out else []
+    notes = []
+    if left_out:
+        notes.append(f"Columns left out for want of width: {', '.join(left_out)}.")
     if more := sum(1 for _ in report.walk()) - len(sites):
         notes.append(f'And {more:,} more sites; report.save("report.html") has all.')
     return table, notes

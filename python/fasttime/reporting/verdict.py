@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from .._native import SiteEntry
+    from .looks import Looks
 
 # So much of what was seen has to point one way before a verdict is given.
 _MAJORITY = 2 / 3
@@ -25,35 +25,39 @@ class Verdict(NamedTuple):
         backlog: the mean backlog in seconds over the scopes looked at; None if none was.
         looks: how many scopes were looked at; at most one each time pending scopes are read.
         agreement: the fraction of looks that agree with `bound`; 0.0 for ``unclear``.
-        queue_was_full: the host was held back at most looks, so that host time is not what it takes
-            to issue the work.
+        host_took_as_long: at two thirds of the looks or more the device was behind, and the host
+            had spent about as long here as the device, or longer: with work of its own, in a wait
+            (for data, or for the device), or held back by a full launch queue. Which of them it was
+            cannot be told, so host time need not be what it takes to issue the work.
     """
 
     bound: Literal["host-bound", "device-bound", "unclear"]
     backlog: float | None
     looks: int
     agreement: float
-    queue_was_full: bool
+    host_took_as_long: bool
 
     def __str__(self) -> str:
         return self.bound
 
 
-def judge(entry: SiteEntry) -> Verdict | None:
-    """Return the verdict on a site; None where it has no device time at all."""
-    summary = entry.summary
-    timed = summary.device.count
+def judge(looks: Looks, timed: int) -> Verdict | None:
+    """Return the verdict on a site; None where it has no device time at all.
+
+    Args:
+        looks: what was seen there.
+        timed: how many scopes have a device time.
+    """
     if timed == 0:
         return None
-    looks = summary.backlog_near + summary.backlog_above + summary.backlog_between
-    backlog = summary.backlog_total_ns * 1e-9 / looks if looks else None
+    backlog = looks.backlog_total / looks.number if looks.number else None
     # A device that clearly outlasts the host in a scope is behind at its end, look or no look.
-    outlasted = summary.device_outlasted / timed
-    above = max(outlasted, summary.backlog_above / looks if looks else 0.0)
-    near = summary.backlog_near / looks if looks else 0.0
-    queue_was_full = looks > 0 and summary.host_held_back >= _MAJORITY * looks
+    outlasted = looks.device_outlasted / timed
+    above = max(outlasted, looks.above / looks.number if looks.number else 0.0)
+    near = looks.near / looks.number if looks.number else 0.0
+    as_long = looks.number > 0 and looks.host_took_as_long >= _MAJORITY * looks.number
     if above >= _MAJORITY:
-        return Verdict("device-bound", backlog, looks, above, queue_was_full)
+        return Verdict("device-bound", backlog, looks.number, above, as_long)
     if near >= _MAJORITY and outlasted < 1 - _MAJORITY:
-        return Verdict("host-bound", backlog, looks, near, queue_was_full)
-    return Verdict("unclear", backlog, looks, 0.0, queue_was_full)
+        return Verdict("host-bound", backlog, looks.number, near, as_long)
+    return Verdict("unclear", backlog, looks.number, 0.0, as_long)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Keep results in files: `Measurement.save`, `Comparison.save` and `fasttime.load`."""
+"""Keep results in files, and read them again: `fasttime.load`."""

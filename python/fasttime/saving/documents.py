@@ -11,14 +11,16 @@ from typing import Any, NoReturn
 
 from .._saving import open_for_replacement
 
-# What this version writes, and all that it reads. A change that an older reader would take amiss
-# raises the number.
 MEASUREMENT = "fasttime measurement"
 COMPARISON = "fasttime comparison"
-REPORT = "fasttime report"  # Report.save's, which is not read again
-VERSION = 1
+REPORT = "fasttime report"
+
+# What this fasttime writes, and all that it reads. A change that an older reader would take amiss
+# raises the number. Reports of version 1 have no histograms, so that nothing can be built of them.
+VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, REPORT: 2}
 
 _MEND = "measure and save it anew"
+_MEND_REPORT = "save it anew"
 
 
 def plain(value: Any) -> Any:
@@ -34,7 +36,8 @@ def plain(value: Any) -> Any:
 
 def write_document(path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
     """Write a document, whole or not at all. A file of that name is replaced. Raises OSError."""
-    text = json.dumps({"format": kind, "version": VERSION, **plain(content)}, allow_nan=False)
+    document = {"format": kind, "version": VERSIONS[kind], **plain(content)}
+    text = json.dumps(document, allow_nan=False)
     with open_for_replacement(path) as file:
         file.write(text + "\n")
 
@@ -54,28 +57,32 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{os.fspath(path)} holds no JSON, or was cut short ({error}); {_MEND}"
         ) from None
     kind = document.get("format") if isinstance(document, dict) else None
-    if kind == REPORT:
-        raise ValueError(
-            f"{os.fspath(path)} is a report of scopes, whose times are no single runs any more: "
-            "json.load() reads it; to compare, measure with fasttime.measure() or fasttime bench"
-        )
-    if kind not in (MEASUREMENT, COMPARISON):
+    if not isinstance(kind, str) or kind not in VERSIONS:
         raise ValueError(
             f"{os.fspath(path)} was not saved by fasttime: its format is {kind!r}, not "
-            f"{MEASUREMENT!r} or {COMPARISON!r}; {_MEND}"
+            f"{', '.join(map(repr, VERSIONS))}; {_MEND}"
         )
     version = document.get("version")
-    if isinstance(version, bool) or version != VERSION:
+    if kind == REPORT and version == 1:
+        raise ValueError(
+            f"{os.fspath(path)} is a report in version 1 of its format, which has no histograms, "
+            "so that no report can be made of it again; json.load() reads its figures"
+        )
+    if isinstance(version, bool) or version != VERSIONS[kind]:
         raise ValueError(
             f"{os.fspath(path)} is in version {version!r} of its format, and this fasttime reads "
-            f"version {VERSION}; load it with the fasttime that saved it, or {_MEND}"
+            f"version {VERSIONS[kind]}; load it with the fasttime that saved it, or {_mend(kind)}"
         )
     return dict(document)
 
 
-def damaged(path: str | os.PathLike[str], error: ValueError) -> ValueError:
+def damaged(path: str | os.PathLike[str], kind: str, error: ValueError) -> ValueError:
     """Return the error to raise where a document does not hold what it should."""
-    return ValueError(f"{os.fspath(path)} is damaged or was edited: {error}; {_MEND}")
+    return ValueError(f"{os.fspath(path)} is damaged or was edited: {error}; {_mend(kind)}")
+
+
+def _mend(kind: str) -> str:
+    return _MEND_REPORT if kind == REPORT else _MEND
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -34,6 +34,10 @@ class Fields:
     def _wrong(self, name: str, wanted: str, value: Any) -> ValueError:
         return ValueError(f"{self._place}{name} should be {wanted}, not {_show(value)}")
 
+    def wrong(self, name: str, wanted: str) -> ValueError:
+        """Return the error to raise where a field is not what it has to be beside the others."""
+        return self._wrong(name, wanted, self._get(name))
+
     def is_null(self, name: str) -> bool:
         return self._get(name) is None
 
@@ -65,6 +69,12 @@ class Fields:
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
             raise self._wrong(name, f"a whole number of at least {at_least}", value)
+        return value
+
+    def whole(self, name: str) -> int:
+        value = self._get(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._wrong(name, "a whole number", value)
         return value
 
     def number(self, name: str) -> float:

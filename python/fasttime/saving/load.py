@@ -6,31 +6,44 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..measuring.measurement import Measurement
-from .documents import MEASUREMENT, damaged, read_document
+from .documents import COMPARISON, MEASUREMENT, damaged, read_document
 from .fields import Fields
-from .measurements import from_content
 
 if TYPE_CHECKING:
     from ..comparing.comparison import Comparison
+    from ..measuring.measurement import Measurement
+    from ..reporting.report import Report
 
 
-def load(path: str | os.PathLike[str]) -> Measurement | Comparison:
-    """Return the `Measurement` or the `Comparison` that was saved in a file.
+def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
+    """Return the `Measurement`, the `Comparison` or the `Report` that was saved in a file.
 
     Args:
-        path: what `Measurement.save` or `Comparison.save` was given.
+        path: what `Measurement.save`, `Comparison.save` or `Report.save` was given; of a report
+            the ``.json`` file.
 
     Raises ValueError, with the name of the file and what is the matter, where it was not saved by
     fasttime, is of another version, was cut short or does not add up; OSError, such as
     FileNotFoundError, as `open` does. Nothing in a file is ever run.
+
+    >>> fasttime.load("report.json")["step"].device.p99  # doctest: +SKIP
     """
     document = read_document(path)
     try:
-        if document["format"] == MEASUREMENT:
-            return from_content(Fields(document))
-        from .comparisons import from_content as comparison_from_content
-
-        return comparison_from_content(Fields(document))
+        return _from_content(document["format"], Fields(document))
     except ValueError as error:
-        raise damaged(path, error) from None
+        raise damaged(path, document["format"], error) from None
+
+
+def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Report:
+    if kind == MEASUREMENT:
+        from . import measurements
+
+        return measurements.from_content(fields)
+    if kind == COMPARISON:
+        from . import comparisons
+
+        return comparisons.from_content(fields)
+    from . import reports
+
+    return reports.from_content(fields)

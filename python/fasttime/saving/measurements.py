@@ -8,10 +8,10 @@ from typing import Any, cast, get_args, get_type_hints
 
 import numpy as np
 
-from ..environment import Environment
 from ..measuring.bottleneck import Bottleneck
 from ..measuring.doubts import Doubt, DoubtKind
 from ..measuring.measurement import Cache, EndedBy, Measurement, Method
+from . import environments
 from .fields import Fields
 
 _SERIES = ("times", "warmup_times", "host_times")
@@ -56,7 +56,9 @@ def from_content(fields: Fields) -> Measurement:
         is_calibrated=fields.flag("is_calibrated"),
         ended_by=fields.choice("ended_by", get_args(EndedBy)),
         processes=_counts(fields.items("processes")),
-        environment=None if fields.is_null("environment") else _environment(fields),
+        environment=None
+        if fields.is_null("environment")
+        else environments.from_content(fields.object("environment")),
         bottleneck=None
         if fields.is_null("bottleneck")
         else _bottleneck(fields.object("bottleneck")),
@@ -107,21 +109,3 @@ def _bottleneck(fields: Fields) -> Bottleneck:
         fields.optional_number("headroom"),
         fields.text("reason"),
     )
-
-
-def _environment(fields: Fields) -> Environment:
-    """Return the environment. It may have been written by a fasttime that knows more, or less."""
-    found = fields.object("environment")
-    known = {}
-    for field in dataclasses.fields(Environment):
-        has_default = (
-            field.default is not dataclasses.MISSING
-            or field.default_factory is not dataclasses.MISSING
-        )
-        if field.name in found.names() or not has_default:
-            known[field.name] = _frozen(found.raw(field.name))
-    return Environment(**known)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
