@@ -81,6 +81,28 @@ def test_scopes_inside_a_section_are_children_of_the_block(
     assert sorted(site.path for site in report.walk()) == ["step", "step/inner", "step/section"]
 
 
+def test_a_scope_within_a_section_is_not_taken_off_twice(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    for _ in range(3):
+        with recorder.laps("step") as lap:
+            with recorder.scope("decode"):
+                cuda.enqueue(0, 8 * MS)
+            cuda.enqueue(0, MS)
+            lap("decode")
+            cuda.enqueue(0, 2 * MS)
+    cuda.advance(50 * MS)
+    report = recorder.report()
+    (step,) = report.sites
+    assert [(site.name, site.is_section, site.count) for site in step.children] == [
+        ("decode", False, 3),
+        ("decode", True, 3),
+    ]
+    assert step.self_time == pytest.approx(6e-3)  # what comes after the last lap
+    assert [site.share for site in report.walk()] == pytest.approx([1.0, 24 / 33, 27 / 33])
+    assert "overlap" not in [doubt.kind for doubt in report.doubts]
+
+
 def test_laps_work_without_cuda(recorder: Recorder) -> None:
     with recorder.laps("step") as lap:
         lap("a")

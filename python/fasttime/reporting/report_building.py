@@ -73,15 +73,22 @@ def _whole_ns(tallies: list[SiteTally], on_device: bool) -> float:
     They do where they ran beside it, and where it is still open: a share stays below 1 even then.
     Host time and device time pass beside each other, so that no sum of both would say anything.
     """
+    cut = {one.parent for one in tallies if one.is_section}
     children_ns: dict[int, float] = {}
     for one in reversed(tallies):
         time_ns = max(_times_of(one, on_device).total_ns, children_ns.pop(one.number, 0.0))
-        children_ns[one.parent] = children_ns.get(one.parent, 0.0) + time_ns
+        if one.is_section or one.parent not in cut:
+            children_ns[one.parent] = children_ns.get(one.parent, 0.0) + time_ns
     return children_ns.get(0, 0.0)
 
 
+def _parts(children: list[SiteTally]) -> list[SiteTally]:
+    """Return what a site's time consists of: its sections, as scopes beside them lie in them."""
+    return [child for child in children if child.is_section] or children
+
+
 def _self_time(one: SiteTally, children: list[SiteTally]) -> float | None:
-    """Return a site's own time less its children's in seconds; None if that tells nothing.
+    """Return a site's own time less its parts' in seconds; None if that tells nothing.
 
     That is where theirs exceeds it, and where some of theirs was counted in an interval before.
     """
@@ -89,8 +96,8 @@ def _self_time(one: SiteTally, children: list[SiteTally]) -> float | None:
         return None
     if one.device.count:
         own_ns = one.device.total_ns
-        left_ns = own_ns - sum(child.device.total_ns for child in children)
+        left_ns = own_ns - sum(part.device.total_ns for part in _parts(children))
     else:
         own_ns = one.host.total_ns
-        left_ns = own_ns - sum(child.host.total_ns for child in children)
+        left_ns = own_ns - sum(part.host.total_ns for part in _parts(children))
     return max(left_ns, 0.0) * 1e-9 if left_ns >= -_ROUNDING * own_ns else None

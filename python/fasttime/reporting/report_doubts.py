@@ -113,8 +113,7 @@ def _doubtful_sites(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
         yield (
             "overlap",
             f"No self time at {overlapped:,} of {len(sites):,} sites: what ran inside took longer "
-            "than the site itself: on other streams or threads, in a section of laps and a scope "
-            "at once, or because its own scope is open.",
+            "than the site itself, on other streams or threads or because its own scope is open.",
         )
     if began_earlier := sum(site.began_earlier for site in sites):
         yield (

@@ -24,10 +24,12 @@ class SiteReport:
         counts: how many scopes ended, by status; see `fasttime.Sample`.
         host: host times of all scopes that ended.
         device: device times of the scopes that are ``ok``; None if there are none.
-        self_time: the total of `time` less that of the sites inside, in seconds. It takes these to
-            have run one after the other on the site's own stream and thread. What ran beside it is
-            taken off as well; where that makes more than there was, self time is None. So it is
-            where `began_earlier` says that some of the sites inside may have been counted before.
+        self_time: the total of `time` less that of the sites inside, in seconds. Where laps cut it
+            into sections it is less that of the sections, as scopes beside these lie in them. It
+            takes the sites inside to have run one after the other on the site's own stream and
+            thread. What ran beside it is taken off as well; where that makes more than there was,
+            self time is None. So it is where `began_earlier` says that some of the sites inside may
+            have been counted before.
         share: this site's part of the time of all root sites together, 0.0 to 1.0: of device time
             where any site has it, of host time otherwise; None where this site has no time of that
             kind. A root that is shorter than what ran inside, beside it or because it is still
