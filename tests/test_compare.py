@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`compare`: rounds, figures and findings, on a scripted clock."""
+"""`compare`: rounds, figures and findings, on a scripted clock and a simulated device."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 import torch
 from rich.console import Console
 from scripted_loop import ScriptedLoop
+from simulated_cuda import Simulated
+from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
 from fasttime import Measurement, MethodComparison
@@ -204,6 +206,66 @@ def test_events_are_right() -> None:
     )
 
 
+OTHER_STREAMS = Doubt("other_streams", "work went on elsewhere")
+
+
+def test_events_that_do_not_see_all_the_work_are_wrong_and_sync_is_the_yardstick() -> None:
+    found = judge(
+        measurement("naive", 1.0, Doubt("host_bound", "right, it kept up")),
+        measurement("sync", 5.0),
+        measurement("event", 1.0, OTHER_STREAMS),
+    )
+    assert {method: finding.reading for method, finding in found.items()} == {
+        "naive": "unclear",
+        "sync": "right",
+        "event": "wrong",
+    }
+    assert found["naive"].reason == (
+        "-80.0 % against the 5.000 s of the sync method, and yet right, it kept up"
+    )
+    assert found["sync"].reason.startswith("the host waited for the device at either end of a run")
+    assert found["event"].reason.startswith("work went on elsewhere; the loop takes as long")
+
+
+def test_events_say_where_the_device_s_waits_for_the_host_are_in_their_reading() -> None:
+    found = judge(measurement("event", 1.0, Doubt("raw", "the device waited, in these times")))
+    assert found["event"] == (
+        "right",
+        "read on the device, without a wait; the device waited, in these times; the loop takes as "
+        "long as untimed (+0.0 %)",
+    )
+
+
+# --- of a device ---
+
+
+def test_work_on_a_side_stream_makes_naive_and_event_wrong_and_sync_right(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    other = cuda.create_stream()
+    found = fasttime.compare(simulated.work, 20 * US, MS, other)
+    assert {method: finding.reading for method, finding in found.findings.items()} == {
+        "naive": "wrong",
+        "sync": "right",
+        "event": "wrong",
+    }
+    assert found.measurements["sync"].median == pytest.approx(1.02e-3)
+    assert "of work left at the end" in found.findings["naive"].reason
+    assert "the device took 1.000 ms" in found.findings["naive"].reason
+
+
+def test_a_device_that_waits_for_the_host_in_each_run_is_told_of(
+    simulated: SimulatedMachine,
+) -> None:
+    def fn() -> None:
+        for _ in range(10):
+            simulated.work(50 * US, 5 * US)
+
+    reading, reason = fasttime.compare(fn).findings["event"]
+    assert reading == "right"
+    assert "the device waited for the host, which is in these times" in reason
+
+
 # --- in print ---
 
 
@@ -252,6 +314,19 @@ def test_a_finding_that_holds_for_all_is_printed_once() -> None:
     loop_times = dict.fromkeys(["untimed", *methods], (1.0,))
     text = str(MethodComparison(methods, loop_times))
     assert text.splitlines()[-1] == "naive, sync, event: all agree"
+
+
+def test_doubts_that_no_sentence_has_said_are_printed_below() -> None:
+    changed = Doubt("arguments_changed", "fn changes it")
+    methods: Mapping[Any, Measurement] = {
+        "sync": measurement("sync", 1.0, changed, Doubt("drift", "it drifts")),
+        "event": measurement("event", 1.0, OTHER_STREAMS, changed),
+    }
+    loop_times = dict.fromkeys(["untimed", *methods], (1.0,))
+    assert str(MethodComparison(methods, loop_times)).splitlines()[-2:] == [
+        "note (arguments_changed): fn changes it",
+        "sync: note (drift): it drifts",
+    ]
 
 
 # --- bad input ---

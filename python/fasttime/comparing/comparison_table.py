@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..units import format_change, format_seconds
-from .speed_tables import plain_text
+from .speed_tables import notes, plain_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,17 +26,17 @@ def as_text(comparison: MethodComparison) -> str:
 
 
 def as_renderable(comparison: MethodComparison) -> RenderableType:
-    """Return what rich prints: the table, and below it a sentence for each method."""
+    """Return what rich prints: the table, a sentence for each method, and what else to doubt."""
     some = next(iter(comparison.measurements.values()))
     rounds = len(comparison.loop_times["untimed"])
     title = f"{some.label} on {some.device}: {rounds} x {some.repeat} runs, {some.warmup} ignored"
     by_finding: dict[Finding, list[str]] = {}
     for method, finding in comparison.findings.items():
         by_finding.setdefault(finding, []).append(method)
-    sentences = (
-        Text(f"{', '.join(methods)}: {finding.reason}") for finding, methods in by_finding.items()
+    said = "\n".join(
+        f"{', '.join(methods)}: {finding.reason}" for finding, methods in by_finding.items()
     )
-    return Group(Text(title), _table(comparison), *sentences)
+    return Group(Text(title), _table(comparison), Text(said), *notes(comparison.measurements, said))
 
 
 def _table(comparison: MethodComparison) -> Table:

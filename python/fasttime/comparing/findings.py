@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from ..measuring.doubts import DoubtKind
+from ..measuring.doubts import Doubt, DoubtKind
 from ..measuring.measurement import Measurement, Method
 from ..units import format_change, format_seconds
 
@@ -24,6 +24,9 @@ _NAIVE_READINGS: dict[DoubtKind, Reading] = {
     "host_bound": "right",
 }
 
+# Doubts of a reading that does not see all the work.
+_MISSED_WORK: tuple[DoubtKind, ...] = ("other_streams", "no_device_work")
+
 
 class Finding(NamedTuple):
     """What a method's reading is worth.
@@ -40,44 +43,68 @@ class Finding(NamedTuple):
 def judge_methods(
     measurements: Mapping[Method, Measurement], loop_change: Mapping[Method, float]
 ) -> dict[Method, Finding]:
-    """Return a finding for each method. The event reading, where there is one, is the yardstick."""
-    event = measurements.get("event")
+    """Return a finding for each method.
+
+    The event reading is the yardstick, and where it does not see the work, or is not there, that of
+    the sync method, which waits for all streams.
+    """
+    yardstick = measurements.get("event")
+    if yardstick is None or _missed_work(yardstick) is not None:
+        yardstick = measurements.get("sync")
     return {
-        method: _judge(measurement, event, loop_change[method])
+        method: _judge(measurement, yardstick, loop_change[method])
         for method, measurement in measurements.items()
     }
 
 
-def _judge(measurement: Measurement, event: Measurement | None, loop_change: float) -> Finding:
+def _judge(measurement: Measurement, yardstick: Measurement | None, loop_change: float) -> Finding:
     for doubt in measurement.warnings:
         if doubt.kind == "cpu":
             return Finding("right", doubt.message)
     if measurement.method == "naive":
-        return _judge_naive(measurement, event)
-    return _judge_waiting(measurement, event, _describe_loop(loop_change))
+        return _judge_naive(measurement, yardstick)
+    loop = _describe_loop(loop_change)
+    if measurement.method == "event":
+        return _judge_event(measurement, loop)
+    return _judge_sync(measurement, yardstick, loop)
 
 
-def _judge_naive(measurement: Measurement, event: Measurement | None) -> Finding:
+def _judge_naive(measurement: Measurement, yardstick: Measurement | None) -> Finding:
     doubt = measurement.warnings[0]
     reading = _NAIVE_READINGS.get(doubt.kind, "unclear")
-    if reading == "right" and event is not None and not _agree(measurement, event):
-        return Finding("unclear", f"{_difference(measurement, event)}, and yet {doubt.message}")
+    if reading == "right" and yardstick is not None and not _agree(measurement, yardstick):
+        return Finding("unclear", f"{_difference(measurement, yardstick)}, and yet {doubt.message}")
     return Finding(reading, doubt.message)
 
 
-def _judge_waiting(measurement: Measurement, event: Measurement | None, loop: str) -> Finding:
-    if measurement.method == "event":
-        return Finding("right", f"read on the device, without a wait; {loop}")
-    if event is None:
+def _judge_event(measurement: Measurement, loop: str) -> Finding:
+    missed = _missed_work(measurement)
+    if missed is not None:
+        return Finding("wrong", f"{missed.message}; {loop}")
+    reason = "read on the device, without a wait"
+    for doubt in measurement.warnings:
+        if doubt.kind == "raw":
+            reason += f"; {doubt.message}"
+    return Finding("right", f"{reason}; {loop}")
+
+
+def _judge_sync(measurement: Measurement, yardstick: Measurement | None, loop: str) -> Finding:
+    if yardstick is None or yardstick is measurement:
         return Finding("right", f"the host waited for the device at either end of a run; {loop}")
-    difference = _difference(measurement, event)
-    if _agree(measurement, event):
+    difference = _difference(measurement, yardstick)
+    if _agree(measurement, yardstick):
         return Finding("right", f"{difference}, but the host stood still meanwhile; {loop}")
     return Finding(
         "unclear",
         f"{difference}: the host's way to the device and back is part of it, which tells where "
         f"runs are short; {loop}",
     )
+
+
+def _missed_work(measurement: Measurement) -> Doubt | None:
+    """Return the doubt that says that there was work which is not in the times."""
+    found = (doubt for doubt in measurement.warnings if doubt.kind in _MISSED_WORK)
+    return next(found, None)
 
 
 def _describe_loop(change: float) -> str:
@@ -90,6 +117,7 @@ def _agree(one: Measurement, other: Measurement) -> bool:
     return abs(one.median / other.median - 1) <= _TOLERANCE
 
 
-def _difference(one: Measurement, event: Measurement) -> str:
-    change = format_change(one.median / event.median - 1)
-    return f"{change} against the {format_seconds(event.median)} of the events"
+def _difference(one: Measurement, yardstick: Measurement) -> str:
+    change = format_change(one.median / yardstick.median - 1)
+    whose = "the events" if yardstick.method == "event" else f"the {yardstick.method} method"
+    return f"{change} against the {format_seconds(yardstick.median)} of {whose}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -17,7 +18,7 @@ from ..units import format_change, format_seconds
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ..measuring.doubts import Doubt
+    from ..measuring.measurement import Measurement
     from .comparison import Comparison
     from .judgement import Judgement
 
@@ -62,15 +63,27 @@ def _sentences(comparison: Comparison) -> list[Text]:
         for name, judgement in comparison.verdicts.items()
         if judgement.verdict == "can't tell"
     ]
-    by_kind: dict[str, dict[str, Doubt]] = {}
-    for name, measurement in comparison.measurements.items():
+    return [*sentences, *notes(comparison.measurements)]
+
+
+def notes(measurements: Mapping[Any, Measurement], said: str = "") -> list[Text]:
+    """Return a sentence for each kind of doubt about measurements, by their names.
+
+    Left out is what all methods agree on the CPU for, which speaks against none of them, and what
+    has been `said`.
+    """
+    by_kind: dict[str, dict[str, str]] = {}
+    for name, measurement in measurements.items():
         for doubt in measurement.warnings:
-            if doubt.kind != "cpu":
-                by_kind.setdefault(doubt.kind, {}).setdefault(name, doubt)
-    for kind, doubts in by_kind.items():
-        first, *more = doubts
-        text = f"{first}: note ({kind}): {doubts[first].message}"
-        sentences.append(Text(f"{text}; so with {', '.join(more)}" if more else text))
+            if doubt.kind != "cpu" and doubt.message not in said:
+                by_kind.setdefault(doubt.kind, {}).setdefault(name, doubt.message)
+    sentences = []
+    for kind, messages in by_kind.items():
+        first, *more = messages
+        text = f"note ({kind}): {messages[first]}"
+        if len(messages) < len(measurements) or len(set(messages.values())) > 1:
+            text = f"{first}: {text}" + (f"; so with {', '.join(more)}" if more else "")
+        sentences.append(Text(text))
     return sentences
 
 
