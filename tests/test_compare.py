@@ -221,7 +221,7 @@ def test_events_that_do_not_see_all_the_work_are_wrong_and_sync_is_the_yardstick
         "event": "wrong",
     }
     assert found["naive"].reason == (
-        "-80.0 % against the 5.000 s of the sync method, and yet right, it kept up"
+        "0.2 times the 5.000 s of the sync method, and yet right, it kept up"
     )
     assert found["sync"].reason.startswith("the host waited for the device at either end of a run")
     assert found["event"].reason.startswith("work went on elsewhere; the loop takes as long")
@@ -304,6 +304,22 @@ def test_rich_prints_a_comparison_at_the_width_of_its_console() -> None:
     lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 60
     assert lines[0].rstrip() == "model on cuda:0 Scripted: 1 x 3 runs, 0 ignored"
+
+
+def test_a_reading_far_from_that_of_the_events_is_told_as_a_factor() -> None:
+    found = judge(measurement("sync", 0.0102), measurement("event", 0.0002))["sync"]
+    assert found.reason.startswith("51 times the 200.0 µs of the events: the host's way")
+
+
+def test_a_comparison_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = str(comparison()).splitlines()
+    assert max(map(len, lines)) <= 60
+
+
+def test_one_run_is_spoken_of_as_one() -> None:
+    found = fasttime.compare(len, "", warmup=0, repeat=1, rounds=1)
+    assert str(found).splitlines()[0] == "len on cpu: 1 x 1 run, 0 ignored"
 
 
 def test_a_finding_that_holds_for_all_is_printed_once() -> None:

@@ -8,7 +8,13 @@ from typing import Literal, NamedTuple
 
 from ..measuring.doubts import Doubt, DoubtKind
 from ..measuring.measurement import Measurement, Method
-from ..units import format_change, format_seconds
+from ..units import (
+    format_change,
+    format_factor,
+    format_ratio,
+    format_seconds,
+    is_beyond_change,
+)
 
 Reading = Literal["right", "right by accident", "wrong", "unclear"]
 
@@ -109,8 +115,8 @@ def _missed_work(measurement: Measurement) -> Doubt | None:
 
 def _describe_loop(change: float) -> str:
     if change < _LOOP_NOISE:
-        return f"the loop takes as long as untimed ({format_change(change)})"
-    return f"the loop takes longer than untimed ({format_change(change)})"
+        return f"the loop takes as long as untimed ({format_ratio(1 + change)})"
+    return f"the loop takes longer than untimed ({format_ratio(1 + change)})"
 
 
 def _agree(one: Measurement, other: Measurement) -> bool:
@@ -118,6 +124,9 @@ def _agree(one: Measurement, other: Measurement) -> bool:
 
 
 def _difference(one: Measurement, yardstick: Measurement) -> str:
-    change = format_change(one.median / yardstick.median - 1)
+    ratio = one.median / yardstick.median
     whose = "the events" if yardstick.method == "event" else f"the {yardstick.method} method"
-    return f"{change} against the {format_seconds(yardstick.median)} of {whose}"
+    theirs = f"the {format_seconds(yardstick.median)} of {whose}"
+    if is_beyond_change(ratio):
+        return f"{format_factor(ratio)} times {theirs}"
+    return f"{format_change(ratio - 1)} against {theirs}"

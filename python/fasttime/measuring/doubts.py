@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from ..reporting.report import Report
 from ..sample import Sample
-from ..units import format_change, format_seconds
+from ..units import format_change, format_count, format_seconds
 
 DoubtKind = Literal[
     "cpu",
@@ -230,7 +230,7 @@ def unsteady(runs: int) -> Doubt:
     return Doubt(
         "unsteady",
         "times had not settled to within 5 % when the time for warming up was over, after "
-        f"{'1 run' if runs == 1 else f'{runs} runs'}; give a larger budget, or quieten the machine",
+        f"{format_count(runs, 'run')}; give a larger budget, or quieten the machine",
     )
 
 

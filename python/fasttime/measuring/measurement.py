@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ..encodable import for_stdout
 from ..environment import Environment
-from ..units import format_seconds
+from ..reporting.names import printable
+from ..units import format_count, format_seconds
 from .between_processes import by_process, coarsest_step, processes_interval
 from .bottleneck import Bottleneck
 from .doubts import Doubt
@@ -27,6 +28,8 @@ EndedBy = Literal["count", "precision", "budget"]
 
 # The three that the comparison of methods is about; ``graph`` times something else, a replay.
 METHODS: tuple[Method, ...] = ("naive", "sync", "event")
+
+_LONGEST_LINE = 10_000
 
 _MOST_LISTED = 5  # medians of processes, of which a line has room for no more
 
@@ -228,14 +231,16 @@ class Measurement:
             lines.append(f"  {self._medians()}")
         if self.warmup:
             first = text(float(self.warmup_times[0]))
-            lines.append(f"  {_runs(self.warmup)} ignored as warm-up, the first took {first}")
+            lines.append(
+                f"  {format_count(self.warmup, 'run')} ignored as warm-up, the first took {first}"
+            )
         if self.method != "naive" and all(doubt.kind != "cpu" for doubt in self.warnings):
             wall = "" if self.wall_time is None else f"; {text(self.wall_time)} a call in a row"
             lines.append(f"  the host was in the callable for {text(self.host_time)}{wall}")
         if self.bottleneck is not None:
             lines.append(f"  {self.bottleneck}")
         lines += [f"  note ({doubt.kind}): {doubt.message}" for doubt in self.warnings]
-        return for_stdout("\n".join(lines))
+        return for_stdout("\n".join(printable(line, _LONGEST_LINE) for line in lines))
 
     def _how(self) -> str:
         how = ", behind a held stream" if self.held else ""
@@ -258,13 +263,9 @@ class Measurement:
         return f"medians of the processes: {', '.join(map(format_seconds, medians))}"
 
     def _count(self) -> str:
-        text = _runs(len(self))
+        text = format_count(len(self), "run")
         if len(self.processes) > 1:
             text += f" in {len(self.processes)} processes"
         if outliers := int(self.outliers.sum()):
             text += f", {outliers} far from the others"
         return text
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
