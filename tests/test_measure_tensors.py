@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+
 import pytest
 import torch
 
@@ -34,6 +36,9 @@ def test_positions_and_names_of_changed_tensors_are_named_in_order() -> None:
         (lambda x: (x, None), "argument 0[0]"),
         (lambda x: {"ids": x}, "argument 0['ids']"),
         (lambda x: {3: x}, "argument 0[3]"),
+        (lambda x: [[1, (x,)]], "argument 0[0][1][0]"),
+        (lambda x: {"layers": [{"k": x}]}, "argument 0['layers'][0]['k']"),
+        (lambda x: UserDict(ids=x), "argument 0['ids']"),
     ],
 )
 def test_tensors_in_lists_tuples_and_dicts_are_named_by_their_place(wrap, name: str) -> None:  # type: ignore[no-untyped-def]
@@ -41,6 +46,16 @@ def test_tensors_in_lists_tuples_and_dicts_are_named_by_their_place(wrap, name: 
     versions = ArgumentVersions([wrap(x)], {})
     x.add_(1)
     assert versions.changed() == [name]
+
+
+def test_tensors_in_a_list_that_holds_itself_are_named_in_order() -> None:
+    first, second = tensor(), tensor()
+    items: list[object] = [[first], second]
+    items.insert(0, items)
+    versions = ArgumentVersions([items], {})
+    second.add_(1)
+    first.add_(1)
+    assert versions.changed() == ["argument 0[1][0]", "argument 0[2]"]
 
 
 def test_a_change_before_is_no_change() -> None:
