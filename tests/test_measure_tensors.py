@@ -100,3 +100,35 @@ def test_a_measurement_says_which_arguments_its_callable_changes(method) -> None
 def test_a_measurement_of_a_callable_that_changes_nothing_does_not_say_so() -> None:
     found = fasttime.measure(torch.add, tensor(), tensor(), warmup=0, repeat=2)
     assert "arguments_changed" not in [doubt.kind for doubt in found.warnings]
+
+
+# --- of those that are compared ---
+
+
+def test_a_candidate_that_changes_what_all_are_given_is_named_once() -> None:
+    def tidy(x: torch.Tensor, state: list[torch.Tensor]) -> None:
+        x.copy_(x.sort().values)
+        state[0].add_(1)
+
+    def plain(x: torch.Tensor, state: list[torch.Tensor]) -> None:
+        x.sort()
+
+    found = fasttime.compare({"plain": plain, "tidy": tidy}, tensor(), [tensor()], rounds=1)
+    doubt = (
+        "arguments_changed",
+        "tidy changes argument 0, argument 1[0] in place, so that all candidates work on other "
+        "data from then on; let it work on a clone if times depend on values",
+    )
+    assert [doubt in measured.warnings for measured in found.measurements.values()] == [True, True]
+    assert " ".join(str(found).split()).count("note (arguments_changed): tidy changes") == 1
+
+
+def test_candidates_that_change_nothing_leave_no_doubt() -> None:
+    found = fasttime.compare({"sin": torch.sin, "cos": torch.cos}, tensor(), rounds=1)
+    for measured in found.measurements.values():
+        assert "arguments_changed" not in [doubt.kind for doubt in measured.warnings]
+
+
+def test_a_comparison_of_methods_says_what_its_callable_changes() -> None:
+    found = fasttime.compare(lambda x: x.add_(1), tensor(), repeat=10, rounds=1)
+    assert "\nnote (arguments_changed): fn changes argument 0 in place" in str(found)

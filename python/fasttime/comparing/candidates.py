@@ -10,10 +10,11 @@ from typing import get_args
 
 from ..measuring import machine
 from ..measuring.arguments import check_call, check_choice, check_seconds, what_is_no_callable
-from ..measuring.doubts import not_held
+from ..measuring.doubts import Doubt, not_held, shared_arguments_changed
 from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
 from ..measuring.progress import ProgressBar
+from ..measuring.tensors import ArgumentVersions
 from .comparison import Comparison
 from .judgement import MARGIN
 from .opening import Opened, naming, open_samplers
@@ -40,9 +41,11 @@ def compare_candidates(
     calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
 
     with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
+        doubts = _call_each_once(calls, args, kwargs)
 
         def run(opened: Opened) -> Comparison:
             running = Running(opened.samplers, bar)
+            opened = opened._replace(doubts=(*opened.doubts, *doubts))
             return _run(running, opened, method, cache, budget, rounds, margin)
 
         with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
@@ -53,6 +56,22 @@ def compare_candidates(
                 doubt = not_held(str(error))
         with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
             return run(opened._replace(doubts=(doubt,)))
+
+
+def _call_each_once(
+    calls: Mapping[str, Callable[[], object]],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> tuple[Doubt, ...]:
+    """Pay for what is made but once, and say which candidates change what all of them are given."""
+    changes = {}
+    for name, call in calls.items():
+        versions = ArgumentVersions(args, kwargs)
+        with naming(name):
+            call()
+        if changed := versions.changed():
+            changes[name] = changed
+    return (shared_arguments_changed(changes),) if changes else ()
 
 
 def _run(

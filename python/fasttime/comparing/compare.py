@@ -210,7 +210,7 @@ def _compare_methods(
                 untimed.append(machine.untimed_loop(call, repeat))
             else:
                 how = How(method=method, warmup=warmup, repeat=repeat)
-                measured[method].append(take_measurement(call, (), {}, how, bar))
+                measured[method].append(take_measurement(fn, args, kwargs, how, bar))
     loop_times: dict[str, Sequence[float]] = {"untimed": tuple(untimed)}
     for method, found in measured.items():
         loop_times[method] = tuple(measurement.loop_time for measurement in found)

@@ -41,9 +41,6 @@ def open_samplers(
     With `hold` None the streams are held if that can be done for all candidates: held and free
     times cannot be compared, so that it is all or none.
     """
-    for name, call in calls.items():
-        with naming(name):
-            call()  # pays for what is made but once, and starts CUDA if it is going to
     with contextlib.ExitStack() as stack:
         samplers = _open(stack, calls, method, bool(hold), cache)
         can_hold = method in ("event", "graph") and machine.cuda_is_up()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from ..reporting.report import Report
@@ -61,8 +61,8 @@ class Doubt(NamedTuple):
             ``other_streams``: work went on on other streams after the timed one was done;
             ``below_resolution``: hardly more than what is read where there is nothing to time;
             ``unsteady``: times had not settled when the time for warming up was over;
-            ``arguments_changed``: the callable changes what it is given, so that each run works on
-            other data.
+            ``arguments_changed``: the callable, or one of those that are compared, changes what it
+            is given, so that each run works on other data.
         message: the same in a sentence, with the figures it rests on.
     """
 
@@ -273,5 +273,15 @@ def arguments_changed(names: Sequence[str]) -> Doubt:
     return Doubt(
         "arguments_changed",
         f"fn changes {', '.join(names)} in place, so that each run works on other data; give it a "
+        "clone if times depend on values",
+    )
+
+
+def shared_arguments_changed(changes: Mapping[str, Sequence[str]]) -> Doubt:
+    """Return the doubt about candidates, by name, of which some change what all of them share."""
+    who = "; ".join(f"{name} changes {', '.join(names)}" for name, names in changes.items())
+    return Doubt(
+        "arguments_changed",
+        f"{who} in place, so that all candidates work on other data from then on; let it work on a "
         "clone if times depend on values",
     )
