@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import math
@@ -627,6 +628,7 @@ def test_a_candidate_s_name_is_a_text(name: Any) -> None:
         ("rounds", 0, ValueError, "rounds must be at least 1 and at most 1024, got 0"),
         ("rounds", 1025, ValueError, "rounds must be at least 1 and at most 1024, got 1025"),
         ("rounds", 2.0, TypeError, "rounds must be an int or None, got 2.0"),
+        ("budget", 10**400, ValueError, "budget must lie above 0 and be at most 86400, got 1000"),
         ("margin", 1, ValueError, "margin must lie between 0 and 1, 0.01 for 1 %, got 1"),
         ("margin", True, TypeError, "margin must be a number, got True"),
     ],
@@ -637,6 +639,34 @@ def test_an_option_out_of_range_is_refused(
     with pytest.raises(error) as caught:
         fasttime.compare({"a": print, "b": print}, **{option: value})
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("method", ["naive", "sync"])
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("hold", True, "hold=True keeps the stream waiting until work is queued, and method="),
+        ("cache", "cold", "cache='cold' clears the cache on the device between the events of two"),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused_as_by_measure(
+    method: Any, option: str, value: Any, message: str
+) -> None:
+    calls: list[int] = []
+    fn = functools.partial(calls.append, 0)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        fasttime.compare({"a": fn, "b": fn}, method=method, **{option: value})
+    assert calls == []
+
+
+def test_numbers_may_be_numpy_s(machine: Machine) -> None:
+    found = fasttime.compare(
+        {"a": taking(1e-3), "b": taking(1e-3)},
+        rounds=np.int64(7),
+        budget=np.float32(5),
+        margin=np.float64(0.02),
+    )
+    assert found.rounds == 7
 
 
 def test_a_capture_is_no_place_to_compare_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -413,6 +414,27 @@ def test_methods_are_named_once_each(methods: Any) -> None:
 def test_a_number_of_runs_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"got warmup=5, repeat=5$"):
         fasttime.compare(print, repeat=5)
+
+
+@pytest.mark.parametrize(("warmup", "repeat"), [("auto", 50), (5, "auto")])
+def test_a_number_of_runs_that_is_to_be_found_is_refused(warmup: Any, repeat: Any) -> None:
+    message = (
+        "compare() of methods runs each of them equally often, so that warmup and repeat must be "
+        f"ints, got warmup={warmup!r}, repeat={repeat!r}; measure() takes 'auto'"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        fasttime.compare(print, warmup=warmup, repeat=repeat)
+
+
+def test_a_single_method_may_be_given_by_its_name() -> None:
+    found = fasttime.compare(len, "", methods="sync", warmup=0, repeat=1, rounds=1)
+    assert list(found.measurements) == ["sync"]
+
+
+def test_numbers_may_be_numpy_s() -> None:
+    one = np.int64(1)
+    found = fasttime.compare(len, "", warmup=np.int32(0), repeat=one, rounds=one)
+    assert [len(times) for times in found.loop_times.values()] == [1] * 4
 
 
 def test_fewer_than_one_round_is_refused() -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from scripted_loop import ScriptedLoop
@@ -184,6 +185,13 @@ def test_a_number_of_runs_that_is_no_int_is_refused(warmup: Any, repeat: Any) ->
     refused(TypeError, message, warmup=warmup, repeat=repeat)
 
 
+def test_numbers_may_be_numpy_s() -> None:
+    found = fasttime.measure(len, "", warmup=np.int64(2), repeat=np.int32(7))
+    assert (found.warmup, found.repeat, found.ended_by) == (2, 7, "count")
+    found = fasttime.measure(len, "", budget=np.float32(0.01), precision=np.float64(1.0))
+    assert found.ended_by == "precision"
+
+
 @pytest.mark.parametrize("warmup", [0, "auto"])
 def test_more_runs_than_samples_can_be_kept_are_refused(warmup: Any) -> None:
     message = f"repeat must be at most 1,000,000, got warmup={warmup!r}, repeat=1000001"
@@ -209,7 +217,7 @@ def test_a_budget_or_precision_that_is_no_number_is_refused(name: str, value: An
     refused(TypeError, f"{name} must be a number, got {value!r}", **{name: value})
 
 
-@pytest.mark.parametrize("value", [0, -1.0, 86_400.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [0, -1.0, 86_400.1, float("nan"), float("inf"), 10**400])
 def test_a_budget_out_of_range_is_refused(value: float) -> None:
     message = f"budget must lie above 0 and be at most 86400, got {value!r}"
     refused(ValueError, message, budget=value)

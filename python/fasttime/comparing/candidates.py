@@ -6,17 +6,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import get_args
 
 from ..measuring import machine
-from ..measuring.arguments import check_call, check_choice, check_seconds, what_is_no_callable
+from ..measuring.arguments import (
+    check_call,
+    check_how,
+    check_seconds,
+    is_whole,
+    what_is_no_callable,
+)
 from ..measuring.doubts import Doubt, not_held, shared_arguments_changed
 from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
 from ..measuring.progress import ProgressBar
 from ..measuring.tensors import ArgumentVersions
 from .comparison import Comparison
-from .judgement import MARGIN
+from .judgement import MARGIN, check_margin
 from .opening import Opened, naming, open_samplers
 from .results import measurements_of
 from .rounds import MOST_ROUNDS, Running
@@ -35,9 +40,11 @@ def compare_candidates(
     **kwargs: object,
 ) -> Comparison:
     """Time ``candidate(*args, **kwargs)`` for each candidate; see `fasttime.compare`."""
-    _check(candidates, budget, rounds, margin)
-    check_choice("method", method, get_args(Method))
-    check_choice("cache", cache, get_args(Cache))
+    _check_candidates(candidates)
+    check_how(method, hold, cache)
+    budget = check_seconds("budget", budget, most=86_400.0)
+    rounds = None if rounds is None else _check_rounds(rounds)
+    check_margin(margin)
     calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
 
     with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
@@ -117,9 +124,7 @@ def _ended(comparison: Comparison, ended_by: EndedBy) -> Comparison:
     return dataclasses.replace(comparison, measurements=measurements)
 
 
-def _check(
-    candidates: Mapping[str, Callable[..., object]], budget: object, rounds: object, margin: float
-) -> None:
+def _check_candidates(candidates: Mapping[str, Callable[..., object]]) -> None:
     if len(candidates) < 2:
         raise ValueError(
             f"compare() takes at least two candidates, got {list(candidates)!r}; for one callable "
@@ -134,12 +139,11 @@ def _check(
             )
         with naming(name):
             check_call("compare", candidate)
-    check_seconds("budget", budget, most=86_400.0)
-    if not isinstance(margin, (int, float)) or isinstance(margin, bool):
-        raise TypeError(f"margin must be a number, got {margin!r}")
-    if not 0 < margin < 1:
-        raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
-    if rounds is not None and (not isinstance(rounds, int) or isinstance(rounds, bool)):
+
+
+def _check_rounds(rounds: object) -> int:
+    if not is_whole(rounds):
         raise TypeError(f"rounds must be an int or None, got {rounds!r}")
-    if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
+    if not 1 <= rounds <= MOST_ROUNDS:
         raise ValueError(f"rounds must be at least 1 and at most {MOST_ROUNDS}, got {rounds}")
+    return int(rounds)

@@ -16,6 +16,7 @@ from ..measuring.arguments import (
     check_call,
     check_choice,
     check_runs,
+    is_whole,
     label_of,
     what_is_no_callable,
 )
@@ -83,7 +84,7 @@ def compare(
     fn: Callable[..., object],
     /,
     *args: object,
-    methods: Sequence[Method] = ...,
+    methods: Sequence[Method] | Method = ...,
     warmup: int = ...,
     repeat: int = ...,
     rounds: int = ...,
@@ -136,7 +137,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
 
     Args:
         fn: what to time; see `fasttime.measure`.
-        methods: which methods, each of them once; naive, sync and event unless given.
+        methods: which methods, each of them once, or a single one; naive, sync and event unless
+            given.
         warmup: how many runs of each timed loop are ignored, at least 0; 5 unless given. So many,
             and at least one, come before the first round as well.
         repeat: how many runs a loop has, the ignored ones included; more than `warmup`; 50 unless
@@ -171,19 +173,16 @@ def _compare_methods(
     fn: Callable[..., object],
     /,
     *args: object,
-    methods: Sequence[Method] = METHODS,
+    methods: Sequence[Method] | Method = METHODS,
     warmup: int = 5,
     repeat: int = 50,
     rounds: int = 3,
     **kwargs: object,
 ) -> MethodComparison:
     check_call("compare", fn)
-    for name in methods:
-        check_choice("method", name, METHODS)
-    check_runs(warmup, repeat)
-    if not methods or len(set(methods)) < len(methods):
-        raise ValueError(f"methods must name at least one, each of them once, got {methods!r}")
-    if not isinstance(rounds, int) or isinstance(rounds, bool):
+    methods = _check_methods(methods)
+    warmup, repeat = _check_runs(warmup, repeat)
+    if not is_whole(rounds):
         raise TypeError(f"rounds must be an int, got {rounds!r}")
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds}")
@@ -217,6 +216,25 @@ def _compare_methods(
     return MethodComparison(
         {method: _middle(found) for method, found in measured.items()}, loop_times
     )
+
+
+def _check_methods(methods: Sequence[Method] | Method) -> tuple[Method, ...]:
+    names = (methods,) if isinstance(methods, str) else tuple(methods)
+    for name in names:
+        check_choice("method", name, METHODS)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"methods must name at least one, each of them once, got {methods!r}")
+    return names
+
+
+def _check_runs(warmup: object, repeat: object) -> tuple[int, int]:
+    ignored, runs = check_runs(warmup, repeat)
+    if ignored == "auto" or runs == "auto":
+        raise TypeError(
+            "compare() of methods runs each of them equally often, so that warmup and repeat must "
+            f"be ints, got warmup={warmup!r}, repeat={repeat!r}; measure() takes 'auto'"
+        )
+    return ignored, runs
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from . import machine
-from .arguments import check_call, check_choice, check_runs, check_seconds, label_of
+from .arguments import check_call, check_how, check_runs, check_seconds, label_of
 from .bottleneck import Bottleneck, judge
 from .clocks import clock_doubts
 from .distribution import judge_times
@@ -93,21 +93,10 @@ def measure(
     10
     """
     check_call("measure", fn)
-    check_choice("method", method, ("naive", "sync", "event", "graph"))
-    check_choice("cache", cache, ("warm", "cold"))
-    check_runs(warmup, repeat)
-    check_seconds("budget", budget, most=86_400.0)
-    check_seconds("precision", precision, most=1.0)
-    if hold and method in ("naive", "sync"):
-        raise ValueError(
-            f"hold=True keeps the stream waiting until work is queued, and method={method!r} reads "
-            "the host's clock; use method='event'"
-        )
-    if cache == "cold" and method in ("naive", "sync"):
-        raise ValueError(
-            "cache='cold' clears the cache on the device between the events of two runs, and "
-            f"method={method!r} reads the host's clock; use method='event'"
-        )
+    check_how(method, hold, cache)
+    warmup, repeat = check_runs(warmup, repeat)
+    budget = check_seconds("budget", budget, most=86_400.0)
+    precision = check_seconds("precision", precision, most=1.0)
     if hold and isinstance(repeat, int) and repeat > MOST_HELD:
         raise ValueError(
             f"hold=True makes at most {MOST_HELD:,} runs, got repeat={repeat:,}; give fewer"
