@@ -54,8 +54,9 @@ class Measurement:
         warmup: how many runs are ignored.
         repeat: how many runs there were, the ignored ones included.
         warnings: doubts about these numbers.
-        wall_time: what one call takes when calls follow one another, the device's work included;
-            None where that was not measured.
+        wall_time: what one call takes when calls follow one another, the device's work included and
+            ignored runs left out; None where that was not measured, as where a given number of runs
+            was held, or cleared the cache.
         held: whether the stream was held while the work was queued, so that no launch latency is in
             `times`.
         cache: whether the device's L2 cache was left ``warm`` or cleared before each run, ``cold``.

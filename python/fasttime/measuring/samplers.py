@@ -76,14 +76,14 @@ class NaiveSampler:
         """
         call, clock = self._call, machine.clock
         times: list[float] = []
-        first = None
+        first, before = None, 0.0
         progress = RunProgress(bar, runs, lambda: "busy" if machine.cuda_is_up() else "idle")
         machine.synchronize()
         start = clock()
         for stretch in progress.stretches():
             for _ in range(stretch):
                 if len(times) == ignored:
-                    first = machine.mark()
+                    first, before = machine.mark(), clock() - start - progress.pauses.total
                 begin = clock()
                 call()
                 times.append(clock() - begin)
@@ -94,6 +94,7 @@ class NaiveSampler:
         machine.synchronize()
         end = clock()
         duration = end - start - progress.pauses.total
+        kept_duration = duration - before
         backlog, others = reached - left, end - reached
         kept = times[ignored:]
         if last is None:
@@ -103,17 +104,28 @@ class NaiveSampler:
                 "cuda_started", "not checked against the device, as fn itself started CUDA"
             )
         else:
+            # On the device, where the ignored runs may be under way when the host is through.
             on_stream = first.elapsed_time(last) * 1e-3
+            kept_duration = on_stream + others
             device_time = on_stream / len(kept)
             if judge_coverage(device_time, others, runs) is not None:
-                # Then all streams together. What they had left of the ignored runs when the first
-                # mark was made is not known: it is in the one figure, cold runs are in the other.
-                device_time = min((on_stream + others) / len(kept), duration / runs)
+                # Then all streams together. What others had left of the ignored runs is not known:
+                # it is in the one figure, cold runs are in the other.
+                device_time = min(kept_duration / len(kept), duration / runs)
                 backlog += others
             doubt = judge_naive(float(np.median(kept)), device_time, backlog)
         read = np.array(times)
         kept_up = None if machine.cuda_is_up() else False
-        return Batch(read, read, duration, backlog, kept_up, others=others, doubt=doubt)
+        return Batch(
+            read,
+            read,
+            duration,
+            backlog,
+            kept_up,
+            others=others,
+            doubt=doubt,
+            kept_duration=kept_duration,
+        )
 
 
 class SyncSampler:
@@ -127,6 +139,7 @@ class SyncSampler:
         call, clock, synchronize = self._call, machine.clock, machine.synchronize
         times: list[float] = []
         host_times: list[float] = []
+        before = 0.0
         progress = RunProgress(bar, runs)
         synchronize()
         start = clock()
@@ -134,6 +147,8 @@ class SyncSampler:
             for _ in range(stretch):
                 synchronize()
                 begin = clock()
+                if len(times) == ignored:
+                    before = begin - start - progress.pauses.total
                 call()
                 issued = clock()
                 synchronize()
@@ -143,7 +158,14 @@ class SyncSampler:
         doubt = None if machine.cuda_is_up() else ON_CPU
         read, issuing = np.array(times), np.array(host_times)
         duration = end - start - progress.pauses.total
-        return Batch(read, issuing, duration, work_was_waiting=False, doubt=doubt)
+        return Batch(
+            read,
+            issuing,
+            duration,
+            work_was_waiting=False,
+            doubt=doubt,
+            kept_duration=duration - before,
+        )
 
 
 class EventSampler:
@@ -189,18 +211,34 @@ class EventSampler:
         times, host_times = times_of(samples)
         begins = pauses.taken_out_of(np.array([sample.host_begin for sample in samples]))
         backlog = reached - left
+        duration = end - start - pauses.total
         waiting: bool | None = False
         if machine.cuda_is_up():  # without, all is done when a call returns, however busy the host
             waiting = work_was_waiting(times, begins, host_times, backlog, ignored)
         return Batch(
             times,
             host_times,
-            end - start - pauses.total,
+            duration,
             backlog,
             waiting,
             others=end - reached,
             doubt=doubt,
+            kept_duration=duration - _until_kept(begins, times, ignored),
         )
+
+
+def _until_kept(begins: Times, times: Times, ignored: int) -> float:
+    """Return how long after the first run the first one that counts could begin, in seconds.
+
+    That is where the host issued it, or where the device was done with those before, each of which
+    began once it was issued and the one before it was done.
+    """
+    done = begins[0]
+    for begin, time in zip(begins[:ignored], times[:ignored], strict=True):
+        done = max(begin, done) + time
+    if ignored < len(begins):
+        done = max(begins[ignored], done)
+    return float(done - begins[0])
 
 
 def read_samples(
