@@ -232,6 +232,14 @@ def test_times_that_do_not_settle_leave_a_doubt(simulated: SimulatedMachine) -> 
     )
 
 
+@pytest.mark.parametrize("milliseconds", [20, 100, 400])
+def test_a_callable_too_long_to_be_seen_to_settle_leaves_no_doubt_of_that(
+    simulated: SimulatedMachine, milliseconds: int
+) -> None:
+    found = fasttime.measure(simulated.work, 10 * US, milliseconds * MS, budget=0.2)
+    assert "unsteady" not in kinds(found)
+
+
 def test_what_the_first_call_takes_is_not_the_warm_up_s_to_spend(
     simulated: SimulatedMachine,
 ) -> None:
