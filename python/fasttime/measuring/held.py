@@ -20,6 +20,10 @@ from .samplers import EMPTY, RUN, nothing, read_samples, times_of
 _PATIENCE = 0.03
 _PATIENCE_FACTOR = 5.0
 
+# A first call that takes longer, in seconds, may have compiled something, which is not done again.
+# It is no measure of patience: nobody waits for minutes to hear that a run cannot be held.
+_MAY_BE_COLD = 0.5
+
 # In front of a run, and the last of them is read. The first event behind a hold is stamped while
 # the stream is only beginning to move.
 _EMPTY_PAIRS = 2
@@ -53,11 +57,16 @@ class HeldSampler:
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
         self._others: list[float] = []
         # What is loaded at its first use would wait for the device, so the first run is not held.
+        self._issue_time = self._time_issuing()
+        if self._issue_time > _MAY_BE_COLD:
+            self._issue_time = self._time_issuing()
+
+    def _time_issuing(self) -> float:
         machine.synchronize()
         start = machine.clock()
         self._clear_cache()
-        call()
-        self._issue_time = machine.clock() - start
+        self._call()
+        return machine.clock() - start
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`.

@@ -63,8 +63,8 @@ def measure(
         hold: whether the stream waits while a run is queued, and then does it without a gap, so
             that launch latency is not in the device time. None: where `warmup` or `repeat` is
             ``auto``, except for calls of many milliseconds of which the device decides. Calls `fn`
-            once more, to begin with. A stream that is held too long is let go: then times are taken
-            without holding, and a warning says so.
+            once more to begin with, or twice if that takes over half a second. A stream that is
+            held too long is let go: then times are taken without holding, and a warning says so.
         cache: ``warm``: the device's L2 cache is what the last run left; ``cold``: it is cleared
             before each timed run.
         budget: seconds for runs that count, if `repeat` is ``auto``; warming up has a quarter of it
