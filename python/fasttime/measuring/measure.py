@@ -54,12 +54,13 @@ def measure(
         method: ``event``: CUDA events around each call, read after the last one, so that nothing
             waits in between; ``sync``: the host waits for the device before it reads its clock, at
             either end of each call; ``naive``: the host's clock around the call and nothing else;
-            ``graph``: the callable is captured into a CUDA graph, and replays are timed by events.
+            ``graph``: the callable is called three times, captured into a CUDA graph in a fourth
+            call, and replays are timed by events.
         warmup: how many runs at the beginning are ignored, at least 0; ``auto``: until three
             batches in a row take the same time to within 5 %, for a quarter of `budget` at most.
         repeat: how many runs there are, the ignored ones included if their number is given, and
-            then no other call of `fn` is made; ``auto``: until the median is known to within
-            `precision`, or `budget` is spent.
+            then no other call of `fn` is made but those with which ``graph`` and `hold` begin;
+            ``auto``: until the median is known to within `precision`, or `budget` is spent.
         hold: whether the stream waits while a run is queued, and then does it without a gap, so
             that launch latency is not in the device time. None: where `warmup` or `repeat` is
             ``auto``, except for calls of many milliseconds of which the device decides. Calls `fn`
