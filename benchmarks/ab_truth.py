@@ -53,7 +53,7 @@ def main() -> int:
         for noise in NOISES
     }
     on_saved: dict[str, Cell] = {
-        f"{offset}, {processes} a side": (
+        f"{offset}, {_sides(*processes)}": (
             lambda effect, seed, offset=offset, processes=processes: verdict_on_saved(  # type: ignore[misc]
                 offset, processes, effect, seed
             )
@@ -79,6 +79,10 @@ def main() -> int:
     share = worst / options.count
     print(f"The cell that is wrong most often is so in {share:.1%} of {options.count} comparisons.")
     return 1 if share > 0.05 else 0
+
+
+def _sides(old: int, new: int) -> str:
+    return f"{old} a side" if old == new else f"{old} against {new}"
 
 
 def simulate(

@@ -16,7 +16,7 @@ from ..measuring.between_processes import FEWEST_PROCESSES, by_process, coarsest
 from ..measuring.environment_differences import EnvironmentDifference, environment_differences
 from ..measuring.measurement import Measurement
 from ..measuring.statistics import median_interval
-from ..measuring.student import welch_interval
+from ..measuring.student import difference_interval
 from .judgement import (
     MARGIN,
     TOO_COARSE,
@@ -120,7 +120,7 @@ class SavedComparison:
 
     def _judge_processes(self, old: list[float], new: list[float]) -> Judgement:
         """Judge by the medians of the processes: runs of one process stand or fall together."""
-        change, low, high = welch_interval(old, new, _ALPHA)
+        change, low, high = difference_interval(old, new, _ALPHA)
         # A median is one of the clock's steps, and may be half of one off, on either side.
         step = (_relative_step(self.old) + _relative_step(self.new)) / 2
         interval = (math.exp(low - step), math.exp(high + step))
@@ -183,8 +183,10 @@ def compare_saved(
     One process differs from the next by more than its runs differ from one another: memory lies
     elsewhere, another algorithm was picked, the clock is another. With three processes a side or
     more (``fasttime bench --processes``, `Measurement.merge`) it is their spread that decides, by
-    Welch's test of the logarithms of their medians. With fewer, only a change that is proven to be
-    beyond `allowance` counts. What changes from day to day is in neither: measure both on one day.
+    Welch's test of the logarithms of their medians, or by Student's where that is the less sure
+    one, as it may be with unequal numbers of processes. With fewer, only a change that is proven to
+    be beyond `allowance` counts. What changes from day to day is in neither: measure both on one
+    day.
 
     Args:
         old, new: measurements, or the files in which they were saved.
