@@ -165,7 +165,7 @@ def test_the_noise_of_the_runs_comes_on_top_of_the_allowance() -> None:
 
 
 def test_of_two_processes_the_interval_holds_the_one_with_fewer_runs_as_well() -> None:
-    both = measurement([6.58] * 10 + [7.90] * 100, processes=(10, 100))
+    both = measurement([6.58] * 4 + [7.90] * 16, processes=(4, 16))
     assert both.median == pytest.approx(7.24)
     found = compare_saved(both, both)
     assert found.interval == pytest.approx((6.58 / 7.90 / 1.1, 7.90 / 6.58 * 1.1))

@@ -12,8 +12,11 @@ from simulated_machine import MS, US, S, SimulatedMachine
 
 import fasttime
 from fasttime.measuring.doubts import unsteady
+from fasttime.measuring.plan import run_until_known
+from fasttime.measuring.progress import ProgressBar
 from fasttime.measuring.sampler import Batch
-from fasttime.measuring.warm_up import MOST_RUNS, batch_time, runs_for, warm_up
+from fasttime.measuring.statistics import median_interval
+from fasttime.measuring.warm_up import MOST_RUNS, WarmUp, batch_time, runs_for, warm_up
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:
@@ -182,6 +185,45 @@ def test_times_that_never_agree_end_by_the_budget(simulated: SimulatedMachine) -
 def test_a_wider_precision_ends_sooner(simulated: SimulatedMachine) -> None:
     found = fasttime.measure(swinging(simulated), budget=20.0, precision=1.0)
     assert found.ended_by == "precision"
+
+
+class Noisy:
+    """A sampler of noisy runs of 5 ms, each batch of which may be off by some part as a whole."""
+
+    def __init__(self, simulated: SimulatedMachine, seed: int, noise: float, offset: float) -> None:
+        self.simulated, self.rng = simulated, np.random.default_rng(seed)
+        self.noise, self.offset = noise, offset
+
+    def take(self, runs: int, ignored: int = 0) -> Batch:
+        of_batch = 1 + self.offset * self.rng.standard_normal()
+        times = 5e-3 * (of_batch + self.noise * self.rng.standard_normal(runs))
+        self.simulated.cuda.advance(round(times.sum() * 1e9))
+        return Batch(times, times, float(times.sum()), work_was_waiting=False)
+
+
+@pytest.mark.parametrize(("noise", "offset"), [(0.02, 0.0), (0.01, 0.01)])
+def test_a_run_that_ends_by_precision_has_an_interval_as_narrow_as_asked(
+    simulated: SimulatedMachine, noise: float, offset: float
+) -> None:
+    ended = []
+    for seed in range(60):
+        sampler = Noisy(simulated, seed, noise, offset)
+        runs = run_until_known(
+            lambda: None,
+            sampler,
+            None,
+            WarmUp(np.empty(0), 5e-3, sampler.take(1), True, None),
+            kept=None,
+            precision=0.005,
+            budget=1.0,
+            bar=ProgressBar("noisy"),
+        )
+        low, high = median_interval(np.concatenate(runs.times))
+        if runs.ended_by == "precision":
+            ended.append((low, high))
+    assert len(ended) > 30
+    assert all((high - low) / 2 <= 0.005 * (high + low) / 2 * 1.01 for low, high in ended)
+    assert np.mean([low <= 5e-3 <= high for low, high in ended]) >= 0.85
 
 
 def test_the_budget_limits_runs_that_count_and_a_quarter_of_it_the_warm_up(

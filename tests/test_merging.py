@@ -11,6 +11,7 @@ import pytest
 from made_up import environment, measurement
 
 from fasttime import Measurement
+from fasttime.measuring import statistics
 from fasttime.measuring.between_processes import processes_interval
 from fasttime.measuring.bottleneck import Bottleneck
 from fasttime.measuring.doubts import Doubt
@@ -193,8 +194,9 @@ def test_the_next_step_of_the_clock_is_not_far_from_the_others() -> None:
 
 @pytest.mark.parametrize("processes", [3, 5, 10])
 def test_the_interval_holds_the_truth_as_often_as_it_says_where_processes_differ(
-    processes: int,
+    processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(statistics, "_BLOCKS", 0)
     rng = np.random.default_rng(processes)
     held = pooled = 0
     trials, runs = 2000, 40

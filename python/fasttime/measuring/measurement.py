@@ -139,9 +139,10 @@ class Measurement:
     def median_interval(self) -> tuple[float, float]:
         """The interval that covers the true median with 95 % probability.
 
-        Of one process: from one order statistic to another, exact for any distribution; NaN below
-        6 runs. It supposes that runs do not resemble their neighbours, and says nothing of what
-        another process would read.
+        Of one process: from one order statistic to another, exact for any distribution if runs do
+        not resemble their neighbours; and from 40 runs on no narrower than the medians of
+        consecutive blocks say, for where they do. NaN below 6 runs. It says nothing of what another
+        process would read.
 
         Of three processes or more it does: Student's, of the logarithms of `process_medians`,
         however many runs there are. NaN for two processes, whose spread says too little, and where

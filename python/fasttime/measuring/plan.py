@@ -12,11 +12,14 @@ from .machine import Call
 from .measurement import EndedBy
 from .progress import ProgressBar
 from .sampler import Batch, Sampler, Times
+from .statistics import median_interval
+from .student import mean_interval
 from .waiting import in_most
 from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
 
 _FEWEST_BATCHES = 5
 _FEWEST_RUNS = 20
+_MEDIAN_TO_MEAN = 1.2533  # how much further a median is off, of what is normal: sqrt(pi / 2)
 _FIRST_HELD = 20  # held runs are longer, by how much is not known yet
 
 
@@ -121,8 +124,12 @@ def _without_first(batch: Batch) -> Batch:
 def _is_known(runs: Runs, precision: float) -> bool:
     if len(runs.times) < _FEWEST_BATCHES or runs.count < _FEWEST_RUNS:
         return False
-    # Runs in one batch are more alike than batches are, so both must agree.
-    medians = np.array([np.median(times) for times in runs.times])
-    middle = float(np.median(medians))
-    spread = 1.96 * 1.2533 * float(medians.std(ddof=1)) / len(medians) ** 0.5
-    return bool(spread <= precision * abs(middle))
+    # Runs in one batch are more alike than batches are, so both must agree: the batches, by
+    # Student's interval of the median of their medians, and all runs together.
+    medians = [float(np.median(times)) for times in runs.times]
+    low, high = mean_interval(medians, 0.05)
+    if _MEDIAN_TO_MEAN * (high - low) / 2 > precision * abs(float(np.median(medians))):
+        return False
+    times = np.concatenate(runs.times)
+    low, high = median_interval(times)
+    return (high - low) / 2 <= precision * abs(float(np.median(times)))

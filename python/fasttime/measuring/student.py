@@ -18,6 +18,20 @@ def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
     return mean - half, mean + half
 
 
+def trimmed_half_width(sample: Sequence[float], alpha: float) -> float:
+    """Return half the width of the interval of the mean without the least and the greatest.
+
+    Tukey and McLaughlin (1963): Student's, of what is left, with the spread of a sample in which
+    the two are as far out as their neighbours. One odd value at either end does not change it. Of
+    at least four values.
+    """
+    ordered = np.sort(sample)
+    ordered[0], ordered[-1] = ordered[1], ordered[-2]
+    count = len(ordered)
+    deviation = float(np.std(ordered, ddof=1)) / (1 - 2 / count)
+    return student_quantile(1 - alpha / 2, count - 3) * deviation / math.sqrt(count)
+
+
 def difference_interval(
     old: Sequence[float], new: Sequence[float], alpha: float
 ) -> tuple[float, float, float]:
