@@ -74,6 +74,13 @@ def test_a_missing_file_is_told_with_its_likes(capsys: pytest.CaptureFixture[str
     assert error_of(capsys).startswith("there is no file nwe.json; did you mean new.json")
 
 
+def test_a_file_that_is_given_twice_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("link.json").symlink_to("new.json")
+    for old, new in (("new.json", "new.json"), ("new.json", "link.json")):
+        assert main(["compare", old, new]) == 2
+        assert error_of(capsys) == f"{old} and {new} are one file; compare two measurements"
+
+
 def test_a_file_that_holds_no_measurement_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,7 @@ The files are what `fasttime bench -o` and `Measurement.save` write.
 exit codes:
   0  no regression, or none that is proven, or --fail-above was not given
   1  the new one is slower by more than --fail-above, beyond doubt
-  2  a file is not there, or holds no measurement"""
+  2  a file is not there, holds no measurement, or is given twice"""
 
 
 def add_to(commands: Commands) -> None:
@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     import fasttime
 
     old, new = saved.load(options.old), saved.load(options.new)
+    if options.old.samefile(options.new):
+        raise Failure(f"{options.old} and {options.new} are one file; compare two measurements")
     package: Any = fasttime
     try:
         comparison = package.compare_saved(old, new)

@@ -211,7 +211,7 @@ class Measurement:
         where there are but two processes.
 
         Raises TypeError for anything but measurements, and ValueError where label, method, cache,
-        device, held or is_calibrated differ.
+        device, held or is_calibrated differ, and where one measurement is given twice.
         """
         for part in measurements:
             if not isinstance(part, Measurement):
