@@ -72,9 +72,11 @@ class Comparison:
         """Write all of it to a file, as JSON, for `fasttime.load`.
 
         Args:
-            path: the file. One that is there is replaced, in one step and only once all is written.
+            path: the file, whose name ends in ``.json`` or has no suffix. One that is there is
+                replaced, in one step and only once all is written.
 
-        Raises ValueError where the numbers cannot be true, and OSError as `open` does.
+        Raises ValueError where the numbers cannot be true or the name has another suffix, and
+        OSError as `open` does.
         """
         from ..saving.comparisons import to_content
         from ..saving.documents import COMPARISON, write_document
