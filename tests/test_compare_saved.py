@@ -109,8 +109,8 @@ def test_a_change_that_processes_make_by_themselves_is_no_change() -> None:
 
 
 def test_where_the_clock_s_steps_leave_it_open_no_number_is_named() -> None:
-    coarse = np.array([1.0, 1.0, 1.05, 1.0])  # a clock that moves in steps of 5 % of a run
-    old, new = (measurement(np.concatenate([coarse] * 3), processes=(4, 4, 4)) for _ in range(2))
+    coarse = [1.0, 1.0, 1.05, 1.05, 1.0, 1.0]  # by a clock that moves in steps of 5 % of a run
+    old, new = (measurement(coarse * 3, processes=(6, 6, 6)) for _ in range(2))
     found = compare_saved(old, new)
     assert found.verdict == "can't tell"
     assert "steps of 5 % of a run, which no number of runs makes up for" in found.judgement.reason

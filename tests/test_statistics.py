@@ -192,6 +192,27 @@ def test_a_clock_step_shows_only_where_values_come_again() -> None:
     assert clock_step(np.ones(5)) == 0.0
 
 
+@pytest.mark.parametrize("strays", [[2.9e-6], [2.9e-6, 3.5e-6], [2.9e-6, 2.95e-6, 3.2e-6]])
+def test_stray_readings_are_no_step_of_the_clock(strays: list[float]) -> None:
+    times = np.array([2.016e-6] * 44 + strays)
+    assert clock_step(times) == 0.0
+    assert far_outliers(times).sum() == len(strays)
+    assert median_interval(times) == (2.016e-6, 2.016e-6)
+
+
+@pytest.mark.parametrize("odd", [math.inf, math.nan])
+def test_readings_that_are_no_times_show_no_step(odd: float) -> None:
+    assert clock_step(np.array([2.0] * 8 + [2.125, 2.125, odd, odd])) == 0.0
+    assert clock_step(np.array([])) == 0.0
+
+
+def test_a_step_shows_in_long_readings_that_floats_of_24_bits_hold() -> None:
+    step = 32e-9
+    milliseconds = (np.array([0, 1, 1, 2, 3, 1, 2, 2, 5, 3] * 10) * step + 50e-3) * 1e3
+    times = milliseconds.astype(np.float32).astype(np.float64) * 1e-3
+    assert clock_step(times) == pytest.approx(step, rel=0.2)
+
+
 def test_a_gap_of_more_than_a_tenth_is_a_clock_step_only_below_a_microsecond() -> None:
     assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5])) == 0.0
     assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5]) * 1e-6) == pytest.approx(0.5e-6)

@@ -24,6 +24,10 @@ _LEAST_FENCE = 0.01
 # A gap wider than both, a share of the median and seconds, is not taken for a step of a clock.
 _COARSEST_STEP = (0.1, 1e-6)
 
+# Readings whose distances are further from a whole number of steps than this, in steps, were not
+# read in them. Those of 100 ms by events, floats of 24 bits, may be a fourth of one of 32 ns off.
+_OFF_STEP = 0.3
+
 # Blocks of runs, of which each is to tell little about the next. Few and long ones do that for runs
 # that resemble one another for long; of many, the interval is narrower. With ten it is 15 to 20 %
 # wider than need be where runs are independent.
@@ -129,11 +133,16 @@ def middle_mean(times: Times, axis: int = -1) -> Times:
 def clock_step(times: Times) -> float:
     """Return the step in which these times were read, in seconds; 0 where none shows.
 
-    One shows where the same few values come again and again.
+    One shows where the same few values come again and again, all of them so many steps apart. A
+    single reading beside the others is a stray one, and shows none.
     """
-    values = np.unique(times)
-    if values.size < 2 or values.size > len(times) / 2:
+    values, counts = np.unique(times, return_counts=True)
+    if values.size < 2 or values.size > len(times) / 2 or len(times) - counts.max() < 2:
         return 0.0
-    step = float(np.diff(values).min())
+    gaps = np.diff(values)
+    step = float(gaps.min())
+    steps = gaps / step
+    if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max() > _OFF_STEP:
+        return 0.0
     share, seconds = _COARSEST_STEP
     return step if step <= max(share * abs(float(np.median(times))), seconds) else 0.0
