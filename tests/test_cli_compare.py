@@ -58,6 +58,17 @@ def test_a_proven_regression_above_the_limit_ends_with_1(above: str, code: int) 
     assert main(["compare", "old.json", "new.json", "--fail-above", above]) == code
 
 
+def test_a_crash_does_not_pass_for_a_regression(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(old: Measurement, new: Measurement) -> None:
+        raise ZeroDivisionError("somewhere inside")
+
+    monkeypatch.setattr("fasttime.compare_saved", crash)
+    assert main(["compare", "old.json", "new.json", "--fail-above", "5%"]) == 3
+    assert capsys.readouterr().err.endswith("\nZeroDivisionError: somewhere inside\n")
+
+
 def test_without_a_limit_a_regression_is_no_failure() -> None:
     assert main(["compare", "old.json", "new.json"]) == 0
 

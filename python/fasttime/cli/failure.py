@@ -8,12 +8,17 @@ import re
 import traceback
 from collections.abc import Iterable
 
+# The exit code where there is no result, or nobody can have seen it: not 1, which of `compare` says
+# that there is a regression.
+NO_RESULT = 3
+
 
 class Failure(Exception):
     """Something that the user can mend, and how.
 
     Attributes:
-        code: the command's exit code: 2 for bad usage, 1 for what failed at its work.
+        code: the command's exit code: 2 for bad usage, 1 for what failed at its work, `NO_RESULT`
+            for a result that could not be written.
     """
 
     def __init__(self, message: str, code: int = 2) -> None:
