@@ -384,6 +384,35 @@ def test_two_callables_in_a_row_are_told_of_the_mapping(fn: Any, rival: Any, lab
     ]
 
 
+@needs_notes
+def test_an_option_of_the_other_comparison_is_told_with_what_there_is() -> None:
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare(of_no_arguments, budget=1, hold=True)  # type: ignore[call-overload]
+    assert caught.value.__notes__ == [
+        "compare() passed budget, hold on to the callable; of one callable it takes methods, "
+        "warmup, repeat and rounds; the others are for several: "
+        'compare({"a": f, "b": g}, x, budget=1)'
+    ]
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare({"a": of_no_arguments, "b": len}, repeat=10)
+    assert caught.value.__notes__ == [
+        "compare() passed repeat on to the callable; of several callables it takes method, hold, "
+        "cache, budget, rounds and margin, warms up by itself, and has rounds until all is told: "
+        "less with a smaller budget, or fewer rounds",
+        "while timing candidate 'a'",
+    ]
+
+
+def test_an_argument_named_like_an_option_of_the_other_comparison_is_the_callable_s() -> None:
+    seen = []
+
+    def fn(budget: int) -> None:
+        seen.append(budget)
+
+    fasttime.compare(fn, budget=3, warmup=0, repeat=1, rounds=1)  # type: ignore[call-overload]
+    assert set(seen) == {3}
+
+
 def test_a_callable_can_be_the_argument_of_one_that_takes_it() -> None:
     found = fasttime.compare(callable, len, warmup=0, repeat=1, rounds=1)
     assert list(found.measurements) == ["naive", "sync", "event"]

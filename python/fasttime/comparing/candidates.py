@@ -22,9 +22,16 @@ from ..measuring.progress import ProgressBar
 from ..measuring.tensors import ArgumentVersions
 from .comparison import Comparison
 from .judgement import MARGIN, check_margin
-from .opening import Opened, naming, open_samplers
+from .opening import Opened, naming, note_options, open_samplers
 from .results import measurements_of
 from .rounds import MOST_ROUNDS, Running
+
+# What the comparison of methods takes, or measure(), and this does not.
+_OF_METHODS = ("methods", "warmup", "repeat", "precision")
+_MEND = (
+    "of several callables it takes method, hold, cache, budget, rounds and margin, warms up by "
+    "itself, and has rounds until all is told: less with a smaller budget, or fewer rounds"
+)
 
 
 def compare_candidates(
@@ -75,7 +82,11 @@ def _call_each_once(
     for name, call in calls.items():
         versions = ArgumentVersions(args, kwargs)
         with naming(name):
-            call()
+            try:
+                call()
+            except TypeError as error:
+                note_options(error, kwargs, _OF_METHODS, _MEND)
+                raise
         if changed := versions.changed():
             changes[name] = changed
     return (shared_arguments_changed(changes),) if changes else ()

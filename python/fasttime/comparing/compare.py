@@ -27,9 +27,17 @@ from ..measuring.running import How
 from .candidates import compare_candidates
 from .comparison import Comparison
 from .findings import Finding, judge_methods
+from .opening import note_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+# What the comparison of callables takes, or measure(), and that of methods does not.
+_OF_CANDIDATES = ("method", "hold", "cache", "budget", "margin", "precision")
+_MEND = (
+    "of one callable it takes methods, warmup, repeat and rounds; the others are for several: "
+    'compare({"a": f, "b": g}, x, budget=1)'
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,7 +160,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     ValueError where there are fewer than two candidates, one cannot be called, or a number is out
     of range, and ValueError where no method is given, or one twice. What a callable raises passes
     unchanged; with several, a note on the exception says which one it was, and with one that cannot
-    do with another callable as its argument, how the two are compared (from Python 3.11 on).
+    do with another callable as its argument, how the two are compared; and where it was given an
+    option of the other kind of comparison, what this one takes (from Python 3.11 on).
 
     >>> comparison = compare(sorted, [3, 1, 2], repeat=10)
     >>> comparison.findings["event"].reading
@@ -192,7 +201,7 @@ def _compare_methods(
     order: list[Method | None] = [None, *methods]
     shuffle = random.Random(0).shuffle
     with ProgressBar(f"{len(methods)} methods", "comparing") as bar:
-        with _naming_the_mapping(fn, args):
+        with _noting_what_was_meant(fn, args, kwargs):
             call()
         bar.update(0.0)
         for _ in range(warmup - 1):
@@ -238,8 +247,10 @@ def _check_runs(warmup: object, repeat: object) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _naming_the_mapping(fn: object, args: tuple[object, ...]) -> Iterator[None]:
-    """Note on what ``compare(f, g)`` raises how two are compared, where Python can (3.11).
+def _noting_what_was_meant(
+    fn: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Iterator[None]:
+    """Note on what the first call raises how several callables are compared (from Python 3.11 on).
 
     Only there: a callable may well be given to one that takes it, and then nothing is amiss.
     """
@@ -252,6 +263,7 @@ def _naming_the_mapping(fn: object, args: tuple[object, ...]) -> Iterator[None]:
                 'to time one against the other, name them in a mapping: compare({"a": f, "b": g}, '
                 "x)"
             )
+        note_options(error, kwargs, _OF_CANDIDATES, _MEND)
         raise
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..measuring import machine
@@ -78,3 +78,20 @@ def naming(name: str) -> Iterator[None]:
         if hasattr(error, "add_note"):
             error.add_note(f"while timing candidate {name!r}")
         raise
+
+
+def note_options(
+    error: Exception, given: Mapping[str, object], options: Sequence[str], mend: str
+) -> None:
+    """Note on what a callable raises that it was given what may have been meant for `compare`.
+
+    Only there: a callable may well have an argument of that name. Where Python can (3.11).
+
+    Args:
+        given: by name, what the callable was given.
+        options: what `compare` takes of another kind of comparison.
+        mend: what it takes of this one.
+    """
+    names = [name for name in given if name in options]
+    if names and hasattr(error, "add_note"):
+        error.add_note(f"compare() passed {', '.join(names)} on to the callable; {mend}")
