@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from scripted_loop import ScriptedLoop
+from simulated_machine import SimulatedMachine
 
 import fasttime
 from fasttime.measuring.arguments import label_of
@@ -119,6 +120,57 @@ def test_a_generator_function_is_refused_as_calling_it_runs_nothing(fn: Any) -> 
 
 def test_a_function_that_consumes_a_generator_is_measured() -> None:
     assert len(fasttime.measure(lambda: list(items()), warmup=0, repeat=2)) == 2
+
+
+class Generating(torch.nn.Module):
+    def forward(self) -> Iterator[int]:
+        yield 1
+
+
+RUNS_NOTHING = [
+    (lambda: coroutine(), "<lambda> returned a coroutine, of which nothing has run; time a"),
+    (lambda: items(), "<lambda> returned a generator, of which nothing has run; time a"),
+    (lambda: (i for i in range(9)), "<lambda> returned a generator, of which nothing has run;"),
+    (lambda: stream_of_items(), "<lambda> returned an async generator, of which nothing has run"),
+    (Generating(), "Generating returned a generator, of which nothing has run; time a function"),
+]
+
+
+@pytest.mark.parametrize(("fn", "message"), RUNS_NOTHING)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"method": "naive", "warmup": 0, "repeat": 5},
+        {"method": "sync", "warmup": 0, "repeat": 5},
+        {"method": "event", "warmup": 0, "repeat": 5},
+    ],
+)
+def test_a_callable_that_makes_what_would_run_later_is_refused_at_its_first_call(
+    fn: Any, message: str, how: dict[str, Any]
+) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        fasttime.measure(fn, **how)
+
+
+@pytest.mark.parametrize(("fn", "message"), RUNS_NOTHING)
+def test_what_would_run_later_is_not_compared_either(fn: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        fasttime.compare(fn)
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        fasttime.compare({"a": fn, "b": fn})
+
+
+def test_a_held_callable_that_makes_what_would_run_later_is_refused(
+    simulated: SimulatedMachine,
+) -> None:
+    with pytest.raises(TypeError, match=r"^<lambda> returned a generator"):
+        fasttime.measure(lambda: items(), hold=True, warmup=0, repeat=5)
+
+
+def test_results_after_the_first_are_dropped_without_a_look() -> None:
+    results = iter([None, items(), items()])
+    assert len(fasttime.measure(lambda: next(results), warmup=0, repeat=3)) == 3
 
 
 class Module:

@@ -15,6 +15,7 @@ from ..measuring.arguments import (
     is_whole,
     what_is_no_callable,
 )
+from ..measuring.calls import call_once
 from ..measuring.doubts import Doubt, not_held, shared_arguments_changed
 from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
@@ -83,7 +84,7 @@ def _call_each_once(
         versions = ArgumentVersions(args, kwargs)
         with naming(name):
             try:
-                call()
+                call_once(call)
             except TypeError as error:
                 note_options(error, kwargs, _OF_METHODS, _MEND)
                 raise

@@ -20,6 +20,7 @@ from ..measuring.arguments import (
     label_of,
     what_is_no_callable,
 )
+from ..measuring.calls import call_once
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import METHODS, Cache, Measurement, Method
 from ..measuring.progress import ProgressBar
@@ -202,7 +203,7 @@ def _compare_methods(
     shuffle = random.Random(0).shuffle
     with ProgressBar(f"{len(methods)} methods", "comparing") as bar:
         with _noting_what_was_meant(fn, args, kwargs):
-            call()
+            call_once(call)
         bar.update(0.0)
         for _ in range(warmup - 1):
             call()

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .. import _native
 from .._native import Scope
 from ..recorder import Recorder
 from . import machine
+from .calls import call_once
 from .machine import Call
 from .measurement import Cache
 from .progress import ProgressBar
@@ -57,15 +60,15 @@ class HeldSampler:
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
         self._others: list[float] = []
         # What is loaded at its first use would wait for the device, so the first run is not held.
-        self._issue_time = self._time_issuing()
+        self._issue_time = self._time_issuing(functools.partial(call_once, call))
         if self._issue_time > _MAY_BE_COLD:
-            self._issue_time = self._time_issuing()
+            self._issue_time = self._time_issuing(call)
 
-    def _time_issuing(self) -> float:
+    def _time_issuing(self, call: Call) -> float:
         machine.synchronize()
         start = machine.clock()
         self._clear_cache()
-        self._call()
+        call()
         return machine.clock() - start
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:

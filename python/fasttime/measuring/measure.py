@@ -84,10 +84,11 @@ def measure(
     seconds. That never falls into what is timed, and changes no result: where a pause of the host
     would, as in a row of runs with which the device barely keeps up, the bar waits.
 
-    Raises TypeError where `fn` cannot be called, is a function of coroutines or generators, or an
-    argument has the wrong type; ValueError where one is out of range; RuntimeError where a run has
-    no device time that should have one, the stream cannot be held or the callable not be captured
-    as asked, and while a CUDA graph is captured. What `fn` raises passes unchanged.
+    Raises TypeError where `fn` cannot be called, is a function of coroutines or generators or
+    returns one, or an argument has the wrong type; ValueError where one is out of range;
+    RuntimeError where a run has no device time that should have one, the stream cannot be held or
+    the callable not be captured as asked, and while a CUDA graph is captured. What `fn` raises
+    passes unchanged.
 
     >>> times = measure(sorted, [3, 1, 2], warmup=2, repeat=12)
     >>> len(times)

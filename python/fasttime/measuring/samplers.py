@@ -12,6 +12,7 @@ import numpy as np
 from ..recorder import Recorder
 from ..sample import Sample
 from . import machine
+from .calls import Calls
 from .doubts import ON_CPU, Doubt, judge_coverage, judge_naive, judge_samples
 from .machine import Call
 from .measurement import Cache, Method
@@ -67,21 +68,21 @@ class NaiveSampler:
     """Reads the host's clock around each call, and nothing else."""
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self._calls = Calls(call)
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`.
 
         With CUDA the bar stands still: what the method reads hangs on how full the launch queue is.
         """
-        call, clock = self._call, machine.clock
+        clock = machine.clock
         times: list[float] = []
         first, before = None, 0.0
         progress = RunProgress(bar, runs, lambda: "busy" if machine.cuda_is_up() else "idle")
         machine.synchronize()
         start = clock()
         for stretch in progress.stretches():
-            for _ in range(stretch):
+            for call in self._calls.times(stretch):
                 if len(times) == ignored:
                     first, before = machine.mark(), clock() - start - progress.pauses.total
                 begin = clock()
@@ -132,11 +133,11 @@ class SyncSampler:
     """Waits for the device before it reads the host's clock, at either end of each call."""
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self._calls = Calls(call)
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`."""
-        call, clock, synchronize = self._call, machine.clock, machine.synchronize
+        clock, synchronize = machine.clock, machine.synchronize
         times: list[float] = []
         host_times: list[float] = []
         before = 0.0
@@ -144,7 +145,7 @@ class SyncSampler:
         synchronize()
         start = clock()
         for stretch in progress.stretches():
-            for _ in range(stretch):
+            for call in self._calls.times(stretch):
                 synchronize()
                 begin = clock()
                 if len(times) == ignored:
@@ -172,7 +173,7 @@ class EventSampler:
     """Records two events around each call, and reads them after the last one."""
 
     def __init__(self, call: Call, cache: Cache = "warm") -> None:
-        self._call = call
+        self._calls = Calls(call)
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
@@ -180,7 +181,7 @@ class EventSampler:
 
         Raises RuntimeError where a run has no device time that should have one.
         """
-        call, clock = self._call, machine.clock
+        clock = machine.clock
         recorder = Recorder(keep_samples=runs, share_boundaries=False)
         scope = recorder.scope(RUN)
         progress = RunProgress(bar, runs, functools.partial(moment_of, recorder))
@@ -190,11 +191,11 @@ class EventSampler:
             start = clock()
             for stretch in progress.stretches():
                 if self._clear_cache is nothing:
-                    for _ in range(stretch):
+                    for call in self._calls.times(stretch):
                         with scope:
                             call()
                 else:
-                    for _ in range(stretch):
+                    for call in self._calls.times(stretch):
                         self._clear_cache()
                         with scope:
                             call()
