@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
 from simulated_machine import MS, US, S, SimulatedMachine
 
@@ -250,6 +251,13 @@ def test_a_callable_that_takes_two_seconds_is_called_a_few_times_only(
     assert simulated.runs == calls
     assert (found.ended_by, len(found), found.warmup) == ("budget", 1, 2)
     assert found.median == pytest.approx(device * 1e-9, rel=1e-6)
+
+
+def test_on_the_cpu_every_run_of_a_long_callable_is_kept(script: ScriptedLoop) -> None:
+    script.cuda_is_up = False
+    found = fasttime.measure(script.work, 0.25, 0.0, method="sync", budget=1.0)
+    assert len(found) + found.warmup == script.log.count("run")
+    assert (len(found), found.wall_time) == (4, 0.25)
 
 
 # --- warm-up ---

@@ -66,7 +66,7 @@ def run_until_known(
 ) -> Runs:
     """Run batch after batch until the median is known to within `precision`, or time is up.
 
-    A round is a loop without timing, a batch of `free`, whose first run is left out as the device
+    A round is a loop without timing, a batch of `free`, whose first run is left out where a device
     is idle at its begin, and a batch of `held`, if there is one, from which the times then are. So
     what changes on the machine in the meantime changes all of them.
 
@@ -82,12 +82,13 @@ def run_until_known(
             size = min(size, kept - runs.count)
         if size > 1:
             runs.wall_times.append(machine.untimed_loop(call, size) / size)
-        batch = free.take(size + 1, ignored=1)
+        ignored = 1 if machine.cuda_is_up() else 0
+        batch = free.take(size + ignored, ignored)
         if size == 1:  # so long that timing it does not show
-            runs.wall_times.append(batch.duration / 2)
-        _add_free(runs, batch)
+            runs.wall_times.append(batch.duration / (size + ignored))
+        _add_free(runs, batch, ignored)
         if held is None:
-            timed = _without_first(batch)
+            timed = _without_first(batch, ignored)
         else:
             timed = held.take(held_size if kept is None else min(held_size, kept - runs.count))
             held_size = runs_for(batch_time(budget), timed.duration / len(timed.times), MOST_RUNS)
@@ -108,17 +109,17 @@ def run_until_known(
             return runs
 
 
-def _add_free(runs: Runs, batch: Batch) -> None:
+def _add_free(runs: Runs, batch: Batch, ignored: int) -> None:
     runs.others.append(batch.others)
     runs.waiting.append(batch.work_was_waiting)
     # The first run is issued to an idle device, so that nothing holds the host back; the others
     # are only where the device is known to keep up.
     kept_up = batch.work_was_waiting is False
-    runs.host_times.append(batch.host_times[1:] if kept_up else batch.host_times[:1])
+    runs.host_times.append(batch.host_times[ignored:] if kept_up else batch.host_times[:1])
 
 
-def _without_first(batch: Batch) -> Batch:
-    return batch._replace(times=batch.times[1:], host_times=batch.host_times[1:])
+def _without_first(batch: Batch, ignored: int) -> Batch:
+    return batch._replace(times=batch.times[ignored:], host_times=batch.host_times[ignored:])
 
 
 def _is_known(runs: Runs, precision: float) -> bool:
