@@ -32,7 +32,10 @@ class EnvironmentDifference(NamedTuple):
 def environment_differences(
     old: Environment | None, new: Environment | None
 ) -> tuple[EnvironmentDifference, ...]:
-    """Return the fields that differ, the date left out; none where either is unknown."""
+    """Return the fields that differ, the date left out; none where either is unknown.
+
+    Fields that were not there from the beginning are left out where one of the two does not know.
+    """
     if old is None or new is None:
         return ()
     return tuple(
@@ -40,4 +43,5 @@ def environment_differences(
         for field in dataclasses.fields(Environment)
         if field.name not in _IGNORED
         and (before := getattr(old, field.name)) != (after := getattr(new, field.name))
+        and (field.default is dataclasses.MISSING or None not in (before, after))
     )
