@@ -79,6 +79,11 @@ def test_of_inference_tensors_nothing_is_known() -> None:
     assert versions.changed() == []
 
 
+def test_of_parameters_that_wait_for_their_shape_nothing_is_known() -> None:
+    waiting = torch.nn.LazyLinear(2).weight
+    assert ArgumentVersions([waiting, [waiting]], {}).changed() == []
+
+
 def test_arguments_that_are_no_tensors_are_looked_over() -> None:
     assert ArgumentVersions([None, object(), "text", [[]]], {"a": {1: 2}}).changed() == []
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch.nn.parameter import is_lazy
 
 _CONTAINERS = (list, tuple, Mapping)
 
@@ -14,7 +15,8 @@ class ArgumentVersions:
     """The tensors among some arguments, and how often each had been changed when it was made.
 
     Looks at arguments and at lists, tuples and mappings of them, however deeply nested. Inference
-    tensors do not count how often they are changed, so nothing is known of those.
+    tensors do not count how often they are changed, and parameters that wait for their shape cannot
+    be asked, so nothing is known of those.
     """
 
     def __init__(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
@@ -30,7 +32,7 @@ class ArgumentVersions:
         while left:
             name, value = left.pop()
             if isinstance(value, torch.Tensor):
-                if not value.is_inference():
+                if not (is_lazy(value) or value.is_inference()):
                     self._tensors.append((name, value, value._version))
             elif isinstance(value, _CONTAINERS) and id(value) not in self._containers:
                 self._containers.add(id(value))
