@@ -96,19 +96,22 @@ OFFSETS: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "heavy tail": lambda rng, count: 0.01 * rng.standard_t(2, size=count),
     "exponential": lambda rng, count: 0.02 * rng.exponential(size=count),
 }
-PROCESSES = (1, 2, 3, 5, 10)
+
+# How many processes the old one has, and the new one.
+PROCESSES = ((1, 1), (2, 2), (3, 3), (5, 5), (10, 10), (3, 5), (3, 10), (10, 3), (3, 20))
 
 
-def verdict_on_saved(offset: str, processes: int, effect: float, seed: int) -> str:
-    """Return the verdict on two measurements of so many processes a side."""
-    rng = np.random.default_rng([seed, processes, round(1e4 * effect)])
+def verdict_on_saved(offset: str, processes: tuple[int, int], effect: float, seed: int) -> str:
+    """Return the verdict on two measurements of so many processes."""
+    rng = np.random.default_rng([seed, *processes, round(1e4 * effect)])
 
-    def made(factor: float) -> Any:
-        offsets = OFFSETS[offset](rng, processes)
-        logs = offsets[:, None] + 0.01 * rng.standard_normal((processes, 30))
-        return measurement(factor * np.exp(logs).ravel(), processes=(30,) * processes)
+    def made(factor: float, count: int) -> Any:
+        offsets = OFFSETS[offset](rng, count)
+        logs = offsets[:, None] + 0.01 * rng.standard_normal((count, 30))
+        return measurement(factor * np.exp(logs).ravel(), processes=(30,) * count)
 
-    return compare_saved(made(1e-3), made(1e-3 * (1 + effect))).verdict
+    old, new = processes
+    return compare_saved(made(1e-3, old), made(1e-3 * (1 + effect), new)).verdict
 
 
 def is_false(verdict: str, effect: float) -> bool:

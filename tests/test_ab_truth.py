@@ -75,18 +75,18 @@ def test_what_is_the_same_is_told_to_be_on_a_quiet_machine(noise: str) -> None:
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
-@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+@pytest.mark.parametrize("processes", [(1, 1), (2, 2), (3, 3), (5, 5), (3, 10), (10, 3), (3, 20)])
 @pytest.mark.parametrize("effect", [0.0, 0.02])
 def test_false_verdicts_on_saved_measurements_are_rare(
-    offset: str, processes: int, effect: float
+    offset: str, processes: tuple[int, int], effect: float
 ) -> None:
     found = [verdict_on_saved(offset, processes, effect, seed) for seed in range(100)]
     assert sum(is_false(verdict, effect) for verdict in found) <= bound(100)
 
 
 def test_more_processes_find_what_one_cannot() -> None:
-    def power(processes: int) -> int:
-        found = [verdict_on_saved("normal", processes, 0.05, seed) for seed in range(50)]
+    def power(count: int) -> int:
+        found = [verdict_on_saved("normal", (count, count), 0.05, seed) for seed in range(50)]
         return sum(verdict == "slower" for verdict in found)
 
     assert power(1) <= 10

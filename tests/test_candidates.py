@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import math
@@ -28,6 +29,7 @@ from fasttime.comparing.looks import plan_looks
 from fasttime.comparing.signed_rank import fewest_pairs, location_interval
 from fasttime.measuring.doubts import Doubt, not_held
 from fasttime.measuring.held import CannotBeHeld
+from fasttime.measuring.measurement import EndedBy
 
 rounds_module = importlib.import_module("fasttime.comparing.rounds")
 machine_module = importlib.import_module("fasttime.measuring.machine")
@@ -40,13 +42,20 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return made
 
 
-def comparison(ratios: Any, *, rounds: int = 8, level: float = 0.95, **changes: Any) -> Comparison:
+def comparison(
+    ratios: Any,
+    *,
+    rounds: int = 8,
+    level: float = 0.95,
+    ended_by: EndedBy = "count",
+    **changes: Any,
+) -> Comparison:
     """Return one with two runs a batch, in which b has these ratios to a, round by round."""
     b = np.repeat(np.resize(np.asarray(ratios, dtype=float), rounds), 2)
     made: dict[str, Any] = {
         "measurements": {
-            "a": measurement(np.ones(2 * rounds), label="a"),
-            "b": measurement(b, label="b"),
+            "a": measurement(np.ones(2 * rounds), label="a", ended_by=ended_by),
+            "b": measurement(b, label="b", ended_by=ended_by),
         },
         "batch_runs": 2,
         "margin": 0.01,
@@ -278,19 +287,25 @@ def test_the_baseline_has_a_ratio_of_one_and_what_is_not_there_has_none() -> Non
 
 
 def test_what_cannot_be_told_says_what_would_tell() -> None:
-    judgement = comparison([0.9, 1.15], rounds=8).verdicts["b"]
+    judgement = comparison([0.9, 1.15], rounds=8, ended_by="budget").verdicts["b"]
     assert judgement.verdict == "can't tell"
-    assert judgement.reason.startswith("8 rounds leave it open; about ")
+    assert judgement.reason.startswith("open after 8 rounds; about ")
     assert judgement.reason.endswith("give compare() a larger budget")
-    few = comparison([1.1], rounds=3).verdicts["b"]
+    few = comparison([1.1], rounds=3, ended_by="budget").verdicts["b"]
     assert (few.verdict, few.interval) == ("can't tell", (0.0, math.inf))
-    assert few.reason.startswith("3 rounds leave it open; about 6 would tell, which take 24.00 s")
+    assert few.reason.startswith("open after 3 rounds; about 6 would tell, which take 24.00 s")
+
+
+def test_more_rounds_are_asked_for_where_their_number_was_the_limit(machine: Machine) -> None:
+    found = fasttime.compare({"a": taking(1e-3), "b": taking(1e-3)}, rounds=1)
+    assert found.verdicts["b"].reason.startswith("open after 1 round; about 6 would tell, ")
+    assert found.verdicts["b"].reason.endswith(": give compare() rounds=6")
 
 
 def test_more_rounds_than_there_may_be_are_not_asked_for() -> None:
     judgement = comparison([0.5, 1.0, 2.1], rounds=8).verdicts["b"]
     assert judgement.verdict == "can't tell"
-    assert judgement.reason.startswith("8 rounds leave it open, and so would 1024")
+    assert judgement.reason.startswith("open after 8 rounds, and so it would be after 1024")
 
 
 def test_the_steps_of_the_clock_make_the_interval_wider() -> None:
@@ -340,7 +355,7 @@ def test_what_the_method_itself_has_to_say_is_kept_with_the_candidate(
     )
     found = fasttime.compare({"a": taking(1e-3), "b": taking(1e-3)}, rounds=10, method="naive")
     assert found.measurements["a"].warnings == (doubt,)
-    assert "a: note (queued_only): so it is; so with b" in str(found)
+    assert str(found).splitlines()[-1] == "note (queued_only): so it is"  # of all of them
 
 
 # --- held streams ---
@@ -506,11 +521,11 @@ def test_a_comparison_prints_as_a_plain_table() -> None:
     )
     assert str(found).splitlines() == [
         "method 'event' on cuda:0 Simulated: 8 rounds in random order, 2 runs a batch, 32.00 s",
-        "            median  against              95 %",
-        "candidate    a run        a          interval  verdict",
-        "a          1.000 s        -                 -  baseline",
-        "b          1.100 s  +10.0 %  +10.0 to +10.0 %  slower",
-        "[c]        1.050 s   +5.0 %    +5.0 to +5.0 %  slower",
+        "            median   against              95 %",
+        "candidate    a run  baseline          interval  verdict",
+        "a          1.000 s         -                 -  baseline",
+        "b          1.100 s   +10.0 %  +10.0 to +10.0 %  slower",
+        "[c]        1.050 s    +5.0 %    +5.0 to +5.0 %  slower",
         "95 %: how sure all of it is, corrected for 2 candidates (Bonferroni); same: within 1 %",
     ]
     assert repr(found) == str(found)
@@ -519,7 +534,56 @@ def test_a_comparison_prints_as_a_plain_table() -> None:
 def test_what_cannot_be_told_is_printed_with_the_reason() -> None:
     lines = str(comparison([1.1], rounds=3)).splitlines()
     assert lines[4].split() == ["b", "1.100", "s", "+10.0", "%", "unknown", "can't", "tell"]
-    assert lines[6].startswith("b: 3 rounds leave it open; about 6 would tell")
+    assert lines[6].startswith("b: open after 3 rounds; about 6 would tell")
+
+
+def named(*names: str, ratio: float = 1.1) -> Comparison:
+    """Return a comparison of two with such names."""
+    measurements = comparison([ratio]).measurements.values()
+    return comparison([], measurements=dict(zip(names, measurements, strict=True)))
+
+
+def test_names_are_printed_as_they_are_whatever_they_look_like() -> None:
+    printed = str(named("mm[/x]", "b [red]"))
+    assert "\nmm[/x] " in printed
+    assert "\nb [red] " in printed
+
+
+def test_what_moves_a_cursor_is_printed_as_its_escape() -> None:
+    printed = str(named("a\x1b[2J", "b\nc"))
+    assert "\na\\x1b[2J " in printed
+    assert "\nb\\nc " in printed
+
+
+def test_a_long_name_of_the_baseline_takes_no_room_from_the_figures() -> None:
+    first, second = "eager, without a graph, batch 32", "b"
+    header = str(named(first, second)).splitlines()[2]
+    assert header.split() == ["candidate", "a", "run", "baseline", "interval", "verdict"]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "cells"),
+    [
+        (1.9, ["+90.0", "%", "+90.0", "to", "+90.0", "%", "slower"]),
+        (2.5, ["x", "2.5", "x", "2.5", "to", "2.5", "slower"]),
+        (1234.4, ["x", "1234", "x", "1234", "to", "1234", "slower"]),
+        (0.25, ["x", "0.25", "x", "0.25", "to", "0.25", "faster"]),
+    ],
+)
+def test_a_ratio_beyond_two_is_printed_as_a_factor(ratio: float, cells: list[str]) -> None:
+    assert str(named("a", "b", ratio=ratio)).splitlines()[4].split()[3:] == cells
+
+
+def test_a_comparison_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(map(len, str(comparison([1.1], rounds=3)).splitlines())) <= 60
+
+
+def test_one_round_is_spoken_of_as_one() -> None:
+    title = str(comparison([1.1], rounds=1, batch_runs=1)).splitlines()[0]
+    assert title.endswith(": 2 rounds in random order, 1 run a batch, 4.000 s")
+    title = str(comparison([1.1], rounds=1)).splitlines()[0]
+    assert title.endswith(": 1 round in random order, 2 runs a batch, 4.000 s")
 
 
 def test_rich_prints_verdicts_in_colour_on_a_terminal_alone() -> None:
@@ -564,6 +628,7 @@ def test_a_candidate_s_name_is_a_text(name: Any) -> None:
         ("rounds", 0, ValueError, "rounds must be at least 1 and at most 1024, got 0"),
         ("rounds", 1025, ValueError, "rounds must be at least 1 and at most 1024, got 1025"),
         ("rounds", 2.0, TypeError, "rounds must be an int or None, got 2.0"),
+        ("budget", 10**400, ValueError, "budget must lie above 0 and be at most 86400, got 1000"),
         ("margin", 1, ValueError, "margin must lie between 0 and 1, 0.01 for 1 %, got 1"),
         ("margin", True, TypeError, "margin must be a number, got True"),
     ],
@@ -574,6 +639,34 @@ def test_an_option_out_of_range_is_refused(
     with pytest.raises(error) as caught:
         fasttime.compare({"a": print, "b": print}, **{option: value})
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("method", ["naive", "sync"])
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("hold", True, "hold=True keeps the stream waiting until work is queued, and method="),
+        ("cache", "cold", "cache='cold' clears the cache on the device between the events of two"),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused_as_by_measure(
+    method: Any, option: str, value: Any, message: str
+) -> None:
+    calls: list[int] = []
+    fn = functools.partial(calls.append, 0)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        fasttime.compare({"a": fn, "b": fn}, method=method, **{option: value})
+    assert calls == []
+
+
+def test_numbers_may_be_numpy_s(machine: Machine) -> None:
+    found = fasttime.compare(
+        {"a": taking(1e-3), "b": taking(1e-3)},
+        rounds=np.int64(7),
+        budget=np.float32(5),
+        margin=np.float64(0.02),
+    )
+    assert found.rounds == 7
 
 
 def test_a_capture_is_no_place_to_compare_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_up import measurement
 
 import fasttime
 from fasttime.cli import arguments, demo, main, output
@@ -135,6 +136,26 @@ def test_a_reader_that_has_gone_is_no_reason_for_words() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("command", [["env"], ["compare", "a.json", "b.json", "--fail-above", "0"]])
+def test_a_result_that_cannot_be_written_is_told_in_a_line_and_by_an_exit_code_of_its_own(
+    tmp_path: Path, command: list[str]
+) -> None:
+    measurement([1.0] * 20).save(tmp_path / "a.json")
+    measurement([9.0] * 20).save(tmp_path / "b.json")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fasttime", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            timeout=120,
+        )
+    message = "fasttime: error: could not write the result: No space left on device\n"
+    assert (done.returncode, done.stderr) == (3, message)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -59,6 +59,17 @@ def test_a_proven_regression_above_the_limit_ends_with_1(above: str, code: int) 
     assert main(["compare", "old.json", "new.json", "--fail-above", above]) == code
 
 
+def test_a_crash_does_not_pass_for_a_regression(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(old: Measurement, new: Measurement) -> None:
+        raise ZeroDivisionError("somewhere inside")
+
+    monkeypatch.setattr("fasttime.compare_saved", crash)
+    assert main(["compare", "old.json", "new.json", "--fail-above", "5%"]) == 3
+    assert capsys.readouterr().err.endswith("\nZeroDivisionError: somewhere inside\n")
+
+
 def test_without_a_limit_a_regression_is_no_failure() -> None:
     assert main(["compare", "old.json", "new.json"]) == 0
 
@@ -97,6 +108,13 @@ def test_a_pipe_is_read_as_a_file_is(
         for reading, _ in ends:
             os.close(reading)
     assert "of a pipe" in capsys.readouterr().out
+
+
+def test_a_file_that_is_given_twice_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("link.json").symlink_to("new.json")
+    for old, new in (("new.json", "new.json"), ("new.json", "link.json")):
+        assert main(["compare", old, new]) == 2
+        assert error_of(capsys) == f"{old} and {new} are one file; compare two measurements"
 
 
 def test_a_file_that_holds_no_measurement_is_told(

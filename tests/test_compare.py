@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`compare`: rounds, figures and findings, on a scripted clock."""
+"""`compare`: rounds, figures and findings, on a scripted clock and a simulated device."""
 
 from __future__ import annotations
 
 import importlib
 import io
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 import torch
 from rich.console import Console
 from scripted_loop import ScriptedLoop
+from simulated_cuda import Simulated
+from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
 from fasttime import Measurement, MethodComparison
@@ -204,6 +207,66 @@ def test_events_are_right() -> None:
     )
 
 
+OTHER_STREAMS = Doubt("other_streams", "work went on elsewhere")
+
+
+def test_events_that_do_not_see_all_the_work_are_wrong_and_sync_is_the_yardstick() -> None:
+    found = judge(
+        measurement("naive", 1.0, Doubt("host_bound", "right, it kept up")),
+        measurement("sync", 5.0),
+        measurement("event", 1.0, OTHER_STREAMS),
+    )
+    assert {method: finding.reading for method, finding in found.items()} == {
+        "naive": "unclear",
+        "sync": "right",
+        "event": "wrong",
+    }
+    assert found["naive"].reason == (
+        "0.2 times the 5.000 s of the sync method, and yet right, it kept up"
+    )
+    assert found["sync"].reason.startswith("the host waited for the device at either end of a run")
+    assert found["event"].reason.startswith("work went on elsewhere; the loop takes as long")
+
+
+def test_events_say_where_the_device_s_waits_for_the_host_are_in_their_reading() -> None:
+    found = judge(measurement("event", 1.0, Doubt("raw", "the device waited, in these times")))
+    assert found["event"] == (
+        "right",
+        "read on the device, without a wait; the device waited, in these times; the loop takes as "
+        "long as untimed (+0.0 %)",
+    )
+
+
+# --- of a device ---
+
+
+def test_work_on_a_side_stream_makes_naive_and_event_wrong_and_sync_right(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    other = cuda.create_stream()
+    found = fasttime.compare(simulated.work, 20 * US, MS, other)
+    assert {method: finding.reading for method, finding in found.findings.items()} == {
+        "naive": "wrong",
+        "sync": "right",
+        "event": "wrong",
+    }
+    assert found.measurements["sync"].median == pytest.approx(1.02e-3)
+    assert "of work left at the end" in found.findings["naive"].reason
+    assert "the device took 1.000 ms" in found.findings["naive"].reason
+
+
+def test_a_device_that_waits_for_the_host_in_each_run_is_told_of(
+    simulated: SimulatedMachine,
+) -> None:
+    def fn() -> None:
+        for _ in range(10):
+            simulated.work(50 * US, 5 * US)
+
+    reading, reason = fasttime.compare(fn).findings["event"]
+    assert reading == "right"
+    assert "the device waited for the host, which is in these times" in reason
+
+
 # --- in print ---
 
 
@@ -244,6 +307,22 @@ def test_rich_prints_a_comparison_at_the_width_of_its_console() -> None:
     assert lines[0].rstrip() == "model on cuda:0 Scripted: 1 x 3 runs, 0 ignored"
 
 
+def test_a_reading_far_from_that_of_the_events_is_told_as_a_factor() -> None:
+    found = judge(measurement("sync", 0.0102), measurement("event", 0.0002))["sync"]
+    assert found.reason.startswith("51 times the 200.0 µs of the events: the host's way")
+
+
+def test_a_comparison_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = str(comparison()).splitlines()
+    assert max(map(len, lines)) <= 60
+
+
+def test_one_run_is_spoken_of_as_one() -> None:
+    found = fasttime.compare(len, "", warmup=0, repeat=1, rounds=1)
+    assert str(found).splitlines()[0] == "len on cpu: 1 x 1 run, 0 ignored"
+
+
 def test_a_finding_that_holds_for_all_is_printed_once() -> None:
     cpu = Doubt("cpu", "all agree")
     methods: Mapping[Any, Measurement] = {
@@ -252,6 +331,19 @@ def test_a_finding_that_holds_for_all_is_printed_once() -> None:
     loop_times = dict.fromkeys(["untimed", *methods], (1.0,))
     text = str(MethodComparison(methods, loop_times))
     assert text.splitlines()[-1] == "naive, sync, event: all agree"
+
+
+def test_doubts_that_no_sentence_has_said_are_printed_below() -> None:
+    changed = Doubt("arguments_changed", "fn changes it")
+    methods: Mapping[Any, Measurement] = {
+        "sync": measurement("sync", 1.0, changed, Doubt("drift", "it drifts")),
+        "event": measurement("event", 1.0, OTHER_STREAMS, changed),
+    }
+    loop_times = dict.fromkeys(["untimed", *methods], (1.0,))
+    assert str(MethodComparison(methods, loop_times)).splitlines()[-2:] == [
+        "note (arguments_changed): fn changes it",
+        "sync: note (drift): it drifts",
+    ]
 
 
 # --- bad input ---
@@ -292,6 +384,35 @@ def test_two_callables_in_a_row_are_told_of_the_mapping(fn: Any, rival: Any, lab
     ]
 
 
+@needs_notes
+def test_an_option_of_the_other_comparison_is_told_with_what_there_is() -> None:
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare(of_no_arguments, budget=1, hold=True)  # type: ignore[call-overload]
+    assert caught.value.__notes__ == [
+        "compare() passed budget, hold on to the callable; of one callable it takes methods, "
+        "warmup, repeat and rounds; the others are for several: "
+        'compare({"a": f, "b": g}, x, budget=1)'
+    ]
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare({"a": of_no_arguments, "b": len}, repeat=10)
+    assert caught.value.__notes__ == [
+        "compare() passed repeat on to the callable; of several callables it takes method, hold, "
+        "cache, budget, rounds and margin, warms up by itself, and has rounds until all is told: "
+        "less with a smaller budget, or fewer rounds",
+        "while timing candidate 'a'",
+    ]
+
+
+def test_an_argument_named_like_an_option_of_the_other_comparison_is_the_callable_s() -> None:
+    seen = []
+
+    def fn(budget: int) -> None:
+        seen.append(budget)
+
+    fasttime.compare(fn, budget=3, warmup=0, repeat=1, rounds=1)  # type: ignore[call-overload]
+    assert set(seen) == {3}
+
+
 def test_a_callable_can_be_the_argument_of_one_that_takes_it() -> None:
     found = fasttime.compare(callable, len, warmup=0, repeat=1, rounds=1)
     assert list(found.measurements) == ["naive", "sync", "event"]
@@ -322,6 +443,27 @@ def test_methods_are_named_once_each(methods: Any) -> None:
 def test_a_number_of_runs_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"got warmup=5, repeat=5$"):
         fasttime.compare(print, repeat=5)
+
+
+@pytest.mark.parametrize(("warmup", "repeat"), [("auto", 50), (5, "auto")])
+def test_a_number_of_runs_that_is_to_be_found_is_refused(warmup: Any, repeat: Any) -> None:
+    message = (
+        "compare() of methods runs each of them equally often, so that warmup and repeat must be "
+        f"ints, got warmup={warmup!r}, repeat={repeat!r}; measure() takes 'auto'"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        fasttime.compare(print, warmup=warmup, repeat=repeat)
+
+
+def test_a_single_method_may_be_given_by_its_name() -> None:
+    found = fasttime.compare(len, "", methods="sync", warmup=0, repeat=1, rounds=1)
+    assert list(found.measurements) == ["sync"]
+
+
+def test_numbers_may_be_numpy_s() -> None:
+    one = np.int64(1)
+    found = fasttime.compare(len, "", warmup=np.int32(0), repeat=one, rounds=one)
+    assert [len(times) for times in found.loop_times.values()] == [1] * 4
 
 
 def test_fewer_than_one_round_is_refused() -> None:

@@ -113,7 +113,7 @@ def test_a_gpu_that_was_held_back_in_between_is_told_once_for_all_candidates(
     assert "ratios are those of a device held back, which slows down most what computes most" in (
         printed
     )
-    assert printed.endswith("; so with b")
+    assert "; so with" not in printed
 
 
 def test_a_clock_that_went_down_and_came_back_is_told(

@@ -16,7 +16,7 @@ from made_up import environment, measurement
 import fasttime
 from fasttime import Comparison, Measurement, SavedComparison, compare_saved
 from fasttime.measuring.doubts import Doubt
-from fasttime.measuring.student import student_quantile, welch_interval
+from fasttime.measuring.student import difference_interval, student_quantile
 
 
 def runs(*medians: float, **changes: Any) -> Measurement:
@@ -33,7 +33,7 @@ def scaled(ratio: float, medians: tuple[float, ...] = STEADY) -> tuple[float, ..
     return tuple(ratio * median for median in medians)
 
 
-# --- Welch ---
+# --- Welch and Student ---
 
 
 @pytest.mark.parametrize(
@@ -46,17 +46,39 @@ def test_the_quantiles_of_t_are_those_in_the_tables(
     assert student_quantile(probability, freedom) == pytest.approx(quantile, abs=1e-4)
 
 
-def test_the_interval_is_welch_s() -> None:
-    # Worked out by hand: variances 1 of 3 and 20/3 of 4.
-    difference, low, high = welch_interval([1.0, 2.0, 3.0], [2.0, 4.0, 6.0, 8.0], 0.05)
-    variance = 1 / 3 + (20 / 3) / 4
-    freedom = variance**2 / ((1 / 3) ** 2 / 2 + (5 / 3) ** 2 / 3)
+FEW, MORE = (1.0, 2.0, 3.0), (2.0, 4.0, 6.0, 8.0)  # of variance 1 and 20/3
+
+
+def test_the_interval_is_welch_s_where_the_smaller_sample_spreads_more() -> None:
+    difference, low, high = difference_interval([2.0, 5.0, 8.0], MORE, 0.05)
+    variance = 9 / 3 + (20 / 3) / 4
+    freedom = variance**2 / ((9 / 3) ** 2 / 2 + (5 / 3) ** 2 / 3)
     half = student_quantile(0.975, freedom) * math.sqrt(variance)
-    assert (difference, low, high) == pytest.approx((3.0, 3.0 - half, 3.0 + half))
+    assert (difference, low, high) == pytest.approx((0.0, -half, half))
+
+
+@pytest.mark.parametrize(("old", "new", "sign"), [(FEW, MORE, 1), (MORE, FEW, -1)])
+def test_the_interval_is_student_s_where_the_smaller_sample_spreads_less(
+    old: tuple[float, ...], new: tuple[float, ...], sign: int
+) -> None:
+    difference, low, high = difference_interval(old, new, 0.05)
+    variance = (2 * 1 + 3 * 20 / 3) / 5
+    half = student_quantile(0.975, 5) * math.sqrt(variance * (1 / 3 + 1 / 4))
+    assert (difference, low, high) == pytest.approx(
+        (sign * 3.0, sign * 3.0 - half, sign * 3 + half)
+    )
+
+
+def test_of_equally_many_the_interval_is_welch_s_whichever_spreads_more() -> None:
+    difference, low, high = difference_interval([0.0, 0.1, 0.2], [2.0, 5.0, 8.0], 0.05)
+    variance = 0.01 / 3 + 9 / 3
+    freedom = variance**2 / ((0.01 / 3) ** 2 / 2 + (9 / 3) ** 2 / 2)
+    half = student_quantile(0.975, freedom) * math.sqrt(variance)
+    assert (difference, low, high) == pytest.approx((4.9, 4.9 - half, 4.9 + half))
 
 
 def test_samples_that_do_not_spread_have_an_interval_without_width() -> None:
-    assert welch_interval([1.0, 1.0], [3.0, 3.0], 0.05) == (2.0, 2.0, 2.0)
+    assert difference_interval([1.0, 1.0], [3.0, 3.0], 0.05) == (2.0, 2.0, 2.0)
 
 
 # --- by processes ---
@@ -88,8 +110,8 @@ def test_a_change_that_processes_make_by_themselves_is_no_change() -> None:
 
 
 def test_where_the_clock_s_steps_leave_it_open_no_number_is_named() -> None:
-    coarse = np.array([1.0, 1.0, 1.05, 1.0])  # a clock that moves in steps of 5 % of a run
-    old, new = (measurement(np.concatenate([coarse] * 3), processes=(4, 4, 4)) for _ in range(2))
+    coarse = [1.0, 1.0, 1.05, 1.05, 1.0, 1.0]  # by a clock that moves in steps of 5 % of a run
+    old, new = (measurement(coarse * 3, processes=(6, 6, 6)) for _ in range(2))
     found = compare_saved(old, new)
     assert found.verdict == "can't tell"
     assert "steps of 5 % of a run, which no number of runs makes up for" in found.judgement.reason
@@ -144,7 +166,7 @@ def test_the_noise_of_the_runs_comes_on_top_of_the_allowance() -> None:
 
 
 def test_of_two_processes_the_interval_holds_the_one_with_fewer_runs_as_well() -> None:
-    both = measurement([6.58] * 10 + [7.90] * 100, processes=(10, 100))
+    both = measurement([6.58] * 4 + [7.90] * 16, processes=(4, 16))
     assert both.median == pytest.approx(7.24)
     found = compare_saved(both, both)
     assert found.interval == pytest.approx((6.58 / 7.90 / 1.1, 7.90 / 6.58 * 1.1))

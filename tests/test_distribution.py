@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -105,6 +106,29 @@ def test_a_drift_is_measured_from_the_first_run_to_the_last() -> None:
 
 def test_a_drift_within_the_noise_is_not_told() -> None:
     assert drift(normal(30, spread=0.2) + np.linspace(0, 0.1, 30)) is None
+
+
+@pytest.mark.parametrize(
+    ("runs", "most"),
+    # Without blocks of three it is 24 %, 15 %, and the same 1 %.
+    [(20, 0.0), (45, 0.12), (200, 0.03)],
+)
+def test_runs_that_resemble_their_neighbours_seldom_pass_for_a_drift(
+    runs: int, most: float
+) -> None:
+    rng = np.random.default_rng(3)
+
+    def wandering() -> Times:
+        noise = rng.standard_normal(runs)
+        for run in range(1, runs):
+            noise[run] = 0.9 * noise[run - 1] + math.sqrt(0.19) * noise[run]
+        return 1 + 0.05 * noise
+
+    assert np.mean([drift(wandering()) is not None for _ in range(300)]) <= most
+
+
+def test_a_drift_of_45_runs_is_told() -> None:
+    assert kinds(normal(45, spread=0.005) + np.linspace(0, 0.06, 45)) == ["drift"]
 
 
 def test_each_process_drifts_by_itself() -> None:

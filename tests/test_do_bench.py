@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
+import numpy as np
 import pytest
 from simulated_cuda import Simulated
 from simulated_machine import US, SimulatedMachine
 
 import fasttime
+
+do_bench_module = importlib.import_module("fasttime.measuring.do_bench")
 
 
 @pytest.fixture
@@ -45,6 +49,32 @@ def test_all_times_are_a_list(host: SimulatedMachine) -> None:
     read = fasttime.do_bench(lambda: host.work(10 * US, 20 * US), 1, 20, return_mode="all")
     assert isinstance(read, list)
     assert read == pytest.approx([0.02] * len(read))
+
+
+@pytest.mark.parametrize("quantiles", [np.array([0.5, 0.0]), (0.5, 0.0)])
+def test_quantiles_may_be_any_row_of_numbers(host: SimulatedMachine, quantiles: Any) -> None:
+    read = fasttime.do_bench(lambda: host.work(10 * US, 20 * US), 1, 20, quantiles=quantiles)
+    assert read == pytest.approx([0.02, 0.02])
+
+
+def test_no_quantiles_are_none(host: SimulatedMachine) -> None:
+    read = fasttime.do_bench(lambda: host.work(10 * US, 20 * US), 1, 20, quantiles=np.array([]))
+    assert read == pytest.approx(0.02)
+
+
+def test_a_warm_up_of_no_time_is_a_single_call(
+    host: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls_before: list[int] = []
+    measure = do_bench_module.measure
+
+    def measure_after(*args: Any, **kwargs: Any) -> Any:
+        calls_before.append(host.runs)
+        return measure(*args, **kwargs)
+
+    monkeypatch.setattr(do_bench_module, "measure", measure_after)
+    assert fasttime.do_bench(lambda: host.work(10 * US, 20 * US), 0, 20) == pytest.approx(0.02)
+    assert calls_before == [1]
 
 
 def test_quantiles_come_in_the_order_asked_for(host: SimulatedMachine) -> None:

@@ -20,9 +20,11 @@ import fasttime
 from fasttime import environment, nvidia_smi, nvml
 from fasttime.environment import Environment, describe, gpu_state
 from fasttime.gpu_state import GpuState, throttle_reasons
+from fasttime.measuring.environment_differences import environment_differences
 
 UUID = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-2222-3333-4444-555555555555"
+SETTINGS = ("threads", "matmul_precision", "cudnn_tf32", "cudnn_benchmark")
 CACHES = (nvml._library, nvml._handle, nvidia_smi.query, environment.driver_version)
 
 
@@ -334,11 +336,49 @@ def test_the_environment_is_plain_data_that_json_gives_back_unchanged(library: F
     assert Environment(**json.loads(json.dumps(dataclasses.asdict(here)))) == here
 
 
+LATER = ("gpu_index", "gpu_uuid", "compute_capability", *SETTINGS)
+
+
 def test_an_environment_saved_by_an_older_version_can_be_read() -> None:
     known = dataclasses.asdict(describe("cpu"))
-    for name in ("gpu_index", "gpu_uuid", "compute_capability"):
+    for name in LATER:
         del known[name]
     assert Environment(**known).gpu_uuid is None
+
+
+def test_the_settings_of_torch_that_decide_times_are_part_of_it(
+    library: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    found = [[getattr(describe(device), name) for name in SETTINGS] for device in ("cpu", "cuda")]
+    assert found == [[3, "medium", None, None], [3, "medium", False, True]]
+
+
+def test_settings_that_were_made_by_torch_s_newer_names_are_known_as_well() -> None:
+    code = """
+import torch
+from fasttime.environment import describe
+torch.backends.cuda.matmul.fp32_precision = "tf32"
+assert describe("cpu").matmul_precision == "high"
+torch.backends.cuda.matmul.fp32_precision = "ieee"
+assert describe("cpu").matmul_precision == "highest"
+"""
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("this torch has the older names alone")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_environments_differ_in_settings_that_both_know() -> None:
+    here = describe("cpu")
+    other = dataclasses.replace(here, threads=1 + (here.threads or 0))
+    (difference,) = environment_differences(here, other)
+    assert str(difference) == f"threads was {here.threads}, is {other.threads}"
+    older = dataclasses.replace(here, **dict.fromkeys(LATER))
+    assert environment_differences(older, here) == environment_differences(here, older) == ()
 
 
 def no_such_file(path: Path, *_: object, **__: object) -> str:

@@ -14,6 +14,7 @@ import pytest
 from leftovers import pool_is_whole
 from scripted_loop import ScriptedLoop, machine
 from simulated_cuda import Simulated
+from simulated_machine import MS, US, S, SimulatedMachine
 
 import fasttime
 
@@ -112,6 +113,61 @@ def test_on_the_cpu_each_method_says_that_all_agree(script: ScriptedLoop, method
     if method != "event":  # whose clock is the recorder's
         assert found.times.tolist() == [0.25] * 10
     assert found.host_times.tolist() == found.times.tolist()
+
+
+# --- what a call takes in a row ---
+
+
+def cold_at_first(simulated: SimulatedMachine, host: int, device: int) -> Callable[[], None]:
+    """Return a callable whose first call takes a second more on the host."""
+    extra = iter([S])
+    return lambda: simulated.work(host + next(extra, 0), device)
+
+
+@pytest.mark.parametrize(
+    ("host", "device", "method", "seconds"),
+    [
+        (20 * US, MS, "naive", 1e-3),
+        (20 * US, MS, "sync", 1.02e-3),
+        (20 * US, MS, "event", 1e-3),
+        (MS, 20 * US, "naive", 1e-3),
+        (MS, 20 * US, "sync", 1.02e-3),
+        (MS, 20 * US, "event", 1e-3),
+    ],
+)
+def test_ignored_runs_are_not_in_the_time_of_a_call_in_a_row(
+    simulated: SimulatedMachine, host: int, device: int, method: Any, seconds: float
+) -> None:
+    fn = cold_at_first(simulated, host, device)
+    found = fasttime.measure(fn, method=method, warmup=5, repeat=50)
+    # The device's part of the last run comes on top, if the host is the slower one.
+    assert found.wall_time == pytest.approx(seconds, abs=20e-6 / 45)
+
+
+@pytest.mark.parametrize("method", ["naive", "sync"])
+def test_ignored_runs_are_not_in_the_time_of_a_call_in_a_row_on_the_cpu(
+    script: ScriptedLoop, method: Any
+) -> None:
+    script.cuda_is_up = False
+    durations = iter([64.0, 0.5, 0.5, 0.5])
+    found = fasttime.measure(
+        lambda: script.work(next(durations), 0.0), method=method, warmup=1, repeat=4
+    )
+    assert found.wall_time == 0.5
+
+
+def test_where_the_cache_is_cleared_in_the_loop_no_call_in_a_row_is_timed(
+    simulated: SimulatedMachine,
+) -> None:
+    found = fasttime.measure(simulated.work, 20 * US, MS, cache="cold", warmup=2, repeat=10)
+    assert found.wall_time is None
+
+
+def test_a_cold_call_among_a_given_number_makes_no_batches_of_one(
+    simulated: SimulatedMachine,
+) -> None:
+    found = fasttime.measure(cold_at_first(simulated, 20 * US, MS), warmup=2, budget=1.0)
+    assert (len(found), found.ended_by) == (5 * 20, "precision")
 
 
 # --- callables that raise ---

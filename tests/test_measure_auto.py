@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
 from simulated_machine import MS, US, S, SimulatedMachine
 
 import fasttime
 from fasttime.measuring.doubts import unsteady
+from fasttime.measuring.plan import run_until_known
+from fasttime.measuring.progress import ProgressBar
 from fasttime.measuring.sampler import Batch
-from fasttime.measuring.warm_up import MOST_RUNS, batch_time, runs_for, warm_up
+from fasttime.measuring.statistics import median_interval
+from fasttime.measuring.warm_up import MOST_RUNS, WarmUp, batch_time, runs_for, warm_up
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:
@@ -184,6 +188,45 @@ def test_a_wider_precision_ends_sooner(simulated: SimulatedMachine) -> None:
     assert found.ended_by == "precision"
 
 
+class Noisy:
+    """A sampler of noisy runs of 5 ms, each batch of which may be off by some part as a whole."""
+
+    def __init__(self, simulated: SimulatedMachine, seed: int, noise: float, offset: float) -> None:
+        self.simulated, self.rng = simulated, np.random.default_rng(seed)
+        self.noise, self.offset = noise, offset
+
+    def take(self, runs: int, ignored: int = 0) -> Batch:
+        of_batch = 1 + self.offset * self.rng.standard_normal()
+        times = 5e-3 * (of_batch + self.noise * self.rng.standard_normal(runs))
+        self.simulated.cuda.advance(round(times.sum() * 1e9))
+        return Batch(times, times, float(times.sum()), work_was_waiting=False)
+
+
+@pytest.mark.parametrize(("noise", "offset"), [(0.02, 0.0), (0.01, 0.01)])
+def test_a_run_that_ends_by_precision_has_an_interval_as_narrow_as_asked(
+    simulated: SimulatedMachine, noise: float, offset: float
+) -> None:
+    ended = []
+    for seed in range(60):
+        sampler = Noisy(simulated, seed, noise, offset)
+        runs = run_until_known(
+            lambda: None,
+            sampler,
+            None,
+            WarmUp(np.empty(0), 5e-3, sampler.take(1), True, None),
+            kept=None,
+            precision=0.005,
+            budget=1.0,
+            bar=ProgressBar("noisy"),
+        )
+        low, high = median_interval(np.concatenate(runs.times))
+        if runs.ended_by == "precision":
+            ended.append((low, high))
+    assert len(ended) > 30
+    assert all((high - low) / 2 <= 0.005 * (high + low) / 2 * 1.01 for low, high in ended)
+    assert np.mean([low <= 5e-3 <= high for low, high in ended]) >= 0.85
+
+
 def test_the_budget_limits_runs_that_count_and_a_quarter_of_it_the_warm_up(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
@@ -197,7 +240,7 @@ def test_the_budget_limits_runs_that_count_and_a_quarter_of_it_the_warm_up(
 @pytest.mark.parametrize(
     ("host", "device", "calls"),
     [
-        (2 * S, MS, 2 + 2 + 2),  # warm-up; free, the first left out; held, and once
+        (2 * S, MS, 2 + 2 + 3),  # warm-up; free, the first left out; held, and twice before
         (10 * US, 2 * S, 2 + 2),
     ],
 )
@@ -208,6 +251,13 @@ def test_a_callable_that_takes_two_seconds_is_called_a_few_times_only(
     assert simulated.runs == calls
     assert (found.ended_by, len(found), found.warmup) == ("budget", 1, 2)
     assert found.median == pytest.approx(device * 1e-9, rel=1e-6)
+
+
+def test_on_the_cpu_every_run_of_a_long_callable_is_kept(script: ScriptedLoop) -> None:
+    script.cuda_is_up = False
+    found = fasttime.measure(script.work, 0.25, 0.0, method="sync", budget=1.0)
+    assert len(found) + found.warmup == script.log.count("run")
+    assert (len(found), found.wall_time) == (4, 0.25)
 
 
 # --- warm-up ---
@@ -230,6 +280,14 @@ def test_times_that_do_not_settle_leave_a_doubt(simulated: SimulatedMachine) -> 
         "times had not settled to within 5 % when the time for warming up was over, after "
         f"{found.warmup} runs; give a larger budget, or quieten the machine"
     )
+
+
+@pytest.mark.parametrize("milliseconds", [20, 100, 400])
+def test_a_callable_too_long_to_be_seen_to_settle_leaves_no_doubt_of_that(
+    simulated: SimulatedMachine, milliseconds: int
+) -> None:
+    found = fasttime.measure(simulated.work, 10 * US, milliseconds * MS, budget=0.2)
+    assert "unsteady" not in kinds(found)
 
 
 def test_what_the_first_call_takes_is_not_the_warm_up_s_to_spend(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from leftovers import no_stream_is_held, pool_is_whole
 from simulated_cuda import Simulated
-from simulated_machine import CLEAR_DEVICE, MS, US, SimulatedMachine, held
+from simulated_machine import CLEAR_DEVICE, MS, US, S, SimulatedMachine, held
 
 import fasttime
 from fasttime._native import Scope
@@ -98,6 +98,25 @@ def test_an_empty_pair_reads_what_an_event_takes(
     cuda.set_event_time(1250)
     assert empty_pair() == pytest.approx(1.25e-6, rel=1e-6)
     assert pool_is_whole()
+
+
+@pytest.mark.parametrize(("cold", "warm"), [(30 * S, 200 * US), (30 * S, 600 * MS), (MS, MS)])
+def test_the_patience_of_a_hold_is_no_longer_for_a_cold_first_call(
+    simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, cold: int, warm: int
+) -> None:
+    timeouts: list[float] = []
+    hold = held._native.StreamHold
+
+    def stream_hold(timeout_s: float) -> object:
+        timeouts.append(timeout_s)
+        return hold(3600.0)
+
+    monkeypatch.setattr(held._native, "StreamHold", stream_hold)
+    monkeypatch.setattr(held, "_PATIENCE", 0.03)
+    first = iter([cold])
+    HeldSampler(lambda: simulated.work(next(first, warm), 20 * US)).take(3)
+    assert timeouts == pytest.approx([0.03 + 5 * warm * 1e-9] * 3)
+    assert simulated.runs == 3 + (1 if cold == MS else 2)
 
 
 # --- what cannot be held ---

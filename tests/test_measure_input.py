@@ -9,9 +9,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from scripted_loop import ScriptedLoop
+from simulated_machine import SimulatedMachine
 
 import fasttime
 from fasttime.measuring.arguments import label_of
@@ -120,6 +122,57 @@ def test_a_function_that_consumes_a_generator_is_measured() -> None:
     assert len(fasttime.measure(lambda: list(items()), warmup=0, repeat=2)) == 2
 
 
+class Generating(torch.nn.Module):
+    def forward(self) -> Iterator[int]:
+        yield 1
+
+
+RUNS_NOTHING = [
+    (lambda: coroutine(), "<lambda> returned a coroutine, of which nothing has run; time a"),
+    (lambda: items(), "<lambda> returned a generator, of which nothing has run; time a"),
+    (lambda: (i for i in range(9)), "<lambda> returned a generator, of which nothing has run;"),
+    (lambda: stream_of_items(), "<lambda> returned an async generator, of which nothing has run"),
+    (Generating(), "Generating returned a generator, of which nothing has run; time a function"),
+]
+
+
+@pytest.mark.parametrize(("fn", "message"), RUNS_NOTHING)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"method": "naive", "warmup": 0, "repeat": 5},
+        {"method": "sync", "warmup": 0, "repeat": 5},
+        {"method": "event", "warmup": 0, "repeat": 5},
+    ],
+)
+def test_a_callable_that_makes_what_would_run_later_is_refused_at_its_first_call(
+    fn: Any, message: str, how: dict[str, Any]
+) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        fasttime.measure(fn, **how)
+
+
+@pytest.mark.parametrize(("fn", "message"), RUNS_NOTHING)
+def test_what_would_run_later_is_not_compared_either(fn: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        fasttime.compare(fn)
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        fasttime.compare({"a": fn, "b": fn})
+
+
+def test_a_held_callable_that_makes_what_would_run_later_is_refused(
+    simulated: SimulatedMachine,
+) -> None:
+    with pytest.raises(TypeError, match=r"^<lambda> returned a generator"):
+        fasttime.measure(lambda: items(), hold=True, warmup=0, repeat=5)
+
+
+def test_results_after_the_first_are_dropped_without_a_look() -> None:
+    results = iter([None, items(), items()])
+    assert len(fasttime.measure(lambda: next(results), warmup=0, repeat=3)) == 3
+
+
 class Module:
     def __call__(self) -> None: ...
 
@@ -184,6 +237,13 @@ def test_a_number_of_runs_that_is_no_int_is_refused(warmup: Any, repeat: Any) ->
     refused(TypeError, message, warmup=warmup, repeat=repeat)
 
 
+def test_numbers_may_be_numpy_s() -> None:
+    found = fasttime.measure(len, "", warmup=np.int64(2), repeat=np.int32(7))
+    assert (found.warmup, found.repeat, found.ended_by) == (2, 7, "count")
+    found = fasttime.measure(len, "", budget=np.float32(0.01), precision=np.float64(1.0))
+    assert found.ended_by == "precision"
+
+
 @pytest.mark.parametrize("warmup", [0, "auto"])
 def test_more_runs_than_samples_can_be_kept_are_refused(warmup: Any) -> None:
     message = f"repeat must be at most 1,000,000, got warmup={warmup!r}, repeat=1000001"
@@ -209,7 +269,7 @@ def test_a_budget_or_precision_that_is_no_number_is_refused(name: str, value: An
     refused(TypeError, f"{name} must be a number, got {value!r}", **{name: value})
 
 
-@pytest.mark.parametrize("value", [0, -1.0, 86_400.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [0, -1.0, 86_400.1, float("nan"), float("inf"), 10**400])
 def test_a_budget_out_of_range_is_refused(value: float) -> None:
     message = f"budget must lie above 0 and be at most 86400, got {value!r}"
     refused(ValueError, message, budget=value)

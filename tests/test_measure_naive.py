@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The naive method and what it says about itself, on a scripted clock."""
+"""The naive method and what it says about itself, on a scripted clock and a simulated device."""
 
 from __future__ import annotations
 
 import pytest
 from scripted_loop import ScriptedLoop
+from simulated_cuda import Simulated
+from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
 from fasttime.measuring.doubts import judge_naive
@@ -76,6 +78,31 @@ def test_naive_is_unclear_where_hardly_anything_was_to_be_done() -> None:
         "not to be relied on, as there is too little work to tell host and device apart: the host "
         "read 5.000 µs a run, the device took 8.000 µs, and had 10.00 µs of work left at the end",
     )
+
+
+def test_naive_counts_the_work_of_all_streams_where_others_go_on(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    other = cuda.create_stream()
+    found = fasttime.measure(
+        simulated.work, 20 * US, MS, other, method="naive", warmup=5, repeat=50
+    )
+    assert found.warnings[0] == (
+        "queued_only",
+        "wrong by -98.0 %, as it measured how long the host took to queue the work: the host read "
+        "20.00 µs a run, the device took 1.000 ms, and had 49.02 ms of work left at the end",
+    )
+
+
+def test_a_cold_run_is_not_taken_for_the_work_of_other_streams(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    other = cuda.create_stream()
+    durations = iter([900 * MS, *[20 * US] * 49])
+    found = fasttime.measure(
+        lambda: simulated.work(next(durations), MS, other), method="naive", warmup=1, repeat=50
+    )
+    assert "the device took 1.020 ms, and had 49.02 ms of work" in found.warnings[0].message
 
 
 def test_naive_compares_with_the_device_s_kept_runs_only(script: ScriptedLoop) -> None:

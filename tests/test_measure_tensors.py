@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+
 import pytest
 import torch
 
@@ -34,6 +36,9 @@ def test_positions_and_names_of_changed_tensors_are_named_in_order() -> None:
         (lambda x: (x, None), "argument 0[0]"),
         (lambda x: {"ids": x}, "argument 0['ids']"),
         (lambda x: {3: x}, "argument 0[3]"),
+        (lambda x: [[1, (x,)]], "argument 0[0][1][0]"),
+        (lambda x: {"layers": [{"k": x}]}, "argument 0['layers'][0]['k']"),
+        (lambda x: UserDict(ids=x), "argument 0['ids']"),
     ],
 )
 def test_tensors_in_lists_tuples_and_dicts_are_named_by_their_place(wrap, name: str) -> None:  # type: ignore[no-untyped-def]
@@ -41,6 +46,16 @@ def test_tensors_in_lists_tuples_and_dicts_are_named_by_their_place(wrap, name: 
     versions = ArgumentVersions([wrap(x)], {})
     x.add_(1)
     assert versions.changed() == [name]
+
+
+def test_tensors_in_a_list_that_holds_itself_are_named_in_order() -> None:
+    first, second = tensor(), tensor()
+    items: list[object] = [[first], second]
+    items.insert(0, items)
+    versions = ArgumentVersions([items], {})
+    second.add_(1)
+    first.add_(1)
+    assert versions.changed() == ["argument 0[1][0]", "argument 0[2]"]
 
 
 def test_a_change_before_is_no_change() -> None:
@@ -64,6 +79,11 @@ def test_of_inference_tensors_nothing_is_known() -> None:
     assert versions.changed() == []
 
 
+def test_of_parameters_that_wait_for_their_shape_nothing_is_known() -> None:
+    waiting = torch.nn.LazyLinear(2).weight
+    assert ArgumentVersions([waiting, [waiting]], {}).changed() == []
+
+
 def test_arguments_that_are_no_tensors_are_looked_over() -> None:
     assert ArgumentVersions([None, object(), "text", [[]]], {"a": {1: 2}}).changed() == []
 
@@ -85,3 +105,35 @@ def test_a_measurement_says_which_arguments_its_callable_changes(method) -> None
 def test_a_measurement_of_a_callable_that_changes_nothing_does_not_say_so() -> None:
     found = fasttime.measure(torch.add, tensor(), tensor(), warmup=0, repeat=2)
     assert "arguments_changed" not in [doubt.kind for doubt in found.warnings]
+
+
+# --- of those that are compared ---
+
+
+def test_a_candidate_that_changes_what_all_are_given_is_named_once() -> None:
+    def tidy(x: torch.Tensor, state: list[torch.Tensor]) -> None:
+        x.copy_(x.sort().values)
+        state[0].add_(1)
+
+    def plain(x: torch.Tensor, state: list[torch.Tensor]) -> None:
+        x.sort()
+
+    found = fasttime.compare({"plain": plain, "tidy": tidy}, tensor(), [tensor()], rounds=1)
+    doubt = (
+        "arguments_changed",
+        "tidy changes argument 0, argument 1[0] in place, so that all candidates work on other "
+        "data from then on; let it work on a clone if times depend on values",
+    )
+    assert [doubt in measured.warnings for measured in found.measurements.values()] == [True, True]
+    assert " ".join(str(found).split()).count("note (arguments_changed): tidy changes") == 1
+
+
+def test_candidates_that_change_nothing_leave_no_doubt() -> None:
+    found = fasttime.compare({"sin": torch.sin, "cos": torch.cos}, tensor(), rounds=1)
+    for measured in found.measurements.values():
+        assert "arguments_changed" not in [doubt.kind for doubt in measured.warnings]
+
+
+def test_a_comparison_of_methods_says_what_its_callable_changes() -> None:
+    found = fasttime.compare(lambda x: x.add_(1), tensor(), repeat=10, rounds=1)
+    assert "\nnote (arguments_changed): fn changes argument 0 in place" in str(found)

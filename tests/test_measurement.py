@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fasttime import Measurement
+from fasttime import Measurement, compare_saved
 from fasttime.measuring.doubts import Doubt
-from fasttime.units import format_change, format_seconds
+from fasttime.units import format_change, format_ratio, format_seconds
 
 
 def measurement(times: Any, **changes: Any) -> Measurement:
@@ -91,6 +91,17 @@ def test_a_measurement_prints_its_figures_and_its_doubts() -> None:
     ]
 
 
+def test_what_moves_a_cursor_is_printed_as_its_escape() -> None:
+    evil = "\x1b[2Jmodel\r\n"
+    found = measurement([1.0], label=evil, device=evil, warnings=(Doubt("unclear", evil),))
+    lines = repr(found).splitlines()
+    escaped = "\\x1b[2Jmodel\\r\\n"
+    assert lines[0] == f"Measurement of {escaped} on {escaped}, method 'event'"
+    assert lines[-1] == f"  note (unclear): {escaped}"
+    assert all(map(str.isprintable, lines))
+    assert all(map(str.isprintable, str(compare_saved(found, found)).splitlines()))
+
+
 def test_a_measurement_prints_no_host_time_where_there_is_no_other() -> None:
     on_cpu = measurement([1.0], warmup=0, warnings=(Doubt("cpu", "agree"),))
     assert repr(on_cpu).splitlines()[2:] == [
@@ -132,6 +143,21 @@ def test_durations_have_four_digits_and_the_unit_that_suits_them(seconds: float,
 )
 def test_changes_have_a_sign(change: float, text: str) -> None:
     assert format_change(change) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1.4147, "+41.5 %"),
+        (2.0, "+100.0 %"),
+        (2.01, "x 2.01"),
+        (0.5, "-50.0 %"),
+        (0.0499, "x 0.0499"),
+        (12345.6, "x 12350"),
+    ],
+)
+def test_ratios_beyond_two_are_factors(ratio: float, text: str) -> None:
+    assert format_ratio(ratio) == text
 
 
 def test_kept_runs_are_one_process_s_unless_told_otherwise() -> None:

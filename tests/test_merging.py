@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from made_up import environment, measurement
 
+import fasttime
 from fasttime import Measurement
+from fasttime.measuring import statistics
 from fasttime.measuring.between_processes import processes_interval
 from fasttime.measuring.bottleneck import Bottleneck
 from fasttime.measuring.doubts import Doubt
+from fasttime.measuring.measurement import EndedBy
 from fasttime.measuring.statistics import median_interval
 
 
@@ -32,21 +36,23 @@ def test_a_merged_measurement_knows_which_process_each_run_came_from() -> None:
 
 
 def test_figures_of_the_whole_are_the_middle_ones_where_all_are_known() -> None:
-    parts = [measurement([1.0], wall_time=wall, floor=1e-6) for wall in (1.0, 3.0, 2.0)]
+    walls = (1.0, 3.0, 2.0)
+    parts = [measurement([1.0], wall_time=wall, floor=1e-6, loop_time=wall) for wall in walls]
     found = Measurement.merge(*parts)
     assert (found.wall_time, found.floor) == (2.0, 1e-6)
-    assert Measurement.merge(*parts, measurement([1.0])).wall_time is None
+    assert Measurement.merge(*parts, measurement([4.0])).wall_time is None
 
 
 def test_the_bottleneck_is_that_of_all_parts_if_it_is_the_same() -> None:
     host, device = Bottleneck("host-bound", 2.0, "so"), Bottleneck("device-bound", 2.0, "so")
-    parts = [measurement([1.0], bottleneck=bottleneck) for bottleneck in (host, host, device)]
+    parts = [measurement([float(n)], bottleneck=b) for n, b in enumerate((host, host, device))]
     assert Measurement.merge(*parts[:2]).bottleneck == host
     assert Measurement.merge(*parts).bottleneck is None
 
 
 def test_it_ended_as_the_part_that_ended_worst() -> None:
-    parts = [measurement([1.0], ended_by=ended) for ended in ("count", "budget", "precision")]
+    endings: tuple[EndedBy, ...] = ("count", "budget", "precision")
+    parts = [measurement([float(n)], ended_by=ended) for n, ended in enumerate(endings)]
     assert Measurement.merge(*parts).ended_by == "budget"
 
 
@@ -80,6 +86,28 @@ def test_what_is_not_the_same_thing_is_not_merged(name: str, value: Any, other: 
         Measurement.merge(measurement([1.0]), measurement([1.0], **{name: other}))
 
 
+def test_a_measurement_that_is_there_twice_agrees_with_itself_and_is_refused(
+    tmp_path: Path,
+) -> None:
+    first, second = measurement([1.0, 1.1]), measurement([1.0, 1.2])
+    first.save(tmp_path / "first.json")
+    message = (
+        "measurements 0 and 2 are one and the same, which says nothing of how much processes "
+        "differ; measure in a process for each: fasttime bench TARGET --processes 3"
+    )
+    for again in (first, fasttime.load(tmp_path / "first.json")):
+        assert isinstance(again, Measurement)
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            Measurement.merge(first, second, again)
+    assert len(Measurement.merge(first, second)) == 4
+
+
+def test_processes_that_read_the_same_by_the_steps_of_a_clock_are_two() -> None:
+    on_host = ([0.5, 0.6], [0.5, 0.7])
+    parts = [measurement([1.0, 1.0], host_times=host) for host in on_host]
+    assert Measurement.merge(*parts).processes == (2, 2)
+
+
 def test_nothing_cannot_be_merged() -> None:
     with pytest.raises(ValueError, match="takes at least one measurement"):
         Measurement.merge()
@@ -87,17 +115,20 @@ def test_nothing_cannot_be_merged() -> None:
 
 def test_doubts_are_kept_once_each_and_those_about_the_times_are_worked_out_anew() -> None:
     few, cpu = Doubt("few_samples", "few"), Doubt("cpu", "agree")
-    part = measurement(np.linspace(1.0, 1.001, 6), warnings=(cpu, few))
-    assert Measurement.merge(part, part, part).warnings == (cpu,)
+    times = np.linspace(1.0, 1.001, 6)
+    parts = [measurement(times, warnings=(cpu, few), loop_time=loop) for loop in (1.0, 2.0, 3.0)]
+    assert Measurement.merge(*parts).warnings == (cpu,)
 
 
 def test_processes_in_different_environments_are_a_doubt() -> None:
-    one = measurement(np.ones(10), environment=environment(driver="580"))
-    other = measurement(
-        np.ones(10), environment=environment(driver="590", date="later", process_id=7)
+    old = environment(driver="580")
+    new = environment(driver="590", date="later", process_id=7)
+    first, second, third = (
+        measurement(np.ones(10), environment=old, loop_time=loop) for loop in (1.0, 2.0, 3.0)
     )
-    assert Measurement.merge(one, one, one).warnings == ()
-    (doubt,) = Measurement.merge(one, one, other).warnings
+    assert Measurement.merge(first, second, third).warnings == ()
+    other = measurement(np.ones(10), environment=new)
+    (doubt,) = Measurement.merge(first, second, other).warnings
     assert doubt == (
         "environments_differ",
         "the processes ran in different environments: driver was '580', is '590'",
@@ -110,7 +141,12 @@ def test_processes_in_different_environments_are_a_doubt() -> None:
 def processes_of(*medians: float, runs: int = 20, **changes: Any) -> Measurement:
     """Return a merged measurement whose runs lie within 0.1 % of their process's median."""
     spread = np.linspace(0.999, 1.001, runs)
-    return Measurement.merge(*(measurement(median * spread, **changes) for median in medians))
+    return Measurement.merge(
+        *(
+            measurement(median * spread, loop_time=float(process), **changes)
+            for process, median in enumerate(medians)
+        )
+    )
 
 
 def test_a_process_with_more_runs_than_another_has_no_more_say() -> None:
@@ -195,8 +231,9 @@ def test_the_next_step_of_the_clock_is_not_far_from_the_others() -> None:
 
 @pytest.mark.parametrize("processes", [3, 5, 10])
 def test_the_interval_holds_the_truth_as_often_as_it_says_where_processes_differ(
-    processes: int,
+    processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(statistics, "_BLOCKS", 0)
     rng = np.random.default_rng(processes)
     held = pooled = 0
     trials, runs = 2000, 40

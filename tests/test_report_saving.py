@@ -150,6 +150,15 @@ def test_what_is_no_file_is_named_where_it_takes_no_more() -> None:
     assert caught.value.filename == "/dev/full"
 
 
+def test_a_pipe_is_written_to_under_its_name_in_dev() -> None:
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as end:
+        with open_for_replacement(f"/dev/fd/{writing}") as file:
+            file.write("new")
+        os.close(writing)
+        assert end.read() == "new"
+
+
 def test_an_error_of_the_block_passes_what_is_no_file_as_well() -> None:
     with pytest.raises(FileNotFoundError, match="elsewhere"):
         with open_for_replacement(os.devnull):

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any, get_args
@@ -56,16 +57,17 @@ def measurements(draw: st.DrawFn) -> Measurement:
     runs = sum(processes)
     is_calibrated = draw(st.booleans())
     times = st.floats() if is_calibrated else durations
+    ignored = draw(st.lists(times, max_size=3))
     return Measurement(
         times=np.array(draw(st.lists(times, min_size=runs, max_size=runs))),
-        warmup_times=np.array(draw(st.lists(times, max_size=3)), dtype=float),
+        warmup_times=np.array(ignored, dtype=float),
         host_times=np.array(draw(st.lists(durations, min_size=1, max_size=runs + 1))),
         loop_time=draw(durations),
         method=draw(st.sampled_from(get_args(Method))),
         label=draw(st.text()),
         device=draw(st.text()),
-        warmup=draw(st.integers(0, 10)),
-        repeat=draw(st.integers(0, 10**12)),
+        warmup=len(ignored),
+        repeat=len(ignored) + runs,
         warnings=tuple(
             Doubt(kind, draw(st.text()))
             for kind in draw(st.lists(st.sampled_from(get_args(DoubtKind)), max_size=3))
@@ -150,6 +152,21 @@ def test_a_save_that_fails_leaves_the_old_file_as_it_was(
     assert os.listdir(tmp_path) == ["a.json"]
 
 
+@pytest.mark.parametrize("name", ["m.html", "m.JSON.txt", "run.v2"])
+def test_a_name_that_promises_another_format_is_refused(tmp_path: Path, name: str) -> None:
+    stem = tmp_path / name.rpartition(".")[0]
+    message = f"{tmp_path / name} would hold JSON, which is all that a measurement is saved as; "
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}name it {re.escape(str(stem))}.js"):
+        measurement([1.0]).save(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["m", "m.json", "M.JSON", ".m"])
+def test_a_name_of_json_or_without_a_suffix_is_taken(tmp_path: Path, name: str) -> None:
+    measurement([1.0]).save(tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
+
+
 def test_a_measurement_whose_host_was_held_back_in_most_runs_is_saved(
     simulated: SimulatedMachine, tmp_path: Path
 ) -> None:
@@ -167,6 +184,8 @@ def test_a_measurement_whose_host_was_held_back_in_most_runs_is_saved(
         ({"loop_time": -1.0}, r"^loop_time is -1.0, and a duration cannot be negative$"),
         ({"host_times": []}, r"^host_times is empty$"),
         ({"processes": (3,)}, r"^there are 2 times, and processes=\(3,\) adds up to 3$"),
+        ({"warmup": 5}, r"^there are 0 warmup_times, and warmup is 5$"),
+        ({"repeat": 7}, r"^there are 0 warmup_times and 2 times, and repeat is 7$"),
     ],
 )
 def test_numbers_that_cannot_be_true_are_not_saved(
@@ -250,6 +269,9 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path, version: Any) -> N
         ("cache", 1, "cache should be one of warm, cold, not 1"),
         ("label", 3, "label should be a text, not 3"),
         ("held", 0, "held should be true or false, not 0"),
+        ("warmup", 5, "there are 0 warmup_times, and warmup is 5"),
+        ("warmup_times", [1.0], "there are 1 warmup_times, and warmup is 0"),
+        ("repeat", 10**400, "there are 0 warmup_times and 2 times, and repeat is 1000"),
         ("warmup", -1, "warmup should be a whole number of at least 0, not -1"),
         ("repeat", 2.0, "repeat should be a whole number of at least 0, not 2.0"),
         ("processes", [2, 0], "processes[1] should be at least one run, not 0"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from fasttime.measuring.statistics import (
     median_interval,
     middle_mean,
 )
+from fasttime.measuring.student import student_quantile
 
 # --- the interval of the median ---
 
@@ -27,6 +29,13 @@ def test_six_runs_are_the_fewest_that_bound_the_median_with_95_percent() -> None
     assert median_interval(np.arange(6.0)) == (0.0, 5.0)
 
 
+@pytest.fixture
+def no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the interval of order statistics alone."""
+    monkeypatch.setattr(statistics, "_BLOCKS", 0)
+
+
+@pytest.mark.usefixtures("no_blocks")
 @pytest.mark.parametrize(
     ("count", "rank"),
     # The ranks in the tables of the sign test, such as Conover's.
@@ -37,6 +46,7 @@ def test_its_ends_are_the_order_statistics_of_the_sign_test(count: int, rank: in
     assert median_interval(shuffled) == (rank, count + 1 - rank)
 
 
+@pytest.mark.usefixtures("no_blocks")
 def test_it_becomes_wider_with_the_level() -> None:
     times = np.arange(1.0, 101.0)
     low, high = median_interval(times, 0.99)
@@ -52,7 +62,67 @@ def test_it_covers_the_median_as_often_as_it_says(tail: str) -> None:
         "cauchy": rng.standard_cauchy,
     }[tail]
     intervals = [median_interval(draw(40)) for _ in range(2000)]
-    assert 0.94 <= np.mean([low <= 0 <= high for low, high in intervals]) <= 0.99
+    assert 0.95 <= np.mean([low <= 0 <= high for low, high in intervals]) <= 0.99
+
+
+def independent(rng: np.random.Generator) -> Times:
+    return rng.standard_normal(400)
+
+
+def offset_by_batch(rng: np.random.Generator) -> Times:
+    return np.repeat(rng.standard_normal(20), 20) + rng.standard_normal(400)
+
+
+def like_their_neighbours(rng: np.random.Generator) -> Times:
+    times = rng.standard_normal(400)
+    for run in range(1, 400):
+        times[run] = 0.8 * times[run - 1] + 0.6 * times[run]
+    return times
+
+
+@pytest.mark.parametrize(
+    ("draw", "share", "share_without_blocks"),
+    [
+        (independent, 0.98, 0.96),
+        (offset_by_batch, 0.94, 0.54),
+        (like_their_neighbours, 0.93, 0.56),
+    ],
+)
+def test_it_covers_the_median_where_runs_resemble_their_neighbours(
+    draw: Callable[[np.random.Generator], Times],
+    share: float,
+    share_without_blocks: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def covered() -> float:
+        rng = np.random.default_rng(5)
+        intervals = [median_interval(draw(rng)) for _ in range(500)]
+        return float(np.mean([low <= 0 <= high for low, high in intervals]))
+
+    assert covered() == pytest.approx(share, abs=0.02)
+    monkeypatch.setattr(statistics, "_BLOCKS", 0)
+    assert covered() == pytest.approx(share_without_blocks, abs=0.04)
+
+
+def test_it_is_that_of_the_medians_of_ten_blocks_where_these_say_less() -> None:
+    low, high = median_interval(np.repeat(np.arange(10.0), 7))
+    spread = np.array([1, 1, 2, 3, 4, 5, 6, 7, 8, 8]).std(ddof=1) / 0.8
+    half = student_quantile(0.975, 7) * spread / math.sqrt(10)
+    assert (low, high) == pytest.approx((4.5 - half, 4.5 + half))
+
+
+@pytest.mark.parametrize("runs", [40, 400])
+def test_a_burst_of_odd_runs_does_not_widen_it(runs: int) -> None:
+    times = 1 + 0.01 * np.random.default_rng(8).standard_normal(runs)
+    before = median_interval(times)
+    burst = slice(runs // 2, runs // 2 + runs // 13)
+    times[burst] *= 100
+    low, high = median_interval(times)
+    assert high - low < 1.5 * (before[1] - before[0])
+
+
+def test_fewer_than_40_runs_make_no_blocks() -> None:
+    assert median_interval(np.repeat(np.arange(13.0), 3)) == (4.0, 8.0)
 
 
 def in_steps(rng: np.random.Generator, times: Times, step: float) -> Times:
@@ -120,6 +190,27 @@ def test_a_clock_step_shows_only_where_values_come_again() -> None:
     assert clock_step(np.array([2.0, 2.0, 2.125, 2.0, 2.125, 3.5])) == 0.125
     assert clock_step(np.array([1.0, 1.0625, 2.0])) == 0.0
     assert clock_step(np.ones(5)) == 0.0
+
+
+@pytest.mark.parametrize("strays", [[2.9e-6], [2.9e-6, 3.5e-6], [2.9e-6, 2.95e-6, 3.2e-6]])
+def test_stray_readings_are_no_step_of_the_clock(strays: list[float]) -> None:
+    times = np.array([2.016e-6] * 44 + strays)
+    assert clock_step(times) == 0.0
+    assert far_outliers(times).sum() == len(strays)
+    assert median_interval(times) == (2.016e-6, 2.016e-6)
+
+
+@pytest.mark.parametrize("odd", [math.inf, math.nan])
+def test_readings_that_are_no_times_show_no_step(odd: float) -> None:
+    assert clock_step(np.array([2.0] * 8 + [2.125, 2.125, odd, odd])) == 0.0
+    assert clock_step(np.array([])) == 0.0
+
+
+def test_a_step_shows_in_long_readings_that_floats_of_24_bits_hold() -> None:
+    step = 32e-9
+    milliseconds = (np.array([0, 1, 1, 2, 3, 1, 2, 2, 5, 3] * 10) * step + 50e-3) * 1e3
+    times = milliseconds.astype(np.float32).astype(np.float64) * 1e-3
+    assert clock_step(times) == pytest.approx(step, rel=0.2)
 
 
 def test_a_gap_of_more_than_a_tenth_is_a_clock_step_only_below_a_microsecond() -> None:

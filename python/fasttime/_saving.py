@@ -44,7 +44,8 @@ def open_for_replacement(
     # Cut, as a name near the longest allowed has no room for more.
     beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
-        if os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode):
+        # Of `path` itself: where /dev/stdout leads to a pipe, nothing is to be found at its target.
+        if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
             with open(path, **how) as file:
                 yield file
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a result comes from: the machine, the versions, the day; and the state of its GPU."""
+"""Where a result comes from: machine, versions, settings, the day; and the state of its GPU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Environment:
-    """The machine and the versions that a result was measured with.
+    """The machine, the versions and the settings of torch that a result was measured with.
 
     Attributes:
         date: when, in UTC, to the second.
@@ -47,6 +47,13 @@ class Environment:
         compute_capability: of the GPU, such as ``9.0``; None on the CPU.
         host_name: the machine's name in its network; only reports of scopes have it.
         process_id: the process's number there; only these have it.
+        threads: how many threads torch has for one operation on the CPU.
+        matmul_precision: of products of float32 matrices, as `torch.set_float32_matmul_precision`
+            takes it: ``highest``, or ``high`` where TF32 does.
+        cudnn_tf32: whether convolutions of float32 may be done in TF32; None on the CPU.
+        cudnn_benchmark: whether cuDNN tries its algorithms and takes the fastest; None on the CPU.
+
+    The last four are None, too, in what an earlier version of fasttime has saved.
     """
 
     date: str
@@ -65,6 +72,10 @@ class Environment:
     compute_capability: str | None = None
     host_name: str | None = None
     process_id: int | None = None
+    threads: int | None = None
+    matmul_precision: str | None = None
+    cudnn_tf32: bool | None = None
+    cudnn_benchmark: bool | None = None
 
     @property
     def device(self) -> str:
@@ -97,6 +108,10 @@ def describe(device: str | torch.device) -> Environment:
         gpu_index=index,
         gpu_uuid=None if index is None else nvml.device_uuid(index),
         compute_capability=None if index is None else _compute_capability(index),
+        threads=torch.get_num_threads(),
+        matmul_precision=_matmul_precision(),
+        cudnn_tf32=_cudnn_tf32() if on_gpu else None,
+        cudnn_benchmark=torch.backends.cudnn.benchmark if on_gpu else None,
     )
 
 
@@ -107,6 +122,21 @@ def _index(device: torch.device) -> int:
 def _compute_capability(index: int) -> str:
     major, minor = torch.cuda.get_device_capability(index)
     return f"{major}.{minor}"
+
+
+def _matmul_precision() -> str:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # it was set by the names of torch 2.9, which the old ones do not read
+        is_tf32 = torch.backends.cuda.matmul.fp32_precision == "tf32"
+        return "high" if is_tf32 else "highest"
+
+
+def _cudnn_tf32() -> bool:
+    try:
+        return bool(torch.backends.cudnn.allow_tf32)
+    except RuntimeError:
+        return bool(torch.backends.cudnn.conv.fp32_precision == "tf32")  # type: ignore[attr-defined]
 
 
 @functools.cache

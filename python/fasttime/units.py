@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Durations and changes in words for people."""
+"""Durations, changes and counts in words for people."""
 
 from __future__ import annotations
 
@@ -30,3 +30,37 @@ def format_change(change: float) -> str:
     '+41.5 %'
     """
     return f"{round(100 * change, 1) + 0.0:+.1f} %"
+
+
+def is_beyond_change(ratio: float) -> bool:
+    """Say whether a ratio is beyond a factor of two, where a change in per cent is hard to read."""
+    return not 0.5 <= ratio <= 2
+
+
+def format_factor(ratio: float) -> str:
+    """Return a factor with four significant digits.
+
+    >>> format_factor(1234.4)
+    '1234'
+    """
+    return f"{float(f'{ratio:.4g}'):g}"
+
+
+def format_ratio(ratio: float) -> str:
+    """Return a ratio as a relative change, or beyond a factor of two as that factor.
+
+    >>> format_ratio(1.4147), format_ratio(1000.0), format_ratio(0.04)
+    ('+41.5 %', 'x 1000', 'x 0.04')
+    """
+    if is_beyond_change(ratio):
+        return f"x {format_factor(ratio)}"
+    return format_change(ratio - 1)
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return so many of something.
+
+    >>> format_count(1, "round"), format_count(3, "round")
+    ('1 round', '3 rounds')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -10,19 +10,20 @@ import sys
 from collections.abc import Callable, Sequence
 
 from . import bench, compare, demo, env, run
-from .failure import Failure
+from .failure import NO_RESULT, Failure
 from .output import flush, say
 
 _EXIT_CODES = """exit codes:
   0    done
   1    failed: what was run failed, something is not installed, or `compare` found a regression
   2    bad usage: an option, a file or a name that is not there
+  3    the result could not be written; or `compare` itself failed
   130  interrupted by Ctrl-C
 `fasttime run` returns its script's, or 1 where that is 0 and a file could not be saved."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 for a failure, 2 for bad usage."""
+    """Run the command and return its exit code: 0, 1 for a failure, 2 for bad usage, and so on."""
     parser = _parser()
     if not (sys.argv[1:] if arguments is None else arguments):
         parser.print_help(sys.stderr)  # what there is, rather than that something is missing
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failure as failure:
         # What a user can mend is said in a line; anything else is a bug and keeps its traceback.
         say(f"error: {failure}")
+        if failure.code == NO_RESULT:
+            _forget_stdout()
         return failure.code
     except KeyboardInterrupt:
         return 130

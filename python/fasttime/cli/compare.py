@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import saved
 from .arguments import add_command, fraction
-from .failure import Failure
+from .failure import NO_RESULT, Failure
 from .output import show
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ The files are what `fasttime bench -o` and `Measurement.save` write.
 exit codes:
   0  no regression, or none that is proven, or --fail-above was not given
   1  the new one is slower by more than --fail-above, beyond doubt
-  2  a file is not there, or holds no measurement"""
+  2  a file is not there, holds no measurement, or is given twice
+  3  the comparison could not be written, or could not be made for another reason"""
 
 
 def add_to(commands: Commands) -> None:
@@ -50,9 +52,22 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    try:
+        return _run(options)
+    except (Failure, BrokenPipeError):
+        raise
+    except Exception:
+        # A bug. Python would end with 1 after the traceback, which says that there is a regression.
+        traceback.print_exc()
+        return NO_RESULT
+
+
+def _run(options: argparse.Namespace) -> int:
     import fasttime
 
     old, new = saved.load(options.old), saved.load(options.new)
+    if options.old.samefile(options.new):
+        raise Failure(f"{options.old} and {options.new} are one file; compare two measurements")
     package: Any = fasttime
     try:
         comparison = package.compare_saved(old, new)

@@ -15,12 +15,17 @@ from .output import flush_if_possible
 # What runs a user's code: this command, and what it has Python run and import by.
 _RUNNERS = ("fasttime", "runpy", "importlib")
 
+# The exit code where there is no result, or nobody can have seen it: not 1, which of `compare` says
+# that there is a regression.
+NO_RESULT = 3
+
 
 class Failure(Exception):
     """Something that the user can mend, and how.
 
     Attributes:
-        code: the command's exit code: 2 for bad usage, 1 for what failed at its work.
+        code: the command's exit code: 2 for bad usage, 1 for what failed at its work, `NO_RESULT`
+            for a result that could not be written.
     """
 
     def __init__(self, message: str, code: int = 2) -> None:

@@ -8,8 +8,10 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..encodable import encodable
+from .failure import NO_RESULT, Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -27,12 +29,24 @@ def say_saved(path: Path | str) -> None:
     say(f"saved {path}")
 
 
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Raise Failure where a result cannot be written; that a reader has gone is another matter."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failure(f"could not write the result: {error.strerror}", NO_RESULT) from error
+
+
 def put(text: str, file: TextIO | None = None) -> None:
     """Print a result, to stdout unless told otherwise, also where that knows no µ and no °."""
     file = sys.stdout if file is None else file
     if file is None:
         return
-    print(encodable(text, file.encoding), file=file)
+    with _writing():
+        print(encodable(text, file.encoding), file=file)
 
 
 def show(result: Any, file: TextIO | None) -> None:
@@ -43,7 +57,8 @@ def show(result: Any, file: TextIO | None) -> None:
     if file.isatty() and encodable("µ├", getattr(file, "encoding", None)) == "µ├":
         from rich.console import Console
 
-        Console(file=file).print(result)
+        with _writing():
+            Console(file=file).print(result)
     else:
         # Rich would wrap it at 80 columns, which a pipe does not have.
         put(str(result), file)
@@ -52,10 +67,11 @@ def show(result: Any, file: TextIO | None) -> None:
 def flush() -> None:
     """Write out what was printed to stdout; nothing where that is closed, or no stream any more."""
     if not getattr(sys.stdout, "closed", True):
-        sys.stdout.flush()
+        with _writing():
+            sys.stdout.flush()
 
 
 def flush_if_possible() -> None:
     """Let what was printed come before what comes now; a failure is met again at the end."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, Failure):
         flush()

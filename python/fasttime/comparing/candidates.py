@@ -6,19 +6,33 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import get_args
 
 from ..measuring import machine
-from ..measuring.arguments import check_call, check_choice, check_seconds, what_is_no_callable
-from ..measuring.doubts import not_held
+from ..measuring.arguments import (
+    check_call,
+    check_how,
+    check_seconds,
+    is_whole,
+    what_is_no_callable,
+)
+from ..measuring.calls import call_once
+from ..measuring.doubts import Doubt, not_held, shared_arguments_changed
 from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
 from ..measuring.progress import ProgressBar
+from ..measuring.tensors import ArgumentVersions
 from .comparison import Comparison
-from .judgement import MARGIN
-from .opening import Opened, naming, open_samplers
+from .judgement import MARGIN, check_margin
+from .opening import Opened, naming, note_options, open_samplers
 from .results import measurements_of
 from .rounds import MOST_ROUNDS, Running
+
+# What the comparison of methods takes, or measure(), and this does not.
+_OF_METHODS = ("methods", "warmup", "repeat", "precision")
+_MEND = (
+    "of several callables it takes method, hold, cache, budget, rounds and margin, warms up by "
+    "itself, and has rounds until all is told: less with a smaller budget, or fewer rounds"
+)
 
 
 def compare_candidates(
@@ -34,15 +48,19 @@ def compare_candidates(
     **kwargs: object,
 ) -> Comparison:
     """Time ``candidate(*args, **kwargs)`` for each candidate; see `fasttime.compare`."""
-    _check(candidates, budget, rounds, margin)
-    check_choice("method", method, get_args(Method))
-    check_choice("cache", cache, get_args(Cache))
+    _check_candidates(candidates)
+    check_how(method, hold, cache)
+    budget = check_seconds("budget", budget, most=86_400.0)
+    rounds = None if rounds is None else _check_rounds(rounds)
+    check_margin(margin)
     calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
 
     with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
+        doubts = _call_each_once(calls, args, kwargs)
 
         def run(opened: Opened) -> Comparison:
             running = Running(opened.samplers, bar)
+            opened = opened._replace(doubts=(*opened.doubts, *doubts))
             return _run(running, opened, method, cache, budget, rounds, margin)
 
         with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
@@ -53,6 +71,26 @@ def compare_candidates(
                 doubt = not_held(str(error))
         with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
             return run(opened._replace(doubts=(doubt,)))
+
+
+def _call_each_once(
+    calls: Mapping[str, Callable[[], object]],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> tuple[Doubt, ...]:
+    """Pay for what is made but once, and say which candidates change what all of them are given."""
+    changes = {}
+    for name, call in calls.items():
+        versions = ArgumentVersions(args, kwargs)
+        with naming(name):
+            try:
+                call_once(call)
+            except TypeError as error:
+                note_options(error, kwargs, _OF_METHODS, _MEND)
+                raise
+        if changed := versions.changed():
+            changes[name] = changed
+    return (shared_arguments_changed(changes),) if changes else ()
 
 
 def _run(
@@ -98,9 +136,7 @@ def _ended(comparison: Comparison, ended_by: EndedBy) -> Comparison:
     return dataclasses.replace(comparison, measurements=measurements)
 
 
-def _check(
-    candidates: Mapping[str, Callable[..., object]], budget: object, rounds: object, margin: float
-) -> None:
+def _check_candidates(candidates: Mapping[str, Callable[..., object]]) -> None:
     if len(candidates) < 2:
         raise ValueError(
             f"compare() takes at least two candidates, got {list(candidates)!r}; for one callable "
@@ -115,12 +151,11 @@ def _check(
             )
         with naming(name):
             check_call("compare", candidate)
-    check_seconds("budget", budget, most=86_400.0)
-    if not isinstance(margin, (int, float)) or isinstance(margin, bool):
-        raise TypeError(f"margin must be a number, got {margin!r}")
-    if not 0 < margin < 1:
-        raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
-    if rounds is not None and (not isinstance(rounds, int) or isinstance(rounds, bool)):
+
+
+def _check_rounds(rounds: object) -> int:
+    if not is_whole(rounds):
         raise TypeError(f"rounds must be an int or None, got {rounds!r}")
-    if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
+    if not 1 <= rounds <= MOST_ROUNDS:
         raise ValueError(f"rounds must be at least 1 and at most {MOST_ROUNDS}, got {rounds}")
+    return int(rounds)

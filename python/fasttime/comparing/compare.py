@@ -16,9 +16,11 @@ from ..measuring.arguments import (
     check_call,
     check_choice,
     check_runs,
+    is_whole,
     label_of,
     what_is_no_callable,
 )
+from ..measuring.calls import call_once
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import METHODS, Cache, Measurement, Method
 from ..measuring.progress import ProgressBar
@@ -26,9 +28,17 @@ from ..measuring.running import How
 from .candidates import compare_candidates
 from .comparison import Comparison
 from .findings import Finding, judge_methods
+from .opening import note_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+# What the comparison of callables takes, or measure(), and that of methods does not.
+_OF_CANDIDATES = ("method", "hold", "cache", "budget", "margin", "precision")
+_MEND = (
+    "of one callable it takes methods, warmup, repeat and rounds; the others are for several: "
+    'compare({"a": f, "b": g}, x, budget=1)'
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,7 +93,7 @@ def compare(
     fn: Callable[..., object],
     /,
     *args: object,
-    methods: Sequence[Method] = ...,
+    methods: Sequence[Method] | Method = ...,
     warmup: int = ...,
     repeat: int = ...,
     rounds: int = ...,
@@ -136,7 +146,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
 
     Args:
         fn: what to time; see `fasttime.measure`.
-        methods: which methods, each of them once; naive, sync and event unless given.
+        methods: which methods, each of them once, or a single one; naive, sync and event unless
+            given.
         warmup: how many runs of each timed loop are ignored, at least 0; 5 unless given. So many,
             and at least one, come before the first round as well.
         repeat: how many runs a loop has, the ignored ones included; more than `warmup`; 50 unless
@@ -150,7 +161,8 @@ def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Compari
     ValueError where there are fewer than two candidates, one cannot be called, or a number is out
     of range, and ValueError where no method is given, or one twice. What a callable raises passes
     unchanged; with several, a note on the exception says which one it was, and with one that cannot
-    do with another callable as its argument, how the two are compared (from Python 3.11 on).
+    do with another callable as its argument, how the two are compared; and where it was given an
+    option of the other kind of comparison, what this one takes (from Python 3.11 on).
 
     >>> comparison = compare(sorted, [3, 1, 2], repeat=10)
     >>> comparison.findings["event"].reading
@@ -171,19 +183,16 @@ def _compare_methods(
     fn: Callable[..., object],
     /,
     *args: object,
-    methods: Sequence[Method] = METHODS,
+    methods: Sequence[Method] | Method = METHODS,
     warmup: int = 5,
     repeat: int = 50,
     rounds: int = 3,
     **kwargs: object,
 ) -> MethodComparison:
     check_call("compare", fn)
-    for name in methods:
-        check_choice("method", name, METHODS)
-    check_runs(warmup, repeat)
-    if not methods or len(set(methods)) < len(methods):
-        raise ValueError(f"methods must name at least one, each of them once, got {methods!r}")
-    if not isinstance(rounds, int) or isinstance(rounds, bool):
+    methods = _check_methods(methods)
+    warmup, repeat = _check_runs(warmup, repeat)
+    if not is_whole(rounds):
         raise TypeError(f"rounds must be an int, got {rounds!r}")
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds}")
@@ -193,8 +202,8 @@ def _compare_methods(
     order: list[Method | None] = [None, *methods]
     shuffle = random.Random(0).shuffle
     with ProgressBar(f"{len(methods)} methods", "comparing") as bar:
-        with _naming_the_mapping(fn, args):
-            call()
+        with _noting_what_was_meant(fn, args, kwargs):
+            call_once(call)
         bar.update(0.0)
         for _ in range(warmup - 1):
             call()
@@ -210,7 +219,7 @@ def _compare_methods(
                 untimed.append(machine.untimed_loop(call, repeat))
             else:
                 how = How(method=method, warmup=warmup, repeat=repeat)
-                measured[method].append(take_measurement(call, (), {}, how, bar))
+                measured[method].append(take_measurement(fn, args, kwargs, how, bar))
     loop_times: dict[str, Sequence[float]] = {"untimed": tuple(untimed)}
     for method, found in measured.items():
         loop_times[method] = tuple(measurement.loop_time for measurement in found)
@@ -219,9 +228,30 @@ def _compare_methods(
     )
 
 
+def _check_methods(methods: Sequence[Method] | Method) -> tuple[Method, ...]:
+    names = (methods,) if isinstance(methods, str) else tuple(methods)
+    for name in names:
+        check_choice("method", name, METHODS)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"methods must name at least one, each of them once, got {methods!r}")
+    return names
+
+
+def _check_runs(warmup: object, repeat: object) -> tuple[int, int]:
+    ignored, runs = check_runs(warmup, repeat)
+    if ignored == "auto" or runs == "auto":
+        raise TypeError(
+            "compare() of methods runs each of them equally often, so that warmup and repeat must "
+            f"be ints, got warmup={warmup!r}, repeat={repeat!r}; measure() takes 'auto'"
+        )
+    return ignored, runs
+
+
 @contextlib.contextmanager
-def _naming_the_mapping(fn: object, args: tuple[object, ...]) -> Iterator[None]:
-    """Note on what ``compare(f, g)`` raises how two are compared, where Python can (3.11).
+def _noting_what_was_meant(
+    fn: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Iterator[None]:
+    """Note on what the first call raises how several callables are compared (from Python 3.11 on).
 
     Only there: a callable may well be given to one that takes it, and then nothing is amiss.
     """
@@ -234,6 +264,7 @@ def _naming_the_mapping(fn: object, args: tuple[object, ...]) -> Iterator[None]:
                 'to time one against the other, name them in a mapping: compare({"a": f, "b": g}, '
                 "x)"
             )
+        note_options(error, kwargs, _OF_CANDIDATES, _MEND)
         raise
 
 

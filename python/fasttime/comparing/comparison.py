@@ -14,7 +14,7 @@ import numpy as np
 
 from ..measuring.measurement import Measurement
 from ..measuring.statistics import clock_step, middle_mean
-from ..units import format_seconds
+from ..units import format_count, format_seconds
 from .judgement import TOO_COARSE, Judgement, decide, times_as_many
 from .rounds import MOST_ROUNDS
 from .signed_rank import fewest_pairs, location_interval
@@ -72,9 +72,11 @@ class Comparison:
         """Write all of it to a file, as JSON, for `fasttime.load`.
 
         Args:
-            path: the file. One that is there is replaced, in one step and only once all is written.
+            path: the file, whose name ends in ``.json`` or has no suffix. One that is there is
+                replaced, in one step and only once all is written.
 
-        Raises ValueError where the numbers cannot be true, and OSError as `open` does.
+        Raises ValueError where the numbers cannot be true or the name has another suffix, and
+        OSError as `open` does.
         """
         from ..saving.comparisons import to_content
         from ..saving.documents import COMPARISON, write_document
@@ -108,28 +110,34 @@ class Comparison:
         low, high = low - step, high + step
         interval = (math.exp(low), math.exp(high))
         verdict = decide(interval, self.margin)
-        reason = f"over {self.rounds} rounds"
+        reason = f"over {format_count(self.rounds, 'round')}"
         if verdict == "can't tell":
             reason = self._what_would_tell(location, (high - low) / 2 - step, step)
         return Judgement(verdict, math.exp(location), interval, reason)
 
     def _what_would_tell(self, location: float, half_width: float, step: float) -> str:
+        so_far = f"open after {format_count(self.rounds, 'round')}"
         a_round = self.duration / self.rounds
         needed = fewest_pairs(1 - self.level)
         if math.isfinite(half_width):
             more = times_as_many(location, half_width, self.margin, step)
             if math.isinf(more):
-                return f"over {self.rounds} rounds; {TOO_COARSE.format(100 * step)}"
+                return f"{so_far}; {TOO_COARSE.format(100 * step)}"
             needed = math.ceil(self.rounds * more)
             # The interval found is a guess of the one to come.
             needed = max(needed, self.rounds + 1)
         if needed > MOST_ROUNDS:
             most = f"{MOST_ROUNDS}, the most there may be"
-            return f"{self.rounds} rounds leave it open, and so would {most}; do more in a call"
+            return f"{so_far}, and so it would be after {most}; do more in a call"
         return (
-            f"{self.rounds} rounds leave it open; about {needed} would tell, which take "
-            f"{format_seconds(needed * a_round)}: give compare() a larger budget"
+            f"{so_far}; about {needed} would tell, which take "
+            f"{format_seconds(needed * a_round)}: give compare() {self._more_of(needed)}"
         )
+
+    def _more_of(self, rounds: int) -> str:
+        """Return what limited the rounds, and how much of it would do."""
+        was_given = self.measurements[self.baseline].ended_by == "count"
+        return f"rounds={rounds}" if was_given else "a larger budget"
 
     def __str__(self) -> str:
         from .speed_tables import comparison_renderable, plain_text

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
-from ..units import format_change, format_seconds
-from .speed_tables import plain_text
+from ..units import format_count, format_ratio, format_seconds
+from .speed_tables import line, notes, plain_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,17 +25,21 @@ def as_text(comparison: MethodComparison) -> str:
 
 
 def as_renderable(comparison: MethodComparison) -> RenderableType:
-    """Return what rich prints: the table, and below it a sentence for each method."""
+    """Return what rich prints: the table, a sentence for each method, and what else to doubt."""
     some = next(iter(comparison.measurements.values()))
     rounds = len(comparison.loop_times["untimed"])
-    title = f"{some.label} on {some.device}: {rounds} x {some.repeat} runs, {some.warmup} ignored"
+    runs = f"{rounds} x {format_count(some.repeat, 'run')}, {some.warmup} ignored"
+    title = f"{some.label} on {some.device}: {runs}"
     by_finding: dict[Finding, list[str]] = {}
     for method, finding in comparison.findings.items():
         by_finding.setdefault(finding, []).append(method)
-    sentences = (
-        Text(f"{', '.join(methods)}: {finding.reason}") for finding, methods in by_finding.items()
+    said = [f"{', '.join(methods)}: {finding.reason}" for finding, methods in by_finding.items()]
+    return Group(
+        line(title),
+        _table(comparison),
+        *map(line, said),
+        *notes(comparison.measurements, "\n".join(said)),
     )
-    return Group(Text(title), _table(comparison), *sentences)
 
 
 def _table(comparison: MethodComparison) -> Table:
@@ -53,7 +56,7 @@ def _table(comparison: MethodComparison) -> Table:
             format_seconds(measurement.median),
             format_seconds(measurement.mean),
             format_seconds(statistics.median(comparison.loop_times[method])),
-            format_change(comparison.loop_change[method]),
+            format_ratio(1 + comparison.loop_change[method]),
             comparison.findings[method].reading,
         )
     return table

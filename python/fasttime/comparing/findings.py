@@ -6,9 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from ..measuring.doubts import DoubtKind
+from ..measuring.doubts import Doubt, DoubtKind
 from ..measuring.measurement import Measurement, Method
-from ..units import format_change, format_seconds
+from ..units import (
+    format_change,
+    format_factor,
+    format_ratio,
+    format_seconds,
+    is_beyond_change,
+)
 
 Reading = Literal["right", "right by accident", "wrong", "unclear"]
 
@@ -23,6 +29,9 @@ _NAIVE_READINGS: dict[DoubtKind, Reading] = {
     "launch_queue_full": "right by accident",
     "host_bound": "right",
 }
+
+# Doubts of a reading that does not see all the work.
+_MISSED_WORK: tuple[DoubtKind, ...] = ("other_streams", "no_device_work")
 
 
 class Finding(NamedTuple):
@@ -40,38 +49,56 @@ class Finding(NamedTuple):
 def judge_methods(
     measurements: Mapping[Method, Measurement], loop_change: Mapping[Method, float]
 ) -> dict[Method, Finding]:
-    """Return a finding for each method. The event reading, where there is one, is the yardstick."""
-    event = measurements.get("event")
+    """Return a finding for each method.
+
+    The event reading is the yardstick, and where it does not see the work, or is not there, that of
+    the sync method, which waits for all streams.
+    """
+    yardstick = measurements.get("event")
+    if yardstick is None or _missed_work(yardstick) is not None:
+        yardstick = measurements.get("sync")
     return {
-        method: _judge(measurement, event, loop_change[method])
+        method: _judge(measurement, yardstick, loop_change[method])
         for method, measurement in measurements.items()
     }
 
 
-def _judge(measurement: Measurement, event: Measurement | None, loop_change: float) -> Finding:
+def _judge(measurement: Measurement, yardstick: Measurement | None, loop_change: float) -> Finding:
     for doubt in measurement.warnings:
         if doubt.kind == "cpu":
             return Finding("right", doubt.message)
     if measurement.method == "naive":
-        return _judge_naive(measurement, event)
-    return _judge_waiting(measurement, event, _describe_loop(loop_change))
+        return _judge_naive(measurement, yardstick)
+    loop = _describe_loop(loop_change)
+    if measurement.method == "event":
+        return _judge_event(measurement, loop)
+    return _judge_sync(measurement, yardstick, loop)
 
 
-def _judge_naive(measurement: Measurement, event: Measurement | None) -> Finding:
+def _judge_naive(measurement: Measurement, yardstick: Measurement | None) -> Finding:
     doubt = measurement.warnings[0]
     reading = _NAIVE_READINGS.get(doubt.kind, "unclear")
-    if reading == "right" and event is not None and not _agree(measurement, event):
-        return Finding("unclear", f"{_difference(measurement, event)}, and yet {doubt.message}")
+    if reading == "right" and yardstick is not None and not _agree(measurement, yardstick):
+        return Finding("unclear", f"{_difference(measurement, yardstick)}, and yet {doubt.message}")
     return Finding(reading, doubt.message)
 
 
-def _judge_waiting(measurement: Measurement, event: Measurement | None, loop: str) -> Finding:
-    if measurement.method == "event":
-        return Finding("right", f"read on the device, without a wait; {loop}")
-    if event is None:
+def _judge_event(measurement: Measurement, loop: str) -> Finding:
+    missed = _missed_work(measurement)
+    if missed is not None:
+        return Finding("wrong", f"{missed.message}; {loop}")
+    reason = "read on the device, without a wait"
+    for doubt in measurement.warnings:
+        if doubt.kind == "raw":
+            reason += f"; {doubt.message}"
+    return Finding("right", f"{reason}; {loop}")
+
+
+def _judge_sync(measurement: Measurement, yardstick: Measurement | None, loop: str) -> Finding:
+    if yardstick is None or yardstick is measurement:
         return Finding("right", f"the host waited for the device at either end of a run; {loop}")
-    difference = _difference(measurement, event)
-    if _agree(measurement, event):
+    difference = _difference(measurement, yardstick)
+    if _agree(measurement, yardstick):
         return Finding("right", f"{difference}, but the host stood still meanwhile; {loop}")
     return Finding(
         "unclear",
@@ -80,16 +107,26 @@ def _judge_waiting(measurement: Measurement, event: Measurement | None, loop: st
     )
 
 
+def _missed_work(measurement: Measurement) -> Doubt | None:
+    """Return the doubt that says that there was work which is not in the times."""
+    found = (doubt for doubt in measurement.warnings if doubt.kind in _MISSED_WORK)
+    return next(found, None)
+
+
 def _describe_loop(change: float) -> str:
     if change < _LOOP_NOISE:
-        return f"the loop takes as long as untimed ({format_change(change)})"
-    return f"the loop takes longer than untimed ({format_change(change)})"
+        return f"the loop takes as long as untimed ({format_ratio(1 + change)})"
+    return f"the loop takes longer than untimed ({format_ratio(1 + change)})"
 
 
 def _agree(one: Measurement, other: Measurement) -> bool:
     return abs(one.median / other.median - 1) <= _TOLERANCE
 
 
-def _difference(one: Measurement, event: Measurement) -> str:
-    change = format_change(one.median / event.median - 1)
-    return f"{change} against the {format_seconds(event.median)} of the events"
+def _difference(one: Measurement, yardstick: Measurement) -> str:
+    ratio = one.median / yardstick.median
+    whose = "the events" if yardstick.method == "event" else f"the {yardstick.method} method"
+    theirs = f"the {format_seconds(yardstick.median)} of {whose}"
+    if is_beyond_change(ratio):
+        return f"{format_factor(ratio)} times {theirs}"
+    return f"{format_change(ratio - 1)} against {theirs}"

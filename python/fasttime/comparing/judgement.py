@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
+from ..measuring.arguments import is_real
+
 Verdict = Literal["faster", "slower", "same", "can't tell"]
 
 # The ratio of two times that differ by less is of no use to anybody, and is more than what a
@@ -27,6 +29,14 @@ class Judgement(NamedTuple):
     ratio: float
     interval: tuple[float, float]
     reason: str
+
+
+def check_margin(margin: object) -> None:
+    """Raise TypeError or ValueError unless it is a share, between 0 and 1."""
+    if not is_real(margin):
+        raise TypeError(f"margin must be a number, got {margin!r}")
+    if not 0 < margin < 1:
+        raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
 
 
 def decide(interval: tuple[float, float], margin: float) -> Verdict:

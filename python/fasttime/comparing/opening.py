@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..measuring import machine
@@ -41,9 +41,6 @@ def open_samplers(
     With `hold` None the streams are held if that can be done for all candidates: held and free
     times cannot be compared, so that it is all or none.
     """
-    for name, call in calls.items():
-        with naming(name):
-            call()  # pays for what is made but once, and starts CUDA if it is going to
     with contextlib.ExitStack() as stack:
         samplers = _open(stack, calls, method, bool(hold), cache)
         can_hold = method in ("event", "graph") and machine.cuda_is_up()
@@ -81,3 +78,20 @@ def naming(name: str) -> Iterator[None]:
         if hasattr(error, "add_note"):
             error.add_note(f"while timing candidate {name!r}")
         raise
+
+
+def note_options(
+    error: Exception, given: Mapping[str, object], options: Sequence[str], mend: str
+) -> None:
+    """Note on what a callable raises that it was given what may have been meant for `compare`.
+
+    Only there: a callable may well have an argument of that name. Where Python can (3.11).
+
+    Args:
+        given: by name, what the callable was given.
+        options: what `compare` takes of another kind of comparison.
+        mend: what it takes of this one.
+    """
+    names = [name for name in given if name in options]
+    if names and hasattr(error, "add_note"):
+        error.add_note(f"compare() passed {', '.join(names)} on to the callable; {mend}")

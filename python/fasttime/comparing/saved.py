@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..measuring.arguments import is_real, is_whole
 from ..measuring.between_processes import FEWEST_PROCESSES, by_process, coarsest_step
 from ..measuring.environment_differences import EnvironmentDifference, environment_differences
 from ..measuring.measurement import Measurement
 from ..measuring.statistics import median_interval
-from ..measuring.student import welch_interval
+from ..measuring.student import difference_interval
 from ..reporting.report import Report
-from .judgement import MARGIN, TOO_COARSE, Judgement, Verdict, decide, times_as_many
+from .judgement import (
+    MARGIN,
+    TOO_COARSE,
+    Judgement,
+    Verdict,
+    check_margin,
+    decide,
+    times_as_many,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,9 +104,9 @@ class SavedComparison:
         Raises TypeError unless it is a number, and ValueError unless it is finite and at least 0,
         or for a whole number above 0: 5 is hardly meant to be 500 %; 5.0 is.
         """
-        if not isinstance(fail_above, numbers.Real) or isinstance(fail_above, bool):
+        if not is_real(fail_above):
             raise TypeError(f"fail_above must be a number, 0.05 for 5 %, got {fail_above!r}")
-        if isinstance(fail_above, numbers.Integral) and fail_above > 0:
+        if is_whole(fail_above) and fail_above > 0:
             raise ValueError(
                 f"fail_above={fail_above} would be {fail_above}00 %: write {fail_above / 100:g} "
                 f"for {fail_above} %, or {fail_above}.0 if that is meant"
@@ -121,7 +129,7 @@ class SavedComparison:
 
     def _judge_processes(self, old: list[float], new: list[float]) -> Judgement:
         """Judge by the medians of the processes: runs of one process stand or fall together."""
-        change, low, high = welch_interval(old, new, _ALPHA)
+        change, low, high = difference_interval(old, new, _ALPHA)
         # A median is one of the clock's steps, and may be half of one off, on either side.
         step = (_relative_step(self.old) + _relative_step(self.new)) / 2
         interval = (math.exp(low - step), math.exp(high + step))
@@ -184,8 +192,10 @@ def compare_saved(
     One process differs from the next by more than its runs differ from one another: memory lies
     elsewhere, another algorithm was picked, the clock is another. With three processes a side or
     more (``fasttime bench --processes``, `Measurement.merge`) it is their spread that decides, by
-    Welch's test of the logarithms of their medians. With fewer, only a change that is proven to be
-    beyond `allowance` counts. What changes from day to day is in neither: measure both on one day.
+    Welch's test of the logarithms of their medians, or by Student's where that is the less sure
+    one, as it may be with unequal numbers of processes. With fewer, only a change that is proven to
+    be beyond `allowance` counts. What changes from day to day is in neither: measure both on one
+    day.
 
     Args:
         old, new: measurements, or the files in which they were saved.
@@ -197,8 +207,7 @@ def compare_saved(
 
     >>> print(compare_saved("old.json", "new.json"))  # doctest: +SKIP
     """
-    if not 0 < margin < 1:
-        raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
+    check_margin(margin)
     if not 0 <= allowance < 1:
         raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
     before, after = _measurement("old", old), _measurement("new", new)

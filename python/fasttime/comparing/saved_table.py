@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from ..units import format_seconds
-from .speed_tables import cells, new_table
+from ..units import format_count, format_seconds
+from .speed_tables import cells, line, new_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,22 +30,22 @@ def saved_renderable(comparison: SavedComparison) -> RenderableType:
     table.add_row("old", format_seconds(old.median), "-", "-", _extent(old))
     *figures, verdict = cells(comparison.judgement)
     table.add_row("new", format_seconds(new.median), *figures, verdict + Text(f" ({_extent(new)})"))
-    lines = [Text(f"{comparison.verdict}: {comparison.judgement.reason}")]
+    lines = [line(f"{comparison.verdict}: {comparison.judgement.reason}")]
     if old.environment is None or new.environment is None:
-        lines.append(Text("environments: not known of both, and so not compared", style="yellow"))
+        lines.append(line("environments: not known of both, and so not compared", style="yellow"))
     if comparison.environment_differences:
-        lines.append(Text("environments differ, which alone may change times:", style="yellow"))
-    lines += [Text(f"  {difference}") for difference in comparison.environment_differences]
+        lines.append(line("environments differ, which alone may change times:", style="yellow"))
+    lines += [line(f"  {difference}") for difference in comparison.environment_differences]
     lines += [
-        Text(f"{name}: note ({doubt.kind}): {doubt.message}")
+        line(f"{name}: note ({doubt.kind}): {doubt.message}")
         for name, measurement in (("old", old), ("new", new))
         for doubt in measurement.warnings
         if doubt.kind not in _SAID_ABOVE
     ]
-    return Group(Text(f"{labels}, method {new.method!r} on {new.device}"), table, *lines)
+    return Group(line(f"{labels}, method {new.method!r} on {new.device}"), table, *lines)
 
 
 def _extent(measurement: Measurement) -> str:
     count = len(measurement.processes)
     processes = "1 process" if count == 1 else f"{count} processes"
-    return f"{len(measurement)} runs in {processes}"
+    return f"{format_count(len(measurement), 'run')} in {processes}"

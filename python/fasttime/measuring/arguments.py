@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
+import numbers
 from collections.abc import Sequence
+from typing import TypeGuard, get_args
 
 import torch
 
 from . import machine
+from .measurement import Auto, Cache, Method
 
 
 def check_call(caller: str, fn: object) -> None:
@@ -56,29 +58,68 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise ValueError(f"unknown {name} {value!r}; there are {', '.join(choices)}")
 
 
-def check_runs(warmup: object, repeat: object) -> None:
-    """Raise TypeError or ValueError unless so many runs can be made. ``auto`` always can."""
+def check_how(method: object, hold: object, cache: object) -> None:
+    """Raise ValueError unless a method can hold the stream and clear the cache as asked."""
+    check_choice("method", method, get_args(Method))
+    check_choice("cache", cache, get_args(Cache))
+    if method not in ("naive", "sync"):
+        return
+    if hold:
+        raise ValueError(
+            f"hold=True keeps the stream waiting until work is queued, and method={method!r} reads "
+            "the host's clock; use method='event'"
+        )
+    if cache == "cold":
+        raise ValueError(
+            "cache='cold' clears the cache on the device between the events of two runs, and "
+            f"method={method!r} reads the host's clock; use method='event'"
+        )
+
+
+def check_runs(warmup: object, repeat: object) -> tuple[int | Auto, int | Auto]:
+    """Return how many runs to ignore and to make, as ints of Python's own or ``auto``.
+
+    Raises TypeError or ValueError unless so many can be made.
+    """
     given = f"got warmup={warmup!r}, repeat={repeat!r}"
-    for runs in (warmup, repeat):
-        if runs != "auto" and (not isinstance(runs, int) or isinstance(runs, bool)):
-            raise TypeError(f"warmup and repeat must be ints or 'auto', {given}")
-    if isinstance(warmup, int) and warmup < 0:
+    ignored, runs = _count(warmup), _count(repeat)
+    if ignored is None or runs is None:
+        raise TypeError(f"warmup and repeat must be ints or 'auto', {given}")
+    if isinstance(ignored, int) and ignored < 0:
         raise ValueError(f"warmup must be at least 0, {given}")
-    least = warmup if isinstance(warmup, int) else 0
-    if isinstance(repeat, int) and repeat <= least:
+    least = ignored if isinstance(ignored, int) else 0
+    if isinstance(runs, int) and runs <= least:
         raise ValueError(f"warmup must be at least 0 and repeat greater than warmup, {given}")
-    if isinstance(repeat, int) and repeat > 1_000_000:
+    if isinstance(runs, int) and runs > 1_000_000:
         raise ValueError(f"repeat must be at most 1,000,000, {given}")
-    if isinstance(warmup, int) and warmup >= 1_000_000:
+    if isinstance(ignored, int) and ignored >= 1_000_000:
         raise ValueError(f"warmup must be less than 1,000,000, {given}")
+    return ignored, runs
 
 
-def check_seconds(name: str, value: object, most: float) -> None:
-    """Raise TypeError or ValueError unless the value is a number above 0 and up to `most`."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+def _count(value: object) -> int | Auto | None:
+    if value == "auto":
+        return "auto"
+    return int(value) if is_whole(value) else None
+
+
+def check_seconds(name: str, value: object, most: float) -> float:
+    """Return the number; raise TypeError or ValueError unless it is above 0 and up to `most`."""
+    if not is_real(value):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (math.isfinite(value) and 0 < value <= most):
+    if not 0 < value <= most:  # also of an int that no float can hold
         raise ValueError(f"{name} must lie above 0 and be at most {most:g}, got {value!r}")
+    return float(value)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Say whether it is a whole number, numpy's among them; True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """Say whether it is a number, numpy's among them; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def unwrap(fn: object) -> object:

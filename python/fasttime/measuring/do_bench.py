@@ -33,7 +33,7 @@ def do_bench(
 
     Args:
         fn: what to time, without arguments.
-        warmup: milliseconds to warm up for.
+        warmup: milliseconds to warm up for; 0 for a single call.
         rep: milliseconds to measure for.
         grad_to_none: tensors whose gradients are set to None before each run.
         quantiles: which to return, each from 0 to 1; then `return_mode` is not looked at.
@@ -50,9 +50,11 @@ def do_bench(
     """
     check_call("do_bench", fn)
     check_choice("return_mode", return_mode, _MODES)
-    check_seconds("warmup", warmup, most=86_400_000.0)
+    if warmup != 0:
+        check_seconds("warmup", warmup, most=86_400_000.0)
     check_seconds("rep", rep, most=86_400_000.0)
-    for q in quantiles or ():
+    wanted = [] if quantiles is None else list(quantiles)
+    for q in wanted:
         if not 0 <= q <= 1:
             raise ValueError(f"a quantile must lie between 0 and 1, got {q!r}")
     if not machine.cuda_is_up():
@@ -61,23 +63,23 @@ def do_bench(
             "start CUDA with torch.cuda.init(), or use fasttime.measure()"
         )
 
-    def run() -> None:
+    def run() -> object:
         for tensor in grad_to_none or ():
             tensor.grad = None
-        fn()
+        return fn()  # of which measure() looks at the first
 
     _warm_up(run, warmup * 1e-3)
     found = measure(run, warmup=0, budget=rep * 1e-3, precision=1e-6, cache="cold")
     times = found.times * 1e3
-    if quantiles:
-        read = [float(time) for time in np.quantile(times, list(quantiles))]
+    if wanted:
+        read = [float(time) for time in np.quantile(times, wanted)]
         return read[0] if len(read) == 1 else read
     if return_mode == "all":
         return [float(time) for time in times]
     return float(getattr(np, return_mode)(times))
 
 
-def _warm_up(run: Callable[[], None], seconds: float) -> None:
+def _warm_up(run: Callable[[], object], seconds: float) -> None:
     start = machine.clock()
     while True:
         run()

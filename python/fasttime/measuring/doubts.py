@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from ..reporting.report import Report
 from ..sample import Sample
-from ..units import format_change, format_seconds
+from ..units import format_change, format_count, format_seconds
 
 DoubtKind = Literal[
     "cpu",
@@ -61,8 +61,8 @@ class Doubt(NamedTuple):
             ``other_streams``: work went on on other streams after the timed one was done;
             ``below_resolution``: hardly more than what is read where there is nothing to time;
             ``unsteady``: times had not settled when the time for warming up was over;
-            ``arguments_changed``: the callable changes what it is given, so that each run works on
-            other data.
+            ``arguments_changed``: the callable, or one of those that are compared, changes what it
+            is given, so that each run works on other data.
         message: the same in a sentence, with the figures it rests on.
     """
 
@@ -230,7 +230,7 @@ def unsteady(runs: int) -> Doubt:
     return Doubt(
         "unsteady",
         "times had not settled to within 5 % when the time for warming up was over, after "
-        f"{'1 run' if runs == 1 else f'{runs} runs'}; give a larger budget, or quieten the machine",
+        f"{format_count(runs, 'run')}; give a larger budget, or quieten the machine",
     )
 
 
@@ -254,8 +254,8 @@ def raw_times(host_time: float, it_waited: bool) -> Doubt:
     )
     return Doubt(
         "raw",
-        f"{what} (issuing a call takes {format_seconds(host_time)}); hold=True reads the device's "
-        "own",
+        f"{what} (issuing a call takes {format_seconds(host_time)}); measure() with hold=True "
+        "reads the device's own",
     )
 
 
@@ -273,5 +273,15 @@ def arguments_changed(names: Sequence[str]) -> Doubt:
     return Doubt(
         "arguments_changed",
         f"fn changes {', '.join(names)} in place, so that each run works on other data; give it a "
+        "clone if times depend on values",
+    )
+
+
+def shared_arguments_changed(changes: Mapping[str, Sequence[str]]) -> Doubt:
+    """Return the doubt about candidates, by name, of which some change what all of them share."""
+    who = "; ".join(f"{name} changes {', '.join(names)}" for name, names in changes.items())
+    return Doubt(
+        "arguments_changed",
+        f"{who} in place, so that all candidates work on other data from then on; let it work on a "
         "clone if times depend on values",
     )

@@ -34,7 +34,8 @@ def environment_differences(
 ) -> tuple[EnvironmentDifference, ...]:
     """Return the fields that differ; none where either is unknown.
 
-    Those that only say when, and by which process of which host, are left out.
+    Those that only say when, and by which process of which host, are left out; and those that were
+    not there from the beginning, where one of the two does not know.
     """
     if old is None or new is None:
         return ()
@@ -43,4 +44,5 @@ def environment_differences(
         for field in dataclasses.fields(Environment)
         if field.name not in _IGNORED
         and (before := getattr(old, field.name)) != (after := getattr(new, field.name))
+        and (field.default is dataclasses.MISSING or None not in (before, after))
     )

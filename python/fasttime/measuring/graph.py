@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 
 from . import machine
+from .calls import call_once
 from .machine import Call
 
 # torch asks for runs on another stream before a capture, so that what is set up lazily is set up.
@@ -26,7 +27,8 @@ def captured(call: Call) -> Call:
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(_RUNS_BEFORE):
+        call_once(call)
+        for _ in range(_RUNS_BEFORE - 1):
             call()
     torch.cuda.current_stream().wait_stream(stream)
     torch.cuda.synchronize()

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .. import _native
 from .._native import Scope
 from ..recorder import Recorder
 from . import machine
+from .calls import call_once
 from .machine import Call
 from .measurement import Cache
 from .progress import ProgressBar
@@ -19,6 +22,10 @@ from .samplers import EMPTY, RUN, nothing, read_samples, times_of
 # A hold that lasts this long beyond what issuing should take is one that nobody will end.
 _PATIENCE = 0.03
 _PATIENCE_FACTOR = 5.0
+
+# A first call that takes longer, in seconds, may have compiled something, which is not done again.
+# It is no measure of patience: nobody waits for minutes to hear that a run cannot be held.
+_MAY_BE_COLD = 0.5
 
 # In front of a run, and the last of them is read. The first event behind a hold is stamped while
 # the stream is only beginning to move.
@@ -53,11 +60,16 @@ class HeldSampler:
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
         self._others: list[float] = []
         # What is loaded at its first use would wait for the device, so the first run is not held.
+        self._issue_time = self._time_issuing(functools.partial(call_once, call))
+        if self._issue_time > _MAY_BE_COLD:
+            self._issue_time = self._time_issuing(call)
+
+    def _time_issuing(self, call: Call) -> float:
         machine.synchronize()
         start = machine.clock()
         self._clear_cache()
         call()
-        self._issue_time = machine.clock() - start
+        return machine.clock() - start
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`.

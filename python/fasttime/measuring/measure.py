@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from . import machine
-from .arguments import check_call, check_choice, check_runs, check_seconds, label_of
+from .arguments import check_call, check_how, check_runs, check_seconds, label_of
 from .bottleneck import Bottleneck, judge
 from .clocks import clock_doubts
 from .distribution import judge_times
@@ -54,17 +54,18 @@ def measure(
         method: ``event``: CUDA events around each call, read after the last one, so that nothing
             waits in between; ``sync``: the host waits for the device before it reads its clock, at
             either end of each call; ``naive``: the host's clock around the call and nothing else;
-            ``graph``: the callable is captured into a CUDA graph, and replays are timed by events.
+            ``graph``: the callable is called three times, captured into a CUDA graph in a fourth
+            call, and replays are timed by events.
         warmup: how many runs at the beginning are ignored, at least 0; ``auto``: until three
             batches in a row take the same time to within 5 %, for a quarter of `budget` at most.
         repeat: how many runs there are, the ignored ones included if their number is given, and
-            then no other call of `fn` is made; ``auto``: until the median is known to within
-            `precision`, or `budget` is spent.
+            then no other call of `fn` is made but those with which ``graph`` and `hold` begin;
+            ``auto``: until the median is known to within `precision`, or `budget` is spent.
         hold: whether the stream waits while a run is queued, and then does it without a gap, so
             that launch latency is not in the device time. None: where `warmup` or `repeat` is
             ``auto``, except for calls of many milliseconds of which the device decides. Calls `fn`
-            once more, to begin with. A stream that is held too long is let go: then times are taken
-            without holding, and a warning says so.
+            once more to begin with, or twice if that takes over half a second. A stream that is
+            held too long is let go: then times are taken without holding, and a warning says so.
         cache: ``warm``: the device's L2 cache is what the last run left; ``cold``: it is cleared
             before each timed run.
         budget: seconds for runs that count, if `repeat` is ``auto``; warming up has a quarter of it
@@ -83,31 +84,21 @@ def measure(
     seconds. That never falls into what is timed, and changes no result: where a pause of the host
     would, as in a row of runs with which the device barely keeps up, the bar waits.
 
-    Raises TypeError where `fn` cannot be called, is a function of coroutines or generators, or an
-    argument has the wrong type; ValueError where one is out of range; RuntimeError where a run has
-    no device time that should have one, the stream cannot be held or the callable not be captured
-    as asked, and while a CUDA graph is captured. What `fn` raises passes unchanged.
+    Raises TypeError where `fn` cannot be called, is a function of coroutines or generators or
+    returns one, or an argument has the wrong type; ValueError where one is out of range;
+    RuntimeError where a run has no device time that should have one, the stream cannot be held or
+    the callable not be captured as asked, and while a CUDA graph is captured. What `fn` raises
+    passes unchanged.
 
     >>> times = measure(sorted, [3, 1, 2], warmup=2, repeat=12)
     >>> len(times)
     10
     """
     check_call("measure", fn)
-    check_choice("method", method, ("naive", "sync", "event", "graph"))
-    check_choice("cache", cache, ("warm", "cold"))
-    check_runs(warmup, repeat)
-    check_seconds("budget", budget, most=86_400.0)
-    check_seconds("precision", precision, most=1.0)
-    if hold and method in ("naive", "sync"):
-        raise ValueError(
-            f"hold=True keeps the stream waiting until work is queued, and method={method!r} reads "
-            "the host's clock; use method='event'"
-        )
-    if cache == "cold" and method in ("naive", "sync"):
-        raise ValueError(
-            "cache='cold' clears the cache on the device between the events of two runs, and "
-            f"method={method!r} reads the host's clock; use method='event'"
-        )
+    check_how(method, hold, cache)
+    warmup, repeat = check_runs(warmup, repeat)
+    budget = check_seconds("budget", budget, most=86_400.0)
+    precision = check_seconds("precision", precision, most=1.0)
     if hold and isinstance(repeat, int) and repeat > MOST_HELD:
         raise ValueError(
             f"hold=True makes at most {MOST_HELD:,} runs, got repeat={repeat:,}; give fewer"

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ..encodable import for_stdout
 from ..environment import Environment
-from ..units import format_seconds
+from ..reporting.names import printable
+from ..units import format_count, format_seconds
 from .between_processes import by_process, coarsest_step, processes_interval
 from .bottleneck import Bottleneck
 from .doubts import Doubt
@@ -27,6 +28,8 @@ EndedBy = Literal["count", "precision", "budget"]
 
 # The three that the comparison of methods is about; ``graph`` times something else, a replay.
 METHODS: tuple[Method, ...] = ("naive", "sync", "event")
+
+_LONGEST_LINE = 10_000
 
 _MOST_LISTED = 5  # medians of processes, of which a line has room for no more
 
@@ -51,8 +54,9 @@ class Measurement:
         warmup: how many runs are ignored.
         repeat: how many runs there were, the ignored ones included.
         warnings: doubts about these numbers.
-        wall_time: what one call takes when calls follow one another, the device's work included;
-            None where that was not measured.
+        wall_time: what one call takes when calls follow one another, the device's work included and
+            ignored runs left out; None where that was not measured, as where a given number of runs
+            was held, or cleared the cache.
         held: whether the stream was held while the work was queued, so that no launch latency is in
             `times`.
         cache: whether the device's L2 cache was left ``warm`` or cleared before each run, ``cold``.
@@ -135,9 +139,10 @@ class Measurement:
     def median_interval(self) -> tuple[float, float]:
         """The interval that covers the true median with 95 % probability.
 
-        Of one process: from one order statistic to another, exact for any distribution; NaN below
-        6 runs. It supposes that runs do not resemble their neighbours, and says nothing of what
-        another process would read.
+        Of one process: from one order statistic to another, exact for any distribution if runs do
+        not resemble their neighbours; and from 40 runs on no narrower than the medians of
+        consecutive blocks say, for where they do. NaN below 6 runs. It says nothing of what another
+        process would read.
 
         Of three processes or more it does: Student's, of the logarithms of `process_medians`,
         however many runs there are. NaN for two processes, whose spread says too little, and where
@@ -182,9 +187,11 @@ class Measurement:
         """Write all of it to a file, as JSON, for `fasttime.load`.
 
         Args:
-            path: the file. One that is there is replaced, in one step and only once all is written.
+            path: the file, whose name ends in ``.json`` or has no suffix. One that is there is
+                replaced, in one step and only once all is written.
 
-        Raises ValueError where the numbers cannot be true, and OSError as `open` does.
+        Raises ValueError where the numbers cannot be true or the name has another suffix, and
+        OSError as `open` does.
 
         >>> measurement.save("before.json")  # doctest: +SKIP
         """
@@ -206,7 +213,7 @@ class Measurement:
         where there are but two processes.
 
         Raises TypeError for anything but measurements, and ValueError where label, method, cache,
-        device, held or is_calibrated differ.
+        device, held or is_calibrated differ, and where one measurement is given twice.
         """
         for part in measurements:
             if not isinstance(part, Measurement):
@@ -228,14 +235,16 @@ class Measurement:
             lines.append(f"  {self._medians()}")
         if self.warmup:
             first = text(float(self.warmup_times[0]))
-            lines.append(f"  {_runs(self.warmup)} ignored as warm-up, the first took {first}")
+            lines.append(
+                f"  {format_count(self.warmup, 'run')} ignored as warm-up, the first took {first}"
+            )
         if self.method != "naive" and all(doubt.kind != "cpu" for doubt in self.warnings):
             wall = "" if self.wall_time is None else f"; {text(self.wall_time)} a call in a row"
             lines.append(f"  the host was in the callable for {text(self.host_time)}{wall}")
         if self.bottleneck is not None:
             lines.append(f"  {self.bottleneck}")
         lines += [f"  note ({doubt.kind}): {doubt.message}" for doubt in self.warnings]
-        return for_stdout("\n".join(lines))
+        return for_stdout("\n".join(printable(line, _LONGEST_LINE) for line in lines))
 
     def _how(self) -> str:
         how = ", behind a held stream" if self.held else ""
@@ -258,13 +267,9 @@ class Measurement:
         return f"medians of the processes: {', '.join(map(format_seconds, medians))}"
 
     def _count(self) -> str:
-        text = _runs(len(self))
+        text = format_count(len(self), "run")
         if len(self.processes) > 1:
             text += f" in {len(self.processes)} processes"
         if outliers := int(self.outliers.sum()):
             text += f", {outliers} far from the others"
         return text
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"

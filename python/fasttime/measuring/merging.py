@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ def merge(parts: tuple[Measurement, ...]) -> Measurement:
                 f"{', '.join(map(repr, found))}; use fasttime.compare_saved(old, new) to set one "
                 "against the other"
             )
+    _refuse_twice(parts)
     times = np.concatenate([part.times for part in parts])
     processes = tuple(count for part in parts for count in part.processes)
     return dataclasses.replace(
@@ -50,6 +52,21 @@ def merge(parts: tuple[Measurement, ...]) -> Measurement:
         bottleneck=first.bottleneck if _agree(parts) else None,
         warnings=(*_doubts(parts), *judge_times(times, processes)),
     )
+
+
+def _refuse_twice(parts: tuple[Measurement, ...]) -> None:
+    """Raise ValueError where one measurement is there twice: it would agree with itself."""
+    for (first, one), (second, other) in itertools.combinations(enumerate(parts), 2):
+        # Few times of a clock that moves in steps may be equal by accident; the host's are not.
+        if one is other or all(
+            np.array_equal(getattr(one, name), getattr(other, name))
+            for name in ("times", "host_times", "loop_time")
+        ):
+            raise ValueError(
+                f"measurements {first} and {second} are one and the same, which says nothing of "
+                "how much processes differ; measure in a process for each: fasttime bench TARGET "
+                f"--processes {len(parts)}"
+            )
 
 
 def _agree(parts: tuple[Measurement, ...]) -> bool:

@@ -12,11 +12,14 @@ from .machine import Call
 from .measurement import EndedBy
 from .progress import ProgressBar
 from .sampler import Batch, Sampler, Times
+from .statistics import median_interval
+from .student import mean_interval
 from .waiting import in_most
 from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
 
 _FEWEST_BATCHES = 5
 _FEWEST_RUNS = 20
+_MEDIAN_TO_MEAN = 1.2533  # how much further a median is off, of what is normal: sqrt(pi / 2)
 _FIRST_HELD = 20  # held runs are longer, by how much is not known yet
 
 
@@ -63,7 +66,7 @@ def run_until_known(
 ) -> Runs:
     """Run batch after batch until the median is known to within `precision`, or time is up.
 
-    A round is a loop without timing, a batch of `free`, whose first run is left out as the device
+    A round is a loop without timing, a batch of `free`, whose first run is left out where a device
     is idle at its begin, and a batch of `held`, if there is one, from which the times then are. So
     what changes on the machine in the meantime changes all of them.
 
@@ -79,12 +82,13 @@ def run_until_known(
             size = min(size, kept - runs.count)
         if size > 1:
             runs.wall_times.append(machine.untimed_loop(call, size) / size)
-        batch = free.take(size + 1, ignored=1)
+        ignored = 1 if machine.cuda_is_up() else 0
+        batch = free.take(size + ignored, ignored)
         if size == 1:  # so long that timing it does not show
-            runs.wall_times.append(batch.duration / 2)
-        _add_free(runs, batch)
+            runs.wall_times.append(batch.duration / (size + ignored))
+        _add_free(runs, batch, ignored)
         if held is None:
-            timed = _without_first(batch)
+            timed = _without_first(batch, ignored)
         else:
             timed = held.take(held_size if kept is None else min(held_size, kept - runs.count))
             held_size = runs_for(batch_time(budget), timed.duration / len(timed.times), MOST_RUNS)
@@ -105,24 +109,28 @@ def run_until_known(
             return runs
 
 
-def _add_free(runs: Runs, batch: Batch) -> None:
+def _add_free(runs: Runs, batch: Batch, ignored: int) -> None:
     runs.others.append(batch.others)
     runs.waiting.append(batch.work_was_waiting)
     # The first run is issued to an idle device, so that nothing holds the host back; the others
     # are only where the device is known to keep up.
     kept_up = batch.work_was_waiting is False
-    runs.host_times.append(batch.host_times[1:] if kept_up else batch.host_times[:1])
+    runs.host_times.append(batch.host_times[ignored:] if kept_up else batch.host_times[:1])
 
 
-def _without_first(batch: Batch) -> Batch:
-    return batch._replace(times=batch.times[1:], host_times=batch.host_times[1:])
+def _without_first(batch: Batch, ignored: int) -> Batch:
+    return batch._replace(times=batch.times[ignored:], host_times=batch.host_times[ignored:])
 
 
 def _is_known(runs: Runs, precision: float) -> bool:
     if len(runs.times) < _FEWEST_BATCHES or runs.count < _FEWEST_RUNS:
         return False
-    # Runs in one batch are more alike than batches are, so both must agree.
-    medians = np.array([np.median(times) for times in runs.times])
-    middle = float(np.median(medians))
-    spread = 1.96 * 1.2533 * float(medians.std(ddof=1)) / len(medians) ** 0.5
-    return bool(spread <= precision * abs(middle))
+    # Runs in one batch are more alike than batches are, so both must agree: the batches, by
+    # Student's interval of the median of their medians, and all runs together.
+    medians = [float(np.median(times)) for times in runs.times]
+    low, high = mean_interval(medians, 0.05)
+    if _MEDIAN_TO_MEAN * (high - low) / 2 > precision * abs(float(np.median(medians))):
+        return False
+    times = np.concatenate(runs.times)
+    low, high = median_interval(times)
+    return (high - low) / 2 <= precision * abs(float(np.median(times)))

@@ -92,7 +92,8 @@ def run_counted(call: Call, how: How, warmup: int, repeat: int, bar: ProgressBar
         host_times=batch.host_times[warmup:],
         loop_time=batch.duration,
         held=held,
-        wall_time=None if held else batch.duration / repeat,
+        # What clears the cache is in the loop, and there is none without.
+        wall_time=None if held or how.cache == "cold" else batch.kept_duration / (repeat - warmup),
         work_was_waiting=batch.work_was_waiting,
         others=batch.others,
         runs_in_a_row=1 if held else repeat,
@@ -137,7 +138,7 @@ def run_auto(call: Call, how: How, bar: ProgressBar) -> Found:
 def _warm_up_counted(free: Sampler, runs: int, bar: ProgressBar) -> WarmUp:
     # One more, which is not ignored, so that there is something to plan from.
     batch = free.take(runs + 1, runs, bar)
-    return WarmUp(batch.times[:runs], batch.duration / (runs + 1), batch, True, batch.doubt)
+    return WarmUp(batch.times[:runs], batch.kept_duration, batch, True, batch.doubt)
 
 
 def _run(

@@ -27,6 +27,8 @@ class Batch(NamedTuple):
         others: how long other streams of the device went on after that.
         floors: readings of empty runs, taken behind a hold in between; empty where there are none.
         doubt: what the method itself has to say.
+        kept_duration: what the runs that count took, from where the first of them could begin, with
+            the device idle at the end; 0 where nobody asked, as behind a hold.
     """
 
     times: Times
@@ -37,6 +39,7 @@ class Batch(NamedTuple):
     others: float = 0.0
     floors: Times = np.empty(0)
     doubt: Doubt | None = None
+    kept_duration: float = 0.0
 
 
 class Sampler(Protocol):

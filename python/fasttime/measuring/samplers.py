@@ -12,7 +12,8 @@ import numpy as np
 from ..recorder import Recorder
 from ..sample import Sample
 from . import machine
-from .doubts import ON_CPU, Doubt, judge_naive, judge_samples
+from .calls import Calls
+from .doubts import ON_CPU, Doubt, judge_coverage, judge_naive, judge_samples
 from .machine import Call
 from .measurement import Cache, Method
 from .progress import ProgressBar
@@ -67,30 +68,35 @@ class NaiveSampler:
     """Reads the host's clock around each call, and nothing else."""
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self._calls = Calls(call)
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`.
 
         With CUDA the bar stands still: what the method reads hangs on how full the launch queue is.
         """
-        call, clock = self._call, machine.clock
+        clock = machine.clock
         times: list[float] = []
-        first = None
+        first, before = None, 0.0
         progress = RunProgress(bar, runs, lambda: "busy" if machine.cuda_is_up() else "idle")
         machine.synchronize()
         start = clock()
         for stretch in progress.stretches():
-            for _ in range(stretch):
+            for call in self._calls.times(stretch):
                 if len(times) == ignored:
-                    first = machine.mark()
+                    first, before = machine.mark(), clock() - start - progress.pauses.total
                 begin = clock()
                 call()
                 times.append(clock() - begin)
         last = machine.mark()
         left = clock()
+        machine.synchronize_stream()
+        reached = clock()
         machine.synchronize()
         end = clock()
+        duration = end - start - progress.pauses.total
+        kept_duration = duration - before
+        backlog, others = reached - left, end - reached
         kept = times[ignored:]
         if last is None:
             doubt = ON_CPU
@@ -99,32 +105,51 @@ class NaiveSampler:
                 "cuda_started", "not checked against the device, as fn itself started CUDA"
             )
         else:
-            device_time = first.elapsed_time(last) * 1e-3 / len(kept)
-            doubt = judge_naive(float(np.median(kept)), device_time, backlog=end - left)
+            # On the device, where the ignored runs may be under way when the host is through.
+            on_stream = first.elapsed_time(last) * 1e-3
+            kept_duration = on_stream + others
+            device_time = on_stream / len(kept)
+            if judge_coverage(device_time, others, runs) is not None:
+                # Then all streams together. What others had left of the ignored runs is not known:
+                # it is in the one figure, cold runs are in the other.
+                device_time = min(kept_duration / len(kept), duration / runs)
+                backlog += others
+            doubt = judge_naive(float(np.median(kept)), device_time, backlog)
         read = np.array(times)
-        duration = end - start - progress.pauses.total
         kept_up = None if machine.cuda_is_up() else False
-        return Batch(read, read, duration, end - left, kept_up, doubt=doubt)
+        return Batch(
+            read,
+            read,
+            duration,
+            backlog,
+            kept_up,
+            others=others,
+            doubt=doubt,
+            kept_duration=kept_duration,
+        )
 
 
 class SyncSampler:
     """Waits for the device before it reads the host's clock, at either end of each call."""
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self._calls = Calls(call)
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
         """Run the callable; see `Sampler`."""
-        call, clock, synchronize = self._call, machine.clock, machine.synchronize
+        clock, synchronize = machine.clock, machine.synchronize
         times: list[float] = []
         host_times: list[float] = []
+        before = 0.0
         progress = RunProgress(bar, runs)
         synchronize()
         start = clock()
         for stretch in progress.stretches():
-            for _ in range(stretch):
+            for call in self._calls.times(stretch):
                 synchronize()
                 begin = clock()
+                if len(times) == ignored:
+                    before = begin - start - progress.pauses.total
                 call()
                 issued = clock()
                 synchronize()
@@ -134,14 +159,21 @@ class SyncSampler:
         doubt = None if machine.cuda_is_up() else ON_CPU
         read, issuing = np.array(times), np.array(host_times)
         duration = end - start - progress.pauses.total
-        return Batch(read, issuing, duration, work_was_waiting=False, doubt=doubt)
+        return Batch(
+            read,
+            issuing,
+            duration,
+            work_was_waiting=False,
+            doubt=doubt,
+            kept_duration=duration - before,
+        )
 
 
 class EventSampler:
     """Records two events around each call, and reads them after the last one."""
 
     def __init__(self, call: Call, cache: Cache = "warm") -> None:
-        self._call = call
+        self._calls = Calls(call)
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
 
     def take(self, runs: int, ignored: int = 0, bar: ProgressBar | None = None) -> Batch:
@@ -149,7 +181,7 @@ class EventSampler:
 
         Raises RuntimeError where a run has no device time that should have one.
         """
-        call, clock = self._call, machine.clock
+        clock = machine.clock
         recorder = Recorder(keep_samples=runs, share_boundaries=False)
         scope = recorder.scope(RUN)
         progress = RunProgress(bar, runs, functools.partial(moment_of, recorder))
@@ -159,11 +191,11 @@ class EventSampler:
             start = clock()
             for stretch in progress.stretches():
                 if self._clear_cache is nothing:
-                    for _ in range(stretch):
+                    for call in self._calls.times(stretch):
                         with scope:
                             call()
                 else:
-                    for _ in range(stretch):
+                    for call in self._calls.times(stretch):
                         self._clear_cache()
                         with scope:
                             call()
@@ -180,18 +212,34 @@ class EventSampler:
         times, host_times = times_of(samples)
         begins = pauses.taken_out_of(np.array([sample.host_begin for sample in samples]))
         backlog = reached - left
+        duration = end - start - pauses.total
         waiting: bool | None = False
         if machine.cuda_is_up():  # without, all is done when a call returns, however busy the host
             waiting = work_was_waiting(times, begins, host_times, backlog, ignored)
         return Batch(
             times,
             host_times,
-            end - start - pauses.total,
+            duration,
             backlog,
             waiting,
             others=end - reached,
             doubt=doubt,
+            kept_duration=duration - _until_kept(begins, times, ignored),
         )
+
+
+def _until_kept(begins: Times, times: Times, ignored: int) -> float:
+    """Return how long after the first run the first one that counts could begin, in seconds.
+
+    That is where the host issued it, or where the device was done with those before, each of which
+    began once it was issued and the one before it was done.
+    """
+    done = begins[0]
+    for begin, time in zip(begins[:ignored], times[:ignored], strict=True):
+        done = max(begin, done) + time
+    if ignored < len(begins):
+        done = max(begins[ignored], done)
+    return float(done - begins[0])
 
 
 def read_samples(

@@ -18,23 +18,47 @@ def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def welch_interval(
+def trimmed_half_width(sample: Sequence[float], alpha: float) -> float:
+    """Return half the width of the interval of the mean without the least and the greatest.
+
+    Tukey and McLaughlin (1963): Student's, of what is left, with the spread of a sample in which
+    the two are as far out as their neighbours. One odd value at either end does not change it. Of
+    at least four values.
+    """
+    ordered = np.sort(sample)
+    ordered[0], ordered[-1] = ordered[1], ordered[-2]
+    count = len(ordered)
+    deviation = float(np.std(ordered, ddof=1)) / (1 - 2 / count)
+    return student_quantile(1 - alpha / 2, count - 3) * deviation / math.sqrt(count)
+
+
+def difference_interval(
     old: Sequence[float], new: Sequence[float], alpha: float
 ) -> tuple[float, float, float]:
     """Return the difference of the means, new less old, and the ends of its interval.
 
-    Welch (1947), with the degrees of freedom of Satterthwaite. It supposes neither that both
-    samples spread alike nor that there are equally many of both; at least two of each.
+    At least two of each. The wider one of two: Welch's (1947), with the degrees of freedom of
+    Satterthwaite, which does not suppose that both samples spread alike; and Student's, with one
+    variance for both, which does. Where one sample is much smaller and happens to lie close
+    together, Welch takes the other's spread for all there is, with the other's many degrees of
+    freedom: of 3 against 20 it is false in a quarter of cases instead of a twentieth. With equally
+    many of both it is always the wider one.
     """
     difference = float(np.mean(new) - np.mean(old))
-    shares = [float(np.var(sample, ddof=1)) / len(sample) for sample in (old, new)]
+    counts = len(old), len(new)
+    squares = [float(np.var(sample, ddof=1)) for sample in (old, new)]
+    shares = [square / count for square, count in zip(squares, counts, strict=True)]
     variance = sum(shares)
     if variance == 0:
         return difference, difference, difference
     freedom = variance**2 / sum(
-        share**2 / (len(sample) - 1) for share, sample in zip(shares, (old, new), strict=True)
+        share**2 / (count - 1) for share, count in zip(shares, counts, strict=True)
     )
-    half = student_quantile(1 - alpha / 2, freedom) * math.sqrt(variance)
+    welch = student_quantile(1 - alpha / 2, freedom) * math.sqrt(variance)
+    together = sum(counts) - 2
+    pooled = sum((count - 1) * square for count, square in zip(counts, squares, strict=True))
+    pooled *= sum(1 / count for count in counts) / together
+    half = max(welch, student_quantile(1 - alpha / 2, together) * math.sqrt(pooled))
     return difference, difference - half, difference + half
 
 

@@ -6,34 +6,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch.nn.parameter import is_lazy
+
+_CONTAINERS = (list, tuple, Mapping)
 
 
 class ArgumentVersions:
     """The tensors among some arguments, and how often each had been changed when it was made.
 
-    Looks at arguments and at lists, tuples and dicts of them. Inference tensors do not count how
-    often they are changed, so nothing is known of those.
+    Looks at arguments and at lists, tuples and mappings of them, however deeply nested. Inference
+    tensors do not count how often they are changed, and parameters that wait for their shape cannot
+    be asked, so nothing is known of those.
     """
 
     def __init__(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         self._tensors: list[tuple[str, torch.Tensor, int]] = []
+        self._containers: set[int] = set()  # by id: a list may hold itself
         for position, value in enumerate(args):
             self._add(f"argument {position}", value)
         for name, value in kwargs.items():
             self._add(f"argument {name!r}", value)
 
     def _add(self, name: str, value: object) -> None:
-        if isinstance(value, torch.Tensor):
-            if not value.is_inference():
-                self._tensors.append((name, value, value._version))
-        elif isinstance(value, (list, tuple)):
-            for index, item in enumerate(value):
-                if isinstance(item, torch.Tensor):
-                    self._add(f"{name}[{index}]", item)
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                if isinstance(item, torch.Tensor):
-                    self._add(f"{name}[{key!r}]", item)
+        left = [(name, value)]
+        while left:
+            name, value = left.pop()
+            if isinstance(value, torch.Tensor):
+                if not (is_lazy(value) or value.is_inference()):
+                    self._tensors.append((name, value, value._version))
+            elif isinstance(value, _CONTAINERS) and id(value) not in self._containers:
+                self._containers.add(id(value))
+                items = value.items() if isinstance(value, Mapping) else enumerate(value)
+                inside = [
+                    (f"{name}[{key!r}]", item)
+                    for key, item in items
+                    if isinstance(item, (torch.Tensor, *_CONTAINERS))
+                ]
+                left += reversed(inside)
 
     def changed(self) -> list[str]:
         """Return which tensors have been changed in place since, in words."""

@@ -31,7 +31,8 @@ class WarmUp(NamedTuple):
         times: of each run, in seconds.
         run_time: what a run took in the last batch, in seconds.
         last: that batch.
-        is_steady: whether times had settled when the time for it was over.
+        is_steady: False where times had not settled when the time for it was over; where there were
+            too few batches by then to see it, nothing speaks against them.
         doubt: what the method had to say of the last batch, or else of the one in which the
             callable started CUDA.
     """
@@ -69,8 +70,10 @@ def warm_up(
             settled = [*settled[1 - _BATCHES :], run_time]
         if bar is not None:
             bar.update((machine.clock() - start) / budget)
-        is_steady = len(settled) == _BATCHES and max(settled) <= min(settled) * (1 + _STEADY_WITHIN)
-        if is_steady or machine.clock() - start >= budget:
+        is_judged = len(settled) == _BATCHES
+        has_settled = is_judged and max(settled) <= min(settled) * (1 + _STEADY_WITHIN)
+        if has_settled or machine.clock() - start >= budget:
+            is_steady = has_settled or not is_judged
             return WarmUp(np.concatenate(times), run_time, batch, is_steady, batch.doubt or started)
         runs = runs_for(batch_time, run_time, most=min(4 * runs, MOST_RUNS))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a report comes from: looked up once in a process, as it does not change there."""
+"""Where a report comes from: looked up once in a process; but torch's settings can change."""
 
 from __future__ import annotations
 

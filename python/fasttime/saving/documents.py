@@ -35,7 +35,16 @@ def plain(value: Any) -> Any:
 
 
 def write_document(path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
-    """Write a document, whole or not at all. A file of that name is replaced. Raises OSError."""
+    """Write a document, whole or not at all. A file of that name is replaced.
+
+    Raises OSError, and ValueError where the name says that it is something else than JSON.
+    """
+    name, suffix = os.path.splitext(os.fsdecode(path))
+    if suffix.lower() not in ("", ".json"):
+        raise ValueError(
+            f"{name}{suffix} would hold JSON, which is all that a {kind.removeprefix('fasttime ')} "
+            f"is saved as; name it {name}.json"
+        )
     document = {"format": kind, "version": VERSIONS[kind], **plain(content)}
     text = json.dumps(document, allow_nan=False)
     with open_for_replacement(path) as file:

@@ -80,6 +80,13 @@ def check(measurement: Measurement) -> None:
             f"there are {runs} times, and processes={measurement.processes} adds up to "
             f"{sum(measurement.processes)}"
         )
+    ignored = len(measurement.warmup_times)
+    if measurement.warmup != ignored:
+        raise ValueError(f"there are {ignored} warmup_times, and warmup is {measurement.warmup}")
+    if measurement.repeat != ignored + runs:
+        raise ValueError(
+            f"there are {ignored} warmup_times and {runs} times, and repeat is {measurement.repeat}"
+        )
     for name in _SERIES:
         # With the floor taken off, the shortest can lie below nought by the clock's resolution.
         if measurement.is_calibrated and name != "host_times":
