@@ -15,8 +15,9 @@ import torch
 from . import processes, python_path, saved
 from . import target as targets
 from .arguments import add_command, ignored_runs, new_json, positive, runs, seconds
-from .failure import Failure, first_sentence, is_message, show_error, user_frames
+from .failure import Failure, first_sentence
 from .output import flush_if_possible, put, say_saved
+from .user_errors import is_message, show_error, user_frames
 
 if TYPE_CHECKING:
     from ..measuring.measurement import Measurement

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from . import python_path
 from .arguments import similar_files
-from .failure import Failure, show_error, user_frames
+from .failure import Failure
+from .user_errors import show_error, user_frames
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 
