@@ -199,7 +199,7 @@ PyMethodDef g_end_def = {
     "end(token)\n--\n\n"
     "End the scope that begin() began, in any thread or task.\n\n"
     "Waits for nothing. Raises TypeError for anything but a token, RuntimeError for one that was\n"
-    "ended already."};
+    "ended already. None, which is what begin() returns inside torch.compile, does nothing."};
 
 PyMethodDef g_laps_def = {
     "laps", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_laps)),

@@ -70,15 +70,15 @@ def test_without_it_only_an_idle_device_says_something(waiting: bool | None, bou
             MS,
             False,
             "host-bound: the device had nothing left to do when the host was through (1.000 ms to "
-            "issue, 1.000 ms on the device, its waits for the host included); hold=True tells how "
-            "fast the device could go",
+            "issue, 1.000 ms on the device, its waits for the host included), which says nothing "
+            "of how fast the device could go",
         ),
         (
             MS,
             MS,
             None,
-            "unclear: whether the device waited for the host cannot be told (1.000 ms to issue, "
-            "1.000 ms on the device, any such waits included); hold=True tells",
+            "unclear: whether the device waited for the host is told only behind a held stream "
+            "(1.000 ms to issue, 1.000 ms on the device, any such waits included)",
         ),
     ],
 )

@@ -58,7 +58,8 @@ def test_times_in_which_the_device_waits_for_the_host_stay_raw_and_say_so(
         (
             "raw",
             "the device waited for the host, which is in these times (issuing a call takes "
-            "100.0 µs); measure() with hold=True reads the device's own",
+            "100.0 µs); behind a held stream, as by measure(hold=True), the device's own time is "
+            "read",
         ),
     )
 

@@ -214,7 +214,7 @@ def test_a_row_that_cannot_be_told_is_raw_and_claims_no_bottleneck(
             "raw",
             "whether the device waited for the host cannot be told, and if so that is in these "
             "times, as is what the events read by themselves (issuing a call takes 1.000 ms); "
-            "measure() with hold=True reads the device's own",
+            "behind a held stream, as by measure(hold=True), the device's own time is read",
         ),
     )
     assert found.bottleneck is not None

@@ -43,11 +43,26 @@ def test_figures_of_the_whole_are_the_middle_ones_where_all_are_known() -> None:
     assert Measurement.merge(*parts, measurement([4.0])).wall_time is None
 
 
-def test_the_bottleneck_is_that_of_all_parts_if_it_is_the_same() -> None:
+def merged_bottleneck(*found: Bottleneck | None) -> Bottleneck | None:
+    parts = [measurement([float(n)], bottleneck=one) for n, one in enumerate(found)]
+    return Measurement.merge(*parts).bottleneck
+
+
+def test_the_bottleneck_is_that_of_the_process_in_the_middle() -> None:
+    low, middle, high = (Bottleneck("host-bound", by, f"by {by}") for by in (2.0, 2.5, 9.0))
+    assert merged_bottleneck(high, low, middle) == middle
+    assert merged_bottleneck(high, low) == low
+    unknown = Bottleneck("host-bound", None, "whatever")
+    assert merged_bottleneck(unknown, high, middle) == middle
+
+
+def test_processes_that_do_not_agree_on_the_bottleneck_leave_it_open() -> None:
     host, device = Bottleneck("host-bound", 2.0, "so"), Bottleneck("device-bound", 2.0, "so")
-    parts = [measurement([float(n)], bottleneck=b) for n, b in enumerate((host, host, device))]
-    assert Measurement.merge(*parts[:2]).bottleneck == host
-    assert Measurement.merge(*parts).bottleneck is None
+    found = merged_bottleneck(device, host, host)
+    assert found is not None
+    assert found.bound == "unclear"
+    assert "2 host-bound, 1 device-bound" in found.reason
+    assert merged_bottleneck(host, None) is None
 
 
 def test_it_ended_as_the_part_that_ended_worst() -> None:
@@ -227,6 +242,15 @@ def test_the_next_step_of_the_clock_is_not_far_from_the_others() -> None:
     one = np.repeat([1024e-9, 1056e-9], (80, 20))
     parts = [measurement(one - floor) for floor in (0.0, 1e-9, 2e-9)]
     assert not Measurement.merge(*parts).outliers.any()
+
+
+def test_a_run_is_far_from_those_of_its_own_process() -> None:
+    # One process in three is three times as slow: all of its runs would be far from the others.
+    level = 1 + 0.001 * np.arange(20)
+    parts = [measurement(level), measurement(level[::-1]), measurement(np.append(3 * level, 4.0))]
+    found = Measurement.merge(*parts)
+    assert np.flatnonzero(found.outliers).tolist() == [60]
+    assert "1 far from the others" in repr(found)
 
 
 @pytest.mark.parametrize("processes", [3, 5, 10])

@@ -109,15 +109,21 @@ def test_a_mark_does_not_move_the_figures() -> None:
 
 
 def test_what_is_not_known_is_a_dash() -> None:
-    row = as_text(report(site("a", self_time=None), site("b", device=None)), 200).splitlines()
+    made = report(site("a", site("below"), self_time=None), site("b", device=None))
+    row = as_text(made, 200).replace("└ below", "below").splitlines()
     assert row[2].split()[12] == "-"
-    assert row[3].split().count("-") == 8
+    assert row[4].split().count("-") == 8
+
+
+def test_self_time_is_told_where_something_is_nested() -> None:
+    assert "self" not in titles(as_text(report(site("a"), site("b")), 200))
+    assert "self" in titles(as_text(report(site("a"), site("b", site("below"))), 200))
 
 
 def test_without_device_times_the_table_is_of_host_times() -> None:
     text = as_text(report(site("a", device=None, host=2e-3), backend="host"), 100)
-    assert text.splitlines()[0].split() == ["host"] * 6
-    assert " ".join(titles(text)) == "scope calls p50 mean p95 p99 total self share"
+    assert text.splitlines()[0].split() == ["host"] * 5
+    assert " ".join(titles(text)) == "scope calls p50 mean p95 p99 total share"
     assert "2.000 ms" in text
     assert "on the device" not in text
 

@@ -29,6 +29,22 @@ def by_process(times: Times, processes: Sequence[int]) -> list[Times]:
     return np.split(times, np.cumsum(processes)[:-1]) if len(processes) > 1 else [times]
 
 
+def at_one_level(parts: Sequence[Times]) -> Times:
+    """Return the times, each scaled so that its process has the median of all processes' medians.
+
+    That processes differ then makes none of their runs look odd. Times of which a process's median
+    is not above 0, or that are not all finite, have no such scale, and are returned as they are.
+    """
+    medians = [float(np.median(part)) for part in parts if len(part)]
+    times = np.concatenate(parts)
+    if len(medians) < 2 or min(medians) <= 0 or not np.isfinite(times).all():
+        return times
+    typical = float(np.median(medians))
+    return np.concatenate(
+        [part * (typical / np.median(part)) if len(part) else part for part in parts]
+    )
+
+
 def coarsest_step(parts: Sequence[Times]) -> float:
     """Return the greatest of the clock's steps that show in the times of the processes."""
     return max(map(clock_step, parts))

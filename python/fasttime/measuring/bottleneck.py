@@ -62,13 +62,13 @@ def judge(host_time: float, device_time: float, work_was_waiting: bool | None) -
             "host-bound",
             None,
             f"the device had nothing left to do when the host was through ({figures}, its waits "
-            "for the host included); hold=True tells how fast the device could go",
+            "for the host included), which says nothing of how fast the device could go",
         )
     return Bottleneck(
         "unclear",
         None,
-        f"whether the device waited for the host cannot be told ({figures}, any such waits "
-        "included); hold=True tells",
+        f"whether the device waited for the host is told only behind a held stream ({figures}, any "
+        "such waits included)",
     )
 
 

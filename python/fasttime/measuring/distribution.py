@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from ..units import format_change, format_seconds
-from .between_processes import FEWEST_PROCESSES, by_process, coarsest_step
+from .between_processes import FEWEST_PROCESSES, at_one_level, by_process, coarsest_step
 from .doubts import Doubt, DoubtKind
 from .statistics import Times, far_outliers
 
@@ -64,10 +64,7 @@ def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[Doubt, ...
     few = _few_processes(len(parts))
     if not medians or min(medians) <= 0 or not np.isfinite(times).all():
         return () if few is None else (few,)
-    typical = float(np.median(medians))
-    level = np.concatenate(
-        [part * (typical / median) for part, median in zip(parts, medians, strict=True)]
-    )
+    level = at_one_level(parts)
     # Of each process by itself: brought to one level, their steps no longer fall on one another.
     step = coarsest_step(parts)
     found = (

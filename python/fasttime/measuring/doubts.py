@@ -254,8 +254,8 @@ def raw_times(host_time: float, it_waited: bool) -> Doubt:
     )
     return Doubt(
         "raw",
-        f"{what} (issuing a call takes {format_seconds(host_time)}); measure() with hold=True "
-        "reads the device's own",
+        f"{what} (issuing a call takes {format_seconds(host_time)}); behind a held stream, as by "
+        "measure(hold=True), the device's own time is read",
     )
 
 

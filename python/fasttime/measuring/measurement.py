@@ -15,7 +15,7 @@ from ..encodable import for_stdout
 from ..environment import Environment
 from ..reporting.names import printable
 from ..units import format_count, format_seconds
-from .between_processes import by_process, coarsest_step, processes_interval
+from .between_processes import at_one_level, by_process, coarsest_step, processes_interval
 from .bottleneck import Bottleneck
 from .doubts import Doubt
 from .merging import merge
@@ -67,7 +67,8 @@ class Measurement:
         processes: how many of the kept runs each process contributed, in the order of `times`.
         environment: the machine and the versions; None where it was not looked at.
         bottleneck: whether host or device decides, and by how much; None on the CPU, and where the
-            host's clock was read.
+            host's clock was read. Of several processes, that of the one in the middle; ``unclear``
+            where they do not agree.
     """
 
     times: npt.NDArray[np.float64]
@@ -160,9 +161,10 @@ class Measurement:
         """For each kept run, whether it lies far from the others. None is ever left out.
 
         Far is beyond Tukey's outer fences: three spreads of the middle half away from it, and at
-        least 1 % of the median.
+        least 1 % of the median. Runs of several processes are each seen beside those of their own.
         """
-        return far_outliers(self.times, coarsest_step(by_process(self.times, self.processes)))
+        parts = by_process(self.times, self.processes)
+        return far_outliers(at_one_level(parts), coarsest_step(parts))
 
     @property
     def min(self) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .bottleneck import Bottleneck
 from .distribution import DISTRIBUTION_KINDS, judge_times
 from .doubts import Doubt
 
@@ -49,7 +51,7 @@ def merge(parts: tuple[Measurement, ...]) -> Measurement:
         floor=_median_of([part.floor for part in parts]),
         ended_by=min((part.ended_by for part in parts), key=_ENDINGS.index),
         processes=processes,
-        bottleneck=first.bottleneck if _agree(parts) else None,
+        bottleneck=_bottleneck(parts),
         warnings=(*_doubts(parts), *judge_times(times, processes)),
     )
 
@@ -69,8 +71,16 @@ def _refuse_twice(parts: tuple[Measurement, ...]) -> None:
             )
 
 
-def _agree(parts: tuple[Measurement, ...]) -> bool:
-    return len({part.bottleneck and part.bottleneck.bound for part in parts}) == 1
+def _bottleneck(parts: tuple[Measurement, ...]) -> Bottleneck | None:
+    """Return the one in the middle where all are of one mind; `unclear` where they are not."""
+    found = [part.bottleneck for part in parts if part.bottleneck is not None]
+    if len(found) < len(parts):
+        return None
+    votes = Counter(one.bound for one in found)
+    if len(votes) > 1:
+        words = ", ".join(f"{count} {bound}" for bound, count in votes.most_common())
+        return Bottleneck("unclear", None, f"the processes do not agree ({words})")
+    return sorted(found, key=lambda one: one.headroom or 0.0)[(len(found) - 1) // 2]
 
 
 def _median_of(values: list[float | None]) -> float | None:

@@ -38,7 +38,10 @@ class Column(NamedTuple):
 
 
 def columns_of(report: Report) -> tuple[Column, ...]:
-    """Return the columns of a report: without any device time they tell of host times alone."""
+    """Return the columns of a report.
+
+    Without any device time they tell of host times alone; where nothing is nested, of no self time.
+    """
     on_device = has_device_times(report)
     kind = "device" if on_device else "host"
 
@@ -61,12 +64,10 @@ def columns_of(report: Report) -> tuple[Column, ...]:
         time("p95", lambda times, _: times.p95, f"95 % of all {kind} times are below."),
         time("p99", lambda times, _: times.p99, f"99 % of all {kind} times are below."),
         time("total", lambda times, _: times.total, f"Sum of the {kind} times."),
-        time(
-            "self",
-            lambda _, site: site.self_time,
-            f"Total {kind} time less that of the scopes inside.",
-        ),
     ]
+    if any(site.children for site in report.sites):  # elsewhere it is the total
+        own = f"Total {kind} time less that of the scopes inside."
+        columns.append(time("self", lambda _, site: site.self_time, own))
     share = f"Part of the {kind} time of all root sites."
     columns.append(Column("share", "share", "", lambda site: site.share, _share, share))
     if on_device:
