@@ -16,6 +16,7 @@ struct Entry {
   const void* scope;  // null: inherited from the context that this one was copied from
   uint64_t recorder;
   SiteTable::Id site;
+  uint32_t number;  // which push it was, here and where it is inherited
 };
 
 // Which context a stack is of. Outlives both, for those that were made under it to tell.
@@ -33,6 +34,7 @@ using Homes = std::vector<std::shared_ptr<Home>>;
 
 PyTypeObject* g_type = nullptr;
 PyObject* g_variable = nullptr;
+uint32_t g_last_number = 0;
 
 // The stack that was asked for last, and when: a thread's number is never used again, and its
 // version of the context moves on each time it enters or leaves one. It says so in a glance where
@@ -106,7 +108,21 @@ bool set_variable(ContextStack* stack) {
   return token != nullptr;
 }
 
-// A stack for the current context, under the first `count` entries of `above`, if that is given.
+// Whether an entry is still there: an inherited one, where it was pushed.
+bool is_open(const ContextStack* stack, const Entry& entry) noexcept {
+  const auto is_it = [&](const Entry& other) {
+    return other.scope != nullptr && other.number == entry.number && other.site == entry.site;
+  };
+  const auto has_it = [&](const std::shared_ptr<Home>& home) {
+    return home->stack != nullptr &&
+           std::any_of(home->stack->entries.begin(), home->stack->entries.end(), is_it);
+  };
+  return entry.scope != nullptr ||
+         std::any_of(stack->ancestors.begin(), stack->ancestors.end(), has_it);
+}
+
+// A stack for the current context, under what of the first `count` entries of `above` is open, if
+// that is given.
 ContextStack* make_stack(const ContextStack* above, size_t count, Homes ancestors) {
   auto* stack = PyObject_New(ContextStack, g_type);
   if (stack == nullptr) {
@@ -120,9 +136,11 @@ ContextStack* make_stack(const ContextStack* above, size_t count, Homes ancestor
     stack->entries.reserve(count + 16);
     for (size_t i = 0; i < count; ++i) {
       const Entry& entry = above->entries[i];
-      stack->entries.push_back({nullptr, entry.recorder, entry.site});
+      if (is_open(above, entry)) {
+        stack->entries.push_back({nullptr, entry.recorder, entry.site, entry.number});
+      }
     }
-    stack->home = std::make_shared<Home>(stack, count);
+    stack->home = std::make_shared<Home>(stack, stack->entries.size());
   } catch (const std::bad_alloc&) {
     Py_DECREF(stack);
     PyErr_NoMemory();
@@ -150,7 +168,9 @@ ContextStack* own_stack(const ContextStack* other) {
         // Without an open scope nobody but the context held it, and it is gone.
         ContextStack* own = home->stack;
         if (own == nullptr) {
-          return make_stack(other, home->inherited, std::move(ancestors));
+          // The other one has dropped of these what has ended meanwhile.
+          const size_t count = std::min(home->inherited, other->home->inherited);
+          return make_stack(other, count, std::move(ancestors));
         }
         Py_INCREF(own);
         if (!set_variable(own)) {
@@ -158,8 +178,9 @@ ContextStack* own_stack(const ContextStack* other) {
         }
         return own;
       }
-      // Only the living, or a task that starts its like would lengthen this for ever.
-      if (context_of(*home) != nullptr) {
+      // Only the living, or a task that starts its like would lengthen this for ever. An open scope
+      // outlives its context in its stack.
+      if (context_of(*home) != nullptr || home->stack != nullptr) {
         ancestors.push_back(home);
       }
     }
@@ -227,19 +248,40 @@ ContextStack* current_stack(uint32_t process) {
   return stack != nullptr ? stack : find_stack(process);
 }
 
-[[gnu::hot]] SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept {
-  for (auto entry = stack->entries.rbegin(); entry != stack->entries.rend(); ++entry) {
-    if (entry->recorder == recorder) {
-      return entry->site;
+namespace {
+
+// The same where the innermost entry of the recorder may be inherited. What has ended meanwhile is
+// nobody's parent any more.
+[[gnu::noinline]] SiteTable::Id innermost_open(ContextStack* stack, uint64_t recorder) noexcept {
+  for (size_t i = stack->entries.size(); i-- > 0;) {
+    const Entry& entry = stack->entries[i];
+    if (entry.recorder == recorder) {
+      if (is_open(stack, entry)) {
+        return entry.site;
+      }
+      stack->entries.erase(stack->entries.begin() + static_cast<std::ptrdiff_t>(i));
+      --stack->home->inherited;
     }
   }
   return SiteTable::kRoot;
 }
 
+}  // namespace
+
+[[gnu::hot]] SiteTable::Id innermost(ContextStack* stack, uint64_t recorder) noexcept {
+  const auto& entries = stack->entries;
+  if (entries.empty()) {
+    return SiteTable::kRoot;
+  }
+  const Entry& last = entries.back();
+  return last.recorder == recorder && last.scope != nullptr ? last.site
+                                                            : innermost_open(stack, recorder);
+}
+
 [[gnu::hot]] bool push(ContextStack* stack, const void* scope, uint64_t recorder,
                        SiteTable::Id site) noexcept {
   try {
-    stack->entries.push_back({scope, recorder, site});
+    stack->entries.push_back({scope, recorder, site, ++g_last_number});
     return true;
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();

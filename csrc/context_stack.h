@@ -11,9 +11,10 @@ namespace fasttime {
 
 // The scopes open in one Python context, innermost last: how a scope finds its parent. Each thread
 // and each asyncio task has a context of its own, hence a stack of its own. A new context that was
-// copied from another starts under what is open in that other one when its first scope begins; a
-// new thread starts at the root. Generators have no context of their own. A context that is given
-// back what was set in a copy of it goes on with its own stack.
+// copied from another starts under what is open in that other one when its first scope begins, and
+// stays under it for as long as it is open there; a new thread starts at the root. Generators have
+// no context of their own. A context that is given back what was set in a copy of it goes on with
+// its own stack.
 //
 // Scopes of all recorders share the stack; `recorder` tells them apart. Everything here needs the
 // GIL and raises nothing but MemoryError.
@@ -29,7 +30,7 @@ ContextStack* current_stack(uint32_t process);
 ContextStack* stack_at_hand(uint32_t process) noexcept;
 
 // The innermost open site of this recorder, or the root.
-SiteTable::Id innermost(const ContextStack* stack, uint64_t recorder) noexcept;
+SiteTable::Id innermost(ContextStack* stack, uint64_t recorder) noexcept;
 
 // `scope` identifies the entry for remove(), which finds it wherever in the stack it is: scopes may
 // end out of order, and in another thread than they began in.

@@ -88,11 +88,11 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
 // What is asked once. Called without the mutex, as a failure is noted.
 void probe(CudaRuntime& table, int& version) noexcept {
   if (const int status = table.runtime_get_version(&version)) {
-    note_failure(table, "cudaRuntimeGetVersion", status);
+    note_runtime_failure(table, "cudaRuntimeGetVersion", status);
     version = 0;
   }
   if (const int status = table.get_device_count(&table.device_count)) {
-    note_failure(table, "cudaGetDeviceCount", status);
+    note_runtime_failure(table, "cudaGetDeviceCount", status);
     table.device_count = 0;
   }
 }
@@ -194,16 +194,15 @@ void unbind() {
 }
 
 void retire(const std::string& reason) noexcept {
-  // The swap comes first and alone decides who speaks: it must work where the mutex cannot be had,
-  // as in the child of a fork.
+  const std::lock_guard<std::mutex> lock(g_mutex);
   const Binding before = g_binding.exchange(Binding::kRetired, std::memory_order_relaxed);
   active_runtime.store(&g_host, std::memory_order_release);
-  if (before != Binding::kRetired && g_mutex.try_lock()) {
-    try {
-      g_reason = reason;
-    } catch (...) {  // out of memory: the old reason stands
-    }
-    g_mutex.unlock();
+  if (before == Binding::kRetired) {
+    return;
+  }
+  try {
+    g_reason = reason;
+  } catch (...) {  // out of memory: the old reason stands
   }
 }
 
@@ -221,14 +220,12 @@ bool is_unbound() noexcept {
   return g_binding.load(std::memory_order_relaxed) == Binding::kUnbound;
 }
 
-void clear_own_error(const CudaRuntime& cuda, int status) noexcept {
-  if (status != cuda::kSuccess && cuda.peek_at_last_error() == status) {
-    cuda.get_last_error();
-  }
+void note_runtime_failure(const CudaRuntime& cuda, const char* function, int status) noexcept {
+  clear_own_error(cuda, status);
+  note_failure(cuda, function, status);
 }
 
 void note_failure(const CudaRuntime& cuda, const char* function, int status) noexcept {
-  clear_own_error(cuda, status);
   try {
     const std::string words = std::string(function) + " answered " + std::to_string(status) + " (" +
                               cuda.get_error_name(status) + ": " + cuda.get_error_string(status) +
@@ -273,7 +270,7 @@ RelaxedCaptureGuard::RelaxedCaptureGuard(const CudaRuntime& cuda) noexcept : cud
   const int status = cuda_.thread_exchange_stream_capture_mode(&mode_);
   lifted_ = status == cuda::kSuccess;
   if (!lifted_) {
-    note_failure(cuda_, "cudaThreadExchangeStreamCaptureMode", status);
+    note_runtime_failure(cuda_, "cudaThreadExchangeStreamCaptureMode", status);
   }
 }
 
@@ -283,7 +280,7 @@ RelaxedCaptureGuard::~RelaxedCaptureGuard() {
     if (status == cuda::kSuccess) {
       return;
     }
-    note_failure(cuda_, "cudaThreadExchangeStreamCaptureMode", status);
+    note_runtime_failure(cuda_, "cudaThreadExchangeStreamCaptureMode", status);
   }
 }
 

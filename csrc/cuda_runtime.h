@@ -73,10 +73,21 @@ constexpr unsigned kHostAllocMapped = 2;
 constexpr unsigned kWaitValueAtLeast = 0;
 }  // namespace cuda
 
-// All that reading needs: answers kNotReady, with the thread's last error left clean, while either
-// event is not done. Allowed in every capture mode, on every thread. By way of the driver's second
-// version of the call, where it has that: it takes 70 ns, the runtime's 98, the first version 277.
-// The runtime has the word on a thread without a context, where the driver may answer 201.
+// What a failing call of the runtime leaves in this thread's last error is what torch's next launch
+// check would raise. Call it at once after one answered `status`; another's error is left alone.
+// The driver's calls leave nothing there: after them it could only take what is somebody else's.
+inline void clear_own_error(const CudaRuntime& cuda, int status) noexcept {
+  if (status != cuda::kSuccess && status != cuda::kNotReady &&
+      cuda.peek_at_last_error() == status) {
+    cuda.get_last_error();
+  }
+}
+
+// All that reading needs: answers kNotReady while either event is not done. Leaves no last error,
+// whatever it answers. Allowed in every capture mode, on every thread. By way of the driver's
+// second version of the call, where it has that: it takes 70 ns, the runtime's 98, the first
+// version 277. The runtime has the word on a thread without a context, where the driver may answer
+// 201.
 inline int elapsed_time(const CudaRuntime& cuda, float* elapsed_ms, void* begin,
                         void* end) noexcept {
   if (cuda.driver_event_elapsed_time != nullptr) {
@@ -85,7 +96,9 @@ inline int elapsed_time(const CudaRuntime& cuda, float* elapsed_ms, void* begin,
       return status;
     }
   }
-  return cuda.event_elapsed_time(elapsed_ms, begin, end);
+  const int status = cuda.event_elapsed_time(elapsed_ms, begin, end);
+  clear_own_error(cuda, status);
+  return status;
 }
 
 // The table in use. Thread-safe; never null; a table once returned stays valid for the life of the
@@ -118,7 +131,7 @@ void bind_library(const std::string& path);
 // Back to an unbound host backend. For tests; no scope may be open.
 void unbind();
 
-// Stops all use of CUDA for good. The first reason is kept. Never waits, calls nothing of CUDA's.
+// Stops all use of CUDA for good. The first reason is kept. Calls nothing of CUDA's.
 void retire(const std::string& reason) noexcept;
 // The same for the child of a process in which CUDA had started.
 void retire_after_fork() noexcept;
@@ -131,16 +144,14 @@ bool is_unbound() noexcept;
 // the capture lasts, cudaErrorInvalidValue afterwards.
 constexpr bool is_captured_event(int status) noexcept { return status == 907 || status == 1; }
 
-// What a failing call leaves in this thread's last error is what torch's next launch check would
-// raise. Call it at once after a call of ours answered `status`; another's error is left alone.
-void clear_own_error(const CudaRuntime& cuda, int status) noexcept;
-
 // Guards the words above; for a fork, which takes it before and lets it go after.
 std::mutex& runtime_mutex() noexcept;
 
-// What to do after a call of ours failed: clears its error, keeps it in words for a report, and
-// after a sticky error, when no call on the device can succeed again, retires CUDA.
+// What to do after a call of ours failed: keeps it in words for a report, and after a sticky error,
+// when no call on the device can succeed again, retires CUDA. After a call of the runtime, clears
+// its error first.
 void note_failure(const CudaRuntime& cuda, const char* function, int status) noexcept;
+void note_runtime_failure(const CudaRuntime& cuda, const char* function, int status) noexcept;
 void note_failure(const char* words) noexcept;
 // The last one noted in this process, such as "cudaEventRecord answered 400
 // (cudaErrorInvalidResourceHandle: invalid resource handle)"; empty if none.

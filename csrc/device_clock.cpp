@@ -31,12 +31,12 @@ void DeviceClock::prepare(const CudaRuntime& cuda) noexcept {
   void* first = nullptr;
   void* second = nullptr;
   if (const int status = cuda.stream_create_with_flags(&stream, cuda::kStreamNonBlocking)) {
-    note_failure(cuda, "cudaStreamCreateWithFlags", status);
+    note_runtime_failure(cuda, "cudaStreamCreateWithFlags", status);
     return;
   }
   for (void** event : {&first, &second}) {
     if (const int status = cuda.event_create_with_flags(event, 0)) {
-      note_failure(cuda, "cudaEventCreateWithFlags", status);
+      note_runtime_failure(cuda, "cudaEventCreateWithFlags", status);
       return;
     }
   }
@@ -76,7 +76,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int device, int64_t now_ns,
   const int64_t before_ns = cuda.host_now_ns();
   status = cuda.event_record(spare_event_, stream_);
   if (status != cuda::kSuccess) {
-    note_failure(cuda, "cudaEventRecord", status);
+    note_runtime_failure(cuda, "cudaEventRecord", status);
     return;
   }
   spare_is_recorded_ = true;

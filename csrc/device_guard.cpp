@@ -60,7 +60,7 @@ DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(c
   }
   int current = kNoDevice;
   if (const int status = cuda_.get_device(&current)) {
-    note_failure(cuda_, "cudaGetDevice", status);
+    note_runtime_failure(cuda_, "cudaGetDevice", status);
     holds_ = false;
   } else if (current != device) {
     is_pushed_ = push(device);

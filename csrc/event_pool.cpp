@@ -30,7 +30,7 @@ bool EventPool::grow(const CudaRuntime& cuda, int& status) noexcept {
   while (made < kBatch) {
     status = cuda.event_create_with_flags(&handles[made], 0);
     if (status != cuda::kSuccess) {
-      note_failure(cuda, "cudaEventCreateWithFlags", status);
+      note_runtime_failure(cuda, "cudaEventCreateWithFlags", status);
       break;
     }
     ++made;
@@ -66,7 +66,6 @@ void EventPool::collect_parked(const CudaRuntime& cuda) noexcept {
     if (!is_done && status != cuda::kNotReady) {
       note_failure(cuda, "cudaEventElapsedTime", status);
     }
-    clear_own_error(cuda, status);
     (is_done ? done : waiting).push(event);
   }
   give_back(done);
@@ -84,6 +83,7 @@ EventQueue EventPool::take(const CudaRuntime& cuda, int device, size_t count,
     if (attempt > 0) {
       const DeviceGuard guard(cuda, device);
       if (!guard.holds()) {
+        status = cuda::kInvalidContext;
         break;
       }
       if (attempt == 1) {

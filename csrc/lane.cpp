@@ -35,6 +35,21 @@ void Lane::release(Event* event, bool unbook) noexcept {
   booked_ -= unbook ? 1 : 0;
 }
 
+void Lane::give_up(Event* begin) noexcept {
+  bool is_orphan = false;
+  {
+    const std::lock_guard<SpinLock> hold(lock_);
+    is_orphan = --begin->references == 0;
+    if (is_orphan) {
+      begin->move_on();
+    }
+    --booked_;
+  }
+  if (is_orphan) {
+    pool_.park(begin);
+  }
+}
+
 [[gnu::hot]] uint64_t Lane::push_and_book(const Pending& pending, bool& booked) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   booked = booked_ < kMaxScopes;

@@ -92,6 +92,9 @@ class alignas(64) Lane {
   // Takes one reference off an event that holds no unread time; with `unbook`, gives up the room of
   // one scope too.
   void release(Event* event, bool unbook) noexcept;
+  // The same for the begin of a booked scope, which was recorded: where nobody else refers to it,
+  // it rests in the pool until the device is seen to have passed it.
+  void give_up(Event* begin) noexcept;
 
   // Hands over a booked scope. Returns how many scopes have been pushed so far.
   uint64_t push(const Pending& pending) noexcept {

@@ -7,6 +7,7 @@
 
 #include "context_methods.h"
 #include "scope_hooks.h"
+#include "torch_flag.h"
 
 namespace fasttime {
 namespace {
@@ -69,6 +70,18 @@ bool read_name(Laps* self, PyObject* argument, SiteTable::Id& id) {
   return name != nullptr;
 }
 
+// The section just begun has no lane. One that was begun in a capture or failed to record must not
+// spoil all that come after, nor one from before CUDA was up.
+[[gnu::cold]] void retry_section(Laps* self) {
+  const OpenScope* step = open_scope_of(self->scope);
+  if (step == nullptr) {
+    return;
+  }
+  bind_if_cuda_is_up();
+  const Place* place = step->lane == nullptr ? place_of(self->scope) : &step->lane->place;
+  self->source->recorder->retry_section(self->section, place);
+}
+
 [[gnu::hot]] PyObject* lap(Laps* self, PyObject* argument) {
   NameCache::Known* known = self->source->names.find(argument);
   SiteTable::Id name_id = known == nullptr ? 0 : known->id;
@@ -95,6 +108,9 @@ bool read_name(Laps* self, PyObject* argument, SiteTable::Id& id) {
   self->state = State::kBusy;
   const SiteTable::Id above = SiteTable::sections_of(step->site);
   recorder->lap(self->section, site_of(recorder->sites(), known, above, name_id));
+  if (self->section.lane == nullptr && self->state == State::kBusy) {
+    retry_section(self);
+  }
   const bool was_left = self->state == State::kLeft;
   self->state = State::kOpen;
   if (was_left) {

@@ -237,7 +237,20 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
     go_out();
   }
   section.host_begin_ns = now_ns;
+  section.epoch = epoch_.load(std::memory_order_relaxed);
   section.shares_boundary = true;
+}
+
+[[gnu::cold]] void Recorder::retry_section(OpenScope& section, const Place* chosen) {
+  if (section.process != process()) {
+    return;
+  }
+  open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+  // Sections lie end to end on the host, whatever this takes.
+  const int64_t began_ns = section.host_begin_ns;
+  begin(section, SiteTable::kRoot, chosen);
+  section.host_begin_ns = began_ns;
+  go_out();
 }
 
 void Recorder::drop_section(OpenScope& section) noexcept {
@@ -247,7 +260,7 @@ void Recorder::drop_section(OpenScope& section) noexcept {
   if (section.lane == nullptr) {
     open_on_host_.fetch_sub(1, std::memory_order_relaxed);
   } else {
-    section.lane->release(section.begin_event, true);
+    section.lane->give_up(section.begin_event);
   }
 }
 

@@ -87,8 +87,12 @@ class alignas(64) Recorder {
 
   // Begins a section at the boundary that `scope` began at.
   void begin_section(OpenScope& section, const OpenScope& scope) noexcept;
-  // Ends the section as one pass of `site`, and begins the next at the same boundary.
+  // Ends the section as one pass of `site`, and begins the next at the same boundary. Where that
+  // has no event, or no room, the next has no lane.
   void lap(OpenScope& section, SiteTable::Id site);
+  // Gives the section just begun by lap() without a lane another try, as any scope that begins now
+  // has it: what was in the way, as a capture, may be over. `chosen` as begin() has it.
+  void retry_section(OpenScope& section, const Place* chosen);
   // Ends the section without a sample: nobody has named it.
   void drop_section(OpenScope& section) noexcept;
 

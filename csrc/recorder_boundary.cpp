@@ -58,15 +58,18 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
     scope.shares_boundary = true;
     return last.event;
   }
+  bool may_block =
+      has_aged(lane.caught_up_ns.load(std::memory_order_relaxed), now_ns, kQueueFillNs);
   Event* event = lane.take(is_first);
   if (event == nullptr) {
     event = find_event(moment, lane, scope);
     if (event == nullptr) {
       return nullptr;
     }
+    may_block = true;  // that took as long as it took
   }
   int64_t recorded_ns = now_ns;
-  if (has_aged(lane.caught_up_ns.load(std::memory_order_relaxed), now_ns, kQueueFillNs)) {
+  if (may_block) {
     status = record_that_may_block(cuda, *event, lane, recorded_ns);
   } else {
     status = record_event(cuda, event->handle, lane.place);
@@ -122,6 +125,14 @@ Event* Recorder::boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope&
   if (event == nullptr) {
     // A failure was noted where it happened; without one the bound is reached.
     scope.status = status == cuda::kSuccess ? Status::kDropped : Status::kFailed;
+    return nullptr;
+  }
+  // Reading may have let the GIL go, and others may have begun a capture meanwhile.
+  const CaptureState capture = capture_state(cuda, lane.place, status);
+  if (capture != CaptureState::kNone) {
+    lane.release(event, is_first);
+    refuse(cuda, capture, status, scope);
+    return nullptr;
   }
   return event;
 }

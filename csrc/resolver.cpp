@@ -119,7 +119,6 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
     if (is_captured_event(status)) {
       // A capture began between our look at the stream and the record, which then became a
       // dependency in a graph: the event has no time, while the capture lasts and afterwards.
-      clear_own_error(cuda, status);
       sample.status = Status::kCaptured;
     } else if (status != cuda::kSuccess) {
       note_failure(cuda, "cudaEventElapsedTime", status);

@@ -9,6 +9,7 @@
 
 #include "context_methods.h"
 #include "context_stack.h"
+#include "enterings.h"
 #include "scope_hooks.h"
 #include "torch_flag.h"
 
@@ -17,29 +18,12 @@ namespace {
 
 PyTypeObject* g_scope_type = nullptr;
 
-// One entering of a scope object.
-struct Entering {
-  OpenScope open;
-  ContextStack* stack;  // where its entry is; owned
-  Entering* previous;   // of the same scope object
-  uint32_t while_off;   // how many entered while scopes were off came before it
-};
-
-// One that is not inline in its scope object. Those that left a mark never are, so that the others
-// need not ask.
-struct SeparateEntering : Entering {
-  PyObject* mark;  // owned; null: none
-};
-
 struct Scope {
   PyObject_HEAD vectorcallfunc call;
   ScopeSource* source;  // owned
   NameCache::Known* known;
-  Entering* last;          // the newest of those open
   PyObject* stream_owner;  // keeps a stream object alive; null if none was given
-  uint32_t entered_while_off;
-  bool inline_in_use;
-  Entering inline_entering;
+  Enterings enterings;
   PyObject* name;  // owned where it is not `known`
   SiteTable::Id name_id;
   Place place;
@@ -48,35 +32,6 @@ struct Scope {
 constexpr int kMaxSpare = 64;
 std::array<Scope*, kMaxSpare> g_spare;
 int g_spare_count = 0;
-
-SeparateEntering* new_separate_entering() {
-  auto* entering = static_cast<SeparateEntering*>(PyMem_Malloc(sizeof(SeparateEntering)));
-  if (entering == nullptr) {
-    PyErr_NoMemory();
-  } else {
-    entering->mark = nullptr;
-  }
-  return entering;
-}
-
-[[gnu::hot]] Entering* new_entering(Scope* self) {
-  if (!self->inline_in_use) {
-    self->inline_in_use = true;
-    return &self->inline_entering;
-  }
-  return new_separate_entering();
-}
-
-// False with an exception set where the end of its mark was interrupted.
-[[gnu::hot]] bool free_entering(Scope* self, Entering* entering) {
-  if (entering == &self->inline_entering) {
-    self->inline_in_use = false;
-    return true;
-  }
-  PyObject* mark = static_cast<SeparateEntering*>(entering)->mark;
-  PyMem_Free(entering);
-  return mark == nullptr || end_mark(mark);
-}
 
 // Begins a pass; frees `entering` where it cannot.
 [[gnu::always_inline]] inline bool enter_as(Scope* self, Entering* entering) {
@@ -93,7 +48,7 @@ SeparateEntering* new_separate_entering() {
   if (stack == nullptr) {
     stack = current_stack(recorder.process());
     if (stack == nullptr) {
-      free_entering(self, entering);
+      free_entering(self->enterings, entering);
       return false;
     }
     // Anything may have run meanwhile, such as the finaliser of what was garbage.
@@ -103,26 +58,24 @@ SeparateEntering* new_separate_entering() {
       site_of(recorder.sites(), self->known, innermost(stack, source->number), self->name_id);
   if (!push(stack, entering, source->number, site)) {
     Py_DECREF(stack);
-    free_entering(self, entering);
+    free_entering(self->enterings, entering);
     return false;
   }
   entering->stack = stack;
   recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place,
                  came_in_ns);
   // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
-  entering->while_off = self->entered_while_off;
-  entering->previous = self->last;
-  self->last = entering;
+  add_entering(self->enterings, entering);
   return true;
 }
 
 // What a mark costs lies outside of the scope's times.
 [[gnu::noinline]] bool enter_marking(Scope* self) {
-  SeparateEntering* entering = new_separate_entering();
+  Entering* entering = new_separate_entering();
   if (entering != nullptr) {
-    entering->mark = begin_mark(self->source->marks, self->name);
+    set_mark(entering, begin_mark(self->source->marks, self->name));
     if (PyErr_Occurred() != nullptr) {
-      free_entering(self, entering);
+      free_entering(self->enterings, entering);
       return false;
     }
   }
@@ -135,42 +88,15 @@ SeparateEntering* new_separate_entering() {
     if (mode == ScopeMode::kOnAndMarking) {
       return enter_marking(self);
     }
-    ++self->entered_while_off;
-    return true;
+    return enter_off(self->enterings, *self->source->recorder);
   }
-  return enter_as(self, new_entering(self));
+  return enter_as(self, new_entering(self->enterings));
 }
 
-// The entering that an exit belongs to: the newest, or, where several are open, the newest of the
-// context that exits, since tasks and threads may share a scope object. Null where looking for that
-// ran a finaliser which ended them all.
-[[gnu::hot]] Entering* take_entering(Scope* self) {
-  Entering** link = &self->last;
-  if (self->last->previous != nullptr) {
-    ContextStack* stack = current_stack(self->source->recorder->process());
-    if (stack == nullptr) {
-      PyErr_Clear();
-    }
-    for (Entering** i = &self->last; *i != nullptr; i = &(*i)->previous) {
-      if ((*i)->stack == stack) {
-        link = i;
-        break;
-      }
-    }
-    Py_XDECREF(stack);
-  }
-  Entering* entering = *link;
-  if (entering != nullptr) {
-    *link = entering->previous;
-  }
-  return entering;
-}
-
-// An exit where the newest entering was while scopes were off, or where there is none. False with
-// an exception set in the latter case.
+// An exit that belongs to an entering which only was counted, or to none. False with an exception
+// set in the latter case.
 [[gnu::cold]] bool leave_otherwise(Scope* self) {
-  if (self->entered_while_off > 0) {
-    --self->entered_while_off;
+  if (leave_counted(self->enterings)) {
     return true;
   }
   PyErr_Format(PyExc_RuntimeError,
@@ -184,29 +110,28 @@ enum class Ending : bool { kBlock, kToken };
 
 // False with an exception set where the scope is not open.
 [[gnu::hot]] bool leave(Scope* self, Ending ending) {
-  if (self->last == nullptr || self->entered_while_off > self->last->while_off) {
-    return leave_otherwise(self);
-  }
-  Entering* entering = take_entering(self);
+  Recorder& recorder = *self->source->recorder;
+  Entering* entering = take_entering(self->enterings, recorder);
   if (entering == nullptr) {
     return leave_otherwise(self);
   }
-  self->source->recorder->end(entering->open);
+  recorder.end(entering->open);
   (ending == Ending::kBlock ? remove_block : remove)(entering->stack, entering);
   Py_DECREF(entering->stack);
-  const bool is_whole = free_entering(self, entering);
-  self->source->recorder->go_out();
+  const bool is_whole = free_entering(self->enterings, entering);
+  recorder.go_out();
   return is_whole;
 }
 
 // What was begun and will never be ended.
 [[gnu::cold]] void abandon_all(Scope* self) {
-  while (Entering* entering = self->last) {
-    self->last = entering->previous;
+  Enterings& all = self->enterings;
+  while (Entering* entering = all.last) {
+    all.last = entering->previous;
     self->source->recorder->abandon(entering->open);
     remove(entering->stack, entering);
     Py_DECREF(entering->stack);
-    if (!free_entering(self, entering)) {
+    if (!free_entering(all, entering)) {
       PyErr_WriteUnraisable(self->name);  // nobody is there to raise it to
     }
   }
@@ -214,7 +139,7 @@ enum class Ending : bool { kBlock, kToken };
 
 [[gnu::hot]] void scope_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<Scope*>(object);
-  if (self->last != nullptr) {
+  if (self->enterings.last != nullptr) {
     abandon_all(self);
   }
   if (self->known == nullptr) {
@@ -246,6 +171,12 @@ enum class Ending : bool { kBlock, kToken };
         Py_INCREF(object);
         return object;
       case 1:
+        if (self->enterings.last != nullptr) {
+          PyErr_Format(PyExc_TypeError,
+                       "scope %R is open, and no decorator; write @scope(%R), with no () after it",
+                       self->name, self->name);
+          return nullptr;
+        }
         return decorate(self->source, self->name, self->stream_owner, arguments[0]);
       case 3:
         if (!leave(self, Ending::kBlock)) {
@@ -275,8 +206,8 @@ PyObject* scope_repr(PyObject* object) {
   auto* self = PyObject_New(Scope, g_scope_type);
   if (self != nullptr) {
     self->call = &scope_call;
-    self->last = nullptr;
-    self->inline_in_use = false;
+    self->enterings.last = nullptr;
+    self->enterings.inline_in_use = false;
   }
   return self;
 }
@@ -336,7 +267,7 @@ bool init_scope_type() {
     Py_INCREF(stream);
     self->place = place;
   }
-  self->entered_while_off = 0;
+  self->enterings.entered_while_off = 0;
   return reinterpret_cast<PyObject*>(self);
 }
 
@@ -350,6 +281,11 @@ PyObject* stream_of(PyObject* scope) noexcept {
   return reinterpret_cast<Scope*>(scope)->stream_owner;
 }
 
+const Place* place_of(PyObject* scope) noexcept {
+  auto* self = reinterpret_cast<Scope*>(scope);
+  return self->stream_owner == nullptr ? nullptr : &self->place;
+}
+
 PyObject* scope_type() noexcept { return reinterpret_cast<PyObject*>(g_scope_type); }
 
 bool is_scope(PyObject* object) noexcept { return Py_TYPE(object) == g_scope_type; }
@@ -357,23 +293,23 @@ bool is_scope(PyObject* object) noexcept { return Py_TYPE(object) == g_scope_typ
 bool enter_scope(PyObject* scope) { return enter(reinterpret_cast<Scope*>(scope)); }
 
 const OpenScope* open_scope_of(PyObject* scope) noexcept {
-  const Entering* entering = reinterpret_cast<Scope*>(scope)->last;
+  const Entering* entering = reinterpret_cast<Scope*>(scope)->enterings.last;
   return entering == nullptr ? nullptr : &entering->open;
 }
 
 bool is_entered_while_off(PyObject* scope) noexcept {
-  return reinterpret_cast<Scope*>(scope)->entered_while_off > 0;
+  return reinterpret_cast<Scope*>(scope)->enterings.entered_while_off > 0;
 }
 
 void suspend_scope(PyObject* scope) {
-  if (const Entering* entering = reinterpret_cast<Scope*>(scope)->last) {
+  if (const Entering* entering = reinterpret_cast<Scope*>(scope)->enterings.last) {
     remove_block(entering->stack, entering);
   }
 }
 
 bool resume_scope(PyObject* scope) {
   auto* self = reinterpret_cast<Scope*>(scope);
-  Entering* entering = self->last;
+  Entering* entering = self->enterings.last;
   const uint32_t process = self->source->recorder->process();
   if (entering == nullptr || entering->open.process != process) {
     return true;  // after a fork it is the parent's, and nobody's parent here

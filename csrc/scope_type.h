@@ -49,6 +49,8 @@ PyObject* new_scope(ScopeSource* source, const ScopeName& name, PyObject* stream
 PyObject* scope_like(PyObject* scope);
 // The stream object that it was given, borrowed; null if none was.
 PyObject* stream_of(PyObject* scope) noexcept;
+// What was read from that; null if none was given.
+const Place* place_of(PyObject* scope) noexcept;
 
 // The type itself, borrowed.
 PyObject* scope_type() noexcept;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "device_guard.h"
+#include "others_may_run.h"
 #include "process.h"
 
 namespace fasttime {
@@ -54,7 +55,7 @@ void make_words(const CudaRuntime& cuda, std::array<Word, kWords>& all) {
     const RelaxedCaptureGuard guard(cuda);
     if (const int status = cuda.host_alloc(&memory, kWords * kBytesApart,
                                            cuda::kHostAllocPortable | cuda::kHostAllocMapped)) {
-      note_failure(cuda, "cudaHostAlloc", status);
+      note_runtime_failure(cuda, "cudaHostAlloc", status);
       refuse();
     }
   }
@@ -78,6 +79,14 @@ Word& take_word(const CudaRuntime& cuda) {
     }
   }
   throw std::runtime_error("the stream cannot be held: 64 others are held already; release one");
+}
+
+// From here on the stream waits until the word is at least `last`; what is in it wraps around
+// together with that. Where the launch queue is full the call itself waits for the device.
+int hold(const CudaRuntime& cuda, void* stream, const Word& word) {
+  const OthersMayRun meanwhile;
+  return cuda.stream_wait_value(stream, reinterpret_cast<uintptr_t>(word.address), word.last,
+                                cuda::kWaitValueAtLeast);
 }
 
 void give_back(Word& word) noexcept {
@@ -132,10 +141,7 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
     // The watchdog first: if there can be no thread, nothing is held.
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::nanoseconds(timeout_ns);
     watchdog_->thread = std::thread(&Watchdog::watch, watchdog_.get(), deadline);
-    // Until the word is at least this; what is in it wraps around together with it.
-    const auto address = reinterpret_cast<uintptr_t>(word.address);
-    if (const int status =
-            cuda.stream_wait_value(place.stream, address, word.last, cuda::kWaitValueAtLeast)) {
+    if (const int status = hold(cuda, place.stream, word)) {
       note_failure(cuda, "cuStreamWaitValue32_v2", status);
       refuse();
     }

@@ -4,7 +4,7 @@
 namespace fasttime {
 
 bool note_no_device(const CudaRuntime& cuda, int status) noexcept {
-  note_failure(cuda, "cudaGetDevice", status);
+  note_runtime_failure(cuda, "cudaGetDevice", status);
   return false;
 }
 
@@ -35,7 +35,7 @@ CaptureState capture_state_otherwise(const CudaRuntime& cuda, const Place& place
 
 int record_event_otherwise(const CudaRuntime& cuda, void* event, const Place& place) noexcept {
   const DeviceGuard guard(cuda, place.device);
-  return guard.holds() ? cuda.event_record(event, place.stream) : cuda::kInvalidContext;
+  return guard.holds() ? record_by_runtime(cuda, event, place.stream) : cuda::kInvalidContext;
 }
 
 }  // namespace fasttime

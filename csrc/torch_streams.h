@@ -43,8 +43,8 @@ enum class CaptureState { kNone, kCapturing, kUnknown };
 inline CaptureState capture_state(const CudaRuntime& cuda, const Place& place,
                                   int& status) noexcept;
 
-// Records by way of the driver, which takes less than by way of the runtime and leaves no last
-// error. The runtime records where only it knows what is meant: on a thread that has no context yet
+// Records by way of the driver, which takes less than by way of the runtime. Leaves no last error.
+// The runtime records where only it knows what is meant: on a thread that has no context yet
 // (the driver answers 201), and on a default stream where there are several devices it could be of.
 // The device must be current there.
 inline int record_event(const CudaRuntime& cuda, void* event, const Place& place) noexcept;
@@ -85,9 +85,15 @@ inline CaptureState capture_state(const CudaRuntime& cuda, const Place& place,
   return capture_state_otherwise(cuda, place, status);
 }
 
+inline int record_by_runtime(const CudaRuntime& cuda, void* event, void* stream) noexcept {
+  const int status = cuda.event_record(event, stream);
+  clear_own_error(cuda, status);
+  return status;
+}
+
 inline int record_event(const CudaRuntime& cuda, void* event, const Place& place) noexcept {
   if (cuda.device_count != 1 && belongs_to_current_device(place.stream)) {
-    return cuda.event_record(event, place.stream);
+    return record_by_runtime(cuda, event, place.stream);
   }
   if (cuda.driver_event_record != nullptr) {
     const int status = cuda.driver_event_record(event, place.stream);

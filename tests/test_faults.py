@@ -408,6 +408,64 @@ def test_a_look_at_the_clocks_that_finds_one_queue_for_all_full_lets_a_thread_le
     assert (report["a"].counts["ok"], report.last_failure) == (1, "")
 
 
+def test_a_capture_begun_while_a_full_lane_is_read_is_seen(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    blocking, full = cuda.create_stream(blocking=True), cuda.create_stream()
+    cuda.hold(0)
+    for _ in range(2048):
+        with recorder.scope("earlier"):
+            pass
+    cuda.release(0)
+    cuda.advance(10_000 * MS)  # the next look at the clocks is due, and has to wait:
+    cuda.set_queue_limit(8)
+    cuda.set_one_queue(True)
+    cuda.hold(full)
+    for _ in range(8):
+        cuda.enqueue(full, 1)
+    may_start = threading.Event()
+
+    def capture() -> None:
+        may_start.wait(30)
+        cuda.begin_capture(blocking, RELAXED)  # so that it can end in another thread
+        cuda.release(full)
+
+    thread = threading.Thread(target=capture)
+    thread.start()
+    with no_switching():
+        may_start.set()
+        with recorder.scope("a"):  # a record on the default stream would destroy the capture
+            pass
+    thread.join()
+    assert cuda.capture_alive(blocking)
+    cuda.end_capture(blocking)
+    cuda.set_one_queue(False)
+    report = recorder.report(wait=True)
+    assert report["a"].counts["captured"] == 1
+    assert (report["earlier"].counts["ok"], report.open, report.last_failure) == (2048, 0, "")
+
+
+@pytest.mark.parametrize("function", ["cuEventRecord", "cuEventElapsedTime_v2"])
+def test_an_error_of_the_driver_s_takes_none_that_somebody_else_left(
+    cuda: Simulated, recorder: Recorder, function: str
+) -> None:
+    stream = cuda.create_stream()
+    with recorder.scope("a", stream=stream):
+        pass
+    cuda.advance(MS)
+    assert recorder.report()["a"].counts["ok"] == 1
+    cuda.fail("cudaStreamCreateWithFlags", INVALID_HANDLE)
+    with pytest.raises(RuntimeError):
+        cuda.create_stream()
+    assert cuda.peek_error() == INVALID_HANDLE
+    cuda.fail(function, INVALID_HANDLE)
+    with recorder.scope("b", stream=stream):
+        pass
+    cuda.advance(MS)
+    assert recorder.report()["b"].counts["failed"] == 1
+    assert cuda.last_error() == INVALID_HANDLE
+
+
 def test_what_others_queued_while_a_begin_waited_for_the_gil_is_not_taken_for_done(
     cuda: Simulated, recorder: Recorder
 ) -> None:

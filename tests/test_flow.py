@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -83,9 +83,55 @@ def test_a_copied_context_is_on_its_own_from_its_first_scope_on(recorder: Record
             with recorder.scope("c"):
                 recorder.end(first)
         recorder.end(second)
-    third = copied.run(recorder.begin, "third")  # "a" was open when the copy was first used
+    third = copied.run(recorder.begin, "third")  # "a" has ended
     recorder.end(third)
-    assert set(counts(recorder)) == {"a", "a/b", "a/b/c", "a/first", "a/first/second", "a/third"}
+    assert set(counts(recorder)) == {"a", "a/b", "a/b/c", "a/first", "a/first/second", "third"}
+
+
+def test_a_copied_context_stays_under_what_was_open_there_for_as_long_as_it_is(
+    recorder: Recorder,
+) -> None:
+    def begin_and_end(name: str) -> None:
+        recorder.end(recorder.begin(name))
+
+    outer, inner = recorder.begin("outer"), recorder.begin("inner")
+    copied = contextvars.copy_context()
+    copied.run(begin_and_end, "1")
+    recorder.end(inner)
+    copied.run(begin_and_end, "2")
+    copy_of_copy = copied.copy()
+    copy_of_copy.run(begin_and_end, "3")
+    with recorder.scope("inner"):  # another pass of the same site
+        copied.run(begin_and_end, "4")
+    recorder.end(outer)
+    with recorder.scope("outer"):
+        copied.run(begin_and_end, "5")
+        copy_of_copy.run(begin_and_end, "6")
+    assert counts(recorder) == {
+        "outer": 2,
+        "outer/inner": 2,
+        "outer/inner/1": 1,
+        "outer/2": 1,
+        "outer/3": 1,
+        "outer/4": 1,
+        "5": 1,
+        "6": 1,
+    }
+
+
+def test_a_scope_open_beyond_its_context_is_still_a_parent(recorder: Recorder) -> None:
+    def begin_and_copy() -> tuple[Any, contextvars.Context]:
+        return recorder.begin("a"), contextvars.copy_context()
+
+    token, copied = contextvars.copy_context().run(begin_and_copy)
+    gc.collect()
+    b = copied.run(recorder.begin, "b")
+    copied.copy().run(lambda: recorder.end(recorder.begin("c")))
+    recorder.end(token)
+    copied.copy().run(lambda: recorder.end(recorder.begin("d")))
+    recorder.end(b)
+    copied.run(lambda: recorder.end(recorder.begin("e")))
+    assert set(counts(recorder)) == {"a", "a/b", "a/b/c", "a/b/d", "e"}
 
 
 def test_a_new_context_at_the_address_of_a_dead_one_is_another(recorder: Recorder) -> None:

@@ -45,7 +45,10 @@ def test_only_the_runtime_table_knows_cuda() -> None:
         if path.stem != "cuda_runtime":
             # Elsewhere a name of CUDA's may only be told to the user, after a failure.
             for name in named:
-                assert re.search(rf'note_failure\(cuda_?, "{name}"', path.read_text()), (path, name)
+                assert re.search(rf'note_(runtime_)?failure\(cuda_?, "{name}"', path.read_text()), (
+                    path,
+                    name,
+                )
 
 
 def test_only_module_cpp_sees_pybind11() -> None:
@@ -58,6 +61,7 @@ def test_the_core_does_not_see_python() -> None:
     python_side = {"module", "scope_type", "laps_type", "scope_functions", "context_methods"}
     python_side |= {
         "context_stack",
+        "enterings",
         "name_cache",
         "torch_flag",
         "marks",

@@ -13,7 +13,7 @@ import pytest
 from leftovers import pool_is_whole
 from simulated_cuda import Simulated, in_thread
 
-from fasttime import Recorder
+from fasttime import _C, Recorder
 
 MS = 1_000_000
 
@@ -146,6 +146,127 @@ def test_a_section_caught_in_a_capture_says_so(cuda: Simulated, recorder: Record
     assert statuses["before"] == ["ok"]
     assert statuses["into"] == statuses["inside"] == ["captured"]
     assert report.open == 0
+
+
+def counts(recorder: Recorder) -> dict[str, dict[str, int]]:
+    return {
+        site.path: {status: count for status, count in site.counts.items() if count}
+        for site in recorder.report(wait=True).walk()
+    }
+
+
+def test_one_capture_spoils_no_later_section(cuda: Simulated, recorder: Recorder) -> None:
+    stream = cuda.create_stream()
+    with recorder.laps("step", stream=stream) as lap:
+        cuda.begin_capture(stream)
+        lap("into")
+        lap("inside")
+        cuda.end_capture(stream)
+        lap("out of")
+        cuda.set_current_stream(cuda.create_stream())  # the sections stay on the block's stream
+        for _ in range(3):
+            cuda.enqueue(stream, 2 * MS)
+            lap("after")
+            cuda.advance(2 * MS)
+    assert counts(recorder) == {
+        "step": {"ok": 1},
+        "step/into": {"captured": 1},
+        "step/inside": {"captured": 1},
+        "step/out of": {"captured": 1},
+        "step/after": {"ok": 3},
+    }
+    after = recorder.report()["step/after"]
+    assert after.device.mean == pytest.approx(2e-3)
+    assert after.host.total == pytest.approx(4e-3)  # the first ended at once
+    assert recorder.report().open == 0
+
+
+def test_laps_entered_in_a_capture_time_the_sections_after_it(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    cuda.set_current_stream(stream)
+    cuda.begin_capture(stream)
+    with recorder.laps("step") as lap:
+        lap("inside")
+        cuda.end_capture(stream)
+        lap("out of")
+        for _ in range(3):
+            lap("after")
+    assert counts(recorder) == {
+        "step": {"captured": 1},
+        "step/inside": {"captured": 1},
+        "step/out of": {"captured": 1},
+        "step/after": {"ok": 3},
+    }
+
+
+@pytest.mark.parametrize("function", ["cuEventRecord", "cuStreamIsCapturing"])
+def test_one_failure_spoils_no_later_section(
+    cuda: Simulated, recorder: Recorder, function: str
+) -> None:
+    with recorder.laps("step", stream=cuda.create_stream()) as lap:
+        lap("before")
+        cuda.fail(function, 2)
+        cuda.fail("cudaStreamIsCapturing", 2, 0, 1 if function == "cuStreamIsCapturing" else 0)
+        lap("during")
+        for _ in range(3):
+            lap("after")
+    assert counts(recorder) == {
+        "step": {"ok": 1},
+        "step/before": {"ok": 1},
+        "step/during": {"failed": 1},
+        "step/after": {"ok": 3},
+    }
+    assert recorder.report().open == 0
+
+
+def test_the_event_of_a_section_that_nobody_named_is_not_used_while_in_flight(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    stream = cuda.create_stream()
+    with cuda.held(stream):
+        with recorder.laps("step", stream=stream) as lap:
+            cuda.fail("cuEventRecord", 2)
+            lap("during")  # the next section begins at an event of its own
+        for _ in range(500):
+            with recorder.scope("after", stream=stream):
+                pass
+        assert cuda.rerecorded_in_flight == 0
+    assert counts(recorder)["after"] == {"ok": 500}
+
+
+def test_sections_after_a_lost_device_are_timed_on_the_host(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    with recorder.laps("step") as lap:
+        cuda.set_sticky(700)
+        lap("during")
+        lap("open then")
+        lap("after")
+    cuda.set_sticky(0)
+    cuda.last_error()  # the device's own, which is torch's to find
+    found = counts(recorder)
+    assert found["step/during"] == {"failed": 1}
+    assert found["step/after"] == {"host_only": 1}
+
+
+@pytest.mark.parametrize("on_cuda", [True, False])
+def test_a_reset_within_laps_forgets_what_began_before_it(
+    cuda: Simulated, recorder: Recorder, on_cuda: bool
+) -> None:
+    if not on_cuda:
+        _C.testing_unbind()
+    with recorder.laps("step") as lap:
+        lap("before")
+        recorder.reset()
+        lap("during")
+        for _ in range(3):
+            cuda.advance(MS)
+            lap("after")
+    cuda.advance(MS)
+    assert counts(recorder).get("step/after") == {"ok" if on_cuda else "host_only": 3}
+    assert not counts(recorder).keys() & {"step/before", "step/during"}
 
 
 def test_laps_that_are_switched_off_do_nothing(cuda: Simulated, recorder: Recorder) -> None:

@@ -177,6 +177,39 @@ def test_real_torch_on_simulated_devices(simulated_library: Path) -> None:
 
 
 @needs_cuda_build
+def test_laps_around_the_start_of_cuda_time_the_sections_after_it(simulated_library: Path) -> None:
+    simulate(
+        """
+        import torch, fasttime
+        from simulated_cuda import Simulated
+        cuda = Simulated.preloaded()
+
+        with fasttime.laps("training") as lap:
+            lap("before")
+            torch.cuda.init()
+            lap("during")
+            for _ in range(3):
+                cuda.enqueue(0, 2_000_000)
+                lap("after")
+                cuda.advance(2_000_000)
+        report = fasttime.report(wait=True)
+        counts = {
+            site.path: {status: count for status, count in site.counts.items() if count}
+            for site in report.walk()
+        }
+        assert counts == {
+            "training": {"host_only": 1},
+            "training/before": {"host_only": 1},
+            "training/during": {"host_only": 1},
+            "training/after": {"ok": 3},
+        }, counts
+        assert abs(report["training/after"].device.mean - 2e-3) < 1e-9
+        """,
+        simulated_library,
+    )
+
+
+@needs_cuda_build
 def test_a_forked_child_has_an_interval_of_its_own() -> None:
     run("""
         import os, fasttime

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -478,6 +478,82 @@ def test_a_scope_entered_again_while_off_leaves_its_open_pass_alone(
     report = recorder.report()
     assert report["a/a"].host.total == pytest.approx(1e-6)
     assert report["a"].host.total == pytest.approx(11e-6)
+
+
+class Visit:
+    """A thread that enters a scope, and leaves it when told to."""
+
+    def __init__(self, scope: AbstractContextManager[object]) -> None:
+        self._is_inside, self._may_leave = threading.Event(), threading.Event()
+        self._scope = scope
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self._is_inside.wait(30)
+
+    def _run(self) -> None:
+        with self._scope:
+            self._is_inside.set()
+            self._may_leave.wait(30)
+
+    def leave(self) -> None:
+        self._may_leave.set()
+        self._thread.join()
+
+
+def test_a_visit_from_before_scopes_were_on_ends_nobody_else_s(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    scope = recorder.scope("a")
+    recorder.disable()
+    early = Visit(scope)
+    recorder.enable()
+    timed = Visit(scope)
+    cuda.advance(MS)
+    early.leave()
+    cuda.advance(10 * MS)
+    timed.leave()
+    report = recorder.report()
+    assert (report["a"].count, report.open) == (1, 0)
+    assert report["a"].host.mean == pytest.approx(11e-3)
+
+
+def test_a_visit_while_scopes_are_off_keeps_nobody_else_s_open(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    scope = recorder.scope("a")
+    timed = Visit(scope)
+    recorder.disable()
+    untimed = Visit(scope)
+    another = Visit(scope)
+    cuda.advance(MS)
+    timed.leave()
+    cuda.advance(50 * MS)
+    untimed.leave()
+    recorder.enable()
+    last = Visit(scope)
+    cuda.advance(3 * MS)
+    another.leave()
+    last.leave()
+    report = recorder.report()
+    assert (report["a"].count, report.open) == (2, 0)
+    assert (report["a"].host.min, report["a"].host.max) == pytest.approx((1e-3, 3e-3))
+
+
+def test_a_visit_while_scopes_are_off_that_never_ends_is_not_counted(
+    cuda: Simulated, recorder: Recorder
+) -> None:
+    scope = recorder.scope("a")
+    scope.__enter__()
+    recorder.disable()
+    scope.__enter__()
+    recorder.enable()
+    del scope
+    with recorder.scope("b"):
+        pass
+    cuda.advance(MS)
+    report = recorder.report()
+    assert {site.path: site.count for site in report.walk()} == {"a": 1, "b": 1}
+    assert (report.dropped, report.open) == (1, 0)
 
 
 def test_a_scope_object_outlives_its_recorder() -> None:

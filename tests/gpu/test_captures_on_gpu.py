@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from latch import Latch, host_must_not_wait_for
+from latch import Latch, host_must_not_wait_for, long_work
 
 from fasttime import _C, Recorder
 
@@ -258,6 +258,38 @@ def test_a_scope_begun_inside_and_ended_outside_is_captured_and_adds_no_node(
         assert captured.nodes == 1
         counts = recorder.report(wait=True)["across"].counts
         assert (counts["captured"], sum(counts.values())) == (1, 1)
+
+
+def test_laps_around_a_capture_add_no_node_and_go_on_after_it(
+    raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
+) -> None:
+    with fresh_recorder() as recorder:
+        with recorder.laps("step", stream=raw_stream) as lap:
+            lap("before")
+            with capture(raw_stream, mode) as captured:
+                captured.add_node()
+                run_there(lambda: lap("into"))
+                run_there(lambda: lap("inside"))
+                assert captured.is_active()
+            lap("out of")
+            for _ in range(3):
+                with torch.cuda.stream(raw_stream):
+                    long_work()
+                lap("after")
+        assert captured.nodes == 1
+        report = recorder.report(wait=True)
+        counts = {
+            site.name: {status: count for status, count in site.counts.items() if count}
+            for site in report["step"].children
+        }
+        assert counts == {
+            "before": {"ok": 1},
+            "into": {"captured": 1},
+            "inside": {"captured": 1},
+            "out of": {"captured": 1},
+            "after": {"ok": 3},
+        }
+        assert report["step/after"].device.min > 1e-3
 
 
 def test_what_was_pending_when_a_capture_began_is_resolved_during_it(

@@ -109,6 +109,25 @@ def test_exit_is_silent_with_scopes_pending_behind_work_and_others_open() -> Non
     """)
 
 
+def test_laps_around_the_start_of_cuda_time_the_sections_after_it() -> None:
+    run("""
+        import torch, fasttime
+        from latch import long_work
+        with fasttime.laps("training") as lap:
+            lap("before")
+            torch.cuda.init()
+            lap("during")
+            for _ in range(3):
+                long_work()
+                lap("after")
+        report = fasttime.report(wait=True)
+        assert report["training"].counts["host_only"] == 1
+        assert report["training/during"].counts["host_only"] == 1
+        assert report["training/after"].counts["ok"] == 3
+        assert report["training/after"].device.min > 1e-3
+    """)
+
+
 def test_workers_forked_before_the_first_scope_time_on_the_host() -> None:
     run("""
         import warnings, torch, fasttime

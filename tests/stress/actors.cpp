@@ -61,7 +61,7 @@ class Worker {
         break;
       case 7:
         if (laps_.ledger != nullptr) {
-          laps_.ledger->lap(laps_.section, any_site(*laps_.ledger));
+          lap();
         }
         break;
       default:
@@ -125,6 +125,12 @@ class Worker {
       laps_.ledger->end(laps_.scope);
       laps_.ledger = nullptr;
     }
+  }
+
+  void lap() {
+    const Lane* lane = laps_.scope.lane;
+    laps_.ledger->lap(laps_.section, any_site(*laps_.ledger),
+                      lane == nullptr ? nullptr : &lane->place);
   }
 
   // The newest as a rule, else any.

@@ -37,9 +37,13 @@ class Ledger {
     recorder.abandon(scope);
   }
 
-  void lap(fasttime::OpenScope& section, fasttime::SiteTable::Id site) {
+  void lap(fasttime::OpenScope& section, fasttime::SiteTable::Id site,
+           const fasttime::Place* chosen) {
     ended_[site].fetch_add(1, std::memory_order_relaxed);
     recorder.lap(section, site);
+    if (section.lane == nullptr) {
+      recorder.retry_section(section, chosen);
+    }
   }
 
   void take() {

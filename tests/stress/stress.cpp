@@ -148,6 +148,7 @@ int main(int argc, char** argv) {
       FASTTIME_CHECK(stage.simulation.peek_at_last_error() == 0);
     } else {
       FASTTIME_CHECK(is_retired());
+      FASTTIME_CHECK(backend().reason.find("the device is lost") != std::string::npos);
     }
   }
   if (!is_retired()) {
