@@ -35,6 +35,8 @@ MODULE = """
         pass
     def takes_a_default(x=1):
         pass
+    def leaves():
+        raise SystemExit(0)
     def raises():
         raise ValueError("its own fault")
     class Model:
@@ -178,7 +180,14 @@ def test_what_the_callable_raises_is_shown_without_the_frames_that_timed_it(
     assert main(["bench", "model_to_bench:raises"]) == 1
     first, frame, *_ = capsys.readouterr().err.splitlines()
     assert first == "Traceback (most recent call last):"
-    assert frame.endswith('model_to_bench.py", line 12, in raises')
+    assert frame.endswith('model_to_bench.py", line 14, in raises')
+
+
+def test_a_callable_that_ends_the_process_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "model_to_bench:leaves", "-o", "result.json"]) == 1
+    said = "model_to_bench:leaves ended the process, by sys.exit(0); time what returns"
+    assert said in capsys.readouterr().err
+    assert not Path("result.json").exists()
 
 
 def test_a_syntax_error_of_a_module_is_shown_without_a_frame(

@@ -59,6 +59,15 @@ def test_a_proven_regression_above_the_limit_ends_with_1(above: str, code: int) 
     assert main(["compare", "old.json", "new.json", "--fail-above", above]) == code
 
 
+def test_what_came_of_the_limit_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["compare", "old.json", "new.json", "--fail-above", "5%"])
+    said = "fasttime: a change of more than +5 % is proven: exit code 1\n"
+    assert capsys.readouterr() == ("new.json against old.json\n", said)
+    main(["compare", "old.json", "new.json", "--fail-above", "10%"])
+    said = "fasttime: a change of more than +10 % is not proven: exit code 0\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_crash_does_not_pass_for_a_regression(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

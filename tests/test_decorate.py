@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import os
+import pickle
 import types
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import torch
@@ -152,6 +154,41 @@ def test_an_object_that_is_called_like_a_coroutine_is_timed_to_its_end(recorder:
     work: Callable[[], Awaitable[None]] = recorder.scope("work")(Work())
     asyncio.run(work())  # type: ignore[arg-type]
     assert seen == [1]
+
+
+def test_a_module_that_keeps_its_decorated_forward_can_be_copied(recorder: Recorder) -> None:
+    model = torch.nn.Linear(2, 2)
+    model.forward = recorder.scope("forward")(model.forward)  # type: ignore[method-assign]
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        copied.weight.zero_()
+        copied.bias.zero_()
+    assert copied(torch.ones(2)).tolist() == [0.0, 0.0]
+    assert model(torch.ones(2)).tolist() != [0.0, 0.0]
+    assert recorder.report()["forward"].count == 2
+    # Of an attribute of its own pickle keeps the name alone, which the class has too.
+    loaded = pickle.loads(pickle.dumps(model))
+    assert torch.equal(loaded(torch.ones(2)), model(torch.ones(2)))
+
+
+@pytest.mark.parametrize("made", [contextmanager, asynccontextmanager])
+def test_what_makes_a_context_manager_is_refused(
+    recorder: Recorder, made: Callable[[object], object]
+) -> None:
+    with pytest.raises(TypeError, match=r"block makes a context manager.*put a `with` around"):
+
+        @recorder.scope("x")
+        @made
+        def block() -> Iterator[None]:
+            yield
+
+
+def test_a_scope_that_was_entered_by_mistake_is_no_decorator(recorder: Recorder) -> None:
+    with pytest.raises(TypeError, match=r"scope 'x' is open.*write @scope\('x'\)"):
+
+        @recorder.scope("x")()  # type: ignore[operator]
+        def function() -> None:
+            pass
 
 
 def test_a_module_is_refused_rather_than_hidden_from_its_parent(recorder: Recorder) -> None:

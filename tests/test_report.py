@@ -463,6 +463,7 @@ AS_LONG = DEVICE_BOUND._replace(host_took_as_long=True)
 @pytest.mark.parametrize(
     ("made", "kind", "message"),
     [
+        (report(switched_off=True), "switched_off", "or by FASTTIME=0 in the environment"),
         (report(backend="host"), "host_backend", "Host time only: CUDA is up."),
         (report(open=1), "unfinished", "Not in the table: 1 open, 0 pending"),
         (report(pending=2), "unfinished", "Not in the table: 0 open, 2 pending"),

@@ -45,6 +45,7 @@ def test_what_is_loaded_is_what_was_saved(
 ) -> None:
     made = work(cuda, recorder)
     again = saved(made, tmp_path / "r.json")
+    assert again == made
     assert again.to_dict() == made.to_dict()
     assert again.environment == made.environment
     for there, here in zip(again.walk(), made.walk(), strict=True):

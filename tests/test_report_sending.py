@@ -34,6 +34,7 @@ def test_a_report_reaches_another_process_with_all_that_it_knows(
                 cuda.advance(int(duration) // 2)
     made = recorder.report(wait=True)
     again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(made))))
+    assert again == made
     assert again.to_dict() == made.to_dict()
     for kind in ("host", "device"):
         there, here = (getattr(one["a/b"], kind) for one in (again, made))
@@ -75,6 +76,22 @@ def test_a_report_of_thousands_of_sites_is_sent_in_a_few_hundred_bytes_a_site() 
         with recorder.scope(f"site {number}"):
             pass
     assert len(pickle.dumps(recorder.report())) < 4_000 * 600
+
+
+def test_a_report_of_scopes_that_nest_deep_is_sent_and_equal(recorder: Recorder) -> None:
+    def nest(depth: int) -> None:
+        with recorder.scope("again"), recorder.scope("beside"):
+            pass
+        if depth > 0:
+            with recorder.scope("again"):
+                nest(depth - 1)
+
+    nest(400)
+    made = recorder.report()
+    sent = pickle.loads(pickle.dumps(made))
+    paths = [(site.path, site.count, site.host) for site in made.walk()]
+    assert [(site.path, site.count, site.host) for site in sent.walk()] == paths
+    assert len(paths) == 2 * 401
 
 
 def test_no_durations_are_sent_as_none(recorder: Recorder) -> None:

@@ -173,7 +173,7 @@ def test_a_notebook_s_print_gets_the_text(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_empty_report_says_so() -> None:
-    assert "nothing has been timed yet" in str(Recorder().report())
+    assert "no scope has ended in this time" in str(Recorder().report())
 
 
 def test_printing_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

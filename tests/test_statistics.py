@@ -121,6 +121,11 @@ def test_a_burst_of_odd_runs_does_not_widen_it(runs: int) -> None:
     assert high - low < 1.5 * (before[1] - before[0])
 
 
+def test_it_goes_no_further_than_the_readings_do() -> None:
+    times = np.repeat([1.0, 10.0, 1.0, 10.0, 1.0, 10.0, 1.0, 10.0], 15)
+    assert median_interval(times + np.arange(120) * 1e-9) == pytest.approx((1.0, 10.0))
+
+
 def test_fewer_than_40_runs_make_no_blocks() -> None:
     assert median_interval(np.repeat(np.arange(13.0), 3)) == (4.0, 8.0)
 

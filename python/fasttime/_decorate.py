@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -28,10 +29,16 @@ def decorate(
     A generator runs in its caller's context, so between its steps the scope is `suspend`ed, lest
     the caller's own scopes become its children.
 
-    Raises TypeError for what is no function, and for what would no longer be what it was: a class,
-    a module, a staticmethod, a classmethod or a property.
+    A bound method stays one, so that a module which keeps it can be copied.
+
+    Raises TypeError for what is no function, for what would no longer be what it was: a class, a
+    module, a staticmethod, a classmethod or a property; and for what contextlib.contextmanager
+    made, of which only the making would be timed.
     """
     _refuse_what_is_no_function(name, function)
+    if isinstance(function, types.MethodType):
+        inner = decorate(suspend, resume, scope, name, stream, function.__func__)
+        return types.MethodType(inner, function.__self__)
     if inspect.isasyncgenfunction(function):
 
         @functools.wraps(function)
@@ -107,6 +114,13 @@ def decorate(
     return call
 
 
+# Both make functions of one code each.
+_CONTEXT_MANAGERS = {
+    made(lambda: None).__code__  # type: ignore[arg-type,return-value]
+    for made in (contextlib.contextmanager, contextlib.asynccontextmanager)
+}
+
+
 def _refuse_what_is_no_function(name: str, function: Any) -> None:
     if isinstance(function, type):
         raise TypeError(
@@ -125,6 +139,11 @@ def _refuse_what_is_no_function(name: str, function: Any) -> None:
                 f"scope {name!r} decorates a function, and this is a {kind.__name__} already; "
                 f"write @{kind.__name__} above the scope"
             )
+    if getattr(function, "__code__", None) in _CONTEXT_MANAGERS:
+        raise TypeError(
+            f"scope {name!r} decorates a function, and {function.__qualname__} makes a context "
+            "manager, whose block it would not time; put a `with` around that block"
+        )
     if not callable(function):
         raise TypeError(
             f"scope {name!r} decorates a function; it was called with {function!r}. To time a "

@@ -119,6 +119,7 @@ class Recorder:
             refused_sites=following.refused_sites - interval.refused_sites,
             last_failure=backend["last_failure"] if failures else "",
             scopes_were_compiled=compile_support.scopes_were_compiled(),
+            switched_off=not self.enabled,
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             failures=failures,
             interval=interval.name,
@@ -193,7 +194,8 @@ class Recorder:
     def keep_samples(self, count: int) -> None:
         """Keep the last `count` samples of each site from now on, for `samples`; 0 keeps none.
 
-        A sample takes about 64 bytes. Raises ValueError unless 0 <= count <= 1,000,000.
+        A sample takes about 64 bytes. ``report(reset=True)`` leaves the samples, `reset` forgets
+        them. Raises ValueError unless 0 <= count <= 1,000,000.
         """
         count = operator.index(count)
         if not 0 <= count <= _MAX_KEPT:

@@ -115,6 +115,11 @@ def run(options: argparse.Namespace) -> int:
             chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
             with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
                 measurement = _measure(module, name, options)
+    except SystemExit as error:
+        raise Failure(
+            f"{options.target} ended the process, by sys.exit({error.code!r}); time what returns",
+            code=1,
+        ) from error
     except Exception as error:
         is_of_the_user = isinstance(error, SyntaxError) or user_frames(error) is not None
         if isinstance(error, Failure) or not is_of_the_user:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import saved
 from .arguments import add_command, fraction
 from .failure import NO_RESULT, Failure
-from .output import show
+from .output import say, show
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -77,4 +77,6 @@ def _run(options: argparse.Namespace) -> int:
     if options.fail_above is None:
         return 0
     code: int = comparison.exit_code(options.fail_above)
+    proven = "is proven" if code else "is not proven"
+    say(f"a change of more than {100 * options.fail_above:+g} % {proven}: exit code {code}")
     return code

@@ -34,7 +34,10 @@ could not be saved, it becomes 1.
 What SIGTERM or os._exit ends has no report. SIGINT is Ctrl-C:
   timeout -s INT 60 fasttime run train.py"""
 
-_NOTHING = "there is nothing to report: no scope ended in {script}, or it has cleared them itself"
+_NOTHING = (
+    "there is nothing to report: no scope ended in {script}, or none since it cleared them itself; "
+    "those of a Recorder of its own are not told here"
+)
 _ADD_ONE = """. Add one:
     with fasttime.scope("step"):
         ..."""

@@ -151,7 +151,8 @@ class SavedComparison:
         ends = (*_interval(self.old), *_interval(self.new))
         mend = "measure both in several processes: fasttime bench TARGET --processes 5"
         if any(math.isnan(end) for end in ends) or min(ends) <= 0:
-            reason = f"there are too few runs; {mend}"
+            why = "there are times of zero" if min(ends) <= 0 else "there are too few runs"
+            reason = f"{why}; {mend}"
             return Judgement("can't tell", ratio, (0.0, math.inf), reason)
         room = 1 + self.allowance
         interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)

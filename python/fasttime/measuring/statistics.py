@@ -52,9 +52,9 @@ def median_interval(
     array. It supposes, as the bootstrap does, that one run does not tell about the next. Where runs
     resemble their neighbours, there is less to be known from them than from so many; so the second,
     from 40 runs on, is by how much the medians of consecutive blocks spread (batch means: Schmeiser
-    1982), but for the least and the greatest of them, as runs that are odd come in bursts. Both
-    ends are NaN below the least number of runs from which any two of them can be so sure, 6 for
-    95 %.
+    1982), but for the least and the greatest of them, as runs that are odd come in bursts. It goes
+    no further than the readings do. Both ends are NaN below the least number of runs from which any
+    two of them can be so sure, 6 for 95 %.
 
     Where the clock's step shows, the interval is wider by half of it at either end. `step` is that
     of times which come from several processes, and show none together.
@@ -74,7 +74,8 @@ def median_interval(
     # value, and none shows, no width is made up: such runs hardly ever lie between two steps.
     half_step = (clock_step(times) if step is None else step) / 2
     low, high = min(float(ends[lower]), middle - reach), max(float(ends[upper]), middle + reach)
-    return low - half_step, high + half_step
+    # Blocks may spread so that nothing is known, as where runs keep to one of two modes for long.
+    return max(low, float(times.min())) - half_step, min(high, float(times.max())) + half_step
 
 
 def _reach_of_blocks(times: Times, level: float) -> float:

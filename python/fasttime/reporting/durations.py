@@ -101,6 +101,14 @@ class Durations:
             raise ValueError(f"bounds must be numbers of seconds, got {wanted}")
         return self._plain().counts_below_ns([bound * 1e9 for bound in wanted])
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Durations):
+            return NotImplemented
+        return self._plain().as_plain_data() == other._plain().as_plain_data()
+
+    def __hash__(self) -> int:
+        return hash(self._plain().as_plain_data())
+
     def __copy__(self) -> Durations:
         return self  # nothing in it can change
 

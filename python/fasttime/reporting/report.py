@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..encodable import for_stdout
 from ..sample import Status
 from .site_index import SiteIndex
-from .site_report import SiteReport, walk_with_depth, walk_with_parents
+from .site_report import SiteReport, flattened, nested, walk_with_depth, walk_with_parents
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -51,6 +51,7 @@ class Report:
             none did.
         scopes_were_compiled: whether torch.compile met scopes in this process, which are not timed:
             at any time, as nothing tells when a compiled region runs.
+        switched_off: whether scopes were switched off when the report was made.
         date: when the report was made, in UTC, to the second; empty if unknown.
         failures: how many calls of ours failed in this time, on any thread of the process.
         interval: names what this is a report of: the same in all reports of one recorder between
@@ -68,6 +69,7 @@ class Report:
     refused_sites: int
     last_failure: str
     scopes_were_compiled: bool = False
+    switched_off: bool = False
     date: str = ""
     failures: int = 0
     interval: str = ""
@@ -88,9 +90,13 @@ class Report:
         return index
 
     def __getstate__(self) -> dict[str, object]:
-        state = {**self.__dict__, "environment": self.environment}
+        sites = flattened(self.sites)
+        state = {**self.__dict__, "sites": sites, "environment": self.environment}
         state.pop("_index", None)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, sites=nested(state["sites"]))
 
     def __copy__(self) -> Report:
         return self  # nothing in it can change
@@ -218,7 +224,7 @@ class Report:
         """Return everything as a dict that ``json.dumps`` takes; keys name their units.
 
         Sites come as a flat list, parents first, each with its ``depth`` and the index of its
-        ``parent`` in that list: ``pandas.DataFrame(report.to_dict()["sites"])`` is a table.
+        ``parent`` in that list: ``pandas.json_normalize(report.to_dict()["sites"])`` is a table.
         """
         from .report_json import as_dict
 

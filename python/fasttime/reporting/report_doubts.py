@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .report import Report
 
 ReportDoubtKind = Literal[
+    "switched_off",
     "host_backend",
     "environments_differ",
     "unfinished",
@@ -40,15 +41,16 @@ class ReportDoubt(NamedTuple):
     """Something to know about a report before its figures are used.
 
     Attributes:
-        kind: ``host_backend``: there are host times only; ``environments_differ``: the report was
-            put together of parts from different ones; ``unfinished``: scopes are open or pending;
-            ``dropped``, ``captured``, ``failed``, ``host_only``: so many scopes have no device
-            time, see `fasttime.Sample`; ``last_failure``: what CUDA answered;
-            ``refused_sites``: there were more sites than can be told apart; ``compiled``: scopes
-            inside torch.compile regions are not timed; ``unclear``: there are sites without a
-            verdict; ``overlap``: there are sites without a self time; ``began_earlier``: there are
-            some because a scope began before the report's interval; ``host_took_as_long``: there
-            are host times that need not be what it takes to issue the work.
+        kind: ``switched_off``: scopes do nothing; ``host_backend``: there are host times only;
+            ``environments_differ``: the report was put together of parts from different ones;
+            ``unfinished``: scopes are open or pending; ``dropped``, ``captured``, ``failed``,
+            ``host_only``: so many scopes have no device time, see `fasttime.Sample`;
+            ``last_failure``: what CUDA answered; ``refused_sites``: there were more sites than can
+            be told apart; ``compiled``: scopes inside torch.compile regions are not timed;
+            ``unclear``: there are sites without a verdict; ``overlap``: there are sites without a
+            self time; ``began_earlier``: there are some because a scope began before the report's
+            interval; ``host_took_as_long``: there are host times that need not be what it takes to
+            issue the work.
         message: the same in a sentence.
     """
 
@@ -63,6 +65,12 @@ def doubts_of(report: Report) -> tuple[ReportDoubt, ...]:
 
 
 def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
+    if report.switched_off:
+        yield (
+            "switched_off",
+            "Scopes are switched off: by disable(), or by FASTTIME=0 in the environment; enable() "
+            "switches them on.",
+        )
     if report.backend != "cuda":
         where = "Host time only" if report.backend == "host" else "Host time only in some parts"
         yield "host_backend", f"{where}: {report.backend_reason}."
@@ -75,7 +83,11 @@ def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
     if report.last_failure:
         yield "last_failure", f"The last call to CUDA that failed: {report.last_failure}."
     if report.refused_sites:
-        yield "refused_sites", "Scopes at more sites than can be told apart are under (more)."
+        yield (
+            "refused_sites",
+            f"{report.refused_sites:,} scopes, at more sites than can be told apart, are under "
+            "(more); take names from a small set.",
+        )
     if report.scopes_were_compiled:
         yield (
             "compiled",

@@ -37,6 +37,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "failures": report.failures,
         "last_failure": report.last_failure,
         "scopes_were_compiled": report.scopes_were_compiled,
+        "switched_off": report.switched_off,
         "interval": report.interval,
         "differs": list(report.differs),
         "estimated_cost": {"host_s": _number(cost.host), "device_s": _number(cost.device)},

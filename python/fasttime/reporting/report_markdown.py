@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def as_markdown(report: Report) -> str:
     """Return a report as a table, and below it what it has cost and the doubts."""
     if not report.sites:
-        lines = ["fasttime: nothing has been timed yet."]
+        lines = ["fasttime: no scope has ended in this time."]
     else:
         lines = [*_table(report), "", summary(report)]
     if report.doubts:

@@ -38,6 +38,7 @@ def merge(parts: tuple[Report, ...]) -> Report:
         refused_sites=sum(part.refused_sites for part in parts),
         last_failure=next((part.last_failure for part in reversed(parts) if part.failures), ""),
         scopes_were_compiled=any(part.scopes_were_compiled for part in parts),
+        switched_off=any(part.switched_off for part in parts),
         date=max(part.date for part in parts),
         failures=sum(part.failures for part in parts),
         differs=_differing_fields(parts),

@@ -38,6 +38,7 @@ def since(later: Report, earlier: Report) -> Report:
         refused_sites=later.refused_sites - earlier.refused_sites,
         last_failure=later.last_failure if failures else "",
         scopes_were_compiled=later.scopes_were_compiled,
+        switched_off=later.switched_off,
         date=later.date,
         failures=failures,
     )

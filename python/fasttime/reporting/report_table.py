@@ -72,7 +72,7 @@ def as_renderable(report: Report, width: int, ascii_only: bool = False) -> Rende
         return Text(encodable(as_text(report, width), "ascii"))
     doubts = [Text(doubt.message, "yellow") for doubt in report.doubts]
     if not report.sites:
-        return Group("fasttime: nothing has been timed yet.", *doubts)
+        return Group("fasttime: no scope has ended in this time.", *doubts)
     table, notes = _table(report, width)
     return Group(table, Text(" ".join([summary(report), *notes]), "dim"), *doubts)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..sample import Status
 from .durations import Durations
@@ -21,7 +21,7 @@ class SiteReport:
         path: the names from the root to it, joined by ``/``.
         is_section: whether it is a section of laps. A scope of the same name beside it is another
             site, since the section has the scope's time in it.
-        counts: how many scopes ended, by status; see `fasttime.Sample`.
+        counts: how many scopes ended or were given up, by status; see `fasttime.Sample`.
         host: host times of all scopes that ended.
         device: device times of the scopes that are ``ok``; None if there are none.
         self_time: the total of `time` less that of the sites inside, in seconds. Where laps cut it
@@ -58,7 +58,7 @@ class SiteReport:
 
     @property
     def count(self) -> int:
-        """How many scopes ended here, whatever became of them."""
+        """How many scopes ended here or were given up."""
         return sum(self.counts.values())
 
     @property
@@ -90,3 +90,20 @@ def walk_with_parents(
         del above[depth:]
         yield site, above[-1] if above else None
         above.append(place)
+
+
+def flattened(sites: tuple[SiteReport, ...]) -> list[tuple[SiteReport, int | None]]:
+    """Return the sites and all below them without their children, each with its parent's place.
+
+    As pickle takes them: it follows a tree no deeper than Python functions may nest.
+    """
+    return [(replace(site, children=()), parent) for site, parent in walk_with_parents(sites)]
+
+
+def nested(sites: list[tuple[SiteReport, int | None]]) -> tuple[SiteReport, ...]:
+    """Return the tree that was flattened."""
+    below: dict[int | None, list[SiteReport]] = {}
+    for place, (site, parent) in reversed(list(enumerate(sites))):
+        whole = replace(site, children=tuple(reversed(below.pop(place, []))))
+        below.setdefault(parent, []).append(whole)
+    return tuple(reversed(below.get(None, [])))

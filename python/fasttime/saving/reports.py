@@ -30,6 +30,7 @@ def from_content(fields: Fields) -> Report:
         refused_sites=fields.count("refused_sites"),
         last_failure=fields.text("last_failure"),
         scopes_were_compiled=fields.flag("scopes_were_compiled"),
+        switched_off=fields.flag("switched_off"),
         date=fields.text("date"),
         failures=fields.count("failures"),
         interval=fields.text("interval"),
