@@ -78,6 +78,9 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   driver(table.stream_wait_value, "cuStreamWaitValue32_v2");
   table.current_stream = reinterpret_cast<decltype(table.current_stream)>(
       source.torch("aoti_torch_get_current_cuda_stream"));
+  // c10::cuda::GetDevice(int8_t*)
+  table.torch_get_device =
+      reinterpret_cast<decltype(table.torch_get_device)>(source.torch("_ZN3c104cuda9GetDeviceEPa"));
   if (table.current_stream == nullptr && missing == nullptr) {
     missing = "aoti_torch_get_current_cuda_stream";
   }

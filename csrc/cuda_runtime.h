@@ -37,6 +37,9 @@ struct alignas(64) CudaRuntime {
   int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
   int (*get_device_count)(int* count) = nullptr;
   int (*get_device)(int* device) = nullptr;
+  // From torch, optional: the device that it would launch on. It is another one than the current
+  // where torch went back to a device that the process does not use, which would start it.
+  int (*torch_get_device)(int8_t* device) = nullptr;
   int (*stream_create_with_flags)(void** stream, unsigned flags) = nullptr;
   int (*stream_is_capturing)(void* stream, int* status) = nullptr;
   int (*thread_exchange_stream_capture_mode)(int* mode) = nullptr;

@@ -58,10 +58,20 @@ inline int record_event(const CudaRuntime& cuda, void* event, const Place& place
 [[gnu::cold]] int record_event_otherwise(const CudaRuntime& cuda, void* event,
                                          const Place& place) noexcept;
 
+inline int current_device(const CudaRuntime& cuda, int& device) noexcept {
+  if (cuda.torch_get_device == nullptr) {
+    return cuda.get_device(&device);
+  }
+  int8_t index = 0;
+  const int status = cuda.torch_get_device(&index);
+  device = index;
+  return status;
+}
+
 inline bool current_place(const CudaRuntime& cuda, Place& place) noexcept {
   int device = 0;
   if (cuda.device_count != 1) {
-    if (const int status = cuda.get_device(&device)) {
+    if (const int status = current_device(cuda, device)) {
       return note_no_device(cuda, status);
     }
   }

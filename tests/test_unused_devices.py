@@ -94,6 +94,20 @@ def test_on_a_device_that_nobody_uses_there_is_host_time(
     assert cuda.events_alive == 130  # a batch and the clock's two, all of them on cuda:1
 
 
+def test_where_torch_goes_back_to_a_device_that_nobody_uses_there_is_host_time(
+    cuda: Simulated, recorder: Recorder, stream: OwnStream
+) -> None:
+    cuda.set_torch_device(0)  # as after `with torch.cuda.device(1)`: cuda:1 stays the current one
+    time_a_block(recorder, stream)
+    time_a_stream(recorder, stream)
+    cuda.set_torch_device(-1)
+    time_a_block(recorder, stream)
+    cuda.advance(1)
+    counts = recorder.report()["a"].counts
+    assert (counts["host_only"], counts["ok"]) == (1, 2)
+    assert not cuda.is_started(0)
+
+
 def test_once_a_device_is_used_it_is_timed(
     cuda: Simulated, recorder: Recorder, stream: OwnStream
 ) -> None:

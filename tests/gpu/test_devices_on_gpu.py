@@ -177,6 +177,24 @@ def test_a_held_device_does_not_hold_up_the_other(
     assert recorder.report(wait=True)["held"].counts["ok"] == 1
 
 
+def test_where_torch_goes_back_to_a_device_that_nobody_uses_there_is_host_time() -> None:
+    code = """
+        import torch, fasttime
+        with torch.cuda.device(1):
+            torch.ones(1, device="cuda:1").add_(1)
+        for name in ("first on 0", "second on 0"):
+            with fasttime.scope(name):
+                torch.cuda._sleep(10_000_000)
+        report = fasttime.report(wait=True)
+        assert report["first on 0"].counts["host_only"] == 1  # its device was not started yet
+        assert report["second on 0"].counts["ok"] == 1
+        assert report["second on 0"].device.min > 1e-3
+    """
+    code = textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # What a thread that has never chosen a device does in a process that works on cuda:1.
 WORK = {
     "a block": "with fasttime.scope('a'): pass",

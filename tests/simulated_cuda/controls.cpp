@@ -168,6 +168,10 @@ SIMULATED_EXPORT void sim_set_current_stream(int32_t device, void* stream) {
   });
 }
 
+SIMULATED_EXPORT void sim_set_torch_device(int device) {
+  control([&](World& world) { world.this_thread().torch_device = device; });
+}
+
 SIMULATED_EXPORT void sim_set_unused(int device) {
   control([&](World& world) { world.started.erase(device); });
 }

@@ -65,6 +65,8 @@ int64_t sim_used_after_destroy(void);
 
 // What aoti_torch_get_current_cuda_stream answers on this thread (device -1: the current one).
 void sim_set_current_stream(int32_t device, void* stream);
+// What torch works on next on this thread, which is not made current; -1: the current device.
+void sim_set_torch_device(int device);
 // As in a process that has not used the device yet: its context is not there, until a call needs
 // it.
 void sim_set_unused(int device);

@@ -86,6 +86,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_rerecorded_in_flight": (c_int64, []),
     "sim_used_after_destroy": (c_int64, []),
     "sim_set_current_stream": (None, [c_int32, c_void_p]),
+    "sim_set_torch_device": (None, [c_int]),
     "sim_set_unused": (None, [c_int]),
     "sim_is_started": (c_int, [c_int]),
     "sim_set_driver_needs_context": (None, [c_int]),
@@ -229,6 +230,10 @@ class Simulated:
     def set_current_stream(self, stream: int, device: int = -1) -> None:
         """What torch's shim answers on this thread (where torch runs, torch itself answers)."""
         self.lib.sim_set_current_stream(device, stream)
+
+    def set_torch_device(self, device: int) -> None:
+        """What torch works on next on this thread, not made current yet; -1: the current one."""
+        self.lib.sim_set_torch_device(device)
 
     def enqueue(self, stream: int, ns: int) -> None:
         """Add ns of device work."""

@@ -70,7 +70,7 @@ torch.cuda.synchronize()
 
 
 @pytest.mark.skipif(not cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13")
-def test_torch_s_own_shim_answers_under_the_preloaded_library(library: Path) -> None:
+def test_torch_s_own_functions_answer_under_the_preloaded_library(library: Path) -> None:
     done = cuda.run_under_simulation(
         """
 import ctypes
@@ -78,11 +78,17 @@ import torch
 
 torch.cuda.init()
 assert not hasattr(ctypes.CDLL(None), "aoti_torch_get_current_cuda_stream")
-ask = ctypes.CDLL("libtorch_cuda.so", mode=4).aoti_torch_get_current_cuda_stream  # 4: RTLD_NOLOAD
+library = ctypes.CDLL("libtorch_cuda.so", mode=4)  # 4: RTLD_NOLOAD
+ask = library.aoti_torch_get_current_cuda_stream
 stream, found = torch.cuda.Stream(), ctypes.c_void_p()
 with torch.cuda.stream(stream):
     assert ask(-1, ctypes.byref(found)) == 0
 assert found.value == stream.cuda_stream
+
+ask, index = library._ZN3c104cuda9GetDeviceEPa, ctypes.c_int8(-1)  # by way of libc10_cuda
+with torch.cuda.device(1):
+    assert ask(ctypes.byref(index)) == 0
+assert index.value == 1
 
 driver = ctypes.CDLL("libcuda.so.1")
 assert ctypes.cast(driver.cuStreamIsCapturing, ctypes.c_void_p).value == (

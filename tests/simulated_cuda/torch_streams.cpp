@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// torch's C shim for the current stream. Only in the library for unit tests: preloaded under a real
-// torch it would stand in front of torch's own. Like torch's it leaves the runtime's last error
-// alone.
+// What torch says of its current device and stream. Only in the library for unit tests: preloaded
+// under a real torch it would stand in front of torch's own. Like torch's it leaves the runtime's
+// last error alone.
 #include "world.h"
 
 using namespace simulated;
+
+// c10::cuda::GetDevice(int8_t*), which asks the runtime.
+SIMULATED_EXPORT int _ZN3c104cuda9GetDeviceEPa(int8_t* device) {
+  return call(
+      "cudaGetDevice",
+      [&](Call& c) {
+        const int next = c.thread.torch_device;
+        *device = static_cast<int8_t>(next < 0 ? c.thread.current() : next);
+        return kSuccess;
+      },
+      false);
+}
 
 SIMULATED_EXPORT int32_t aoti_torch_get_current_cuda_stream(int32_t device, void** stream) {
   World& world = World::instance();

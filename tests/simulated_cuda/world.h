@@ -123,6 +123,7 @@ struct Thread {
   bool is_bound = false;  // the runtime has made the device's context current here
   std::map<int, Stream*> per_thread_streams;
   std::map<int, void*> torch_streams;
+  int torch_device = -1;  // what torch works on next, where it has not made that current yet
 
   int current() const { return pushed.empty() ? device : pushed.back(); }
   void make_current(int other) { (pushed.empty() ? device : pushed.back()) = other; }
