@@ -74,6 +74,7 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   driver(table.primary_context_retain, "cuDevicePrimaryCtxRetain");
   driver(table.context_push_current, "cuCtxPushCurrent_v2");
   driver(table.context_pop_current, "cuCtxPopCurrent_v2");
+  driver(table.context_get_current, "cuCtxGetCurrent");
   table.host_alloc = reinterpret_cast<decltype(table.host_alloc)>(source.cuda("cudaHostAlloc"));
   driver(table.stream_wait_value, "cuStreamWaitValue32_v2");
   table.current_stream = reinterpret_cast<decltype(table.current_stream)>(

@@ -54,6 +54,7 @@ struct alignas(64) CudaRuntime {
   int (*primary_context_retain)(void** context, int device) = nullptr;
   int (*context_push_current)(void* context) = nullptr;
   int (*context_pop_current)(void** context) = nullptr;
+  int (*context_get_current)(void** context) = nullptr;
 
   // Optional: pinned memory, and a stream that waits for a value in it (from libcuda). Holds only.
   int (*host_alloc)(void** pointer, size_t bytes, unsigned flags) = nullptr;

@@ -1,27 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "device_guard.h"
 
-#include <array>
-#include <atomic>
-
 namespace fasttime {
 namespace {
 
 // What puts the user's thread back as it was is worth a second try.
 constexpr int kTriesToRestore = 4;
 
-constexpr int kMaxDevices = 64;
-std::array<std::atomic<void*>, kMaxDevices> g_contexts{};
-
 bool has_contexts(const CudaRuntime& cuda) noexcept {
   return cuda.primary_context_get_state != nullptr && cuda.primary_context_retain != nullptr &&
-         cuda.context_push_current != nullptr && cuda.context_pop_current != nullptr;
+         cuda.context_push_current != nullptr && cuda.context_pop_current != nullptr &&
+         cuda.context_get_current != nullptr;
 }
 
 // The device's primary context, which is the one that the runtime uses. Retained once and never let
 // go: it is the process's until that ends. Null after noting the failure.
 void* context_of(const CudaRuntime& cuda, int device) noexcept {
-  auto& slot = g_contexts[static_cast<size_t>(device)];
+  auto& slot = known_contexts[static_cast<size_t>(device)];
   void* context = slot.load(std::memory_order_relaxed);
   if (context == nullptr) {
     if (const int status = cuda.primary_context_retain(&context, device)) {
@@ -34,6 +29,19 @@ void* context_of(const CudaRuntime& cuda, int device) noexcept {
 }
 
 }  // namespace
+
+std::array<std::atomic<void*>, kMaxDevices> known_contexts{};
+
+void keep_context(const CudaRuntime& cuda, int device) noexcept {
+  if (cuda.device_count != 1 && has_contexts(cuda)) {
+    context_of(cuda, device);
+  }
+}
+
+bool note_no_context(const CudaRuntime& cuda, int status) noexcept {
+  note_failure(cuda, "cuCtxGetCurrent", status);
+  return false;
+}
 
 bool is_started(const CudaRuntime& cuda, int device) noexcept {
   if (cuda.device_count == 1 || !has_contexts(cuda)) {
@@ -49,7 +57,7 @@ bool is_started(const CudaRuntime& cuda, int device) noexcept {
 }
 
 void forget_contexts() noexcept {
-  for (auto& slot : g_contexts) {
+  for (auto& slot : known_contexts) {
     slot.store(nullptr, std::memory_order_relaxed);
   }
 }

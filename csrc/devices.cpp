@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "devices.h"
 
-#include <array>
-#include <atomic>
 #include <new>
 
 #include "device_guard.h"
@@ -10,7 +8,6 @@
 namespace fasttime {
 namespace {
 
-constexpr int kMaxDevices = 64;
 std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
 
 }  // namespace
@@ -31,6 +28,7 @@ std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
   if (made == nullptr) {
     return nullptr;
   }
+  keep_context(cuda, index);
   made->pool.prefill(cuda);
   made->clock.prepare(cuda);
   Device* expected = nullptr;

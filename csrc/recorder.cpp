@@ -137,7 +137,7 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
     return;
   }
   scope.status = Status::kOk;
-  scope.begin_event = boundary(moment, *lane, scope);
+  scope.begin_event = boundary_anywhere(moment, *lane, scope);
   if (scope.begin_event == nullptr) {
     return;
   }
@@ -148,9 +148,8 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
 
 [[gnu::hot]] inline Event* Recorder::boundary_anywhere(const Moment& moment, Lane& lane,
                                                        OpenScope& scope) {
-  return moment.cuda.device_count != 1 && belongs_to_current_device(lane.place.stream)
-             ? boundary_elsewhere(moment, lane, scope)
-             : boundary(moment, lane, scope);
+  return is_plain_to_driver(moment.cuda, lane.place) ? boundary(moment, lane, scope, true)
+                                                     : boundary_elsewhere(moment, lane, scope);
 }
 
 [[gnu::hot]] void Recorder::end(OpenScope& scope) {

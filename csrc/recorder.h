@@ -155,8 +155,9 @@ class alignas(64) Recorder {
   void begin_on_chosen(const Moment& moment, OpenScope& scope, const Place& chosen);
   // The event that marks this moment on the lane: a fresh one, recorded now, or the one that this
   // thread recorded a moment ago. Where it is the scope's first, room is booked with it. Null, with
-  // nothing booked, where there is none; `scope.status` then says why.
-  Event* boundary(const Moment& moment, Lane& lane, OpenScope& scope);
+  // nothing booked, where there is none; `scope.status` then says why. `is_plain` as record_event()
+  // has it.
+  Event* boundary(const Moment& moment, Lane& lane, OpenScope& scope, bool is_plain);
   // The same where another device may be current than the lane's.
   Event* boundary_anywhere(const Moment& moment, Lane& lane, OpenScope& scope);
   Event* boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope& scope);

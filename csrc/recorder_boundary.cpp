@@ -19,9 +19,9 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 
 // Lets the GIL go meanwhile. `recorded_ns` is when the record returned.
 [[gnu::noinline]] int record_that_may_block(const CudaRuntime& cuda, const Event& event,
-                                            const Lane& lane, int64_t& recorded_ns) {
+                                            const Lane& lane, bool is_plain, int64_t& recorded_ns) {
   const OthersMayRun meanwhile;
-  const int status = record_event(cuda, event.handle, lane.place);
+  const int status = record_event(cuda, event.handle, lane.place, is_plain);
   // Others may work while this thread waits for the GIL; how long that took counts as age.
   recorded_ns = cuda.host_now_ns();
   return status;
@@ -40,7 +40,8 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 
 }  // namespace
 
-[[gnu::hot]] Event* Recorder::boundary(const Moment& moment, Lane& lane, OpenScope& scope) {
+[[gnu::hot]] Event* Recorder::boundary(const Moment& moment, Lane& lane, OpenScope& scope,
+                                       bool is_plain) {
   const auto& [cuda, last, now_ns] = moment;
   int status = cuda::kSuccess;
   const CaptureState capture = capture_state(cuda, lane.place, status);
@@ -70,9 +71,9 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   }
   int64_t recorded_ns = now_ns;
   if (may_block) {
-    status = record_that_may_block(cuda, *event, lane, recorded_ns);
+    status = record_that_may_block(cuda, *event, lane, is_plain, recorded_ns);
   } else {
-    status = record_event(cuda, event->handle, lane.place);
+    status = record_event(cuda, event->handle, lane.place, is_plain);
   }
   if (status != cuda::kSuccess) {
     note_failure(cuda, "cudaEventRecord", status);
@@ -96,7 +97,7 @@ Event* Recorder::boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope&
     scope.status = Status::kFailed;
     return nullptr;
   }
-  return boundary(moment, lane, scope);
+  return boundary(moment, lane, scope, false);
 }
 
 [[gnu::cold]] Event* Recorder::find_event(const Moment& moment, Lane& lane,

@@ -43,11 +43,16 @@ enum class CaptureState { kNone, kCapturing, kUnknown };
 inline CaptureState capture_state(const CudaRuntime& cuda, const Place& place,
                                   int& status) noexcept;
 
+// Whether the driver takes the stream for that of its device: it does, unless that is a default
+// stream and the device's context not the thread's.
+inline bool is_plain_to_driver(const CudaRuntime& cuda, const Place& place) noexcept;
+
 // Records by way of the driver, which takes less than by way of the runtime. Leaves no last error.
 // The runtime records where only it knows what is meant: on a thread that has no context yet
-// (the driver answers 201), and on a default stream where there are several devices it could be of.
-// The device must be current there.
-inline int record_event(const CudaRuntime& cuda, void* event, const Place& place) noexcept;
+// (the driver answers 201), and on what is not plain to the driver. The device must be current
+// there.
+inline int record_event(const CudaRuntime& cuda, void* event, const Place& place,
+                        bool is_plain) noexcept;
 
 // --- what is above, but for the rare cases, is read in line: it stands beside every record ---
 
@@ -101,8 +106,14 @@ inline int record_by_runtime(const CudaRuntime& cuda, void* event, void* stream)
   return status;
 }
 
-inline int record_event(const CudaRuntime& cuda, void* event, const Place& place) noexcept {
-  if (cuda.device_count != 1 && belongs_to_current_device(place.stream)) {
+inline bool is_plain_to_driver(const CudaRuntime& cuda, const Place& place) noexcept {
+  return cuda.device_count == 1 || !belongs_to_current_device(place.stream) ||
+         has_current_context(cuda, place.device);
+}
+
+inline int record_event(const CudaRuntime& cuda, void* event, const Place& place,
+                        bool is_plain) noexcept {
+  if (!is_plain) {
     return record_by_runtime(cuda, event, place.stream);
   }
   if (cuda.driver_event_record != nullptr) {

@@ -84,6 +84,7 @@ FUNCTIONS: dict[str, list[tuple[str, int, int, int]]] = {
     "cuDevicePrimaryCtxRetain": [],
     "cuCtxPushCurrent_v2": [],
     "cuCtxPopCurrent_v2": [],
+    "cuCtxGetCurrent": [],
     "aoti_torch_get_current_cuda_stream": [],
 }
 # The runtime's calls by way of the driver are told as what they stand for.

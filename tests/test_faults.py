@@ -285,14 +285,21 @@ def test_where_the_driver_has_no_context_the_runtime_reads(
     assert cuda.peek_error() == 0
 
 
-def test_the_runtime_records_on_a_default_stream_that_could_be_of_several_devices(
+def test_the_runtime_records_on_a_default_stream_where_the_context_is_not_its_device_s(
     cuda: Simulated, recorder: Recorder
 ) -> None:
-    with recorder.scope("a"):
-        pass
+    token = recorder.begin("a")
+    by_driver = cuda.calls("cuEventRecord")
+    assert by_driver == 1
+    in_thread(lambda: recorder.end(token))  # a thread that has no context yet
+    token = recorder.begin("a")
+    assert cuda.calls("cuEventRecord") == by_driver + 1
+    cuda.set_device(1)
+    recorder.end(token)
+    assert cuda.calls("cuEventRecord") == by_driver + 1
+    cuda.set_device(0)
     cuda.advance(1)
-    assert recorder.report()["a"].counts["ok"] == 1
-    assert cuda.calls("cuEventRecord") == 0
+    assert recorder.report()["a"].counts["ok"] == 2
 
 
 def test_drain_waits_and_reads(cuda: Simulated, recorder: Recorder) -> None:

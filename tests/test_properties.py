@@ -40,7 +40,8 @@ SETTINGS = settings(
 Path_ = tuple[str, ...]
 names = st.sampled_from(["a", "b", "c", "d/e", "\ud800", "(more)"])
 lengths = st.sampled_from([0, 1, 999, 10_000, 123_457, MS, 3 * MS + 1, 77 * MS, 2_000 * MS])
-errors = st.sampled_from([1, 2, 35, 100, 101, 201, 400, 401, 900, 901, 907, 999])
+# Not 201: where the driver answers that, the runtime is asked.
+errors = st.sampled_from([1, 2, 35, 100, 101, 400, 401, 900, 901, 907, 999])
 places = st.integers(0, 9)
 
 

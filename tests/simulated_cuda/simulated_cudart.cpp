@@ -186,6 +186,13 @@ SIMULATED_EXPORT int cuCtxPushCurrent_v2(void* context) {
   });
 }
 
+SIMULATED_EXPORT int cuCtxGetCurrent(void** context) {
+  return driver_call("cuCtxGetCurrent", [&](World&, Thread& thread) {
+    *context = thread.has_context() ? context_of(thread.current()) : nullptr;
+    return kSuccess;
+  });
+}
+
 SIMULATED_EXPORT int cuCtxPopCurrent_v2(void** context) {
   return driver_call("cuCtxPopCurrent_v2", [&](World&, Thread& thread) {
     if (thread.pushed.empty()) return kInvalidContext;

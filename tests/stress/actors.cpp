@@ -382,6 +382,7 @@ void order_faults(Stage& stage, uint64_t seed) {
                                            "cuDevicePrimaryCtxRetain",
                                            "cuCtxPushCurrent_v2",
                                            "cuCtxPopCurrent_v2",
+                                           "cuCtxGetCurrent",
                                            "cudaStreamCreateWithFlags",
                                            "cudaStreamIsCapturing",
                                            "cuStreamIsCapturing",
