@@ -45,7 +45,7 @@ inline bool enter_off(Enterings& all, const Recorder& recorder);
 
 // The entering that an exit belongs to, no longer in the list. Where several are inside, that is
 // one of the context that exits; where that has none, one that only is counted, or the newest. Null
-// where it only is counted or where there is none, `leave_counted` tells which: it takes one off.
+// where it only is counted, or there is none: leave_counted() says which, and takes one off.
 inline Entering* take_entering(Enterings& all, const Recorder& recorder);
 bool leave_counted(Enterings& all) noexcept;
 
