@@ -16,8 +16,7 @@ namespace fasttime {
 bool is_started(const CudaRuntime& cuda, int device) noexcept;
 
 // Whether the device's context is the calling thread's, so that the driver takes a default stream
-// for this device's. It says so in a fifth of what it takes to ask the runtime for its device.
-// False also where that is not known, as before keep_context().
+// for this device's. False also where that is not known, as before keep_context().
 inline bool has_current_context(const CudaRuntime& cuda, int device) noexcept;
 // Learns which context that is. The device must be started.
 void keep_context(const CudaRuntime& cuda, int device) noexcept;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "devices.h"
 
+#include <array>
+#include <atomic>
 #include <new>
 
 #include "device_guard.h"

@@ -206,8 +206,7 @@ PyObject* scope_repr(PyObject* object) {
   auto* self = PyObject_New(Scope, g_scope_type);
   if (self != nullptr) {
     self->call = &scope_call;
-    self->enterings.last = nullptr;
-    self->enterings.inline_in_use = false;
+    new (&self->enterings) Enterings();
   }
   return self;
 }

@@ -63,6 +63,7 @@ inline int record_event(const CudaRuntime& cuda, void* event, const Place& place
 [[gnu::cold]] int record_event_otherwise(const CudaRuntime& cuda, void* event,
                                          const Place& place) noexcept;
 
+// The device that torch would launch on.
 inline int current_device(const CudaRuntime& cuda, int& device) noexcept {
   if (cuda.torch_get_device == nullptr) {
     return cuda.get_device(&device);

@@ -56,6 +56,25 @@ def test_the_watchdog_lets_go_of_a_host_that_fills_the_launch_queue(cuda: Simula
     assert hold.release() is False
 
 
+def test_a_hold_that_finds_the_queue_full_lets_a_python_thread_let_it_go(cuda: Simulated) -> None:
+    cuda.set_queue_limit(8)
+    cuda.hold(0)
+    for _ in range(8):
+        cuda.enqueue(0, 1)
+    may_start = threading.Event()
+
+    def let_go() -> None:
+        may_start.wait(30)
+        cuda.release(0)
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    may_start.set()
+    hold = _C.StreamHold(LONG)  # would wait for room with the GIL in hand
+    thread.join()
+    assert hold.release() is True
+
+
 def test_a_release_can_be_repeated_and_answers_the_same(cuda: Simulated) -> None:
     hold = _C.StreamHold(LONG)
     assert [hold.release(), hold.release()] == [True, True]

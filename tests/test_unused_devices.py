@@ -108,6 +108,23 @@ def test_where_torch_goes_back_to_a_device_that_nobody_uses_there_is_host_time(
     assert not cuda.is_started(0)
 
 
+def test_where_torch_goes_back_to_a_device_that_others_started_it_is_timed_there(
+    cuda: Simulated, recorder: Recorder, stream: OwnStream
+) -> None:
+    with cuda.on_device(0):
+        cuda.create_stream()
+    cuda.set_torch_device(0)
+    with recorder.scope("a"):
+        assert cuda.device() == 1
+        with cuda.on_device(0):
+            cuda.enqueue(0, MS)
+    assert cuda.device() == 1
+    cuda.advance(2 * MS)
+    site = recorder.report()["a"]
+    assert site.device is not None
+    assert (site.counts["ok"], site.device.mean) == (1, pytest.approx(1e-3))
+
+
 def test_once_a_device_is_used_it_is_timed(
     cuda: Simulated, recorder: Recorder, stream: OwnStream
 ) -> None:

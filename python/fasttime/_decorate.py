@@ -13,6 +13,12 @@ from typing import Any
 
 import torch
 
+# Both make functions of one code each.
+_CONTEXT_MANAGERS = {
+    made(lambda: None).__code__  # type: ignore[arg-type,return-value]
+    for made in (contextlib.contextmanager, contextlib.asynccontextmanager)
+}
+
 
 def decorate(
     suspend: Callable[[Any], None],
@@ -112,13 +118,6 @@ def decorate(
             return function(*args, **kwargs)
 
     return call
-
-
-# Both make functions of one code each.
-_CONTEXT_MANAGERS = {
-    made(lambda: None).__code__  # type: ignore[arg-type,return-value]
-    for made in (contextlib.contextmanager, contextlib.asynccontextmanager)
-}
 
 
 def _refuse_what_is_no_function(name: str, function: Any) -> None:

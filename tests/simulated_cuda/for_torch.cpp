@@ -297,7 +297,7 @@ SIMULATED_EXPORT int cudaLaunchHostFunc(void* stream, HostFunction function, voi
 }
 
 // Holds a stream, without a kernel, until a word in host memory satisfies the condition (0: >=, 1:
-// ==).
+// ==). Waits for room in the launch queue, as whatever is queued may.
 SIMULATED_EXPORT int cuStreamWaitValue32_v2(void* handle, uintptr_t address, uint32_t value,
                                             unsigned condition) {
   World& world = World::instance();
@@ -305,6 +305,7 @@ SIMULATED_EXPORT int cuStreamWaitValue32_v2(void* handle, uintptr_t address, uin
   if (const int error = world.begin_call("cuStreamWaitValue32_v2")) return error;
   Stream* stream = world.find_stream(world.this_thread(), handle);
   if (!stream || stream->capture) return kInvalidValue;
+  if (const int error = world.admit(lock, *stream)) return error;
   auto opened = std::make_shared<Ticket>();
   world.value_waits.push_back(
       {reinterpret_cast<const volatile uint32_t*>(address), value, condition, opened});

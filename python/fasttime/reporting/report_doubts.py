@@ -41,7 +41,7 @@ class ReportDoubt(NamedTuple):
     """Something to know about a report before its figures are used.
 
     Attributes:
-        kind: ``switched_off``: scopes do nothing; ``host_backend``: there are host times only;
+        kind: ``switched_off``: so nothing was timed; ``host_backend``: there are host times only;
             ``environments_differ``: the report was put together of parts from different ones;
             ``unfinished``: scopes are open or pending; ``dropped``, ``captured``, ``failed``,
             ``host_only``: so many scopes have no device time, see `fasttime.Sample`;
@@ -65,7 +65,7 @@ def doubts_of(report: Report) -> tuple[ReportDoubt, ...]:
 
 
 def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
-    if report.switched_off:
+    if report.switched_off and not report.sites:
         yield (
             "switched_off",
             "Scopes are switched off: by disable(), or by FASTTIME=0 in the environment; enable() "
