@@ -38,8 +38,9 @@ if os.environ.get("FASTTIME_WERROR") == "1":
 
 extension = Pybind11Extension(
     "fasttime._C",
-    sources=sorted(str(path) for path in Path("csrc").glob("*.cpp")),
-    depends=sorted(str(path) for path in Path("csrc").glob("*.h")),
+    sources=sorted(str(path) for path in Path("csrc").rglob("*.cpp")),
+    depends=sorted(str(path) for path in Path("csrc").rglob("*.h")),
+    include_dirs=["csrc"],
     cxx_std=17,
     extra_compile_args=[] if sys.platform == "win32" else [*flags, *warnings],
     libraries=["dl", "pthread"] if sys.platform.startswith("linux") else [],

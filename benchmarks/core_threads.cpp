@@ -11,9 +11,9 @@
 #include <thread>
 #include <vector>
 
-#include "cuda_runtime.h"
-#include "recorder.h"
-#include "torch_streams.h"
+#include "core/recorder.h"
+#include "cuda/cuda_runtime.h"
+#include "cuda/torch_streams.h"
 
 namespace {
 

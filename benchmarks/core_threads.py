@@ -52,12 +52,8 @@ class Result:
 
 
 def core_sources(folder: Path) -> list[Path]:
-    """Return the sources of the core that do not see Python, by what they include."""
-    sources, python_side = sorted(folder.glob("*.cpp")), set()
-    for path in [*sources, *folder.glob("*.h")]:
-        if any(word in path.read_text() for word in ("Python.h", "pybind11", "PyObject")):
-            python_side.add(path.stem)
-    return [path for path in sources if path.stem not in python_side]
+    """Return the C++ sources that need no Python: everything outside csrc/python."""
+    return sorted(path for path in folder.rglob("*.cpp") if path.parent.name != "python")
 
 
 def compile_core(folder: Path) -> Path:

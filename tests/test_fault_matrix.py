@@ -394,7 +394,7 @@ def test_an_error_of_somebody_else_outlives_the_first_scope(
 
 
 def test_the_matrix_has_every_function_of_the_table() -> None:
-    source = Path(__file__).parent.parent / "csrc" / "cuda_runtime.cpp"
+    source = Path(__file__).parent.parent / "csrc" / "cuda" / "cuda_runtime.cpp"
     looked_up = re.findall(
         r'(?:(?:find|driver)\(table\.\w+,|source\.\w+\()\s*"((?:cu|aoti)\w+)"', source.read_text()
     )

@@ -13,7 +13,7 @@ import pytest
 import fasttime
 
 ROOT = Path(__file__).parent.parent
-CORE = sorted((ROOT / "csrc").glob("*.[ch]*"))
+CORE = sorted((ROOT / "csrc").rglob("*.[ch]*"))
 PACKAGE = sorted((ROOT / "python" / "fasttime").rglob("*.py*"))
 # Its own folders by name: somebody may keep a virtual environment beside them.
 SOURCES = [
@@ -57,20 +57,20 @@ def test_only_module_cpp_sees_pybind11() -> None:
         assert sees == (path.name == "module.cpp"), path
 
 
-def test_the_core_does_not_see_python() -> None:
-    python_side = {"module", "scope_type", "laps_type", "scope_functions", "context_methods"}
-    python_side |= {
-        "context_stack",
-        "enterings",
-        "name_cache",
-        "torch_flag",
-        "marks",
-        "gil_hooks",
-        "scope_hooks",
-    }
+def test_only_the_python_folder_sees_python() -> None:
     for path in CORE:
         sees = "Python.h" in includes(path) or "PyObject" in path.read_text()
-        assert not sees or path.stem in python_side, path
+        assert not sees or path.parent.name == "python", path
+
+
+def test_includes_flow_one_way() -> None:
+    """Each folder of csrc may include itself and the folders before it."""
+    folders = ["host", "cuda", "core", "python"]
+    for path in CORE:
+        allowed = folders[: folders.index(path.parent.name) + 1]
+        for name in includes(path):
+            if "/" in name and name.split("/")[0] in folders:
+                assert name.split("/")[0] in allowed, (path, name)
 
 
 def test_only_native_imports_the_extension() -> None:

@@ -6,8 +6,8 @@
 #include <thread>
 #include <tuple>
 
-#include "cuda_runtime.h"
-#include "stream_hold.h"
+#include "cuda/cuda_runtime.h"
+#include "cuda/stream_hold.h"
 
 using namespace fasttime;
 

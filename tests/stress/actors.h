@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/torch_streams.h"
 #include "ledger.h"
 #include "simulation.h"
-#include "torch_streams.h"
 
 // What all threads of a stress run share. Threads take turns by themselves: chance is seeded, the
 // order in which the threads run is not.

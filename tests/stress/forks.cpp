@@ -7,8 +7,8 @@
 #include <memory>
 #include <thread>
 
-#include "cuda_runtime.h"
-#include "stream_hold.h"
+#include "cuda/cuda_runtime.h"
+#include "cuda/stream_hold.h"
 
 using namespace fasttime;
 

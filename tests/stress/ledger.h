@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "check.h"
-#include "recorder.h"
+#include "core/recorder.h"
 
 // A recorder beside an account of what it was given, so that what it says can be held against it:
 // each scope in one take(), and in one only. Thread-safe but for the check at the end.

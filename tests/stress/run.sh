@@ -9,8 +9,8 @@ steps=${STEPS:-20000} scopes=${SCOPES:-1000000} seed=${SEED:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The core is what needs no Python.
-mapfile -t core < <(grep -LE 'Python\.h|PyObject|pybind11' csrc/*.cpp | sed 's|csrc/||; s|\.cpp$||')
+# Everything but csrc/python is a C++ library that needs no Python.
+mapfile -t core < <(ls csrc/{host,cuda,core}/*.cpp | sed 's|\.cpp$||')
 
 # build NAME FLAGS…: $work/NAME/{stress,simulated.so}, and objects to link, all of the same flags.
 build() {
@@ -18,11 +18,12 @@ build() {
   flags="-std=c++17 -Wall -Wextra -Werror -fPIC -pthread ${*:2}"
   mkdir "$out" "$out/simulated"
   {
-    printf '%s\n' "${core[@]/#/csrc/}" tests/stress/{stress,actors,forks} | sed "s|.*|& $out/|"
+    printf '%s\n' "${core[@]}" tests/stress/{stress,actors,forks} | sed "s|.*|& $out/|"
     ls tests/simulated_cuda/*.cpp | sed "s|\.cpp\$| $out/simulated/|"
   } | xargs -P "$(nproc)" -L 1 bash -c \
     "g++ $flags -Icsrc -Itests/simulated_cuda -c \$0.cpp -o \$1\$(basename \$0).o"
-  objects=("${core[@]/#/$out/}")
+  objects=("${core[@]##*/}")
+  objects=("${objects[@]/#/$out/}")
   objects=("${objects[@]/%/.o}")
   g++ $flags -shared "$out"/simulated/*.o -ldl -o "$out/simulated.so"
   g++ $flags "${objects[@]}" "$out"/{stress,actors,forks}.o -ldl -o "$out/stress"

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "check.h"
-#include "cuda_runtime.h"
-#include "recorder.h"
+#include "core/recorder.h"
+#include "cuda/cuda_runtime.h"
 
 namespace {
 

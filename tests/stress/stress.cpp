@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "actors.h"
-#include "cuda_runtime.h"
-#include "devices.h"
+#include "cuda/cuda_runtime.h"
+#include "cuda/devices.h"
 #include "forks.h"
 
 using namespace fasttime;

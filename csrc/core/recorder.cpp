@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/recorder.h"
+
+#include <algorithm>
+#include <new>
+
+#include "core/resolver.h"
+#include "core/thread_boundary.h"
+#include "cuda/device_guard.h"
+#include "cuda/devices.h"
+#include "host/host_clock.h"
+#include "host/thread_number.h"
+
+namespace fasttime {
+namespace {
+
+// Reading is spread over scope ends: every sixteenth end of a lane reads up to 32 scopes, so that
+// reading keeps up, and no single end pays for more than a few microseconds of it. Where scopes end
+// less often than every 500 us, each end reads what came before it.
+constexpr uint64_t kEndsBetweenPolls = 16;
+constexpr size_t kPollLimit = 32;
+constexpr int64_t kPollAgeNs = 500'000;
+
+thread_local ThreadBoundary t_boundary;
+
+// The number of the thread that it is of.
+uint32_t number_of(ThreadBoundary& own) noexcept {
+  if (own.thread == 0) {
+    own.thread = static_cast<uint32_t>(thread_number());
+  }
+  return own.thread;
+}
+
+size_t slot_of(const Place& place) noexcept {
+  const uint64_t key =
+      reinterpret_cast<uintptr_t>(place.stream) * 64 + static_cast<uint64_t>(place.device);
+  return static_cast<size_t>((key * 0x9E3779B97F4A7C15ull) >> 40);
+}
+
+Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noexcept {
+  Pending pending;
+  pending.begin = scope.begin_event;
+  pending.end = end;
+  pending.host_begin_ns = scope.host_begin_ns;
+  pending.host_end_ns = host_end_ns;
+  pending.thread = scope.begun_by;
+  pending.site = scope.site;
+  pending.epoch = scope.epoch;
+  pending.status = scope.status;
+  pending.shares_boundary = scope.shares_boundary;
+  return pending;
+}
+
+}  // namespace
+
+void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
+
+[[gnu::hot]] int64_t Recorder::come_in() noexcept {
+  const CudaRuntime& cuda = runtime();
+  if (!cuda.has_cuda) {
+    return 0;  // nobody asks for it
+  }
+  const int64_t now_ns = cuda.host_now_ns();
+  t_boundary.come_in(now_ns);
+  return now_ns;
+}
+
+[[gnu::hot]] void Recorder::go_out() noexcept {
+  if (shares_boundaries()) {
+    t_boundary.left_ns = runtime().host_now_ns();
+  }
+}
+
+[[gnu::hot]] void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen,
+                                  int64_t came_in_ns) {
+  scope = OpenScope{};
+  scope.site = site;
+  scope.epoch = epoch_.load(std::memory_order_relaxed);
+  scope.process = process();
+  scope.begun_by = number_of(t_boundary);
+  const CudaRuntime& cuda = runtime();
+  if (cuda.has_cuda) {
+    const Moment moment{cuda, t_boundary, came_in_ns};
+    Place place;
+    if (chosen != nullptr) {
+      begin_on_chosen(moment, scope, *chosen);
+    } else if (current_place(cuda, place)) {
+      begin_at(moment, scope, place);
+    } else {
+      scope.status = Status::kFailed;
+    }
+  }
+  if (scope.lane == nullptr) {
+    open_on_host_.fetch_add(1, std::memory_order_relaxed);
+    scope.host_begin_ns = cuda.host_now_ns();
+  }
+}
+
+void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Place& chosen) {
+  Place place = chosen;
+  if (chosen.device < 0) {
+    if (!current_place(moment.cuda, place)) {
+      scope.status = Status::kFailed;
+      return;
+    }
+    place.stream = chosen.stream;
+  }
+  const DeviceGuard guard(moment.cuda, device_to_switch_to(place));
+  if (guard.holds()) {
+    begin_at(moment, scope, place);
+  } else {
+    scope.status = is_started(moment.cuda, place.device) ? Status::kFailed : Status::kHostOnly;
+  }
+}
+
+// What a scope becomes for which there is no lane.
+[[gnu::cold]] Status Recorder::why_no_lane(const CudaRuntime& cuda, const Place& place) noexcept {
+  if (is_per_thread(place.stream)) {
+    note_failure(
+        "a scope on CUDA's per-thread default stream, which is another one in each thread, cannot "
+        "be timed; use a torch.cuda.Stream()");
+    return Status::kFailed;
+  }
+  // Where nobody uses the device, as that of a thread which never chose one, there is no device
+  // time to be had.
+  return is_started(cuda, place.device) ? Status::kDropped : Status::kHostOnly;
+}
+
+[[gnu::hot]] inline void Recorder::begin_at(const Moment& moment, OpenScope& scope,
+                                            const Place& place) {
+  ThreadBoundary& last = moment.last;
+  const bool is_known = last.life == life_.load(std::memory_order_relaxed) &&
+                        last.place.stream == place.stream && last.place.device == place.device;
+  Lane* lane = is_known ? last.lane : lane_at(moment.cuda, place);
+  if (lane == nullptr) {
+    scope.status = why_no_lane(moment.cuda, place);
+    return;
+  }
+  scope.status = Status::kOk;
+  scope.begin_event = boundary_anywhere(moment, *lane, scope);
+  if (scope.begin_event == nullptr) {
+    return;
+  }
+  scope.lane = lane;
+  // Last, so that the scope's host time is its body's and not this call's.
+  scope.host_begin_ns = last.left_ns = moment.cuda.host_now_ns();
+}
+
+[[gnu::hot]] inline Event* Recorder::boundary_anywhere(const Moment& moment, Lane& lane,
+                                                       OpenScope& scope) {
+  return is_plain_to_driver(moment.cuda, lane.place) ? boundary(moment, lane, scope, true)
+                                                     : boundary_elsewhere(moment, lane, scope);
+}
+
+[[gnu::hot]] void Recorder::end(OpenScope& scope) {
+  const CudaRuntime& cuda = runtime();
+  // First, so that the scope's host time is its body's and not this call's.
+  const int64_t now_ns = std::max(cuda.host_now_ns(), scope.host_begin_ns);
+  if (scope.process != process()) {
+    return;
+  }
+  if (scope.lane != nullptr && !cuda.has_cuda) {
+    leave_lost_lane(scope);
+  }
+  if (scope.lane == nullptr) {
+    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+    add_unresolved(scope, now_ns);
+    return;
+  }
+  const Moment moment{cuda, t_boundary, now_ns};
+  Lane& lane = *scope.lane;
+  moment.last.come_in(now_ns);
+  Event* event = boundary_anywhere(moment, lane, scope);
+  read_now_and_then(moment, lane, lane.push(pending_of(scope, event, now_ns)));
+}
+
+[[gnu::hot]] inline void Recorder::read_now_and_then(const Moment& moment, Lane& lane,
+                                                     uint64_t pushed) noexcept {
+  if (pushed % kEndsBetweenPolls == 0 ||
+      has_aged(lane.last_poll_ns.load(std::memory_order_relaxed), moment.now_ns, kPollAgeNs)) {
+    // Not the one just pushed: the device has had no time to get there.
+    resolve(moment.cuda, lane, std::min(kPollLimit, lane.unread() - 1), moment.now_ns);
+  }
+}
+
+void Recorder::begin_section(OpenScope& section, const OpenScope& scope) noexcept {
+  section = scope;
+  section.shares_boundary = true;
+  if (scope.lane == nullptr) {
+    open_on_host_.fetch_add(1, std::memory_order_relaxed);
+  } else if (!scope.lane->book(scope.begin_event)) {
+    leave_lane(section, Status::kDropped);
+  }
+}
+
+void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
+  scope.lane = nullptr;
+  scope.begin_event = nullptr;
+  scope.status = status;
+  open_on_host_.fetch_add(1, std::memory_order_relaxed);
+}
+
+[[gnu::cold]] void Recorder::leave_lost_lane(OpenScope& scope) noexcept {
+  scope.lane->release(scope.begin_event, true);
+  leave_lane(scope, Status::kFailed);
+}
+
+[[gnu::hot]] void Recorder::lap(OpenScope& section, SiteTable::Id site) {
+  const CudaRuntime& cuda = runtime();
+  const int64_t now_ns = std::max(cuda.host_now_ns(), section.host_begin_ns);
+  if (section.process != process()) {
+    return;
+  }
+  section.site = site;
+  if (section.lane != nullptr && !cuda.has_cuda) {
+    leave_lost_lane(section);
+  }
+  if (section.lane == nullptr) {
+    add_unresolved(section, now_ns);
+  } else {
+    const Moment moment{cuda, t_boundary, now_ns};
+    Lane& lane = *section.lane;
+    moment.last.come_in(now_ns);
+    Event* event = boundary_anywhere(moment, lane, section);
+    const Pending pending = pending_of(section, event, now_ns);
+    bool goes_on = false;
+    const uint64_t pushed =
+        event == nullptr ? lane.push(pending) : lane.push_and_book(pending, goes_on);
+    read_now_and_then(moment, lane, pushed);
+    if (goes_on) {
+      section.begin_event = event;
+      section.begun_by = number_of(moment.last);
+    } else {
+      leave_lane(section, event == nullptr ? section.status : Status::kDropped);
+    }
+    go_out();
+  }
+  section.host_begin_ns = now_ns;
+  section.epoch = epoch_.load(std::memory_order_relaxed);
+  section.shares_boundary = true;
+}
+
+[[gnu::cold]] void Recorder::retry_section(OpenScope& section, const Place* chosen) {
+  if (section.process != process()) {
+    return;
+  }
+  open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+  // Sections lie end to end on the host, whatever this takes.
+  const int64_t began_ns = section.host_begin_ns;
+  begin(section, SiteTable::kRoot, chosen);
+  section.host_begin_ns = began_ns;
+  go_out();
+}
+
+void Recorder::drop_section(OpenScope& section) noexcept {
+  if (section.process != process()) {
+    return;
+  }
+  if (section.lane == nullptr) {
+    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+  } else {
+    section.lane->give_up(section.begin_event);
+  }
+}
+
+void Recorder::abandon(OpenScope& scope) noexcept {
+  if (scope.process != process()) {
+    return;
+  }
+  scope.status = Status::kDropped;
+  if (scope.lane == nullptr) {
+    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+    add_unresolved(scope, scope.host_begin_ns + kNoHostTime);
+    return;
+  }
+  scope.lane->push(pending_of(scope, nullptr, scope.host_begin_ns + kNoHostTime));
+}
+
+[[gnu::hot]] Lane* Recorder::lane_at(const CudaRuntime& cuda, const Place& place) noexcept {
+  size_t slot = slot_of(place) % kLaneSlots;
+  const auto find = [&]() noexcept -> Lane* {
+    while (Lane* lane = lanes_[slot].load(std::memory_order_acquire)) {
+      if (lane->place.stream == place.stream && lane->place.device == place.device) {
+        return lane;
+      }
+      slot = (slot + 1) % kLaneSlots;
+    }
+    return nullptr;
+  };
+  if (Lane* known = find()) {
+    return known;
+  }
+  Device* device = is_per_thread(place.stream) ? nullptr : device_at(cuda, place.device);
+  if (device == nullptr) {
+    return nullptr;
+  }
+  const std::lock_guard<std::mutex> hold(mutex_);
+  if (Lane* made_meanwhile = find()) {
+    return made_meanwhile;
+  }
+  if (lane_count_ == kMaxLanes) {
+    return nullptr;
+  }
+  try {
+    auto* lane = new Lane(place, device->pool);
+    lanes_[slot].store(lane, std::memory_order_release);
+    ++lane_count_;
+    return lane;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void Recorder::resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept {
+  // On a thread without a context a call of the runtime would start that thread's current device.
+  const DeviceGuard guard(cuda, lane.place.device);
+  if (Device* device = device_at(cuda, lane.place.device)) {
+    resolve_ready(cuda, lane, device->clock, statistics_, spans_, limit, now_ns);
+  }
+}
+
+}  // namespace fasttime

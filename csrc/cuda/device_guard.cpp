@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cuda/device_guard.h"
+
+namespace fasttime {
+namespace {
+
+// What puts the user's thread back as it was is worth a second try.
+constexpr int kTriesToRestore = 4;
+
+bool has_contexts(const CudaRuntime& cuda) noexcept {
+  return cuda.primary_context_get_state != nullptr && cuda.primary_context_retain != nullptr &&
+         cuda.context_push_current != nullptr && cuda.context_pop_current != nullptr &&
+         cuda.context_get_current != nullptr;
+}
+
+// The device's primary context, which is the one that the runtime uses. Retained once and never let
+// go: it is the process's until that ends. Null after noting the failure.
+void* context_of(const CudaRuntime& cuda, int device) noexcept {
+  auto& slot = known_contexts[static_cast<size_t>(device)];
+  void* context = slot.load(std::memory_order_relaxed);
+  if (context == nullptr) {
+    if (const int status = cuda.primary_context_retain(&context, device)) {
+      note_failure(cuda, "cuDevicePrimaryCtxRetain", status);
+      return nullptr;
+    }
+    slot.store(context, std::memory_order_relaxed);
+  }
+  return context;
+}
+
+}  // namespace
+
+std::array<std::atomic<void*>, kMaxDevices> known_contexts{};
+
+void keep_context(const CudaRuntime& cuda, int device) noexcept {
+  if (cuda.device_count != 1 && has_contexts(cuda)) {
+    context_of(cuda, device);
+  }
+}
+
+bool note_no_context(const CudaRuntime& cuda, int status) noexcept {
+  note_failure(cuda, "cuCtxGetCurrent", status);
+  return false;
+}
+
+bool is_started(const CudaRuntime& cuda, int device) noexcept {
+  if (cuda.device_count == 1 || !has_contexts(cuda)) {
+    return true;
+  }
+  unsigned flags = 0;
+  int is_active = 0;
+  if (const int status = cuda.primary_context_get_state(device, &flags, &is_active)) {
+    note_failure(cuda, "cuDevicePrimaryCtxGetState", status);
+    return true;  // what comes next will tell
+  }
+  return is_active != 0;
+}
+
+void forget_contexts() noexcept {
+  for (auto& slot : known_contexts) {
+    slot.store(nullptr, std::memory_order_relaxed);
+  }
+}
+
+DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(cuda) {
+  if (device == kNoDevice || cuda_.device_count == 1) {
+    return;
+  }
+  int current = kNoDevice;
+  if (const int status = cuda_.get_device(&current)) {
+    note_runtime_failure(cuda_, "cudaGetDevice", status);
+    holds_ = false;
+  } else if (current != device) {
+    is_pushed_ = push(device);
+    holds_ = is_pushed_;
+  }
+}
+
+bool DeviceGuard::push(int device) noexcept {
+  if (!has_contexts(cuda_)) {
+    note_failure("the driver has no cuCtxPushCurrent_v2: what is not on the current device fails");
+    return false;
+  }
+  if (!is_started(cuda_, device)) {
+    return false;
+  }
+  void* context = context_of(cuda_, device);
+  const int status = context == nullptr ? cuda::kSuccess : cuda_.context_push_current(context);
+  if (status != cuda::kSuccess) {
+    note_failure(cuda_, "cuCtxPushCurrent_v2", status);
+  }
+  return context != nullptr && status == cuda::kSuccess;
+}
+
+DeviceGuard::~DeviceGuard() {
+  for (int i = 0; i < kTriesToRestore && is_pushed_; ++i) {
+    void* popped = nullptr;
+    const int status = cuda_.context_pop_current(&popped);
+    is_pushed_ = status != cuda::kSuccess;
+    if (is_pushed_) {
+      note_failure(cuda_, "cuCtxPopCurrent_v2", status);
+    }
+  }
+}
+
+}  // namespace fasttime

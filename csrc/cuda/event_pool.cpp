@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "cuda/event_pool.h"
+
+#include <array>
+#include <mutex>
+#include <new>
+
+#include "cuda/device_guard.h"
+
+namespace fasttime {
+
+void EventPool::prefill(const CudaRuntime& cuda) noexcept {
+  if (created() == 0) {
+    int status = 0;
+    grow(cuda, status);
+  }
+}
+
+// Events are made outside the lock, which must never be held across a driver call.
+bool EventPool::grow(const CudaRuntime& cuda, int& status) noexcept {
+  {
+    const std::lock_guard<SpinLock> hold(lock_);
+    if (created_ + kBatch > kMaxEvents) {
+      return false;
+    }
+    created_ += kBatch;
+  }
+  std::array<void*, kBatch> handles;
+  size_t made = 0;
+  while (made < kBatch) {
+    status = cuda.event_create_with_flags(&handles[made], 0);
+    if (status != cuda::kSuccess) {
+      note_runtime_failure(cuda, "cudaEventCreateWithFlags", status);
+      break;
+    }
+    ++made;
+  }
+  // In one piece, as neighbours in time are neighbours in memory. Never freed, so made only for
+  // what there is.
+  auto* batch = made == 0 ? nullptr : new (std::nothrow) Event[made];
+  made = batch == nullptr ? 0 : made;
+  const std::lock_guard<SpinLock> hold(lock_);
+  created_ -= kBatch - made;
+  for (size_t i = 0; i < made; ++i) {
+    batch[i].handle = handles[i];
+    free_.push(&batch[i]);
+  }
+  return made > 0;
+}
+
+// What was parked and is done by now is free again. An event compared with itself answers whether
+// it is done, without a query, which could destroy somebody's capture.
+void EventPool::collect_parked(const CudaRuntime& cuda) noexcept {
+  EventQueue parked;
+  {
+    const std::lock_guard<SpinLock> hold(lock_);
+    std::swap(parked, parked_);
+  }
+  EventQueue done;
+  EventQueue waiting;
+  while (Event* event = parked.pop()) {
+    float elapsed_ms = 0;
+    const int status = elapsed_time(cuda, &elapsed_ms, event->handle, event->handle);
+    // Caught in a capture, it has no time to wait for.
+    const bool is_done = status == cuda::kSuccess || is_captured_event(status);
+    if (!is_done && status != cuda::kNotReady) {
+      note_failure(cuda, "cudaEventElapsedTime", status);
+    }
+    (is_done ? done : waiting).push(event);
+  }
+  give_back(done);
+  const std::lock_guard<SpinLock> hold(lock_);
+  while (Event* event = waiting.pop()) {
+    parked_.push(event);
+  }
+}
+
+EventQueue EventPool::take(const CudaRuntime& cuda, int device, size_t count,
+                           int& status) noexcept {
+  status = cuda::kSuccess;
+  EventQueue taken;
+  for (int attempt = 0; attempt < 3 && taken.size() == 0; ++attempt) {
+    if (attempt > 0) {
+      const DeviceGuard guard(cuda, device);
+      if (!guard.holds()) {
+        status = cuda::kInvalidContext;
+        break;
+      }
+      if (attempt == 1) {
+        collect_parked(cuda);
+      } else if (!grow(cuda, status)) {
+        break;
+      }
+    }
+    const std::lock_guard<SpinLock> hold(lock_);
+    while (taken.size() < count && free_.size() > 0) {
+      taken.push(free_.pop());
+    }
+  }
+  return taken;
+}
+
+void EventPool::give_back(EventQueue& events) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  while (Event* event = events.pop()) {
+    event->references = 0;
+    event->move_on();
+    free_.push(event);
+  }
+}
+
+void EventPool::park(Event* event) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  parked_.push(event);
+}
+
+size_t EventPool::created() const noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  return created_;
+}
+
+size_t EventPool::at_home() const noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  return free_.size() + parked_.size();
+}
+
+}  // namespace fasttime

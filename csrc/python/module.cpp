@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// fasttime._C: everything that is not hot, by pybind11. Conversions only; the hot path is
+// scope_type.cpp. Times are nanoseconds here and become seconds in Python.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+
+#include "core/forks.h"
+#include "core/recorder.h"
+#include "cuda/cuda_runtime.h"
+#include "cuda/devices.h"
+#include "cuda/stream_hold.h"
+#include "cuda/torch_streams.h"
+#include "host/scoped_gil_release.h"
+#include "python/gil_hooks.h"
+#include "python/laps_type.h"
+#include "python/scope_functions.h"
+#include "python/scope_hooks.h"
+#include "python/scope_type.h"
+#include "python/torch_flag.h"
+
+namespace py = pybind11;
+
+namespace fasttime {
+namespace {
+
+// Between two looks at Python's signals, so that Ctrl-C interrupts a drain.
+constexpr int64_t kSignalCheckNs = 50'000'000;
+
+py::str decode(const std::string& name) {
+  PyObject* text =
+      PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "surrogatepass");
+  if (text == nullptr) {
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::str>(text);
+}
+
+const char* status_name(Status status) {
+  switch (status) {
+    case Status::kOk:
+      return "ok";
+    case Status::kHostOnly:
+      return "host_only";
+    case Status::kDropped:
+      return "dropped";
+    case Status::kCaptured:
+      return "captured";
+    case Status::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+struct SiteEntry {
+  SiteTable::Id id;
+  SiteTable::Id parent;
+  py::str name;
+  bool is_section;
+  SiteSummary summary;
+};
+
+// Every site, by id, with a parent before its children.
+py::list site_entries(Recorder& recorder, bool take) {
+  std::vector<SiteSummary> summaries = recorder.summaries(take);
+  const SiteTable& sites = recorder.sites();
+  py::list entries;
+  for (SiteTable::Id id = SiteTable::kMore; id < summaries.size(); ++id) {
+    entries.append(SiteEntry{id, sites.parent_of(id), decode(sites.name_of(id)),
+                             sites.is_section(id), std::move(summaries[id])});
+  }
+  return entries;
+}
+
+// (parent, name) of every site from number `first` on, 1 or greater; a parent before its children.
+py::list site_names(Recorder& recorder, SiteTable::Id first) {
+  const SiteTable& sites = recorder.sites();
+  const size_t count = sites.size();
+  py::list names;
+  for (SiteTable::Id id = std::max(first, SiteTable::kMore); id < count; ++id) {
+    names.append(py::make_tuple(sites.parent_of(id), decode(sites.name_of(id))));
+  }
+  return names;
+}
+
+// True when all that was pending at the call is resolved. A negative timeout means none.
+bool drain(Recorder& recorder, double timeout_s) {
+  const Recorder::Mark mark = recorder.mark();
+  const int64_t start_ns = runtime().host_now_ns();
+  const double limit_ns = timeout_s < 0 ? 9e18 : std::min(timeout_s * 1e9, 9e18);
+  const int64_t end_ns = limit_ns > 9e18 - static_cast<double>(start_ns)
+                             ? std::numeric_limits<int64_t>::max()
+                             : start_ns + static_cast<int64_t>(limit_ns);
+  for (;;) {
+    bool resolved = false;
+    int64_t now_ns = 0;
+    {
+      const ScopedGilRelease meanwhile;
+      resolved = recorder.drain(mark, std::min(end_ns, runtime().host_now_ns() + kSignalCheckNs));
+      now_ns = runtime().host_now_ns();
+    }
+    if (PyErr_CheckSignals() != 0) {
+      throw py::error_already_set();
+    }
+    if (resolved || now_ns >= end_ns) {
+      return resolved;
+    }
+  }
+}
+
+py::list recent(const Recorder& recorder, SiteTable::Id site) {
+  py::list samples;
+  for (const Sample& sample : recorder.recent(site)) {
+    samples.append(
+        py::make_tuple(status_name(sample.status), sample.host_begin_ns, sample.host_ns,
+                       sample.status == Status::kOk ? py::cast(sample.device_ns) : py::none(),
+                       sample.shares_boundary));
+  }
+  return samples;
+}
+
+template <typename Value, typename Rows, typename Read>
+py::array_t<Value> column(const Rows& rows, Read read) {
+  py::array_t<Value> values(static_cast<py::ssize_t>(rows.size()));
+  Value* out = values.mutable_data();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    out[i] = static_cast<Value>(read(rows[i]));
+  }
+  return values;
+}
+
+// Ends the recording: its interval, its columns by the names of Span's fields, and what did not
+// fit.
+py::dict take_spans(Recorder& recorder) {
+  const SpanStore::Taken spans = recorder.take_spans();
+  py::dict result;
+  result["from_ns"] = spans.from_ns;
+  result["until_ns"] = spans.until_ns;
+  result["dropped"] = spans.dropped;
+  result["site"] = column<uint32_t>(spans, [](auto& s) { return s.site; });
+  result["thread"] = column<uint64_t>(spans, [](auto& s) { return s.thread; });
+  result["device"] = column<int32_t>(spans, [](auto& s) { return s.device; });
+  result["stream"] =
+      column<uint64_t>(spans, [](auto& s) { return reinterpret_cast<uintptr_t>(s.stream); });
+  result["status"] = column<uint8_t>(spans, [](auto& s) { return s.status; });
+  result["shares_boundary"] = column<bool>(spans, [](auto& s) { return s.shares_boundary; });
+  result["host_begin_ns"] = column<int64_t>(spans, [](auto& s) { return s.host_begin_ns; });
+  result["host_end_ns"] = column<int64_t>(spans, [](auto& s) { return s.host_end_ns; });
+  result["is_placed"] = column<bool>(spans, [](auto& s) { return s.anchor != 0; });
+  result["device_begin_ns"] =
+      column<int64_t>(spans, [&](auto& s) { return spans.device_begin(s).host_ns; });
+  result["device_end_ns"] =
+      column<int64_t>(spans, [&](auto& s) { return spans.device_end(s).host_ns; });
+  result["uncertainty_ns"] = column<int64_t>(spans, [&](auto& s) {
+    return std::max(spans.device_begin(s).uncertainty_ns, spans.device_end(s).uncertainty_ns);
+  });
+  return result;
+}
+
+bool is_capturing() {
+  const CudaRuntime& cuda = runtime();
+  Place here;
+  int status = cuda::kSuccess;
+  return cuda.has_cuda && current_place(cuda, here) &&
+         capture_state(cuda, here, status) == CaptureState::kCapturing;
+}
+
+py::tuple scope_functions(py::object self) {
+  PyObject* functions = make_scope_functions(self.ptr(), self.cast<Recorder&>());
+  if (functions == nullptr) {
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::tuple>(functions);
+}
+
+py::dict backend_dict() {
+  const Backend found = backend();
+  py::dict facts;
+  facts["has_cuda"] = found.has_cuda;
+  facts["runtime_version"] = found.runtime_version;
+  facts["reason"] = found.reason;
+  facts["retired"] = is_retired();
+  facts["last_failure"] = last_failure();
+  facts["failures"] = failure_count();
+  return facts;
+}
+
+// Counts of a device's event pool; None without CUDA. Prepares the device if nobody has.
+py::object event_pool(int index) {
+  const CudaRuntime& cuda = runtime();
+  Device* device = cuda.has_cuda ? device_at(cuda, index) : nullptr;
+  if (device == nullptr) {
+    return py::none();
+  }
+  return py::make_tuple(device->pool.created(), device->pool.at_home());
+}
+
+// (count, total, squares, least, greatest), in ns and ns^2.
+py::tuple moments(const Series& series) {
+  const Series::Moments exact = series.moments();
+  const py::int_ upper(static_cast<uint64_t>(exact.squares_ns2 >> 64));
+  const py::int_ lower(static_cast<uint64_t>(exact.squares_ns2));
+  return py::make_tuple(exact.count, exact.total_ns, (upper << py::int_(64)) | lower, exact.min_ns,
+                        exact.max_ns);
+}
+
+// The buckets that anything fell into, and how much.
+py::tuple histogram(const Series& series) {
+  const auto filled = series.histogram().filled();
+  return py::make_tuple(column<uint16_t>(filled, [](auto& bucket) { return bucket.first; }),
+                        column<int64_t>(filled, [](auto& bucket) { return bucket.second; }));
+}
+
+void define_statistics(py::module_& module) {
+  module.def("bucket_middles_ns", &Histogram::middles);
+  py::class_<Series>(module, "Series")
+      .def_property_readonly("count", &Series::count)
+      .def_property_readonly("total_ns", &Series::total)
+      .def_property_readonly("mean_ns", &Series::mean)
+      .def_property_readonly("std_ns", &Series::standard_deviation)
+      .def_property_readonly("min_ns", &Series::min)
+      .def_property_readonly("max_ns", &Series::max)
+      .def("quantile_ns", &Series::quantile, py::arg("q"))
+      .def("moments", &moments)
+      .def("histogram", &histogram);
+  py::class_<SiteSummary>(module, "SiteSummary")
+      .def_property_readonly("counts",
+                             [](const SiteSummary& summary) {
+                               py::dict counts;
+                               for (int i = 0; i < kStatusCount; ++i) {
+                                 counts[status_name(static_cast<Status>(i))] =
+                                     summary.counts[static_cast<size_t>(i)];
+                               }
+                               return counts;
+                             })
+      .def_readonly("shared_boundaries", &SiteSummary::shared_boundaries)
+      .def_readonly("host", &SiteSummary::host)
+      .def_readonly("device", &SiteSummary::device)
+      .def_readonly("backlog_near", &SiteSummary::backlog_near)
+      .def_readonly("backlog_above", &SiteSummary::backlog_above)
+      .def_readonly("backlog_between", &SiteSummary::backlog_between)
+      .def_readonly("backlog_total_ns", &SiteSummary::backlog_total_ns)
+      .def_readonly("device_outlasted", &SiteSummary::device_outlasted)
+      .def_readonly("host_took_as_long", &SiteSummary::host_took_as_long);
+  py::class_<SiteEntry>(module, "SiteEntry")
+      .def_readonly("id", &SiteEntry::id)
+      .def_readonly("parent", &SiteEntry::parent)
+      .def_readonly("name", &SiteEntry::name)
+      .def_readonly("is_section", &SiteEntry::is_section)
+      .def_readonly("summary", &SiteEntry::summary);
+  py::class_<RecorderCounts>(module, "RecorderCounts")
+      .def_readonly("open", &RecorderCounts::open)
+      .def_readonly("pending", &RecorderCounts::pending)
+      .def_readonly("refused_sites", &RecorderCounts::refused_sites);
+}
+
+void define_recorder(py::module_& module) {
+  py::class_<Recorder>(module, "Recorder")
+      .def(py::init<>())
+      .def("scope_functions", &scope_functions)
+      .def("site_entries", &site_entries, py::arg("take"))
+      .def("site_names", &site_names, py::arg("first") = SiteTable::kMore)
+      .def("counts", &Recorder::counts)
+      .def("poll", &Recorder::poll)
+      .def("drain", &drain, py::arg("timeout_s"))
+      .def("recent", &recent, py::arg("site"))
+      .def("start_spans", &Recorder::start_spans, py::arg("limit"))
+      .def("close_spans", &Recorder::close_spans)
+      .def("take_spans", &take_spans)
+      .def("reset", &Recorder::reset)
+      .def("set_keep", &Recorder::set_keep, py::arg("count"))
+      .def("set_share_window_ns", &Recorder::set_share_window, py::arg("ns"));
+}
+
+PyObject* checked_scope(const py::object& scope) {
+  if (!is_scope(scope.ptr())) {
+    throw py::type_error("not a scope");
+  }
+  return scope.ptr();
+}
+
+// Holds the stream that torch would launch on now.
+std::unique_ptr<StreamHold> hold_current_stream(double timeout_s) {
+  bind_if_cuda_is_up();  // a hold may come before the first scope
+  const CudaRuntime& cuda = runtime();
+  Place place;
+  if (!cuda.has_cuda) {
+    throw std::runtime_error("the stream cannot be held: " + backend().reason);
+  }
+  if (!current_place(cuda, place)) {
+    throw std::runtime_error("the stream cannot be held: " + last_failure());
+  }
+  return std::make_unique<StreamHold>(cuda, place, static_cast<int64_t>(timeout_s * 1e9));
+}
+
+void define_hold(py::module_& module) {
+  // Joining the watchdog is no long wait, and the watchdog never asks for the GIL.
+  py::class_<StreamHold>(module, "StreamHold")
+      .def(py::init(&hold_current_stream), py::arg("timeout_s"))
+      .def("release", &StreamHold::release);
+}
+
+void define_process(py::module_& module) {
+  module.def("backend", &backend_dict);
+  module.def("bind_if_cuda_is_up", &bind_if_cuda_is_up);
+  module.def("retire", &retire, py::arg("reason"));
+  module.def("is_capturing", &is_capturing);
+  module.def("event_pool", &event_pool, py::arg("device"));
+  module.def("host_now_ns", [] { return runtime().host_now_ns(); });
+  module.def(
+      "set_scope_hooks",
+      [](const py::dict& torch_cuda, const py::object& decorate, const py::object& reduce) {
+        set_torch_cuda(torch_cuda.ptr());
+        set_scope_hooks(decorate.ptr(), reduce.ptr());
+      },
+      py::arg("torch_cuda"), py::arg("decorate"), py::arg("reduce"));
+  module.def(
+      "set_enabled",
+      [](const py::object& scope_function, bool enabled) {
+        if (!set_scopes_enabled(scope_function.ptr(), enabled)) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope_function"), py::arg("enabled"));
+  module.def(
+      "set_marks",
+      [](const py::object& scope_function, const py::object& begin, const py::object& end) {
+        if (!set_scope_marks(scope_function.ptr(), begin.ptr(), end.ptr())) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope_function"), py::arg("begin"), py::arg("end"));
+  module.def(
+      "is_enabled",
+      [](const py::object& scope_function) {
+        const int enabled = scopes_enabled(scope_function.ptr());
+        if (enabled < 0) {
+          throw py::error_already_set();
+        }
+        return enabled == 1;
+      },
+      py::arg("scope_function"));
+  module.def(
+      "suspend", [](const py::object& scope) { suspend_scope(checked_scope(scope)); },
+      py::arg("scope"));
+  module.def(
+      "resume",
+      [](const py::object& scope) {
+        if (!resume_scope(checked_scope(scope))) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope"));
+  // For tests: another runtime behind the table, and a process that has forgotten everything.
+  module.def("testing_bind_library", [](const std::string& path) {
+    restart_recorders();
+    bind_library(path);
+  });
+  module.def("testing_unbind", [] {
+    restart_recorders();
+    unbind();
+  });
+}
+
+void define_module(py::module_& module) {
+  install_gil_hooks();
+  if (!init_scope_functions()) {
+    throw py::error_already_set();
+  }
+  module.attr("Scope") = py::reinterpret_borrow<py::object>(scope_type());
+  module.attr("Laps") = py::reinterpret_borrow<py::object>(laps_type());
+  define_statistics(module);
+  define_recorder(module);
+  define_hold(module);
+  define_process(module);
+}
+
+}  // namespace
+}  // namespace fasttime
+
+#if PYBIND11_VERSION_HEX >= 0x03000000
+PYBIND11_MODULE(_C, module, py::multiple_interpreters::not_supported()) {
+#else
+PYBIND11_MODULE(_C, module) {
+#endif
+  fasttime::define_module(module);
+}
