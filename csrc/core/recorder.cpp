@@ -6,7 +6,7 @@
 
 #include "core/resolver.h"
 #include "core/thread_boundary.h"
-#include "cuda/device_guard.h"
+#include "cuda/contexts.h"
 #include "cuda/devices.h"
 #include "host/host_clock.h"
 #include "host/thread_number.h"
@@ -55,24 +55,24 @@ Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noex
 
 void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
 
-[[gnu::hot]] int64_t Recorder::come_in() noexcept {
+[[gnu::hot]] int64_t Recorder::enter_call() noexcept {
   const CudaRuntime& cuda = runtime();
   if (!cuda.has_cuda) {
     return 0;  // nobody asks for it
   }
   const int64_t now_ns = cuda.host_now_ns();
-  t_boundary.come_in(now_ns);
+  t_boundary.enter_call(now_ns);
   return now_ns;
 }
 
-[[gnu::hot]] void Recorder::go_out() noexcept {
+[[gnu::hot]] void Recorder::leave_call() noexcept {
   if (shares_boundaries()) {
     t_boundary.left_ns = runtime().host_now_ns();
   }
 }
 
 [[gnu::hot]] void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen,
-                                  int64_t came_in_ns) {
+                                  int64_t entered_ns) {
   scope = OpenScope{};
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
@@ -80,7 +80,7 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
   scope.begun_by = number_of(t_boundary);
   const CudaRuntime& cuda = runtime();
   if (cuda.has_cuda) {
-    const Moment moment{cuda, t_boundary, came_in_ns};
+    const Moment moment{cuda, t_boundary, entered_ns};
     Place place;
     if (chosen != nullptr) {
       begin_on_chosen(moment, scope, *chosen);
@@ -105,7 +105,7 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
     }
     place.stream = chosen.stream;
   }
-  const DeviceGuard guard(moment.cuda, device_to_switch_to(place));
+  const ScopedContext guard(moment.cuda, device_to_switch_to(place));
   if (guard.holds()) {
     begin_at(moment, scope, place);
   } else {
@@ -169,7 +169,7 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
   }
   const Moment moment{cuda, t_boundary, now_ns};
   Lane& lane = *scope.lane;
-  moment.last.come_in(now_ns);
+  moment.last.enter_call(now_ns);
   Event* event = boundary_anywhere(moment, lane, scope);
   read_now_and_then(moment, lane, lane.push(pending_of(scope, event, now_ns)));
 }
@@ -220,7 +220,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
   } else {
     const Moment moment{cuda, t_boundary, now_ns};
     Lane& lane = *section.lane;
-    moment.last.come_in(now_ns);
+    moment.last.enter_call(now_ns);
     Event* event = boundary_anywhere(moment, lane, section);
     const Pending pending = pending_of(section, event, now_ns);
     bool goes_on = false;
@@ -233,7 +233,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
     } else {
       leave_lane(section, event == nullptr ? section.status : Status::kDropped);
     }
-    go_out();
+    leave_call();
   }
   section.host_begin_ns = now_ns;
   section.epoch = epoch_.load(std::memory_order_relaxed);
@@ -249,7 +249,7 @@ void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
   const int64_t began_ns = section.host_begin_ns;
   begin(section, SiteTable::kRoot, chosen);
   section.host_begin_ns = began_ns;
-  go_out();
+  leave_call();
 }
 
 void Recorder::drop_section(OpenScope& section) noexcept {
@@ -313,7 +313,7 @@ void Recorder::abandon(OpenScope& scope) noexcept {
 
 void Recorder::resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept {
   // On a thread without a context a call of the runtime would start that thread's current device.
-  const DeviceGuard guard(cuda, lane.place.device);
+  const ScopedContext guard(cuda, lane.place.device);
   if (Device* device = device_at(cuda, lane.place.device)) {
     resolve_ready(cuda, lane, device->clock, statistics_, spans_, limit, now_ns);
   }

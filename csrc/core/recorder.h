@@ -62,23 +62,23 @@ class alignas(64) Recorder {
   // time in which it could have put work on a stream, which decides whether two boundaries share an
   // event. Returns the host time; without CUDA, nothing of use. Needed only where there is more to
   // do than begin() or end().
-  int64_t come_in() noexcept;
-  void go_out() noexcept;
+  int64_t enter_call() noexcept;
+  void leave_call() noexcept;
   // Whether that matters.
   bool shares_boundaries() const noexcept {
     return share_window_ns_.load(std::memory_order_relaxed) != 0 && runtime().has_cuda;
   }
 
   // Records an event on torch's current stream, or on `chosen`, whose device may be -1 for the
-  // current one, and takes the host time. `came_in_ns` is what come_in() returned.
+  // current one, and takes the host time. `entered_ns` is what enter_call() returned.
   // Neither begin() nor end() throws. They are not noexcept only because a thread that takes the
   // GIL back while the interpreter shuts down may be ended there, by unwinding its stack.
-  void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen, int64_t came_in_ns);
+  void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen, int64_t entered_ns);
   void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) {
-    begin(scope, site, chosen, come_in());
+    begin(scope, site, chosen, enter_call());
   }
-  // Takes the host time and records the other event, on the stream of the first. go_out() is the
-  // caller's.
+  // Takes the host time and records the other event, on the stream of the first. leave_call() is
+  // the caller's.
   void end(OpenScope& scope);
   // Gives up a scope that will never end. Counted as dropped, without times.
   void abandon(OpenScope& scope) noexcept;

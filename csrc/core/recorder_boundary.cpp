@@ -92,7 +92,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 }
 
 Event* Recorder::boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope& scope) {
-  const DeviceGuard guard(moment.cuda, lane.place.device);
+  const ScopedContext guard(moment.cuda, lane.place.device);
   if (!guard.holds()) {
     scope.status = Status::kFailed;
     return nullptr;

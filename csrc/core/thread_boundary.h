@@ -26,7 +26,7 @@ struct alignas(64) ThreadBoundary {
   // Longer than any window, and than any two of these can add up to too much.
   static constexpr int64_t kLong = 1'000'000'000;
 
-  void come_in(int64_t now_ns) noexcept {
+  void enter_call(int64_t now_ns) noexcept {
     outside_ns = static_cast<int32_t>(std::min(outside_ns + (now_ns - left_ns), kLong));
     left_ns = now_ns;  // so that whoever comes in without going out was outside all the time
   }

@@ -49,7 +49,7 @@ struct alignas(64) CudaRuntime {
   const char* (*get_error_string)(int error) = nullptr;
   int (*runtime_get_version)(int* version) = nullptr;
 
-  // From libcuda, optional: the contexts of devices. See device_guard.h.
+  // From libcuda, optional: the contexts of devices. See contexts.h.
   int (*primary_context_get_state)(int device, unsigned* flags, int* is_active) = nullptr;
   int (*primary_context_retain)(void** context, int device) = nullptr;
   int (*context_push_current)(void* context) = nullptr;

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <utility>
 
-#include "cuda/device_guard.h"
+#include "cuda/contexts.h"
 #include "host/host_clock.h"
 #include "host/scoped_gil_release.h"
 
@@ -56,7 +56,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int device, int64_t now_ns,
   }
   last_attempt_ns_ = now_ns;
   rest_ns_ = has_rate_ ? kRenewNs : kFirstRenewNs;
-  const DeviceGuard guard(cuda, device);
+  const ScopedContext guard(cuda, device);
   if (!guard.holds()) {
     return;
   }

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <new>
 
-#include "cuda/device_guard.h"
+#include "cuda/contexts.h"
 
 namespace fasttime {
 namespace {
@@ -25,7 +25,7 @@ std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
   if (!is_started(cuda, index)) {
     return nullptr;
   }
-  const DeviceGuard guard(cuda, index);
+  const ScopedContext guard(cuda, index);
   auto* made = guard.holds() ? new (std::nothrow) Device : nullptr;
   if (made == nullptr) {
     return nullptr;

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <new>
 
-#include "cuda/device_guard.h"
+#include "cuda/contexts.h"
 
 namespace fasttime {
 
@@ -81,7 +81,7 @@ EventQueue EventPool::take(const CudaRuntime& cuda, int device, size_t count,
   EventQueue taken;
   for (int attempt = 0; attempt < 3 && taken.size() == 0; ++attempt) {
     if (attempt > 0) {
-      const DeviceGuard guard(cuda, device);
+      const ScopedContext guard(cuda, device);
       if (!guard.holds()) {
         status = cuda::kInvalidContext;
         break;

@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "cuda/device_guard.h"
+#include "cuda/contexts.h"
 #include "host/process_number.h"
 #include "host/scoped_gil_release.h"
 
@@ -134,7 +134,7 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
         "the stream cannot be held: the driver has no cuStreamWaitValue32_v2 (it came with CUDA "
         "11.7)");
   }
-  const DeviceGuard guard(cuda, place.device);
+  const ScopedContext guard(cuda, place.device);
   Word& word = take_word(cuda);
   try {
     watchdog_ = std::make_unique<Watchdog>(word);

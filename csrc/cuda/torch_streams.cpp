@@ -23,7 +23,7 @@ CaptureState capture_state_otherwise(const CudaRuntime& cuda, const Place& place
   if (!is_started(cuda, place.device)) {
     return CaptureState::kNone;
   }
-  const DeviceGuard guard(cuda, place.device);
+  const ScopedContext guard(cuda, place.device);
   int capturing = 0;
   status = cuda.stream_is_capturing(place.stream, &capturing);
   if (status == cuda::kSuccess) {
@@ -34,7 +34,7 @@ CaptureState capture_state_otherwise(const CudaRuntime& cuda, const Place& place
 }
 
 int record_event_otherwise(const CudaRuntime& cuda, void* event, const Place& place) noexcept {
-  const DeviceGuard guard(cuda, place.device);
+  const ScopedContext guard(cuda, place.device);
   return guard.holds() ? record_by_runtime(cuda, event, place.stream) : cuda::kInvalidContext;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "cuda/contexts.h"
 #include "cuda/cuda_runtime.h"
-#include "cuda/device_guard.h"
 
 namespace fasttime {
 
@@ -25,7 +25,7 @@ inline bool is_per_thread(void* stream) noexcept {
 // A record on, or a question about, a handle of the current device's needs the stream's device to
 // be current.
 inline int device_to_switch_to(const Place& place) noexcept {
-  return belongs_to_current_device(place.stream) ? place.device : DeviceGuard::kNoDevice;
+  return belongs_to_current_device(place.stream) ? place.device : ScopedContext::kNoDevice;
 }
 
 // Where torch would launch work on this thread now: its current device and that device's current

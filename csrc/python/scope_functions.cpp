@@ -79,7 +79,7 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
   auto* source = reinterpret_cast<ScopeSource*>(source_object);
   const bool counts = source->mode != ScopeMode::kOff && source->recorder->shares_boundaries();
   if (counts) {
-    source->recorder->come_in();
+    source->recorder->enter_call();
   }
   NameCache::Known* known = source->names.find(name);
   if (known == nullptr || stream != nullptr) {
@@ -88,7 +88,7 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
   }
   PyObject* made = new_object(source, {known->name, known->id, known}, nullptr, Place());
   if (counts) {
-    source->recorder->go_out();
+    source->recorder->leave_call();
   }
   return made;
 }

@@ -43,7 +43,7 @@ int g_spare_count = 0;
     bind_if_cuda_is_up();
   }
   Recorder& recorder = *source->recorder;
-  int64_t came_in_ns = recorder.come_in();
+  int64_t entered_ns = recorder.enter_call();
   ContextStack* stack = stack_at_hand(recorder.process());
   if (stack == nullptr) {
     stack = current_stack(recorder.process());
@@ -52,7 +52,7 @@ int g_spare_count = 0;
       return false;
     }
     // Anything may have run meanwhile, such as the finaliser of what was garbage.
-    came_in_ns = recorder.come_in();
+    entered_ns = recorder.enter_call();
   }
   const SiteTable::Id site =
       site_of(recorder.sites(), self->known, innermost(stack, source->number), self->name_id);
@@ -63,7 +63,7 @@ int g_spare_count = 0;
   }
   entering->stack = stack;
   recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place,
-                 came_in_ns);
+                 entered_ns);
   // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
   add_entering(self->enterings, entering);
   return true;
@@ -119,7 +119,7 @@ enum class Ending : bool { kBlock, kToken };
   (ending == Ending::kBlock ? remove_block : remove)(entering->stack, entering);
   Py_DECREF(entering->stack);
   const bool is_whole = free_entering(self->enterings, entering);
-  recorder.go_out();
+  recorder.leave_call();
   return is_whole;
 }
 

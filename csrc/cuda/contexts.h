@@ -30,14 +30,14 @@ void forget_contexts() noexcept;
 // By way of the driver's stack of contexts. cudaSetDevice(), from CUDA 12 on, starts the device
 // that it is given, and to return to where a thread was could so start device 0, which is the
 // current one of each new thread.
-class DeviceGuard {
+class ScopedContext {
  public:
   static constexpr int kNoDevice = -1;
 
-  DeviceGuard(const CudaRuntime& cuda, int device) noexcept;
-  ~DeviceGuard();
-  DeviceGuard(const DeviceGuard&) = delete;
-  DeviceGuard& operator=(const DeviceGuard&) = delete;
+  ScopedContext(const CudaRuntime& cuda, int device) noexcept;
+  ~ScopedContext();
+  ScopedContext(const ScopedContext&) = delete;
+  ScopedContext& operator=(const ScopedContext&) = delete;
 
   // False where the device could not be made current: then nothing may be done in its name.
   bool holds() const noexcept { return holds_; }

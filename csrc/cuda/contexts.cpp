@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "cuda/device_guard.h"
+#include "cuda/contexts.h"
 
 namespace fasttime {
 namespace {
@@ -62,7 +62,7 @@ void forget_contexts() noexcept {
   }
 }
 
-DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(cuda) {
+ScopedContext::ScopedContext(const CudaRuntime& cuda, int device) noexcept : cuda_(cuda) {
   if (device == kNoDevice || cuda_.device_count == 1) {
     return;
   }
@@ -76,7 +76,7 @@ DeviceGuard::DeviceGuard(const CudaRuntime& cuda, int device) noexcept : cuda_(c
   }
 }
 
-bool DeviceGuard::push(int device) noexcept {
+bool ScopedContext::push(int device) noexcept {
   if (!has_contexts(cuda_)) {
     note_failure("the driver has no cuCtxPushCurrent_v2: what is not on the current device fails");
     return false;
@@ -92,7 +92,7 @@ bool DeviceGuard::push(int device) noexcept {
   return context != nullptr && status == cuda::kSuccess;
 }
 
-DeviceGuard::~DeviceGuard() {
+ScopedContext::~ScopedContext() {
   for (int i = 0; i < kTriesToRestore && is_pushed_; ++i) {
     void* popped = nullptr;
     const int status = cuda_.context_pop_current(&popped);
