@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from rich.console import Console
 
-from fasttime import environment
+from fasttime.environment import describe as environment
 from fasttime.experiments import output
 from fasttime.experiments.settings import (
     CPU_BATCHES,

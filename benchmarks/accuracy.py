@@ -23,10 +23,10 @@ from _common import make_parser
 from rich.console import Console
 
 import fasttime
-from fasttime import environment
+from fasttime.environment import describe as environment
 from fasttime.experiments import models, output
 from fasttime.experiments.settings import Settings, resolve_device
-from fasttime.units import format_seconds
+from fasttime.text import format_seconds
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "gpu"))
 

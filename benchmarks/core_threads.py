@@ -22,7 +22,7 @@ from _common import make_parser
 from _paired import COLUMNS, Latch, Paired, said, table_row
 from rich.console import Console
 
-from fasttime import environment
+from fasttime.environment import describe as environment
 from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 

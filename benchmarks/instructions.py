@@ -24,7 +24,7 @@ from pathlib import Path
 from _common import json_path
 from rich.console import Console
 
-from fasttime import environment
+from fasttime.environment import describe as environment
 from fasttime.experiments import output
 
 RUNTIME = Path(__file__).parent.parent / "tests" / "stress" / "instant_cudart.cpp"

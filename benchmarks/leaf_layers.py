@@ -25,7 +25,7 @@ from _raw_pair import compile_raw_pair
 from rich.console import Console
 
 import fasttime
-from fasttime import environment
+from fasttime.environment import describe as environment
 from fasttime.experiments import models, output
 from fasttime.experiments.settings import Settings, resolve_device
 

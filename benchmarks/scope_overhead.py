@@ -29,7 +29,8 @@ from _raw_pair import compile_raw_pair
 from rich.console import Console
 from rich.table import Table
 
-from fasttime import Recorder, environment
+from fasttime import Recorder
+from fasttime.environment import describe as environment
 from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 

@@ -18,7 +18,8 @@ import torch
 from _common import make_parser
 from rich.console import Console
 
-from fasttime import Recorder, environment
+from fasttime import Recorder
+from fasttime.environment import describe as environment
 from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import fasttime
 from fasttime.measuring.bottleneck import Bottleneck
-from fasttime.reporting.looks import Looks
-from fasttime.reporting.report_doubts import ReportDoubt
-from fasttime.reporting.timing_cost import TimingCost
+from fasttime.reports.checks import Looks
+from fasttime.reports.timing_cost import TimingCost
+from fasttime.reports.warnings import ReportDoubt
 
 PAGE = Path(__file__).parent / "api.md"
 

@@ -11,8 +11,8 @@ import numpy as np
 from made_up import measurement
 from scripted_sampler import Machine, candidates, opening, rounds, taking
 
-from fasttime.comparing.judgement import MARGIN
 from fasttime.comparing.saved import compare_saved
+from fasttime.comparing.verdict import MARGIN
 
 # By how much the second candidate truly takes longer than the first.
 EFFECTS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.10)

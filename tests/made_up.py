@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fasttime import Measurement
-from fasttime.environment import Environment
+from fasttime.environment.describe import Environment
 
 
 def measurement(times: Any, **changes: Any) -> Measurement:

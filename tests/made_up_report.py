@@ -7,10 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fasttime import Durations, Report, SiteReport, Verdict
-from fasttime.environment import Environment
-from fasttime.reporting.looks import Looks
-from fasttime.reporting.plain_series import bucket_middles_ns
+from fasttime import (
+    Durations,
+    Report,
+    SiteReport,
+    Verdict,
+)
+from fasttime.environment.describe import Environment
+from fasttime.reports.checks import Looks
+from fasttime.reports.plain_series import bucket_middles_ns
 from fasttime.sample import STATUSES
 
 ENVIRONMENT = Environment(

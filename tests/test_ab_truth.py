@@ -19,7 +19,7 @@ from ab_simulation import (
     verdict_on_saved,
 )
 
-from fasttime.comparing.looks import Look
+from fasttime.stats.interim import Look
 
 candidates = importlib.import_module("fasttime.comparing.candidates")
 rounds = importlib.import_module("fasttime.comparing.rounds")

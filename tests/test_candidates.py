@@ -24,12 +24,12 @@ from scripted_sampler import Machine, ScriptedSampler, taking
 
 import fasttime
 from fasttime import Comparison
-from fasttime.comparing.judgement import decide, times_as_many
-from fasttime.comparing.looks import plan_looks
-from fasttime.comparing.signed_rank import fewest_pairs, location_interval
-from fasttime.measuring.doubts import Doubt, not_held
+from fasttime.comparing.verdict import decide, times_as_many
 from fasttime.measuring.held import CannotBeHeld
 from fasttime.measuring.measurement import EndedBy
+from fasttime.measuring.warnings import Doubt, not_held
+from fasttime.stats.interim import plan_looks
+from fasttime.stats.signed_rank import fewest_pairs, location_interval
 
 rounds_module = importlib.import_module("fasttime.comparing.rounds")
 machine_module = importlib.import_module("fasttime.measuring.machine")

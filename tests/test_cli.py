@@ -14,7 +14,12 @@ import pytest
 from made_up import measurement
 
 import fasttime
-from fasttime.cli import arguments, demo, main, output
+from fasttime.cli import (
+    arguments,
+    demo,
+    main,
+    output,
+)
 from fasttime.cli.failure import Failure, did_you_mean
 
 COMMANDS = ("demo", "env", "run", "bench", "compare")

@@ -20,7 +20,12 @@ import torch
 
 import fasttime
 from fasttime import Measurement
-from fasttime.cli import bench, main, processes, saved
+from fasttime.cli import (
+    bench,
+    main,
+    processes,
+    saved,
+)
 from fasttime.cli import target as targets
 
 Asked = list[tuple[Any, tuple[Any, ...], dict[str, Any]]]

@@ -14,10 +14,10 @@ import torch
 from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
 import fasttime
-from fasttime import nvidia_smi, nvml
 from fasttime.cli import env, found, main
-from fasttime.gpu_state import GpuModes, GpuState
-from fasttime.timing_variables import TIMING_VARIABLES
+from fasttime.environment import nvidia_smi, nvml
+from fasttime.environment.gpu_state import GpuModes, GpuState
+from fasttime.environment.variables import TIMING_VARIABLES
 
 STATE = GpuState(1755, 1980, 2619, 412.5, 700.0, 61, ("gpu idle", "power cap"))
 MODES = GpuModes("default", "off", "on", None)

@@ -19,7 +19,7 @@ from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
 import fasttime
 from fasttime.cli import main
-from fasttime.reporting.report import Report
+from fasttime.reports.report import Report
 
 # As these tests leave the folder in which a relative path leads to it.
 PACKAGE = str(Path(fasttime.__file__).resolve().parents[1])
@@ -483,7 +483,7 @@ def test_a_picture_of_too_many_scopes_shows_the_last_ones(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("fasttime.timelines.picture._MAX_SPANS", 60)
+    monkeypatch.setattr("fasttime.timelines.picture.figure._MAX_SPANS", 60)
     code = """
         import fasttime
         for i in range(61):

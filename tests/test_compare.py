@@ -20,13 +20,13 @@ from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
 from fasttime import Measurement, MethodComparison
-from fasttime.comparing.findings import Finding, judge_methods
+from fasttime.comparing.method_findings import Finding, judge_methods
 from fasttime.measuring.arguments import label_of
-from fasttime.measuring.doubts import Doubt, DoubtKind, judge_naive
+from fasttime.measuring.warnings import Doubt, DoubtKind, judge_naive
 
 needs_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
 
-compare_module = importlib.import_module("fasttime.comparing.compare")
+compare_module = importlib.import_module("fasttime.comparing.methods")
 
 
 def measurement(method: Any, time: float, *doubts: Doubt, loop_time: float = 1.0) -> Measurement:

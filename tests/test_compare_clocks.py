@@ -16,7 +16,7 @@ from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
 from fasttime import Comparison
-from fasttime.gpu_state import GpuState
+from fasttime.environment.gpu_state import GpuState
 from fasttime.measuring.clocks import clock_doubts_of_rounds
 
 machine = importlib.import_module("fasttime.measuring.machine")

@@ -14,9 +14,14 @@ import pytest
 from made_up import environment, measurement
 
 import fasttime
-from fasttime import Comparison, Measurement, SavedComparison, compare_saved
-from fasttime.measuring.doubts import Doubt
-from fasttime.measuring.student import difference_interval, student_quantile
+from fasttime import (
+    Comparison,
+    Measurement,
+    SavedComparison,
+    compare_saved,
+)
+from fasttime.measuring.warnings import Doubt
+from fasttime.stats.student import difference_interval, student_quantile
 
 
 def runs(*medians: float, **changes: Any) -> Measurement:

@@ -19,7 +19,8 @@ from torch._dynamo.exc import Unsupported
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
 import fasttime
-from fasttime import Recorder, compile_support
+from fasttime import Recorder
+from fasttime.torch_compile import support as compile_support
 
 X = torch.tensor([1.0, 2.0, 3.0])
 BEFORE_2_7 = torch.__version__ < (2, 7)
@@ -434,7 +435,7 @@ def step(x):
 fast = torch.compile(step, backend="eager", fullgraph=True)
 assert fast(torch.ones(3)).tolist() == [2, 2, 2]
 assert fasttime.report().sites == () and mine.report().sites == ()
-assert fasttime.compile_support.scopes_were_compiled()
+assert fasttime.torch_compile.support.scopes_were_compiled()
 assert not [f for f in sys.meta_path if "fasttime" in type(f).__module__], sys.meta_path
 """
 

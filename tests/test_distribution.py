@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fasttime.gpu_state import GpuState
+from fasttime.environment.gpu_state import GpuState
 from fasttime.measuring.clocks import clock_doubts
-from fasttime.measuring.distribution import DISTRIBUTION_KINDS, drift, judge_times, two_modes
-from fasttime.measuring.statistics import Times
+from fasttime.measuring.distribution import (
+    DISTRIBUTION_KINDS,
+    drift,
+    judge_times,
+    two_modes,
+)
+from fasttime.stats.times import Times
 
 Rng = np.random.Generator
 

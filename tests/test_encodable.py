@@ -12,9 +12,15 @@ import pytest
 from made_up import measurement
 from made_up_report import report, site
 
-from fasttime import Comparison, MethodComparison, Span, Timeline, compare_saved
-from fasttime.encodable import encodable
+from fasttime import (
+    Comparison,
+    MethodComparison,
+    Span,
+    Timeline,
+    compare_saved,
+)
 from fasttime.measuring.bottleneck import judge
+from fasttime.text import encodable
 
 PAIR = {
     "größe": measurement(np.full(20, 2e-6), label="größe"),

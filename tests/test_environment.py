@@ -17,10 +17,11 @@ import pytest
 import torch
 
 import fasttime
-from fasttime import environment, nvidia_smi, nvml
-from fasttime.environment import Environment, describe, gpu_state
-from fasttime.gpu_state import GpuState, throttle_reasons
-from fasttime.measuring.environment_differences import environment_differences
+from fasttime.environment import describe as environment
+from fasttime.environment import nvidia_smi, nvml
+from fasttime.environment.describe import Environment, describe, gpu_state
+from fasttime.environment.differences import environment_differences
+from fasttime.environment.gpu_state import GpuState, throttle_reasons
 
 UUID = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-2222-3333-4444-555555555555"

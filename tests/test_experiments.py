@@ -16,9 +16,16 @@ import simulated_cuda
 import torch
 
 import fasttime
-from fasttime import cli, environment
+from fasttime import cli
 from fasttime import demo as demo_module
-from fasttime.experiments import first_call, models, output, pipeline, single_model
+from fasttime.environment import describe as environment
+from fasttime.experiments import (
+    first_call,
+    models,
+    output,
+    pipeline,
+    single_model,
+)
 from fasttime.experiments.first_call import FirstCall
 from fasttime.experiments.pipeline_result import Pipeline, Trial
 from fasttime.experiments.settings import Settings, resolve_device

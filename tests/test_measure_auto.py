@@ -12,12 +12,18 @@ from simulated_cuda import Simulated
 from simulated_machine import MS, US, S, SimulatedMachine
 
 import fasttime
-from fasttime.measuring.doubts import unsteady
 from fasttime.measuring.plan import run_until_known
 from fasttime.measuring.progress import ProgressBar
 from fasttime.measuring.sampler import Batch
-from fasttime.measuring.statistics import median_interval
-from fasttime.measuring.warm_up import MOST_RUNS, WarmUp, batch_time, runs_for, warm_up
+from fasttime.measuring.warm_up import (
+    MOST_RUNS,
+    WarmUp,
+    batch_time,
+    runs_for,
+    warm_up,
+)
+from fasttime.measuring.warnings import unsteady
+from fasttime.stats.times import median_interval
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:

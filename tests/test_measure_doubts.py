@@ -11,8 +11,8 @@ from simulated_cuda import Simulated
 from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
-from fasttime.gpu_state import GpuState
-from fasttime.measuring.doubts import judge_coverage, judge_resolution, judge_work
+from fasttime.environment.gpu_state import GpuState
+from fasttime.measuring.warnings import judge_coverage, judge_resolution, judge_work
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:

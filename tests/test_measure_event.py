@@ -10,7 +10,7 @@ from simulated_cuda import Simulated
 from simulated_machine import MS, US, SimulatedMachine, calibration
 
 import fasttime
-from fasttime.measuring.doubts import judge_samples
+from fasttime.measuring.warnings import judge_samples
 from fasttime.sample import Sample, Status
 
 

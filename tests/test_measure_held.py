@@ -12,7 +12,7 @@ from simulated_machine import CLEAR_DEVICE, MS, US, S, SimulatedMachine, held
 
 import fasttime
 from fasttime._native import Scope
-from fasttime.measuring import running
+from fasttime.measuring import runner as running
 from fasttime.measuring.calibration import empty_pair
 from fasttime.measuring.held import CannotBeHeld, HeldSampler
 

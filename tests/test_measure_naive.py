@@ -9,7 +9,7 @@ from simulated_cuda import Simulated
 from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
-from fasttime.measuring.doubts import judge_naive
+from fasttime.measuring.warnings import judge_naive
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:

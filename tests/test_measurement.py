@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fasttime import Measurement, compare_saved
-from fasttime.measuring.doubts import Doubt
-from fasttime.units import format_change, format_ratio, format_seconds
+from fasttime.measuring.warnings import Doubt
+from fasttime.text import format_change, format_ratio, format_seconds
 
 
 def measurement(times: Any, **changes: Any) -> Measurement:

@@ -13,12 +13,12 @@ from made_up import environment, measurement
 
 import fasttime
 from fasttime import Measurement
-from fasttime.measuring import statistics
-from fasttime.measuring.between_processes import processes_interval
 from fasttime.measuring.bottleneck import Bottleneck
-from fasttime.measuring.doubts import Doubt
 from fasttime.measuring.measurement import EndedBy
-from fasttime.measuring.statistics import median_interval
+from fasttime.measuring.warnings import Doubt
+from fasttime.stats import times as statistics
+from fasttime.stats.processes import processes_interval
+from fasttime.stats.times import median_interval
 
 
 def test_a_merged_measurement_knows_which_process_each_run_came_from() -> None:

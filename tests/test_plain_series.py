@@ -8,7 +8,7 @@ import pickle
 from core_series import cases, series_of, told
 from simulated_cuda import Simulated
 
-from fasttime.reporting.plain_series import plain
+from fasttime.reports.plain_series import plain
 
 
 @cases

@@ -25,7 +25,12 @@ from private_simulation import private_simulation, rebind
 from simulated_cuda import GLOBAL, INVALID_CONTEXT, RELAXED, THREAD_LOCAL, Simulated
 from stream_model import StreamModel, Work, elapsed_s
 
-from fasttime import Recorder, Report, Sample, SiteReport
+from fasttime import (
+    Recorder,
+    Report,
+    Sample,
+    SiteReport,
+)
 
 MS = 1_000_000
 SETTINGS = settings(

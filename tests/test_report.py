@@ -17,7 +17,7 @@ from simulated_cuda import Simulated
 
 from fasttime import Recorder, Report
 from fasttime import recorder as recorder_module
-from fasttime.reporting import timing_cost
+from fasttime.reports import timing_cost
 
 MS = 1_000_000
 

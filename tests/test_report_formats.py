@@ -14,7 +14,7 @@ from page_reader import Page
 from simulated_cuda import Simulated
 
 from fasttime import Recorder, Report
-from fasttime.reporting.report_html_style import STYLE
+from fasttime.reports.formats.html_style import STYLE
 
 # --- the data ---
 

@@ -13,7 +13,7 @@ from made_up_report import ENVIRONMENT, report, site, training
 from simulated_cuda import Simulated
 
 from fasttime import Recorder, Report
-from fasttime.reporting.looks import Looks
+from fasttime.reports.checks import Looks
 
 MS = 1_000_000
 

@@ -18,9 +18,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from fasttime import Report
-from fasttime.reporting.names import LONGEST, printable
-from fasttime.reporting.report_json import as_json
-from fasttime.reporting.report_table import as_text
+from fasttime.reports.formats.document import as_json
+from fasttime.reports.formats.table import as_text
+from fasttime.text import LONGEST, printable
 
 HOSTILE = [
     "",

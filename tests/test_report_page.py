@@ -14,7 +14,7 @@ import pytest
 from made_up_report import report, site
 from page_reader import Page
 
-from fasttime.reporting.report_html_style import PAGE_STYLE
+from fasttime.reports.formats.html_style import PAGE_STYLE
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 PROBE = """

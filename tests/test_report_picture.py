@@ -13,7 +13,7 @@ from page_reader import Page
 from test_timeline_formats import span
 
 from fasttime import Span, Timeline
-from fasttime.reporting.report_picture import last_scopes
+from fasttime.reports.formats.picture import last_scopes
 
 
 def rounds(count: int, inside: int) -> Iterator[Span]:
@@ -89,6 +89,6 @@ def test_a_picture_s_names_are_no_markup() -> None:
 
 def test_without_matplotlib_it_is_said_which_extra_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.delitem(sys.modules, "fasttime.timelines.picture", raising=False)
+    monkeypatch.delitem(sys.modules, "fasttime.timelines.picture.figure", raising=False)
     with pytest.raises(ImportError, match=r"fasttime\[plot\]"):
         training().to_html(timeline=Timeline.from_spans(rounds(2, 2)))

@@ -15,8 +15,8 @@ from made_up_report import ENVIRONMENT, training
 from page_reader import Page
 
 from fasttime import Timeline
-from fasttime._saving import open_for_replacement
-from fasttime.reporting.report_table import as_text
+from fasttime.atomic_file import open_for_replacement
+from fasttime.reports.formats.table import as_text
 
 NO_SCOPES = Timeline.from_spans([])
 

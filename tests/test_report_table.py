@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from fasttime import Recorder, Report
-from fasttime.reporting.report_table import as_text
+from fasttime.reports.formats.table import as_text
 
 
 def titles(text: str) -> list[str]:

@@ -22,8 +22,8 @@ from simulated_machine import SimulatedMachine
 import fasttime
 from fasttime import Measurement
 from fasttime.measuring.bottleneck import Bottleneck
-from fasttime.measuring.doubts import Doubt, DoubtKind
 from fasttime.measuring.measurement import Cache, EndedBy, Method
+from fasttime.measuring.warnings import Doubt, DoubtKind
 
 
 def assert_same(one: Measurement, other: Measurement) -> None:

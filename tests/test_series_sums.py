@@ -8,8 +8,8 @@ import pytest
 from core_series import cases, series_of, told
 from simulated_cuda import Simulated
 
-from fasttime.reporting.plain_series import PlainSeries, plain
-from fasttime.reporting.series_sums import between, put_together
+from fasttime.reports.plain_series import PlainSeries, plain
+from fasttime.reports.series_sums import between, put_together
 
 
 @cases

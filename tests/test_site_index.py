@@ -8,7 +8,7 @@ from made_up_report import report, site
 from made_up_report import report as made_up
 
 from fasttime import Recorder, Report
-from fasttime.reporting import report as report_module
+from fasttime.reports import report as report_module
 
 
 def test_an_unknown_path_names_the_known_ones(recorder: Recorder) -> None:

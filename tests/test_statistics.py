@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from made_up import measurement
 
-from fasttime.measuring import statistics
-from fasttime.measuring.statistics import (
+from fasttime.stats import times as statistics
+from fasttime.stats.student import student_quantile
+from fasttime.stats.times import (
     Times,
     clock_step,
     far_outliers,
@@ -19,7 +20,6 @@ from fasttime.measuring.statistics import (
     median_interval,
     middle_mean,
 )
-from fasttime.measuring.student import student_quantile
 
 # --- the interval of the median ---
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from trace_format import arrows, ns, scopes, validated
 
 from fasttime import Span, Timeline
-from fasttime.timelines import tables, trace_json
+from fasttime.timelines import export as tables
+from fasttime.timelines import trace as trace_json
 
 MAIN = 100
 
@@ -511,7 +512,7 @@ def test_a_directory_that_may_not_be_written_is_an_os_error(
     def refuse(path: str, flags: int, mode: int) -> int:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("fasttime._saving.os.open", refuse)
+    monkeypatch.setattr("fasttime.atomic_file.os.open", refuse)
     with pytest.raises(PermissionError) as caught:
         step.save(tmp_path / "a.csv")
     assert caught.value.filename == str(tmp_path / "a.csv")

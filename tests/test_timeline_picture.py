@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 from test_timeline_formats import span
 
 from fasttime import Span, Timeline
-from fasttime.timelines import picture_style
+from fasttime.timelines.picture.figure import style as picture_style
 
 PIPELINE = [
     span("large", (0, 10), (1, 31)),
@@ -288,7 +288,7 @@ def test_a_full_disk_is_an_os_error_in_pictures_too(tmp_path: Path) -> None:
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.delitem(sys.modules, "fasttime.timelines.picture", raising=False)
+    monkeypatch.delitem(sys.modules, "fasttime.timelines.picture.figure", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'fasttime\[plot\]'"):
         Timeline.from_spans(PIPELINE).plot()
 

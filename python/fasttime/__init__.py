@@ -9,23 +9,23 @@ print(fasttime.report())
 
 from __future__ import annotations
 
-from .comparing.compare import MethodComparison, compare
 from .comparing.comparison import Comparison
-from .comparing.findings import Finding
-from .comparing.judgement import Judgement
+from .comparing.method_findings import Finding
+from .comparing.methods import MethodComparison, compare
 from .comparing.saved import SavedComparison, compare_saved
+from .comparing.verdict import Judgement
+from .loading import load
 from .measuring.do_bench import do_bench
-from .measuring.doubts import Doubt
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
+from .measuring.warnings import Doubt
 from .recorder import Recorder
 from .recorder import default_recorder as _default_recorder
-from .reporting.durations import Durations
-from .reporting.report import Report
-from .reporting.site_report import SiteReport
-from .reporting.verdict import Verdict
+from .reports.bottleneck import Verdict
+from .reports.durations import Durations
+from .reports.report import Report
+from .reports.site import SiteReport
 from .sample import Sample
-from .saving.load import load
 from .timelines.recording import TimelineRecording
 from .timelines.span import Span
 from .timelines.timeline import Timeline

@@ -13,8 +13,8 @@ import functools
 import torch
 import torch.cuda
 
-from ._decorate import decorate
-from ._pickling import reduce
+from .decorating import decorate
+from .pickling import reduce
 
 _OLDEST_TORCH = "2.6"
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from . import environment
+from .environment import describe as environment
 from .experiments import output, pipeline, single_model
 from .experiments.pipeline_result import Pipeline
 from .experiments.settings import CPU_BATCHES, Settings, resolve_device
 from .experiments.ways_to_time import WAYS, ways
-from .units import format_change, format_seconds
+from .text import format_change, format_seconds
 
 # Seconds to spend on each batch of the pipeline, which takes most of the time; --quick takes less.
 _PIPELINE_SECONDS = 18.0

@@ -10,14 +10,16 @@ import weakref
 from datetime import datetime, timezone
 from typing import Any
 
-from . import _native, _pickling, compile_support, profiler_marks
+from . import _native, profiler_marks
+from . import pickling as _pickling
 from .interval import Interval
-from .reporting.report import Report
-from .reporting.report_building import build_sites
-from .reporting.site_index import SiteIndex
-from .reporting.site_tally import tally_of
+from .reports.build import build_sites
+from .reports.report import Report
+from .reports.site_index import SiteIndex
+from .reports.tally import tally_of
 from .sample import Sample
 from .timelines.recording import TimelineRecording
+from .torch_compile import support as compile_support
 
 _MAX_KEPT = 1_000_000
 

@@ -9,7 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from . import bench, compare, demo, env, run
+from . import (
+    bench,
+    compare,
+    demo,
+    env,
+    run,
+)
 from .failure import NO_RESULT, Failure
 from .output import flush, say
 

@@ -14,7 +14,14 @@ import torch
 
 from . import processes, python_path, saved
 from . import target as targets
-from .arguments import add_command, ignored_runs, new_json, positive, runs, seconds
+from .arguments import (
+    add_command,
+    ignored_runs,
+    new_json,
+    positive,
+    runs,
+    seconds,
+)
 from .failure import Failure, first_sentence
 from .output import flush_if_possible, put, say_saved
 from .user_errors import is_message, show_error, user_frames
@@ -200,7 +207,7 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
 
 
 def _environment(measurement: Measurement) -> Any:
-    from .. import environment
+    from ..environment import describe as environment
 
     return environment.describe("cpu" if measurement.device == "cpu" else "cuda")
 

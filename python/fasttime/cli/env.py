@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..timing_variables import TIMING_VARIABLES
+from ..environment.variables import TIMING_VARIABLES
 from .arguments import add_command
 from .output import put
 

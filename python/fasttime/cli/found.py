@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
-from .. import _native, environment, nvidia_smi, nvml
-from ..timing_variables import timing_variables
+from .. import _native
+from ..environment import describe as environment
+from ..environment import nvidia_smi, nvml
+from ..environment.variables import timing_variables
 
 
 def find() -> dict[str, Any]:

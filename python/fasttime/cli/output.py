@@ -7,7 +7,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..encodable import encodable
+from ..text import encodable
 from .failure import NO_RESULT, Failure
 
 if TYPE_CHECKING:

@@ -11,13 +11,18 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from .arguments import add_command, new_html, new_json, new_timeline
+from .arguments import (
+    add_command,
+    new_html,
+    new_json,
+    new_timeline,
+)
 from .output import flush_if_possible, say, show
 from .run_files import Files
 from .script import INTERRUPTED, Script
 
 if TYPE_CHECKING:
-    from ..reporting.report import Report
+    from ..reports.report import Report
     from ..timelines.recording import TimelineRecording
     from ..timelines.timeline import Timeline
     from .arguments import Commands

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ..reporting.report import Report
+    from ..reports.report import Report
     from ..timelines.recording import TimelineRecording
     from ..timelines.timeline import Timeline
 
@@ -81,7 +81,7 @@ def _save_trace(file: _File, timeline: Timeline | None) -> bool:
     note = ""
 
     def save(place: str) -> None:
-        from ..reporting.report_picture import last_scopes
+        from ..reports.formats.picture import last_scopes
 
         nonlocal note
         try:

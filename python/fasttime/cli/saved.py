@@ -30,7 +30,7 @@ def load(path: Path) -> Measurement:
 
     from ..comparing.saved import NO_SINGLE_RUNS
     from ..measuring.measurement import Measurement
-    from ..reporting.report import Report
+    from ..reports.report import Report
 
     package: Any = fasttime
     if path.is_dir():

@@ -16,16 +16,21 @@ from ..measuring.arguments import (
     what_is_no_callable,
 )
 from ..measuring.calls import call_once
-from ..measuring.doubts import Doubt, not_held, shared_arguments_changed
 from ..measuring.held import CannotBeHeld
 from ..measuring.measurement import Cache, EndedBy, Method
 from ..measuring.progress import ProgressBar
 from ..measuring.tensors import ArgumentVersions
+from ..measuring.warnings import Doubt, not_held, shared_arguments_changed
 from .comparison import Comparison
-from .judgement import MARGIN, check_margin
-from .opening import Opened, naming, note_options, open_samplers
+from .opening import (
+    Opened,
+    naming,
+    note_options,
+    open_samplers,
+)
 from .results import measurements_of
 from .rounds import MOST_ROUNDS, Running
+from .verdict import MARGIN, check_margin
 
 # What the comparison of methods takes, or measure(), and this does not.
 _OF_METHODS = ("methods", "warmup", "repeat", "precision")

@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..measuring.measurement import Measurement
-from ..measuring.statistics import clock_step, middle_mean
-from ..units import format_count, format_seconds
-from .judgement import TOO_COARSE, Judgement, decide, times_as_many
+from ..stats.signed_rank import fewest_pairs, location_interval
+from ..stats.times import clock_step, middle_mean
+from ..text import format_count, format_seconds
 from .rounds import MOST_ROUNDS
-from .signed_rank import fewest_pairs, location_interval
+from .verdict import (
+    TOO_COARSE,
+    Judgement,
+    decide,
+    times_as_many,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -78,8 +83,8 @@ class Comparison:
         Raises ValueError where the numbers cannot be true or the name has another suffix, and
         OSError as `open` does.
         """
-        from ..saving.comparisons import to_content
-        from ..saving.documents import COMPARISON, write_document
+        from ..documents import COMPARISON, write_document
+        from .document import to_content
 
         write_document(path, COMPARISON, to_content(self))
 
@@ -140,13 +145,13 @@ class Comparison:
         return f"rounds={rounds}" if was_given else "a larger budget"
 
     def __str__(self) -> str:
-        from .speed_tables import comparison_renderable, plain_text
+        from .tables import comparison_renderable, plain_text
 
         return plain_text(comparison_renderable(self))
 
     __repr__ = __str__
 
     def __rich__(self) -> RenderableType:
-        from .speed_tables import comparison_renderable
+        from .tables import comparison_renderable
 
         return comparison_renderable(self)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..measuring import machine
-from ..measuring.doubts import Doubt, not_held
 from ..measuring.measurement import Cache, Method
 from ..measuring.sampler import Sampler
+from ..measuring.warnings import Doubt, not_held
 
 Calls = Mapping[str, Callable[[], object]]
 

@@ -10,10 +10,15 @@ import numpy as np
 from ..measuring import machine
 from ..measuring.clocks import clock_doubts_of_rounds
 from ..measuring.distribution import judge_times
-from ..measuring.doubts import Doubt, judge_coverage, judge_work, raw_times
 from ..measuring.measurement import Cache, Measurement, Method
 from ..measuring.sampler import Batch, Times
 from ..measuring.waiting import in_most
+from ..measuring.warnings import (
+    Doubt,
+    judge_coverage,
+    judge_work,
+    raw_times,
+)
 from .opening import Opened
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from ..gpu_state import GpuState
+from ..environment.gpu_state import GpuState
 from ..measuring import machine
 from ..measuring.progress import ProgressBar
 from ..measuring.sampler import Batch, Sampler
-from .looks import Look, plan_looks
+from ..stats.interim import Look, plan_looks
 from .opening import naming
 
 # A batch takes about as long, in seconds, on the mean of all candidates: long against the wait at

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..environment.differences import EnvironmentDifference, environment_differences
 from ..measuring.arguments import is_real, is_whole
-from ..measuring.between_processes import FEWEST_PROCESSES, by_process, coarsest_step
-from ..measuring.environment_differences import EnvironmentDifference, environment_differences
 from ..measuring.measurement import Measurement
-from ..measuring.statistics import median_interval
-from ..measuring.student import difference_interval
-from ..reporting.report import Report
-from .judgement import (
+from ..reports.report import Report
+from ..stats.processes import FEWEST_PROCESSES, by_process, coarsest_step
+from ..stats.student import difference_interval
+from ..stats.times import median_interval
+from .verdict import (
     MARGIN,
     TOO_COARSE,
     Judgement,
@@ -169,7 +169,7 @@ class SavedComparison:
 
     def __str__(self) -> str:
         from .saved_table import saved_renderable
-        from .speed_tables import plain_text
+        from .tables import plain_text
 
         return plain_text(saved_renderable(self))
 
@@ -224,7 +224,7 @@ def compare_saved(
 
 def _measurement(which: str, given: object) -> Measurement:
     if isinstance(given, (str, os.PathLike)):
-        from ..saving.load import load
+        from ..loading import load
 
         found: object = load(given)
         which = f"{which} ({os.fspath(given)})"

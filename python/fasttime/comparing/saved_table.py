@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from ..units import format_count, format_seconds
-from .speed_tables import cells, line, new_table
+from ..text import format_count, format_seconds
+from .tables import cells, line, new_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..measuring.measure import measure
-from ..units import format_seconds
+from ..text import format_seconds
 from . import models
 from .output import table as make_table
 from .settings import Settings, Track, untracked

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..environment import Environment
+from ..environment.describe import Environment
 
 if TYPE_CHECKING:
     from rich.table import Table

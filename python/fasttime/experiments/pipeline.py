@@ -20,13 +20,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..units import format_change, format_seconds
+from ..text import format_change, format_seconds
 from . import models
 from .output import table as make_table
 from .output import within
 from .pipeline_result import Pipeline, Row, Trial
 from .settings import Settings, Track, untracked
-from .ways_to_time import WAYS, NotTimed, Stages, ways
+from .ways_to_time import (
+    WAYS,
+    NotTimed,
+    Stages,
+    ways,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table

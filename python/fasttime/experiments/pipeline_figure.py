@@ -17,12 +17,18 @@ from pathlib import Path
 import torch
 
 from ..recorder import Recorder
+from ..text import format_seconds
 from ..timelines.span import Span
 from ..timelines.timeline import Timeline
-from ..units import format_seconds
 from .pipeline import build
 from .settings import Settings
-from .ways_to_time import AwaitedEvents, Naive, NotTimed, Stages, Sync
+from .ways_to_time import (
+    AwaitedEvents,
+    Naive,
+    NotTimed,
+    Stages,
+    Sync,
+)
 
 PASSES = 2
 _WARMUP = 3

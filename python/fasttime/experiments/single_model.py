@@ -18,7 +18,7 @@ import torch
 
 from ..measuring.measure import measure
 from ..measuring.measurement import METHODS, Method
-from ..units import format_change, format_seconds
+from ..text import format_change, format_seconds
 from . import models
 from .output import table as make_table
 from .output import within

@@ -6,8 +6,7 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
-from ..encodable import for_stdout
-from ..units import format_seconds
+from ..text import for_stdout, format_seconds
 
 # Host and device time closer than this to one another leave it open which of them decides.
 _CLOSE = 0.1

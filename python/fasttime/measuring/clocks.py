@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..gpu_state import IDLE, GpuState
-from ..units import format_change
-from .doubts import Doubt
+from ..environment.gpu_state import IDLE, GpuState
+from ..text import format_change
+from .warnings import Doubt
 
 # A clock that changed by more than this changes times by as much; boost clocks move by less by
 # themselves.

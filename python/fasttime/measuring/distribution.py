@@ -9,10 +9,15 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ..units import format_change, format_seconds
-from .between_processes import FEWEST_PROCESSES, at_one_level, by_process, coarsest_step
-from .doubts import Doubt, DoubtKind
-from .statistics import Times, far_outliers
+from ..stats.processes import (
+    FEWEST_PROCESSES,
+    at_one_level,
+    by_process,
+    coarsest_step,
+)
+from ..stats.times import Times, far_outliers
+from ..text import format_change, format_seconds
+from .warnings import Doubt, DoubtKind
 
 # Those which can be worked out again from the times, so that a merged measurement does.
 DISTRIBUTION_KINDS: tuple[DoubtKind, ...] = (

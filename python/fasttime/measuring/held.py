@@ -17,7 +17,13 @@ from .measurement import Cache
 from .progress import ProgressBar
 from .run_progress import RunProgress
 from .sampler import Batch
-from .samplers import EMPTY, RUN, nothing, read_samples, times_of
+from .samplers import (
+    EMPTY,
+    RUN,
+    nothing,
+    read_samples,
+    times_of,
+)
 
 # A hold that lasts this long beyond what issuing should take is one that nobody will end.
 _PATIENCE = 0.03

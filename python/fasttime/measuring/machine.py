@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import torch
 
-from ..environment import Environment, GpuState, describe
-from ..environment import gpu_state as look_at_gpu
+from ..environment.describe import Environment, GpuState, describe
+from ..environment.describe import gpu_state as look_at_gpu
 
 Call = Callable[[], object]
 

@@ -10,11 +10,33 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from . import machine
-from .arguments import check_call, check_how, check_runs, check_seconds, label_of
+from .arguments import (
+    check_call,
+    check_how,
+    check_runs,
+    check_seconds,
+    label_of,
+)
 from .bottleneck import Bottleneck, judge
 from .clocks import clock_doubts
 from .distribution import judge_times
-from .doubts import (
+from .held import MOST_HELD
+from .measurement import (
+    Auto,
+    Cache,
+    Measurement,
+    Method,
+)
+from .progress import ProgressBar
+from .runner import (
+    Found,
+    How,
+    find_floor,
+    run_auto,
+    run_counted,
+)
+from .tensors import ArgumentVersions
+from .warnings import (
     Doubt,
     arguments_changed,
     judge_coverage,
@@ -22,11 +44,6 @@ from .doubts import (
     judge_work,
     raw_times,
 )
-from .held import MOST_HELD
-from .measurement import Auto, Cache, Measurement, Method
-from .progress import ProgressBar
-from .running import Found, How, find_floor, run_auto, run_counted
-from .tensors import ArgumentVersions
 
 
 def measure(

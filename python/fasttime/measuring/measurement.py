@@ -11,15 +11,18 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..encodable import for_stdout
-from ..environment import Environment
-from ..reporting.names import printable
-from ..units import format_count, format_seconds
-from .between_processes import at_one_level, by_process, coarsest_step, processes_interval
+from ..environment.describe import Environment
+from ..stats.processes import (
+    at_one_level,
+    by_process,
+    coarsest_step,
+    processes_interval,
+)
+from ..stats.times import far_outliers, median_deviation, median_interval
+from ..text import for_stdout, format_count, format_seconds, printable
 from .bottleneck import Bottleneck
-from .doubts import Doubt
 from .merging import merge
-from .statistics import far_outliers, median_deviation, median_interval
+from .warnings import Doubt
 
 Method = Literal["naive", "sync", "event", "graph"]
 Cache = Literal["warm", "cold"]
@@ -197,8 +200,8 @@ class Measurement:
 
         >>> measurement.save("before.json")  # doctest: +SKIP
         """
-        from ..saving.documents import MEASUREMENT, write_document
-        from ..saving.measurements import to_content
+        from ..documents import MEASUREMENT, write_document
+        from .document import to_content
 
         write_document(path, MEASUREMENT, to_content(self))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .bottleneck import Bottleneck
 from .distribution import DISTRIBUTION_KINDS, judge_times
-from .doubts import Doubt
+from .warnings import Doubt
 
 if TYPE_CHECKING:
     from .measurement import Measurement
@@ -103,7 +103,7 @@ def _doubts(parts: tuple[Measurement, ...]) -> list[Doubt]:
 
 
 def _changed_environment(parts: tuple[Measurement, ...]) -> str:
-    from .environment_differences import environment_differences
+    from ..environment.differences import environment_differences
 
     differences = {
         difference.field: difference

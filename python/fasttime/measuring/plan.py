@@ -7,15 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..stats.student import mean_interval
+from ..stats.times import median_interval
 from . import machine
 from .machine import Call
 from .measurement import EndedBy
 from .progress import ProgressBar
 from .sampler import Batch, Sampler, Times
-from .statistics import median_interval
-from .student import mean_interval
 from .waiting import in_most
-from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
+from .warm_up import (
+    MOST_RUNS,
+    WarmUp,
+    batch_time,
+    runs_for,
+)
 
 _FEWEST_BATCHES = 5
 _FEWEST_RUNS = 20

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .doubts import Doubt
 from .progress import ProgressBar
+from .warnings import Doubt
 
 Times = npt.NDArray[np.float64]
 

@@ -13,13 +13,19 @@ from ..recorder import Recorder
 from ..sample import Sample
 from . import machine
 from .calls import Calls
-from .doubts import ON_CPU, Doubt, judge_coverage, judge_naive, judge_samples
 from .machine import Call
 from .measurement import Cache, Method
 from .progress import ProgressBar
 from .run_progress import RunProgress, moment_of
 from .sampler import Batch, Sampler, Times
 from .waiting import work_was_waiting
+from .warnings import (
+    ON_CPU,
+    Doubt,
+    judge_coverage,
+    judge_naive,
+    judge_samples,
+)
 
 # Two events for each run, so that all runs are timed alike.
 RUN, EMPTY = "run", "empty"

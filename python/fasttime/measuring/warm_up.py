@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from . import machine
-from .doubts import Doubt
 from .progress import ProgressBar
 from .sampler import Batch, Sampler, Times
+from .warnings import Doubt
 
 # Steady: the last so many batches took the same time a run, to within this.
 _BATCHES = 3

@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
-from .._saving import open_for_replacement
-from . import tables, trace_json
+from ..atomic_file import open_for_replacement
+from . import export as tables
+from . import trace as trace_json
 
 if TYPE_CHECKING:
     from .timeline import Timeline

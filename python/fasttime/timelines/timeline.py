@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..encodable import for_stdout
-from ..units import format_seconds
-from . import saving, tables
+from ..text import for_stdout, format_seconds
+from . import export as tables
+from . import saving
 from .columns import Columns, Spans
 from .span import Span
 
@@ -207,7 +207,7 @@ class Timeline:
         be seen (5,000), for an `explain` that is not among them and for `waits` that the timeline
         does not have, TypeError for `waits` that are one string.
         """
-        from .picture import plot
+        from .picture.figure import plot
 
         return plot(
             self, explain=explain, waits=waits, begin=begin, end=end, title=title, dark=dark

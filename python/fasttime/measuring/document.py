@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A measurement as the content of a document, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast, get_args, get_type_hints
+
+import numpy as np
+
+from ..documents import Fields
+from ..environment import document as environments
+from .bottleneck import Bottleneck
+from .measurement import (
+    Cache,
+    EndedBy,
+    Measurement,
+    Method,
+)
+from .warnings import Doubt, DoubtKind
+
+_SERIES = ("times", "warmup_times", "host_times")
+
+
+def to_content(measurement: Measurement) -> dict[str, Any]:
+    """Return what is written. Raises ValueError where `from_content` would not take it back."""
+    check(measurement)
+    content = {
+        field.name: getattr(measurement, field.name) for field in dataclasses.fields(measurement)
+    }
+    for name in _SERIES:
+        content[name] = content[name].tolist()
+    content["warnings"] = [doubt._asdict() for doubt in measurement.warnings]
+    if measurement.environment is not None:
+        content["environment"] = dataclasses.asdict(measurement.environment)
+    if measurement.bottleneck is not None:
+        content["bottleneck"] = measurement.bottleneck._asdict()
+    return content
+
+
+def from_content(fields: Fields) -> Measurement:
+    """Return the measurement that was written. Raises ValueError where there is none."""
+    measurement = Measurement(
+        times=np.array(fields.numbers("times")),
+        warmup_times=np.array(fields.numbers("warmup_times")),
+        host_times=np.array(fields.numbers("host_times")),
+        loop_time=fields.number("loop_time"),
+        method=fields.choice("method", get_args(Method)),
+        label=fields.text("label"),
+        device=fields.text("device"),
+        warmup=fields.count("warmup"),
+        repeat=fields.count("repeat"),
+        warnings=tuple(
+            Doubt(cast(DoubtKind, doubt.text("kind")), doubt.text("message"))
+            for doubt in fields.objects("warnings")
+        ),
+        wall_time=fields.optional_number("wall_time"),
+        held=fields.flag("held"),
+        cache=fields.choice("cache", get_args(Cache)),
+        floor=fields.optional_number("floor"),
+        is_calibrated=fields.flag("is_calibrated"),
+        ended_by=fields.choice("ended_by", get_args(EndedBy)),
+        processes=_counts(fields.items("processes")),
+        environment=None
+        if fields.is_null("environment")
+        else environments.from_content(fields.object("environment")),
+        bottleneck=None
+        if fields.is_null("bottleneck")
+        else _bottleneck(fields.object("bottleneck")),
+    )
+    check(measurement)
+    return measurement
+
+
+def check(measurement: Measurement) -> None:
+    """Raise ValueError unless the numbers of a measurement can be true."""
+    runs = len(measurement)
+    if not runs:
+        raise ValueError("times is empty")
+    # As many as times only where the number of runs was given: see `Measurement.host_times`.
+    if not len(measurement.host_times):
+        raise ValueError("host_times is empty")
+    if sum(measurement.processes) != runs:
+        raise ValueError(
+            f"there are {runs} times, and processes={measurement.processes} adds up to "
+            f"{sum(measurement.processes)}"
+        )
+    ignored = len(measurement.warmup_times)
+    if measurement.warmup != ignored:
+        raise ValueError(f"there are {ignored} warmup_times, and warmup is {measurement.warmup}")
+    if measurement.repeat != ignored + runs:
+        raise ValueError(
+            f"there are {ignored} warmup_times and {runs} times, and repeat is {measurement.repeat}"
+        )
+    for name in _SERIES:
+        # With the floor taken off, the shortest can lie below nought by the clock's resolution.
+        if measurement.is_calibrated and name != "host_times":
+            continue
+        values = getattr(measurement, name)
+        below = np.flatnonzero(values < 0)
+        if below.size:
+            raise ValueError(
+                f"{name}[{below[0]}] is {values[below[0]]}, and a duration cannot be negative"
+            )
+    for name in ("loop_time", "wall_time", "floor"):
+        value = getattr(measurement, name)
+        if value is not None and value < 0:
+            raise ValueError(f"{name} is {value}, and a duration cannot be negative")
+
+
+def _counts(items: list[Any]) -> tuple[int, ...]:
+    for index, item in enumerate(items):
+        if not isinstance(item, int) or isinstance(item, bool) or item < 1:
+            raise ValueError(f"processes[{index}] should be at least one run, not {item!r}")
+    return tuple(items)
+
+
+def _bottleneck(fields: Fields) -> Bottleneck:
+    return Bottleneck(
+        fields.choice("bound", get_args(get_type_hints(Bottleneck)["bound"])),
+        fields.optional_number("headroom"),
+        fields.text("reason"),
+    )

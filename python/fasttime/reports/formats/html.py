@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A report as HTML: a page that needs nothing else, or a piece for a notebook."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+from ...text import LONGEST, format_seconds, printable
+from ..site import walk_with_depth
+from .columns import (
+    columns_of,
+    has_device_times,
+    host_mean,
+    rough_seconds,
+    summary,
+)
+from .html_style import PAGE_STYLE, SCRIPT, STYLE
+
+if TYPE_CHECKING:
+    from ...environment.describe import Environment
+    from ...timelines.timeline import Timeline
+    from ..report import Report
+    from ..site import SiteReport
+    from .columns import Column
+
+_NOTHING = "<p>Nothing has been timed yet.</p>"
+_MEANS = "Mean device and host time of a call, the longer one in full."
+_INDENTED = 12  # levels; deeper ones say how deep they are
+# Between two emoji, the first perhaps with its variation or its tone of skin.
+_ESCAPED_JOINER = re.compile(
+    r"(?<=[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])"
+)
+
+
+def as_fragment(report: Report) -> str:
+    """Return a report as a piece of HTML for a notebook: no script, no environment."""
+    note = f'<p class="soft">{_escaped(summary(report))}</p>'
+    table = _table(report) + note if report.sites else _NOTHING
+    return f'<div class="fasttime piece"><style>{STYLE}</style>{table}{_doubts(report)}</div>'
+
+
+def as_page(report: Report, environment: Environment, timeline: Timeline | None) -> str:
+    """Return a report as a whole page.
+
+    The page may load nothing and run no script but its own, whatever a name or a picture holds:
+    its content security policy says so. A picture is shown as an image, whose scripts never run.
+    """
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>fasttime report, {_escaped(environment.device)}</title>
+<style>{PAGE_STYLE}{STYLE}</style>
+</head>
+<body class="fasttime">
+<header>
+<h1>fasttime report</h1>
+{_provenance(report, environment)}
+</header>
+<main>
+{_tiles(report) + _table(report) if report.sites else _NOTHING}
+{_doubts(report)}
+{_picture(timeline)}
+</main>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def _provenance(report: Report, environment: Environment) -> str:
+    told = [
+        ("fasttime", f"fasttime {environment.fasttime}"),
+        ("torch", f"torch {environment.torch}"),
+        ("cuda", f"CUDA {environment.cuda}" if environment.cuda else ""),
+        ("driver", f"driver {environment.driver}" if environment.driver else ""),
+        ("python", f"Python {environment.python}"),
+        ("platform", environment.platform),
+        ("process_id", _process(environment)),
+    ]
+    versions = [_and_others(report, field, words) for field, words in told if words]
+    device = _and_others(report, "gpu" if environment.gpu else "cpu", environment.device)
+    when = report.date.replace("T", " ").replace("+00:00", " UTC")
+    made = f'<time datetime="{_escaped(report.date)}">{_escaped(when)}</time> · ' if when else ""
+    return f'<p>{made}{_escaped(device)}</p>\n<p class="soft">{_escaped(" · ".join(versions))}</p>'
+
+
+def _process(environment: Environment) -> str:
+    if environment.process_id is None:
+        return ""
+    where = f" on {environment.host_name}" if environment.host_name else ""
+    return f"process {environment.process_id}{where}"
+
+
+def _and_others(report: Report, field: str, words: str) -> str:
+    return f"{words} and others" if field in report.differs else words
+
+
+def _tiles(report: Report) -> str:
+    on_device = has_device_times(report)
+    total = sum(_total(site, on_device) for site in report.sites)
+    calls = sum(site.count for site in report.walk())
+    sites = sum(1 for _ in report.walk())
+    spent, of_whom = rough_seconds(report.cost.host), "host"
+    if report.cost.device:
+        spent, of_whom = f"{spent} + {rough_seconds(report.cost.device)}", "host + device"
+    tiles = [
+        ("Period", format_seconds(report.duration), ""),
+        ("Device time" if on_device else "Host time", format_seconds(total), "all root sites"),
+        ("Calls", f"{calls:,}", f"at {sites:,} {'site' if sites == 1 else 'sites'}"),
+        ("Timing itself took", spent, f"{of_whom}, an estimate"),
+    ]
+    cells = "".join(
+        f"<div><dt>{title}</dt><dd>{value}<small>{note}</small></dd></div>"
+        for title, value, note in tiles
+    )
+    return f"<dl>{cells}</dl>"
+
+
+def _total(site: SiteReport, on_device: bool) -> float:
+    times = site.device if on_device else site.host
+    return 0.0 if times is None else times.total
+
+
+def _doubts(report: Report) -> str:
+    if not report.doubts:
+        return ""
+    items = "".join(f"<li>{_escaped(doubt.message)}</li>" for doubt in report.doubts)
+    title = "<h2>Before you use these figures</h2>"
+    return f'<section class="doubts">{title}<ul>{items}</ul></section>'
+
+
+def _table(report: Report) -> str:
+    columns = _in_order(columns_of(report))
+    rows = "\n".join(_row(site, depth, columns) for site, depth in walk_with_depth(report.sites))
+    return f"""<div class="scroll" tabindex="0" role="region" aria-label="Times by site">
+<table>
+<caption class="vh">Times by site, children below their parents</caption>
+<thead>{_heads(columns)}</thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</div>
+<p class="key">{_key(has_device_times(report))}</p>
+"""
+
+
+def _in_order(columns: tuple[Column, ...]) -> list[Column]:
+    """Put first what is looked at, before what is read: a phone shows little more."""
+    return sorted(columns, key=lambda column: column.key not in ("share", "bottleneck"))
+
+
+def _heads(columns: list[Column]) -> str:
+    groups = '<th rowspan="2" scope="col">scope</th>'
+    titles = ""
+    for group, neighbours in itertools.groupby(columns, key=lambda column: column.group):
+        members = list(neighbours)
+        if group:
+            groups += (
+                f'<th colspan="{len(members)}" scope="colgroup"><span>{group} time</span></th>'
+            )
+            titles += "".join(_head(column, "") for column in members)
+        else:
+            groups += "".join(_head(column, ' rowspan="2"') for column in members)
+    return f"<tr>{groups}</tr><tr>{titles}</tr>"
+
+
+def _head(column: Column, rows: str) -> str:
+    if column.key == "bottleneck":
+        title, kind = "device : host", ' class="left"'
+        first = f'<th scope="col"{rows}{kind} title="{_MEANS}">{title}</th>'
+    else:
+        first, kind = "", " data-sortable"
+    meaning = f' title="{_escaped(column.meaning)}"'
+    return f'{first}<th scope="col"{rows}{kind}{meaning}>{column.title}</th>'
+
+
+def _row(site: SiteReport, depth: int, columns: list[Column]) -> str:
+    level = f'<span class="deep">level {depth + 1} </span>' if depth > _INDENTED else ""
+    cells = [
+        f'<th scope="row" style="--d:{depth}" title="{_escaped(_shown(site.path))}">{level}'
+        f"<bdi>{_escaped(_shown(site.name))}</bdi></th>"
+    ]
+    cells += [_cell(site, column) for column in columns]
+    return f'<tr data-depth="{depth}">{"".join(cells)}</tr>'
+
+
+def _cell(site: SiteReport, column: Column) -> str:
+    text = _escaped(column.text(site))
+    value = column.value(site)
+    sort = "" if value is None else f' data-value="{value:.9g}"'
+    if column.key == "share":
+        return f'<td class="share"{sort}><span>{_share_bar(site)}<b>{text}</b></span></td>'
+    if column.key == "bottleneck":
+        kind = f' class="tag {text}"' if site.verdict is not None else ""
+        return f'{_pair_of_bars(site)}<td class="left"><span{kind}>{text}</span></td>'
+    return f"<td{sort}>{text}</td>"
+
+
+def _share_bar(site: SiteReport) -> str:
+    """Draw the site's share: its own part dark, that of the sites inside light."""
+    total, share = site.time.total, site.share or 0.0
+    own = 0.0 if site.self_time is None or not total else min(1.0, site.self_time / total)
+    parts = (("own", own * share), ("inside", (1 - own) * share))
+    drawn = "".join(
+        f'<i class="{kind}" style="width:{part:.2%}"></i>' for kind, part in parts if part > 0
+    )
+    return f'<span class="bar" aria-hidden="true">{drawn}</span>'
+
+
+def _pair_of_bars(site: SiteReport) -> str:
+    """Draw mean device and host time of a call beside each other, the longer one in full."""
+    host = host_mean(site)
+    if site.device is None or host is None:
+        return '<td class="pair"></td>'
+    longest = max(site.device.mean, host) or 1.0
+    return (
+        '<td class="pair" aria-hidden="true">'
+        f'<i class="device" style="width:{site.device.mean / longest:.1%}"></i>'
+        f'<i style="width:{host / longest:.1%}"></i></td>'
+    )
+
+
+def _key(on_device: bool) -> str:
+    kinds = [("own", "share, its own"), ("inside", "share, of the sites inside")]
+    if on_device:
+        kinds += [("device", "mean device time"), ("host", "mean host time")]
+    return " ".join(f'<span><i class="{kind}"></i>{words}</span>' for kind, words in kinds)
+
+
+def _picture(timeline: Timeline | None) -> str:
+    if timeline is None:
+        return ""
+    from .picture import last_scopes, svg_of
+
+    part, which = last_scopes(timeline)
+    light, dark = (
+        f"data:image/svg+xml;base64,{base64.b64encode(svg_of(part, dark)).decode()}"
+        for dark in (False, True)
+    )
+    return (
+        f'<h2>Timeline</h2>\n<p class="soft">{which}</p>'
+        '<div class="picture" tabindex="0" role="region" aria-label="Timeline"><picture>'
+        f'<source media="screen and (prefers-color-scheme:dark)" srcset="{dark}">'
+        f'<img alt="Timeline of the scopes on host and device" src="{light}"></picture></div>'
+    )
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_shown(text, 2000))
+
+
+def _shown(text: str, longest: int = LONGEST) -> str:
+    """Return a text as `printable` does, but emoji that are joined to one as they are.
+
+    A terminal has them escaped: some draw one emoji and some each of its parts, so that no column
+    after them could be straight. A page measures what it draws.
+    """
+    return _ESCAPED_JOINER.sub("\u200d", printable(text, longest))
