@@ -397,7 +397,7 @@ def test_a_python_thread_can_let_a_full_queue_go(cuda: Simulated, recorder: Reco
     assert recorder.report(wait=True)["a"].count == 100
 
 
-def test_a_look_at_the_clocks_that_finds_one_queue_for_all_full_lets_a_thread_let_it_go(
+def test_a_check_at_the_clocks_that_finds_one_queue_for_all_full_lets_a_thread_let_it_go(
     cuda: Simulated, recorder: Recorder
 ) -> None:
     stream = cuda.create_stream()

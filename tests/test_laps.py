@@ -100,7 +100,7 @@ def test_a_scope_within_a_section_is_not_taken_off_twice(
     ]
     assert step.self_time == pytest.approx(6e-3)  # what comes after the last lap
     assert [site.share for site in report.walk()] == pytest.approx([1.0, 24 / 33, 27 / 33])
-    assert "overlap" not in [doubt.kind for doubt in report.doubts]
+    assert "overlap" not in [warning.kind for warning in report.warnings]
 
 
 def test_laps_work_without_cuda(recorder: Recorder) -> None:

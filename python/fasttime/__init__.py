@@ -9,19 +9,20 @@ print(fasttime.report())
 
 from __future__ import annotations
 
+from ._version import __version__ as __version__
+from .bottleneck import Bottleneck
+from .comparing.candidates import compare
 from .comparing.comparison import Comparison
-from .comparing.method_findings import Finding
-from .comparing.methods import MethodComparison, compare
+from .comparing.method_findings import MethodFinding
+from .comparing.methods import MethodComparison, compare_methods
 from .comparing.saved import SavedComparison, compare_saved
-from .comparing.verdict import Judgement
+from .comparing.verdict import Verdict
 from .loading import load
 from .measuring.do_bench import do_bench
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
-from .measuring.warnings import Doubt
 from .recorder import Recorder
 from .recorder import default_recorder as _default_recorder
-from .reports.bottleneck import Verdict
 from .reports.durations import Durations
 from .reports.report import Report
 from .reports.site import SiteReport
@@ -29,17 +30,15 @@ from .sample import Sample
 from .timelines.recording import TimelineRecording
 from .timelines.span import Span
 from .timelines.timeline import Timeline
-
-__version__ = "0.1.0"
+from .timing_warning import TimingWarning
 
 __all__ = [
+    "Bottleneck",
     "Comparison",
-    "Doubt",
     "Durations",
-    "Finding",
-    "Judgement",
     "Measurement",
     "MethodComparison",
+    "MethodFinding",
     "Recorder",
     "Report",
     "Sample",
@@ -48,9 +47,11 @@ __all__ = [
     "Span",
     "Timeline",
     "TimelineRecording",
+    "TimingWarning",
     "Verdict",
     "begin",
     "compare",
+    "compare_methods",
     "compare_saved",
     "disable",
     "do_bench",

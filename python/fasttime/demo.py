@@ -95,7 +95,7 @@ def lesson(pipelines: Sequence[Pipeline]) -> list[str]:
             f"{format_change(other.row('fasttime scopes').change)}."
             for other in pipelines[:-1]
         ),
-        *(f" But note: {doubt}." for doubt in _doubts(largest)),
+        *(f" But note: {warning}." for warning in _warnings(largest)),
     ]
 
 
@@ -110,11 +110,11 @@ def _naive(result: Pipeline) -> str:
     )
 
 
-def _doubts(result: Pipeline) -> list[str]:
+def _warnings(result: Pipeline) -> list[str]:
     """Return in what the figures do not bear out the lesson."""
-    doubts = []
+    warnings = []
     if not result.waiting_costs:
-        doubts.append("on this machine waiting did not clearly slow the pipeline down")
+        warnings.append("on this machine waiting did not clearly slow the pipeline down")
     if not result.scopes_are_free:
-        doubts.append("scopes changed the pipeline more than they should, as on a busy machine")
-    return doubts
+        warnings.append("scopes changed the pipeline more than they should, as on a busy machine")
+    return warnings

@@ -46,7 +46,7 @@ def test_work_on_the_same_stream_is_seen_and_on_another_is_not(
     assert min(device_times(recorder, "other")) < 1e-3
 
 
-def test_stream_argument_says_where_to_look(recorder: Recorder) -> None:
+def test_stream_argument_says_where_to_check(recorder: Recorder) -> None:
     other = torch.cuda.Stream()
     for kind, chosen in (("object", other), ("handle", other.cuda_stream)):
         with recorder.scope(kind, stream=chosen), torch.cuda.stream(other):
@@ -159,9 +159,9 @@ def test_a_device_that_has_more_to_do_is_the_bottleneck(
     for _ in range(10):
         with recorder.scope("a"):
             long_work()
-    verdict = recorder.report(wait=True)["a"].verdict
-    assert verdict is not None
-    assert verdict.bound == "device-bound"
+    bottleneck = recorder.report(wait=True)["a"].bottleneck
+    assert bottleneck is not None
+    assert bottleneck.bound == "device-bound"
 
 
 def test_a_device_that_waits_for_the_host_is_not(
@@ -173,9 +173,9 @@ def test_a_device_that_waits_for_the_host_is_not(
         with recorder.scope("a"):
             x.add_(1)
             sum(numbers)  # milliseconds of the host's own work
-    verdict = recorder.report(wait=True)["a"].verdict
-    assert verdict is not None
-    assert verdict.bound == "host-bound", verdict
+    bottleneck = recorder.report(wait=True)["a"].bottleneck
+    assert bottleneck is not None
+    assert bottleneck.bound == "host-bound", bottleneck
 
 
 @pytest.mark.parametrize("mode", ["global", "thread_local", "relaxed"])

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..console import plain_text, terminal_width
 from ..measuring.measurement import Measurement
 from ..stats.signed_rank import fewest_pairs, location_interval
 from ..stats.times import clock_step, middle_mean
-from ..text import format_count, format_seconds
+from ..text import for_stdout, format_count, format_seconds
 from .rounds import MOST_ROUNDS
 from .verdict import (
     TOO_COARSE,
-    Judgement,
+    Verdict,
     decide,
     times_as_many,
 )
@@ -60,7 +61,7 @@ class Comparison:
         return len(self.measurements[self.baseline]) // self.batch_runs
 
     @cached_property
-    def verdicts(self) -> dict[str, Judgement]:
+    def verdicts(self) -> dict[str, Verdict]:
         """By name, for each candidate but the first: whether it is faster, and how sure that is."""
         return {name: self._judge(name) for name in self.measurements if name != self.baseline}
 
@@ -88,7 +89,7 @@ class Comparison:
 
         write_document(path, COMPARISON, to_content(self))
 
-    def _judge(self, name: str) -> Judgement:
+    def _judge(self, name: str) -> Verdict:
         """Judge by each round's own ratio.
 
         A round's candidates run in random order, so that one which makes no difference is as often
@@ -104,9 +105,7 @@ class Comparison:
             min(ours.min(), others.min()) <= 0
         ):
             reason = "there is nothing to set against the other: a batch read no time at all"
-            return Judgement(
-                "can't tell", math.nan, (0.0, math.inf), f"{reason}; do more in a call"
-            )
+            return Verdict("can't tell", math.nan, (0.0, math.inf), f"{reason}; do more in a call")
         alpha = 1 - self.level
         location, low, high = location_interval(np.log(ours / others), alpha)
         # The mean of the middle half may be a quarter of a clock's step off, each of the two.
@@ -118,7 +117,7 @@ class Comparison:
         reason = f"over {format_count(self.rounds, 'round')}"
         if verdict == "can't tell":
             reason = self._what_would_tell(location, (high - low) / 2 - step, step)
-        return Judgement(verdict, math.exp(location), interval, reason)
+        return Verdict(verdict, math.exp(location), interval, reason)
 
     def _what_would_tell(self, location: float, half_width: float, step: float) -> str:
         so_far = f"open after {format_count(self.rounds, 'round')}"
@@ -145,9 +144,9 @@ class Comparison:
         return f"rounds={rounds}" if was_given else "a larger budget"
 
     def __str__(self) -> str:
-        from .tables import comparison_renderable, plain_text
+        from .tables import comparison_renderable
 
-        return plain_text(comparison_renderable(self))
+        return for_stdout(plain_text(comparison_renderable(self), terminal_width()))
 
     __repr__ = __str__
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from ..measuring.measurement import Measurement, Method
-from ..measuring.warnings import Doubt, DoubtKind
+from ..measuring.warnings import WarningKind
 from ..text import (
     format_change,
     format_factor,
@@ -15,6 +15,7 @@ from ..text import (
     format_seconds,
     is_beyond_change,
 )
+from ..timing_warning import TimingWarning
 
 Reading = Literal["right", "right by accident", "wrong", "unclear"]
 
@@ -24,17 +25,17 @@ _TOLERANCE = 0.05
 # A change of the loop below this is taken for noise.
 _LOOP_NOISE = 0.01
 
-_NAIVE_READINGS: dict[DoubtKind, Reading] = {
+_NAIVE_READINGS: dict[str, Reading] = {
     "queued_only": "wrong",
     "launch_queue_full": "right by accident",
     "host_bound": "right",
 }
 
 # Doubts of a reading that does not see all the work.
-_MISSED_WORK: tuple[DoubtKind, ...] = ("other_streams", "no_device_work")
+_MISSED_WORK: tuple[WarningKind, ...] = ("other_streams", "no_device_work")
 
 
-class Finding(NamedTuple):
+class MethodFinding(NamedTuple):
     """What a method's reading is worth.
 
     Attributes:
@@ -48,7 +49,7 @@ class Finding(NamedTuple):
 
 def judge_methods(
     measurements: Mapping[Method, Measurement], loop_change: Mapping[Method, float]
-) -> dict[Method, Finding]:
+) -> dict[Method, MethodFinding]:
     """Return a finding for each method.
 
     The event reading is the yardstick, and where it does not see the work, or is not there, that of
@@ -63,10 +64,12 @@ def judge_methods(
     }
 
 
-def _judge(measurement: Measurement, yardstick: Measurement | None, loop_change: float) -> Finding:
-    for doubt in measurement.warnings:
-        if doubt.kind == "cpu":
-            return Finding("right", doubt.message)
+def _judge(
+    measurement: Measurement, yardstick: Measurement | None, loop_change: float
+) -> MethodFinding:
+    for warning in measurement.warnings:
+        if warning.kind == "cpu":
+            return MethodFinding("right", warning.message)
     if measurement.method == "naive":
         return _judge_naive(measurement, yardstick)
     loop = _describe_loop(loop_change)
@@ -75,41 +78,47 @@ def _judge(measurement: Measurement, yardstick: Measurement | None, loop_change:
     return _judge_sync(measurement, yardstick, loop)
 
 
-def _judge_naive(measurement: Measurement, yardstick: Measurement | None) -> Finding:
-    doubt = measurement.warnings[0]
-    reading = _NAIVE_READINGS.get(doubt.kind, "unclear")
+def _judge_naive(measurement: Measurement, yardstick: Measurement | None) -> MethodFinding:
+    warning = measurement.warnings[0]
+    reading = _NAIVE_READINGS.get(warning.kind, "unclear")
     if reading == "right" and yardstick is not None and not _agree(measurement, yardstick):
-        return Finding("unclear", f"{_difference(measurement, yardstick)}, and yet {doubt.message}")
-    return Finding(reading, doubt.message)
+        return MethodFinding(
+            "unclear", f"{_difference(measurement, yardstick)}, and yet {warning.message}"
+        )
+    return MethodFinding(reading, warning.message)
 
 
-def _judge_event(measurement: Measurement, loop: str) -> Finding:
+def _judge_event(measurement: Measurement, loop: str) -> MethodFinding:
     missed = _missed_work(measurement)
     if missed is not None:
-        return Finding("wrong", f"{missed.message}; {loop}")
+        return MethodFinding("wrong", f"{missed.message}; {loop}")
     reason = "read on the device, without a wait"
-    for doubt in measurement.warnings:
-        if doubt.kind == "raw":
-            reason += f"; {doubt.message}"
-    return Finding("right", f"{reason}; {loop}")
+    for warning in measurement.warnings:
+        if warning.kind == "raw":
+            reason += f"; {warning.message}"
+    return MethodFinding("right", f"{reason}; {loop}")
 
 
-def _judge_sync(measurement: Measurement, yardstick: Measurement | None, loop: str) -> Finding:
+def _judge_sync(
+    measurement: Measurement, yardstick: Measurement | None, loop: str
+) -> MethodFinding:
     if yardstick is None or yardstick is measurement:
-        return Finding("right", f"the host waited for the device at either end of a run; {loop}")
+        return MethodFinding(
+            "right", f"the host waited for the device at either end of a run; {loop}"
+        )
     difference = _difference(measurement, yardstick)
     if _agree(measurement, yardstick):
-        return Finding("right", f"{difference}, but the host stood still meanwhile; {loop}")
-    return Finding(
+        return MethodFinding("right", f"{difference}, but the host stood still meanwhile; {loop}")
+    return MethodFinding(
         "unclear",
         f"{difference}: the host's way to the device and back is part of it, which tells where "
         f"runs are short; {loop}",
     )
 
 
-def _missed_work(measurement: Measurement) -> Doubt | None:
+def _missed_work(measurement: Measurement) -> TimingWarning | None:
     """Return the doubt that says that there was work which is not in the times."""
-    found = (doubt for doubt in measurement.warnings if doubt.kind in _MISSED_WORK)
+    found = (warning for warning in measurement.warnings if warning.kind in _MISSED_WORK)
     return next(found, None)
 
 

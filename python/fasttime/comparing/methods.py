@@ -9,8 +9,9 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING
 
+from ..console import plain_text, terminal_width
 from ..measuring import machine
 from ..measuring.arguments import (
     check_call,
@@ -18,21 +19,18 @@ from ..measuring.arguments import (
     check_runs,
     is_whole,
     label_of,
-    what_is_no_callable,
 )
 from ..measuring.calls import call_once
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import (
     METHODS,
-    Cache,
     Measurement,
     Method,
 )
 from ..measuring.progress import ProgressBar
-from ..measuring.runner import How
-from .candidates import compare_candidates
-from .comparison import Comparison
-from .method_findings import Finding, judge_methods
+from ..measuring.runner import Options
+from ..text import for_stdout
+from .method_findings import MethodFinding, judge_methods
 from .opening import note_options
 
 if TYPE_CHECKING:
@@ -76,14 +74,14 @@ class MethodComparison:
         }
 
     @property
-    def findings(self) -> dict[Method, Finding]:
+    def findings(self) -> dict[Method, MethodFinding]:
         """By method, whether its reading is right, and why."""
         return judge_methods(self.measurements, self.loop_change)
 
     def __str__(self) -> str:
-        from .methods_table import as_text
+        from .methods_table import as_renderable
 
-        return as_text(self)
+        return for_stdout(plain_text(as_renderable(self), terminal_width()))
 
     __repr__ = __str__
 
@@ -93,98 +91,7 @@ class MethodComparison:
         return as_renderable(self)
 
 
-@overload
-def compare(
-    fn: Callable[..., object],
-    /,
-    *args: object,
-    methods: Sequence[Method] | Method = ...,
-    warmup: int = ...,
-    repeat: int = ...,
-    rounds: int = ...,
-    **kwargs: object,
-) -> MethodComparison: ...
-
-
-@overload
-def compare(
-    fn: Mapping[str, Callable[..., object]],
-    /,
-    *args: object,
-    method: Method = ...,
-    hold: bool | None = ...,
-    cache: Cache = ...,
-    budget: float = ...,
-    rounds: int | None = ...,
-    margin: float = ...,
-    **kwargs: object,
-) -> Comparison: ...
-
-
-def compare(fn: Any, /, *args: Any, **kwargs: Any) -> MethodComparison | Comparison:
-    """Tell which of several callables is faster, or which method reads one callable right.
-
-    ``compare({"a": f, "b": g}, *args, **kwargs)`` times ``f(*args, **kwargs)`` against
-    ``g(*args, **kwargs)`` and returns a `Comparison`: whether each of the callables is faster or
-    slower than the first, the same, or that it cannot be told, and what would tell. A round is one
-    batch of each, about 15 ms long, in an order that is drawn anew each time. There are rounds
-    until all is told, or the budget is spent; that is asked four times at most. All verdicts
-    together are false in 5 % of comparisons or fewer. Where the GPU was held back, or its clock
-    changed from round to round, a warning says so.
-
-    Args:
-        method: how runs are timed, as for `fasttime.measure`: ``event`` unless given.
-        hold: whether the stream waits while work is queued, as for `fasttime.measure`. None, as it
-            is unless given: wherever all of the callables can be held. Where one turns out not to
-            be, all begins anew without holding, and a warning says so.
-        cache: whether the device's L2 cache is left ``warm``, as it is unless given, or cleared
-            before each run, ``cold``.
-        budget: how many seconds the rounds may take, 5 unless given. The round in progress is
-            finished; warming up comes on top.
-        rounds: the most rounds there may be, from 1 to 1024.
-        margin: up to which difference two are the ``same``, 0.01 for 1 % unless given.
-
-    ``compare(fn, *args, **kwargs)`` times ``fn(*args, **kwargs)`` by each method, tells which
-    reading is wrong and why, and returns a `MethodComparison`. A round is one loop for each method
-    and one without timing, `repeat` runs each, in an order that is shuffled anew for each round and
-    the same at each call.
-
-    Args:
-        fn: what to time; see `fasttime.measure`.
-        methods: which methods, each of them once, or a single one; naive, sync and event unless
-            given.
-        warmup: how many runs of each timed loop are ignored, at least 0; 5 unless given. So many,
-            and at least one, come before the first round as well.
-        repeat: how many runs a loop has, the ignored ones included; more than `warmup`; 50 unless
-            given.
-        rounds: how many rounds, at least 1; 3 unless given.
-
-    Waits for the device at either end of each loop or batch, and shows progress, as
-    `fasttime.measure` does.
-
-    Raises TypeError, ValueError and RuntimeError as `fasttime.measure` does, TypeError and
-    ValueError where there are fewer than two candidates, one cannot be called, or a number is out
-    of range, and ValueError where no method is given, or one twice. What a callable raises passes
-    unchanged; with several, a note on the exception says which one it was, and with one that cannot
-    do with another callable as its argument, how the two are compared; and where it was given an
-    option of the other kind of comparison, what this one takes (from Python 3.11 on).
-
-    >>> comparison = compare(sorted, [3, 1, 2], repeat=10)
-    >>> comparison.findings["event"].reading
-    'right'
-    >>> print(compare({"sorted": sorted, "sum": sum}, [3, 1, 2]))  # doctest: +SKIP
-    """
-    if isinstance(fn, Mapping):
-        return compare_candidates(fn, *args, **kwargs)
-    if not callable(fn):
-        raise TypeError(
-            "compare() takes a callable, or a mapping of names to callables such as "
-            f'{{"a": f, "b": g}}, got {what_is_no_callable(fn)}'
-        )
-    return _compare_methods(fn, *args, **kwargs)
-
-
-def _compare_methods(
+def compare_methods(
     fn: Callable[..., object],
     /,
     *args: object,
@@ -194,7 +101,32 @@ def _compare_methods(
     rounds: int = 3,
     **kwargs: object,
 ) -> MethodComparison:
-    check_call("compare", fn)
+    """Time one callable by the naive, the sync and the event method, and tell which reads right.
+
+    A round is one loop per method and one loop without timing, in an order that is shuffled for
+    each round and is the same in each call.
+
+    Args:
+        fn: the callable to time; see `fasttime.measure`.
+        methods: the methods, each of them once, or a single one.
+        warmup: how many runs of each timed loop are ignored, at least 0. The same number of runs,
+            and at least one, comes before the first round.
+        repeat: how many runs a loop has, with the ignored ones. It must exceed `warmup`.
+        rounds: how many rounds, at least 1.
+
+    Waits for the device at both ends of each loop, and in each run of the sync method. Shows
+    progress like `fasttime.measure`.
+
+    Raises TypeError, ValueError and RuntimeError like `fasttime.measure`, and ValueError if no
+    method is given or one is given twice. Exceptions from `fn` pass unchanged. If `fn` fails because
+    you passed a second callable, or an option of `fasttime.compare`, a note on the exception says
+    what to write instead (Python 3.11 and later).
+
+    >>> comparison = compare_methods(sorted, [3, 1, 2], repeat=10)
+    >>> comparison.findings["event"].reading
+    'right'
+    """
+    check_call("compare_methods", fn)
     methods = _check_methods(methods)
     warmup, repeat = _check_runs(warmup, repeat)
     if not is_whole(rounds):
@@ -223,8 +155,8 @@ def _compare_methods(
             if method is None:
                 untimed.append(machine.untimed_loop(call, repeat))
             else:
-                how = How(method=method, warmup=warmup, repeat=repeat)
-                measured[method].append(take_measurement(fn, args, kwargs, how, bar))
+                options = Options(method=method, warmup=warmup, repeat=repeat)
+                measured[method].append(take_measurement(fn, args, kwargs, options, bar))
     loop_times: dict[str, Sequence[float]] = {"untimed": tuple(untimed)}
     for method, found in measured.items():
         loop_times[method] = tuple(measurement.loop_time for measurement in found)

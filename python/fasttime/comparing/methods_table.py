@@ -9,19 +9,15 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.table import Table
 
+from ..console import line
 from ..text import format_count, format_ratio, format_seconds
-from .tables import line, notes, plain_text
+from .tables import warning_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from .method_findings import Finding
+    from .method_findings import MethodFinding
     from .methods import MethodComparison
-
-
-def as_text(comparison: MethodComparison) -> str:
-    """Return the table as plain text, without colours."""
-    return plain_text(as_renderable(comparison))
 
 
 def as_renderable(comparison: MethodComparison) -> RenderableType:
@@ -30,7 +26,7 @@ def as_renderable(comparison: MethodComparison) -> RenderableType:
     rounds = len(comparison.loop_times["untimed"])
     runs = f"{rounds} x {format_count(some.repeat, 'run')}, {some.warmup} ignored"
     title = f"{some.label} on {some.device}: {runs}"
-    by_finding: dict[Finding, list[str]] = {}
+    by_finding: dict[MethodFinding, list[str]] = {}
     for method, finding in comparison.findings.items():
         by_finding.setdefault(finding, []).append(method)
     said = [f"{', '.join(methods)}: {finding.reason}" for finding, methods in by_finding.items()]
@@ -38,7 +34,7 @@ def as_renderable(comparison: MethodComparison) -> RenderableType:
         line(title),
         _table(comparison),
         *map(line, said),
-        *notes(comparison.measurements, "\n".join(said)),
+        *warning_lines(comparison.measurements, "\n".join(said)),
     )
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from ..measuring import machine
 from ..measuring.measurement import Cache, Method
 from ..measuring.sampler import Sampler
-from ..measuring.warnings import Doubt, not_held
+from ..measuring.warnings import not_held
+from ..timing_warning import TimingWarning
 
 Calls = Mapping[str, Callable[[], object]]
 
@@ -20,7 +21,7 @@ class Opened(NamedTuple):
 
     samplers: dict[str, Sampler]
     held: bool
-    doubts: tuple[Doubt, ...]
+    warnings: tuple[TimingWarning, ...]
 
 
 def _open_sampler(

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..measuring import machine
-from ..measuring.clocks import clock_doubts_of_rounds
+from ..measuring.clocks import clock_warnings_of_rounds
 from ..measuring.distribution import judge_times
 from ..measuring.measurement import Cache, Measurement, Method
 from ..measuring.sampler import Batch, Times
 from ..measuring.waiting import in_most
-from ..measuring.warnings import (
-    Doubt,
-    judge_coverage,
-    judge_work,
-    raw_times,
-)
+from ..measuring.warnings import judge_coverage, judge_work, raw_times
+from ..timing_warning import TimingWarning
 from .opening import Opened
 
 if TYPE_CHECKING:
@@ -35,15 +31,15 @@ def measurements_of(
     make a difference between them.
     """
     device = machine.device_name()
-    floors = [_joined(kept, "floors") for kept in running.kept.values()]
-    empty = np.concatenate(floors)
-    floor = float(np.median(empty)) if opened.held and empty.size else None
-    shared = (*opened.doubts, *clock_doubts_of_rounds(running.gpu_states))
+    event_overheads = [_joined(kept, "floors") for kept in running.kept.values()]
+    empty = np.concatenate(event_overheads)
+    event_overhead = float(np.median(empty)) if opened.held and empty.size else None
+    shared = (*opened.warnings, *clock_warnings_of_rounds(running.gpu_states))
     found = {}
     for name, kept in running.kept.items():
-        times = _joined(kept, "times") - (floor or 0.0)
-        ignored = _joined(running.ignored[name], "times") - (floor or 0.0)
-        doubts = (*shared, *_doubts(kept, times, floor, opened.held, method, device))
+        times = _joined(kept, "times") - (event_overhead or 0.0)
+        ignored = _joined(running.ignored[name], "times") - (event_overhead or 0.0)
+        warnings = (*shared, *_warnings(kept, times, event_overhead, opened.held, method, device))
         found[name] = Measurement(
             times=times,
             warmup_times=ignored,
@@ -54,30 +50,35 @@ def measurements_of(
             device=device,
             warmup=len(ignored),
             repeat=len(ignored) + len(times),
-            warnings=(*doubts, *judge_times(times)),
+            warnings=(*warnings, *judge_times(times)),
             held=opened.held,
             cache=cache,
-            floor=floor,
-            is_calibrated=floor is not None,
+            event_overhead=event_overhead,
+            is_calibrated=event_overhead is not None,
         )
     return found
 
 
-def _doubts(
-    kept: list[Batch], times: Times, floor: float | None, held: bool, method: Method, device: str
-) -> list[Doubt]:
+def _warnings(
+    kept: list[Batch],
+    times: Times,
+    event_overhead: float | None,
+    held: bool,
+    method: Method,
+    device: str,
+) -> list[TimingWarning]:
     reading = float(np.median(times))
-    doubts = [kept[-1].doubt]
+    warnings = [kept[-1].warning]
     if method in ("event", "graph") and device != "cpu":
         others = float(np.median([batch.others for batch in kept]))
         waiting = in_most([batch.work_was_waiting for batch in kept])
         if not held and not waiting:
             host_time = float(np.median(_joined(kept, "host_times")))
-            doubts.append(raw_times(host_time, it_waited=waiting is False))
-        doubts.append(judge_coverage(reading, others, 1))
-        if floor is not None:
-            doubts.append(judge_work(reading, floor, others))
-    return [doubt for doubt in doubts if doubt is not None]
+            warnings.append(raw_times(host_time, it_waited=waiting is False))
+        warnings.append(judge_coverage(reading, others, 1))
+        if event_overhead is not None:
+            warnings.append(judge_work(reading, event_overhead, others))
+    return [warning for warning in warnings if warning is not None]
 
 
 def _joined(batches: list[Batch], field: str) -> Times:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..console import plain_text, terminal_width
 from ..environment.differences import EnvironmentDifference, environment_differences
 from ..measuring.arguments import is_real, is_whole
 from ..measuring.measurement import Measurement
@@ -18,11 +19,12 @@ from ..reports.report import Report
 from ..stats.processes import FEWEST_PROCESSES, by_process, coarsest_step
 from ..stats.student import difference_interval
 from ..stats.times import median_interval
+from ..text import for_stdout
 from .verdict import (
     MARGIN,
     TOO_COARSE,
-    Judgement,
     Verdict,
+    VerdictWord,
     check_margin,
     decide,
     times_as_many,
@@ -59,19 +61,24 @@ class SavedComparison:
     allowance: float
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> VerdictWord:
         """Whether the new one is ``faster``, ``slower``, the ``same``, or ``can't tell``."""
-        return self.judgement.verdict
+        return self._judged.verdict
 
     @property
     def ratio(self) -> float:
         """The new time by the old: 0.9 where it takes 10 % less."""
-        return self.judgement.ratio
+        return self._judged.ratio
 
     @property
     def interval(self) -> tuple[float, float]:
         """Two ratios between which the true one lies with 95 % probability or more."""
-        return self.judgement.interval
+        return self._judged.interval
+
+    @property
+    def reason(self) -> str:
+        """What the verdict rests on, or what would decide it, in a sentence."""
+        return self._judged.reason
 
     @property
     def goes_by_processes(self) -> bool:
@@ -117,17 +124,17 @@ class SavedComparison:
         return 1 if is_worse else 0
 
     @cached_property
-    def judgement(self) -> Judgement:
+    def _judged(self) -> Verdict:
         """Verdict, ratio, interval, and what they rest on."""
         old, new = self.old.process_medians, self.new.process_medians
         if not all(0 < median < math.inf for median in (*old, *new)):
             reason = "a process has no median above 0 to divide by; do more in a call"
-            return Judgement("can't tell", math.nan, (0.0, math.inf), reason)
+            return Verdict("can't tell", math.nan, (0.0, math.inf), reason)
         if self.goes_by_processes:
             return self._judge_processes(np.log(old).tolist(), np.log(new).tolist())
         return self._judge_runs(self.new.median / self.old.median)
 
-    def _judge_processes(self, old: list[float], new: list[float]) -> Judgement:
+    def _judge_processes(self, old: list[float], new: list[float]) -> Verdict:
         """Judge by the medians of the processes: runs of one process stand or fall together."""
         change, low, high = difference_interval(old, new, _ALPHA)
         # A median is one of the clock's steps, and may be half of one off, on either side.
@@ -144,16 +151,16 @@ class SavedComparison:
             else:
                 needed = max(fewer + 1, math.ceil(more * fewer))
                 reason += f"about {needed} a side would: fasttime bench TARGET --processes {needed}"
-        return Judgement(verdict, math.exp(change), interval, reason)
+        return Verdict(verdict, math.exp(change), interval, reason)
 
-    def _judge_runs(self, ratio: float) -> Judgement:
+    def _judge_runs(self, ratio: float) -> Verdict:
         """Judge by the runs, and leave room for what another process would have changed."""
         ends = (*_interval(self.old), *_interval(self.new))
         mend = "measure both in several processes: fasttime bench TARGET --processes 5"
         if any(math.isnan(end) for end in ends) or min(ends) <= 0:
             why = "there are times of zero" if min(ends) <= 0 else "there are too few runs"
             reason = f"{why}; {mend}"
-            return Judgement("can't tell", ratio, (0.0, math.inf), reason)
+            return Verdict("can't tell", ratio, (0.0, math.inf), reason)
         room = 1 + self.allowance
         interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
         verdict = decide(interval, self.margin)
@@ -165,13 +172,12 @@ class SavedComparison:
             reason = f"{few}; to tell, {mend}"
         else:
             reason = f"{few}, and this is {'within the margin' if verdict == 'same' else 'more'}"
-        return Judgement(verdict, ratio, interval, reason)
+        return Verdict(verdict, ratio, interval, reason)
 
     def __str__(self) -> str:
         from .saved_table import saved_renderable
-        from .tables import plain_text
 
-        return plain_text(saved_renderable(self))
+        return for_stdout(plain_text(saved_renderable(self), terminal_width()))
 
     __repr__ = __str__
 

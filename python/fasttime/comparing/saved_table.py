@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
+from ..console import line
 from ..text import format_count, format_seconds
-from .tables import cells, line, new_table
+from .tables import cells, new_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,19 +29,19 @@ def saved_renderable(comparison: SavedComparison) -> RenderableType:
     labels = old.label if old.label == new.label else f"{new.label} against {old.label}"
     table = new_table("", "against\nold")
     table.add_row("old", format_seconds(old.median), "-", "-", _extent(old))
-    *figures, verdict = cells(comparison.judgement)
+    *figures, verdict = cells(comparison._judged)
     table.add_row("new", format_seconds(new.median), *figures, verdict + Text(f" ({_extent(new)})"))
-    lines = [line(f"{comparison.verdict}: {comparison.judgement.reason}")]
+    lines = [line(f"{comparison.verdict}: {comparison.reason}")]
     if old.environment is None or new.environment is None:
         lines.append(line("environments: not known of both, and so not compared", style="yellow"))
     if comparison.environment_differences:
         lines.append(line("environments differ, which alone may change times:", style="yellow"))
     lines += [line(f"  {difference}") for difference in comparison.environment_differences]
     lines += [
-        line(f"{name}: note ({doubt.kind}): {doubt.message}")
+        line(f"{name}: {warning}")
         for name, measurement in (("old", old), ("new", new))
-        for doubt in measurement.warnings
-        if doubt.kind not in _SAID_ABOVE
+        for warning in measurement.warnings
+        if warning.kind not in _SAID_ABOVE
     ]
     return Group(line(f"{labels}, method {new.method!r} on {new.device}"), table, *lines)
 

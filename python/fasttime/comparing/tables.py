@@ -3,24 +3,21 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ..reports.formats.table import terminal_width
+from ..console import line
 from ..text import (
-    for_stdout,
     format_change,
     format_count,
     format_factor,
     format_seconds,
     is_beyond_change,
-    printable,
 )
 
 if TYPE_CHECKING:
@@ -28,26 +25,9 @@ if TYPE_CHECKING:
 
     from ..measuring.measurement import Measurement
     from .comparison import Comparison
-    from .verdict import Judgement
-
-_LONGEST_LINE = 10_000
+    from .verdict import Verdict
 
 _STYLES = {"faster": "green", "slower": "red", "same": "", "can't tell": "yellow"}
-
-
-def plain_text(renderable: RenderableType) -> str:
-    """Return what rich would print, without colours, as stdout can write it and has room for it."""
-    file = io.StringIO()
-    console = Console(
-        file=file,
-        width=terminal_width(),
-        height=24,
-        color_system=None,
-        force_terminal=False,
-        force_jupyter=False,
-    )
-    console.print(renderable)
-    return for_stdout("\n".join(line.rstrip() for line in file.getvalue().splitlines()))
 
 
 def comparison_renderable(comparison: Comparison) -> RenderableType:
@@ -75,14 +55,14 @@ def _sentences(comparison: Comparison) -> list[Text]:
     margin = f"same: within {100 * comparison.margin:g} %"
     sentences = [line(f"{level}; {margin}", style="dim")]
     sentences += [
-        line(f"{name}: {judgement.reason}")
-        for name, judgement in comparison.verdicts.items()
-        if judgement.verdict == "can't tell"
+        line(f"{name}: {verdict.reason}")
+        for name, verdict in comparison.verdicts.items()
+        if verdict.verdict == "can't tell"
     ]
-    return [*sentences, *notes(comparison.measurements)]
+    return [*sentences, *warning_lines(comparison.measurements)]
 
 
-def notes(measurements: Mapping[Any, Measurement], said: str = "") -> list[Text]:
+def warning_lines(measurements: Mapping[Any, Measurement], said: str = "") -> list[Text]:
     """Return a sentence for each kind of doubt about measurements, by their names.
 
     Left out is what all methods agree on the CPU for, which speaks against none of them, and what
@@ -90,22 +70,17 @@ def notes(measurements: Mapping[Any, Measurement], said: str = "") -> list[Text]
     """
     by_kind: dict[str, dict[str, str]] = {}
     for name, measurement in measurements.items():
-        for doubt in measurement.warnings:
-            if doubt.kind != "cpu" and doubt.message not in said:
-                by_kind.setdefault(doubt.kind, {}).setdefault(name, doubt.message)
+        for warning in measurement.warnings:
+            if warning.kind != "cpu" and warning.message not in said:
+                by_kind.setdefault(warning.kind, {}).setdefault(name, warning.message)
     sentences = []
     for kind, messages in by_kind.items():
         first, *more = messages
-        text = f"note ({kind}): {messages[first]}"
+        text = f"warning ({kind}): {messages[first]}"
         if len(messages) < len(measurements) or len(set(messages.values())) > 1:
             text = f"{first}: {text}" + (f"; so with {', '.join(more)}" if more else "")
         sentences.append(line(text))
     return sentences
-
-
-def line(text: str, style: str = "") -> Text:
-    """Return a text as it is, with nothing taken for markup and nothing that moves a cursor."""
-    return Text(printable(text, _LONGEST_LINE), style)
 
 
 def new_table(subject: str, against: str) -> Table:
@@ -118,15 +93,15 @@ def new_table(subject: str, against: str) -> Table:
     return table
 
 
-def cells(judgement: Judgement) -> tuple[str, str, Text]:
+def cells(verdict: Verdict) -> tuple[str, str, Text]:
     """Return the last three cells of a row."""
-    low, high = judgement.interval
-    known = [value for value in (judgement.ratio, low, high) if 0 < value < math.inf]
+    low, high = verdict.interval
+    known = [value for value in (verdict.ratio, low, high) if 0 < value < math.inf]
     if any(map(is_beyond_change, known)):  # then all of them are written as factors
         sign, unit, form = "x ", "", format_factor
     else:
         sign, unit, form = "", " %", lambda ratio: format_change(ratio - 1).removesuffix(" %")
-    ratio = "-" if math.isnan(judgement.ratio) else f"{sign}{form(judgement.ratio)}{unit}"
+    ratio = "-" if math.isnan(verdict.ratio) else f"{sign}{form(verdict.ratio)}{unit}"
     is_known = math.isfinite(high)
     interval = f"{sign}{form(low)} to {form(high)}{unit}" if is_known else "unknown"
-    return ratio, interval, Text(judgement.verdict, style=_STYLES[judgement.verdict])
+    return ratio, interval, Text(verdict.verdict, style=_STYLES[verdict.verdict])

@@ -8,14 +8,14 @@ from typing import Literal, NamedTuple
 
 from ..measuring.arguments import is_real
 
-Verdict = Literal["faster", "slower", "same", "can't tell"]
+VerdictWord = Literal["faster", "slower", "same", "can't tell"]
 
 # The ratio of two times that differ by less is of no use to anybody, and is more than what a
 # different address or a rebuilt cache does to a run.
 MARGIN = 0.01
 
 
-class Judgement(NamedTuple):
+class Verdict(NamedTuple):
     """Whether one thing is faster than another, and how sure that is.
 
     Attributes:
@@ -25,7 +25,7 @@ class Judgement(NamedTuple):
         reason: what the verdict rests on, in a sentence; where it cannot be told, what would tell.
     """
 
-    verdict: Verdict
+    verdict: VerdictWord
     ratio: float
     interval: tuple[float, float]
     reason: str
@@ -39,7 +39,7 @@ def check_margin(margin: object) -> None:
         raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
 
 
-def decide(interval: tuple[float, float], margin: float) -> Verdict:
+def decide(interval: tuple[float, float], margin: float) -> VerdictWord:
     """Return what an interval of a ratio proves.
 
     ``same`` where all of it is within the margin, also where 1 is not in it: a difference that is

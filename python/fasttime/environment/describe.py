@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from .._version import __version__
 from . import nvidia_smi, nvml
 from .gpu_state import GpuState
 from .nvml import gpu_state
@@ -89,8 +90,6 @@ def describe(device: str | torch.device) -> Environment:
     Starts CUDA if the device is a CUDA device. Waits for nothing, but may take a second where the
     driver's version has to be asked of nvidia-smi; that is asked once in a process.
     """
-    from .. import __version__
-
     where = torch.device(device)
     on_gpu = where.type == "cuda"
     index = _index(where) if on_gpu else None

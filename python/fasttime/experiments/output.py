@@ -72,8 +72,8 @@ def track(plan: Sequence[_T], /, description: str) -> Iterable[_T]:
 def within(times: Sequence[float]) -> str:
     """Return how far apart times are that should agree, as a fraction of the least, in words."""
     apart = max(times) / min(times) - 1
-    doubt = ", too much for a machine with nothing else to do" if apart > _NOISY else ""
-    return f"within {100 * apart:.1f} % of one another{doubt}"
+    warning = ", too much for a machine with nothing else to do" if apart > _NOISY else ""
+    return f"within {100 * apart:.1f} % of one another{warning}"
 
 
 def document(

@@ -102,7 +102,7 @@ def _try(round_: int, name: str, stages: Stages, settings: Settings) -> Trial:
     way = WAYS[name](stages, settings.repeat)
     whole = _go(way, settings.warmup, settings.kept)
     large, small = (tuple(times[settings.warmup :]) for times in way.readings())
-    return Trial(round_, name, whole, large, small, way.verdicts())
+    return Trial(round_, name, whole, large, small, way.bottlenecks())
 
 
 def table(result: Pipeline) -> Table:

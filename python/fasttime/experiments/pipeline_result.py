@@ -22,7 +22,7 @@ class Trial:
         whole: the whole pipeline's time per iteration, warm-up left out.
         large: the readings of the large model, warm-up left out; none if it was not timed.
         small: the readings of the small model, likewise.
-        verdicts: what fasttime says the large and the small model were bound by; others cannot say.
+        bottlenecks: what fasttime says the large and the small model were bound by; others cannot say.
     """
 
     round: int
@@ -30,7 +30,7 @@ class Trial:
     whole: float
     large: tuple[float, ...]
     small: tuple[float, ...]
-    verdicts: tuple[str, ...]
+    bottlenecks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Pipeline:
     @property
     def bound(self) -> str:
         """What both models were bound by in all rounds, as fasttime saw it, or ``unclear``."""
-        seen = {verdict for trial in self.trials for verdict in trial.verdicts}
+        seen = {bottleneck for trial in self.trials for bottleneck in trial.bottlenecks}
         return seen.pop() if len(seen) == 1 else "unclear"
 
     def summary(self) -> dict[str, Any]:

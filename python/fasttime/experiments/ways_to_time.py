@@ -45,7 +45,7 @@ class NotTimed:
         """Return the times of the large and of the small model, in seconds, a step each."""
         return [], []
 
-    def verdicts(self) -> tuple[str, ...]:
+    def bottlenecks(self) -> tuple[str, ...]:
         """Return what each model was bound by, where this way can tell."""
         return ()
 
@@ -126,9 +126,9 @@ class Scopes(NotTimed):
         self._recorder.report(wait=True)
         return self._times("model_large"), self._times("model_small")
 
-    def verdicts(self) -> tuple[str, ...]:
+    def bottlenecks(self) -> tuple[str, ...]:
         sites = self._recorder.report(wait=True).sites
-        return tuple(str(site.verdict) for site in sites if site.verdict is not None)
+        return tuple(site.bottleneck.bound for site in sites if site.bottleneck is not None)
 
     def _times(self, path: str) -> list[float]:
         times = []

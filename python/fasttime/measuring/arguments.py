@@ -58,7 +58,7 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise ValueError(f"unknown {name} {value!r}; there are {', '.join(choices)}")
 
 
-def check_how(method: object, hold: object, cache: object) -> None:
+def check_options(method: object, hold: object, cache: object) -> None:
     """Raise ValueError unless a method can hold the stream and clear the cache as asked."""
     check_choice("method", method, get_args(Method))
     check_choice("cache", cache, get_args(Cache))

@@ -39,7 +39,7 @@ def empty_pair() -> float:
     return float(np.median(_read(recorder, EMPTY)[1:]))
 
 
-def floor_in_a_row() -> float:
+def event_overhead_in_a_row() -> float:
     """Return by how much events read too much of runs that follow one another without a gap.
 
     In seconds. In such a row a reading exceeds what the run adds to the stream by more than an

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from ..environment.gpu_state import IDLE, GpuState
 from ..text import format_change
-from .warnings import Doubt
+from ..timing_warning import TimingWarning
 
 # A clock that changed by more than this changes times by as much; boost clocks move by less by
 # themselves.
 CLOCK_CHANGE = 0.05
 
 
-def clock_doubts(before: GpuState | None, after: GpuState | None) -> tuple[Doubt, ...]:
+def clock_warnings(before: GpuState | None, after: GpuState | None) -> tuple[TimingWarning, ...]:
     """Return what two looks at the device say against the times measured in between.
 
     Args:
@@ -26,10 +26,10 @@ def clock_doubts(before: GpuState | None, after: GpuState | None) -> tuple[Doubt
     either look found the device idle.
     """
     looks = _taken((before, after))
-    doubts = []
+    warnings = []
     if held_back := _held_back(looks):
-        doubts.append(
-            Doubt(
+        warnings.append(
+            TimingWarning(
                 "throttled",
                 f"the device was held back ({held_back}), so that times are longer than it could "
                 "do; let it cool down, raise its power limit, or lock its clocks at what it can "
@@ -39,18 +39,18 @@ def clock_doubts(before: GpuState | None, after: GpuState | None) -> tuple[Doubt
     clocks = _clocks(looks)
     if len(clocks) == 2 and abs(clocks[1] / clocks[0] - 1) > CLOCK_CHANGE:
         old, new = clocks
-        doubts.append(
-            Doubt(
+        warnings.append(
+            TimingWarning(
                 "clock_changed",
                 f"the device's clock went from {old:.0f} MHz to {new:.0f} MHz "
                 f"({format_change(new / old - 1)}) between the first run and the last; warm up for "
                 "longer, or lock the clocks (nvidia-smi --lock-gpu-clocks)",
             )
         )
-    return tuple(doubts)
+    return tuple(warnings)
 
 
-def clock_doubts_of_rounds(found: Sequence[GpuState | None]) -> tuple[Doubt, ...]:
+def clock_warnings_of_rounds(found: Sequence[GpuState | None]) -> tuple[TimingWarning, ...]:
     """Return what looks at the device between rounds say against the ratios found in them.
 
     What slows all candidates of a round down alike is in no ratio. So the doubt is a smaller one
@@ -62,11 +62,11 @@ def clock_doubts_of_rounds(found: Sequence[GpuState | None]) -> tuple[Doubt, ...
             could not be told.
     """
     looks = _taken(found)
-    doubts = []
+    warnings = []
     if held_back := _held_back(looks):
         times = sum(bool(look.slowdowns) for look in looks)
-        doubts.append(
-            Doubt(
+        warnings.append(
+            TimingWarning(
                 "throttled",
                 f"the device was held back at {times} of {len(looks)} looks between rounds "
                 f"({held_back}): times and ratios are those of a device held back, which slows "
@@ -77,8 +77,8 @@ def clock_doubts_of_rounds(found: Sequence[GpuState | None]) -> tuple[Doubt, ...
     clocks = _clocks(looks)
     if clocks and max(clocks) / min(clocks) - 1 > CLOCK_CHANGE:
         low, high = min(clocks), max(clocks)
-        doubts.append(
-            Doubt(
+        warnings.append(
+            TimingWarning(
                 "clock_changed",
                 f"the device's clock lay between {low:.0f} MHz and {high:.0f} MHz "
                 f"({format_change(low / high - 1)}) from round to round: medians are of no one "
@@ -86,7 +86,7 @@ def clock_doubts_of_rounds(found: Sequence[GpuState | None]) -> tuple[Doubt, ...
                 "lock the clocks (nvidia-smi --lock-gpu-clocks)",
             )
         )
-    return tuple(doubts)
+    return tuple(warnings)
 
 
 def _taken(looks: Sequence[GpuState | None]) -> list[GpuState]:

@@ -17,10 +17,11 @@ from ..stats.processes import (
 )
 from ..stats.times import Times, far_outliers
 from ..text import format_change, format_seconds
-from .warnings import Doubt, DoubtKind
+from ..timing_warning import TimingWarning
+from .warnings import WarningKind
 
 # Those which can be worked out again from the times, so that a merged measurement does.
-DISTRIBUTION_KINDS: tuple[DoubtKind, ...] = (
+DISTRIBUTION_KINDS: tuple[WarningKind, ...] = (
     "few_samples",
     "few_processes",
     "outliers",
@@ -55,7 +56,7 @@ _VALLEY_P = 1e-3
 _MODE_RUNS = 20
 
 
-def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[Doubt, ...]:
+def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[TimingWarning, ...]:
     """Return what to doubt about the times of a measurement.
 
     Args:
@@ -79,24 +80,24 @@ def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[Doubt, ...
         _drift(parts),
         _two_modes(level, step),
     )
-    return tuple(doubt for doubt in found if doubt is not None)
+    return tuple(warning for warning in found if warning is not None)
 
 
-def _few(times: Times) -> Doubt | None:
+def _few(times: Times) -> TimingWarning | None:
     if len(times) >= FEW:
         return None
-    return Doubt(
+    return TimingWarning(
         "few_samples",
         f"too few runs to judge by, {len(times)}: the median and the spread may be off; take at "
         f"least {FEW}",
     )
 
 
-def _few_processes(count: int) -> Doubt | None:
+def _few_processes(count: int) -> TimingWarning | None:
     # One process is a measurement of that process, with an interval that says no more.
     if not 1 < count < FEWEST_PROCESSES:
         return None
-    return Doubt(
+    return TimingWarning(
         "few_processes",
         f"the spread of {count} processes says too little of where the next would lie, so that the "
         f"median has no interval; merge at least {FEWEST_PROCESSES}, as fasttime bench TARGET "
@@ -104,24 +105,24 @@ def _few_processes(count: int) -> Doubt | None:
     )
 
 
-def _outliers(times: Times, step: float) -> Doubt | None:
+def _outliers(times: Times, step: float) -> TimingWarning | None:
     count = int(far_outliers(times, step).sum())
     if count < _OUTLIERS or count <= OUTLIER_SHARE * len(times):
         return None
-    return Doubt(
+    return TimingWarning(
         "outliers",
         f"{count} of {len(times)} runs lie far from the others; the median can be relied on, the "
         "mean cannot. See what else runs on the machine",
     )
 
 
-def _drift(parts: Sequence[Times]) -> Doubt | None:
+def _drift(parts: Sequence[Times]) -> TimingWarning | None:
     changes = [change for part in parts if (change := drift(part, _DRIFT_P / len(parts)))]
     if not changes:
         return None
     where = "" if len(parts) == 1 else f" in {len(changes)} of {len(parts)} processes"
     change = max(changes, key=abs)
-    return Doubt(
+    return TimingWarning(
         "drift",
         f"times changed by {format_change(change)} from the first run to the last{where}; warm up "
         "for longer, or let the machine cool down",
@@ -159,12 +160,12 @@ def drift(times: Times, p: float = _DRIFT_P) -> float | None:
     return change if abs(change) >= DRIFT_CHANGE else None
 
 
-def _two_modes(times: Times, step: float) -> Doubt | None:
+def _two_modes(times: Times, step: float) -> TimingWarning | None:
     found = two_modes(times, step)
     if found is None:
         return None
     low, high, share = found
-    return Doubt(
+    return TimingWarning(
         "two_modes",
         f"times fall into two groups, about {format_seconds(low)} and {format_seconds(high)} "
         f"({round(100 * share)} % of the runs), so that the median may jump from one to the other; "

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, cast, get_args
 
 import numpy as np
 
+from ..bottleneck import BOUNDS, Bottleneck
 from ..documents import Fields
 from ..environment import document as environments
-from .bottleneck import Bottleneck
+from ..timing_warning import TimingWarning
 from .measurement import (
     Cache,
     EndedBy,
     Measurement,
     Method,
 )
-from .warnings import Doubt, DoubtKind
+from .warnings import WarningKind
 
 _SERIES = ("times", "warmup_times", "host_times")
 
@@ -30,11 +31,13 @@ def to_content(measurement: Measurement) -> dict[str, Any]:
     }
     for name in _SERIES:
         content[name] = content[name].tolist()
-    content["warnings"] = [doubt._asdict() for doubt in measurement.warnings]
+    content["warnings"] = [warning.to_dict() for warning in measurement.warnings]
     if measurement.environment is not None:
         content["environment"] = dataclasses.asdict(measurement.environment)
     if measurement.bottleneck is not None:
-        content["bottleneck"] = measurement.bottleneck._asdict()
+        content["bottleneck"] = {
+            name: getattr(measurement.bottleneck, name) for name in ("bound", "reason", "headroom")
+        }
     return content
 
 
@@ -51,13 +54,13 @@ def from_content(fields: Fields) -> Measurement:
         warmup=fields.count("warmup"),
         repeat=fields.count("repeat"),
         warnings=tuple(
-            Doubt(cast(DoubtKind, doubt.text("kind")), doubt.text("message"))
-            for doubt in fields.objects("warnings")
+            TimingWarning(cast(WarningKind, warning.text("kind")), warning.text("message"))
+            for warning in fields.objects("warnings")
         ),
         wall_time=fields.optional_number("wall_time"),
         held=fields.flag("held"),
         cache=fields.choice("cache", get_args(Cache)),
-        floor=fields.optional_number("floor"),
+        event_overhead=fields.optional_number("event_overhead"),
         is_calibrated=fields.flag("is_calibrated"),
         ended_by=fields.choice("ended_by", get_args(EndedBy)),
         processes=_counts(fields.items("processes")),
@@ -102,7 +105,7 @@ def check(measurement: Measurement) -> None:
             raise ValueError(
                 f"{name}[{below[0]}] is {values[below[0]]}, and a duration cannot be negative"
             )
-    for name in ("loop_time", "wall_time", "floor"):
+    for name in ("loop_time", "wall_time", "event_overhead"):
         value = getattr(measurement, name)
         if value is not None and value < 0:
             raise ValueError(f"{name} is {value}, and a duration cannot be negative")
@@ -117,7 +120,7 @@ def _counts(items: list[Any]) -> tuple[int, ...]:
 
 def _bottleneck(fields: Fields) -> Bottleneck:
     return Bottleneck(
-        fields.choice("bound", get_args(get_type_hints(Bottleneck)["bound"])),
-        fields.optional_number("headroom"),
+        fields.choice("bound", BOUNDS),
         fields.text("reason"),
+        fields.optional_number("headroom"),
     )

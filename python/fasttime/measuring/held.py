@@ -98,13 +98,13 @@ class HeldSampler:
                         in_time.append(self._run_held(empty, scope, 4.0))
                         if not in_time[-1]:
                             raise CannotBeHeld(_WHY_NOT)
-            samples, doubt = read_samples(recorder, ignored)
+            samples, warning = read_samples(recorder, ignored)
             pairs, _ = read_samples(recorder, 0, EMPTY)
         finally:
             # An exception keeps this frame; it must not keep the recorder's events from their pool.
             del recorder, empty, scope
         times, host_times = times_of(samples)
-        floors, _ = times_of(pairs[_EMPTY_PAIRS - 1 :: _EMPTY_PAIRS])
+        event_overheads, _ = times_of(pairs[_EMPTY_PAIRS - 1 :: _EMPTY_PAIRS])
         kept = np.array(in_time)
         duration = machine.clock() - start - progress.pauses.total
         return Batch(
@@ -112,8 +112,8 @@ class HeldSampler:
             host_times[kept],
             duration,
             others=float(np.median(self._others)),
-            floors=floors[kept],
-            doubt=doubt,
+            event_overheads=event_overheads[kept],
+            warning=warning,
         )
 
     def _run_held(self, empty: Scope, scope: Scope, patience: float) -> bool:

@@ -9,16 +9,18 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ..bottleneck import Bottleneck
+from ..timing_warning import TimingWarning
 from . import machine
 from .arguments import (
     check_call,
-    check_how,
+    check_options,
     check_runs,
     check_seconds,
     label_of,
 )
-from .bottleneck import Bottleneck, judge
-from .clocks import clock_doubts
+from .bottleneck import judge
+from .clocks import clock_warnings
 from .distribution import judge_times
 from .held import MOST_HELD
 from .measurement import (
@@ -29,21 +31,14 @@ from .measurement import (
 )
 from .progress import ProgressBar
 from .runner import (
-    Found,
-    How,
-    find_floor,
+    Options,
+    RunResult,
+    find_event_overhead,
     run_auto,
     run_counted,
 )
 from .tensors import ArgumentVersions
-from .warnings import (
-    Doubt,
-    arguments_changed,
-    judge_coverage,
-    judge_resolution,
-    judge_work,
-    raw_times,
-)
+from .warnings import arguments_changed, judge_coverage, judge_resolution, judge_work, raw_times
 
 
 def measure(
@@ -112,7 +107,7 @@ def measure(
     10
     """
     check_call("measure", fn)
-    check_how(method, hold, cache)
+    check_options(method, hold, cache)
     warmup, repeat = check_runs(warmup, repeat)
     budget = check_seconds("budget", budget, most=86_400.0)
     precision = check_seconds("precision", precision, most=1.0)
@@ -120,41 +115,41 @@ def measure(
         raise ValueError(
             f"hold=True makes at most {MOST_HELD:,} runs, got repeat={repeat:,}; give fewer"
         )
-    how = How(method, warmup, repeat, hold, cache, budget, precision)
+    options = Options(method, warmup, repeat, hold, cache, budget, precision)
     with ProgressBar(label_of(fn)) as bar:
-        return take_measurement(fn, args, kwargs, how, bar)
+        return take_measurement(fn, args, kwargs, options, bar)
 
 
 def take_measurement(
     fn: Callable[..., object],
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
-    how: How,
+    options: Options,
     bar: ProgressBar,
 ) -> Measurement:
     """Do what `measure` does, whose arguments these are, with a bar that somebody else has."""
     versions = ArgumentVersions(args, kwargs)
     call: machine.Call = functools.partial(fn, *args, **kwargs)
-    method = how.method
+    method = options.method
     if method == "graph":
         from .graph import captured
 
         call = captured(call)
-        how = dataclasses.replace(how, method="event")
-    if isinstance(how.warmup, int) and isinstance(how.repeat, int):
-        found = run_counted(call, how, how.warmup, how.repeat, bar)
+        options = dataclasses.replace(options, method="event")
+    if isinstance(options.warmup, int) and isinstance(options.repeat, int):
+        found = run_counted(call, options, options.warmup, options.repeat, bar)
     else:
-        found = run_auto(call, how, bar)
-    found.doubts += clock_doubts(found.gpu_before, machine.gpu_state())
+        found = run_auto(call, options, bar)
+    found.warnings += clock_warnings(found.gpu_before, machine.gpu_state())
     if changed := versions.changed():
-        found.doubts.append(arguments_changed(changed))
-    floor = find_floor(how, found)
-    on_device = how.method == "event" and machine.cuda_is_up()
-    is_calibrated = on_device and floor is not None and found.device_was_busy
-    taken_off = floor if is_calibrated and floor is not None else 0.0
+        found.warnings.append(arguments_changed(changed))
+    event_overhead = find_event_overhead(options, found)
+    on_device = options.method == "event" and machine.cuda_is_up()
+    is_calibrated = on_device and event_overhead is not None and found.device_was_busy
+    taken_off = event_overhead if is_calibrated and event_overhead is not None else 0.0
     bottleneck = _judge(found, taken_off) if on_device else None
-    found.doubts += _doubts(found, on_device, floor)
-    found.doubts += judge_times(found.times)
+    found.warnings += _warnings(found, on_device, event_overhead)
+    found.warnings += judge_times(found.times)
     return Measurement(
         times=found.times - taken_off,
         warmup_times=found.warmup_times,
@@ -165,11 +160,11 @@ def take_measurement(
         device=machine.device_name(),
         warmup=len(found.warmup_times),
         repeat=len(found.warmup_times) + len(found.times),
-        warnings=tuple(found.doubts),
+        warnings=tuple(found.warnings),
         wall_time=found.wall_time,
         held=found.held,
-        cache=how.cache,
-        floor=floor,
+        cache=options.cache,
+        event_overhead=event_overhead,
         is_calibrated=is_calibrated,
         ended_by=found.ended_by,
         environment=machine.environment(),
@@ -177,29 +172,31 @@ def take_measurement(
     )
 
 
-def _judge(found: Found, floor: float) -> Bottleneck:
+def _judge(found: RunResult, event_overhead: float) -> Bottleneck:
     # A launch queue that is full holds the host back, so the quickest is nearest to issuing alone.
     held_back = found.device_was_busy and not found.held
     host_time = float(np.min(found.host_times) if held_back else np.median(found.host_times))
     return judge(
         host_time,
-        float(np.median(found.times)) - floor,
+        float(np.median(found.times)) - event_overhead,
         found.held or found.work_was_waiting,
     )
 
 
-def _doubts(found: Found, on_device: bool, floor: float | None) -> list[Doubt]:
+def _warnings(
+    found: RunResult, on_device: bool, event_overhead: float | None
+) -> list[TimingWarning]:
     reading = float(np.median(found.times))
-    doubts: list[Doubt | None] = []
+    warnings: list[TimingWarning | None] = []
     if on_device and not found.device_was_busy:
         host_time = float(np.median(found.host_times))
-        doubts.append(raw_times(host_time, it_waited=found.work_was_waiting is False))
-    if on_device and found.device_was_busy and floor is not None:
-        no_work = judge_work(reading - floor, floor, found.others)
+        warnings.append(raw_times(host_time, it_waited=found.work_was_waiting is False))
+    if on_device and found.device_was_busy and event_overhead is not None:
+        no_work = judge_work(reading - event_overhead, event_overhead, found.others)
         if no_work is not None:
             return [no_work]  # which says of other streams what there is to say
-    if floor is not None and not any(doubts):
-        doubts.append(judge_resolution(reading, floor))
+    if event_overhead is not None and not any(warnings):
+        warnings.append(judge_resolution(reading, event_overhead))
     if on_device:
-        doubts.append(judge_coverage(reading, found.others, found.runs_in_a_row))
-    return [doubt for doubt in doubts if doubt is not None]
+        warnings.append(judge_coverage(reading, found.others, found.runs_in_a_row))
+    return [warning for warning in warnings if warning is not None]

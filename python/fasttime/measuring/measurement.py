@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..bottleneck import Bottleneck
 from ..environment.describe import Environment
 from ..stats.processes import (
     at_one_level,
@@ -20,9 +21,8 @@ from ..stats.processes import (
 )
 from ..stats.times import far_outliers, median_deviation, median_interval
 from ..text import for_stdout, format_count, format_seconds, printable
-from .bottleneck import Bottleneck
+from ..timing_warning import TimingWarning
 from .merging import merge
-from .warnings import Doubt
 
 Method = Literal["naive", "sync", "event", "graph"]
 Cache = Literal["warm", "cold"]
@@ -83,11 +83,11 @@ class Measurement:
     device: str
     warmup: int
     repeat: int
-    warnings: tuple[Doubt, ...] = ()
+    warnings: tuple[TimingWarning, ...] = ()
     wall_time: float | None = None
     held: bool = False
     cache: Cache = "warm"
-    floor: float | None = None
+    event_overhead: float | None = None
     is_calibrated: bool = False
     ended_by: EndedBy = "count"
     processes: tuple[int, ...] = ()
@@ -231,7 +231,7 @@ class Measurement:
     def __repr__(self) -> str:
         text = format_seconds
         lines = [
-            f"Measurement of {self.label} on {self.device}, method {self.method!r}{self._how()}",
+            f"Measurement of {self.label} on {self.device}, method {self.method!r}{self._options()}",
             f"  median {text(self.median)}{self._precision()}, mean {text(self.mean)}"
             + (f", std {text(self.std)}" if len(self) > 1 else ""),
             f"  min {text(self.min)}, max {text(self.max)}, {self._count()}",
@@ -243,20 +243,20 @@ class Measurement:
             lines.append(
                 f"  {format_count(self.warmup, 'run')} ignored as warm-up, the first took {first}"
             )
-        if self.method != "naive" and all(doubt.kind != "cpu" for doubt in self.warnings):
+        if self.method != "naive" and all(warning.kind != "cpu" for warning in self.warnings):
             wall = "" if self.wall_time is None else f"; {text(self.wall_time)} a call in a row"
             lines.append(f"  the host was in the callable for {text(self.host_time)}{wall}")
         if self.bottleneck is not None:
             lines.append(f"  {self.bottleneck}")
-        lines += [f"  note ({doubt.kind}): {doubt.message}" for doubt in self.warnings]
+        lines += [f"  {warning}" for warning in self.warnings]
         return for_stdout("\n".join(printable(line, _LONGEST_LINE) for line in lines))
 
-    def _how(self) -> str:
-        how = ", behind a held stream" if self.held else ""
-        how += ", L2 cache cold" if self.cache == "cold" else ""
-        if self.is_calibrated and self.floor is not None:
-            how += f", less {format_seconds(self.floor)} of the events' own"
-        return how
+    def _options(self) -> str:
+        options = ", behind a held stream" if self.held else ""
+        options += ", L2 cache cold" if self.cache == "cold" else ""
+        if self.is_calibrated and self.event_overhead is not None:
+            options += f", less {format_seconds(self.event_overhead)} of the events' own"
+        return options
 
     def _precision(self) -> str:
         low, high = self.median_interval

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bottleneck import Bottleneck
+from ..bottleneck import Bottleneck
+from ..timing_warning import TimingWarning
 from .distribution import DISTRIBUTION_KINDS, judge_times
-from .warnings import Doubt
 
 if TYPE_CHECKING:
     from .measurement import Measurement
@@ -48,11 +48,11 @@ def merge(parts: tuple[Measurement, ...]) -> Measurement:
         warmup=sum(part.warmup for part in parts),
         repeat=sum(part.repeat for part in parts),
         wall_time=_median_of([part.wall_time for part in parts]),
-        floor=_median_of([part.floor for part in parts]),
+        event_overhead=_median_of([part.event_overhead for part in parts]),
         ended_by=min((part.ended_by for part in parts), key=_ENDINGS.index),
         processes=processes,
         bottleneck=_bottleneck(parts),
-        warnings=(*_doubts(parts), *judge_times(times, processes)),
+        warnings=(*_warnings(parts), *judge_times(times, processes)),
     )
 
 
@@ -79,7 +79,7 @@ def _bottleneck(parts: tuple[Measurement, ...]) -> Bottleneck | None:
     votes = Counter(one.bound for one in found)
     if len(votes) > 1:
         words = ", ".join(f"{count} {bound}" for bound, count in votes.most_common())
-        return Bottleneck("unclear", None, f"the processes do not agree ({words})")
+        return Bottleneck("unclear", f"the processes do not agree ({words})")
     return sorted(found, key=lambda one: one.headroom or 0.0)[(len(found) - 1) // 2]
 
 
@@ -88,15 +88,15 @@ def _median_of(values: list[float | None]) -> float | None:
     return float(np.median(known)) if len(known) == len(values) else None
 
 
-def _doubts(parts: tuple[Measurement, ...]) -> list[Doubt]:
+def _warnings(parts: tuple[Measurement, ...]) -> list[TimingWarning]:
     """Return one doubt of each kind. Those about the times are worked out anew by the caller."""
-    by_kind: dict[Any, Doubt] = {}
+    by_kind: dict[Any, TimingWarning] = {}
     for part in parts:
-        for doubt in part.warnings:
-            if doubt.kind not in DISTRIBUTION_KINDS:
-                by_kind.setdefault(doubt.kind, doubt)
+        for warning in part.warnings:
+            if warning.kind not in DISTRIBUTION_KINDS:
+                by_kind.setdefault(warning.kind, warning)
     if changed := _changed_environment(parts):
-        by_kind["environments_differ"] = Doubt(
+        by_kind["environments_differ"] = TimingWarning(
             "environments_differ", f"the processes ran in different environments: {changed}"
         )
     return list(by_kind.values())

@@ -41,7 +41,7 @@ class Runs:
 
     times: list[Times] = field(default_factory=list)
     host_times: list[Times] = field(default_factory=list)
-    floors: list[Times] = field(default_factory=list)
+    event_overheads: list[Times] = field(default_factory=list)
     wall_times: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     waiting: list[bool | None] = field(default_factory=list)
@@ -98,7 +98,7 @@ def run_until_known(
             timed = held.take(held_size if kept is None else min(held_size, kept - runs.count))
             held_size = runs_for(batch_time(budget), timed.duration / len(timed.times), MOST_RUNS)
         runs.times.append(timed.times)
-        runs.floors.append(timed.floors)
+        runs.event_overheads.append(timed.event_overheads)
         elapsed = machine.clock() - start
         if kept is not None:
             bar.update(runs.count / kept)

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..timing_warning import TimingWarning
 from .progress import ProgressBar
-from .warnings import Doubt
 
 Times = npt.NDArray[np.float64]
 
@@ -37,8 +37,8 @@ class Batch(NamedTuple):
     backlog: float = 0.0
     work_was_waiting: bool | None = None
     others: float = 0.0
-    floors: Times = np.empty(0)
-    doubt: Doubt | None = None
+    event_overheads: Times = np.empty(0)
+    warning: TimingWarning | None = None
     kept_duration: float = 0.0
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..recorder import Recorder
 from ..sample import Sample
+from ..timing_warning import TimingWarning
 from . import machine
 from .calls import Calls
 from .machine import Call
@@ -19,13 +20,7 @@ from .progress import ProgressBar
 from .run_progress import RunProgress, moment_of
 from .sampler import Batch, Sampler, Times
 from .waiting import work_was_waiting
-from .warnings import (
-    ON_CPU,
-    Doubt,
-    judge_coverage,
-    judge_naive,
-    judge_samples,
-)
+from .warnings import ON_CPU, judge_coverage, judge_naive, judge_samples
 
 # Two events for each run, so that all runs are timed alike.
 RUN, EMPTY = "run", "empty"
@@ -105,9 +100,9 @@ class NaiveSampler:
         backlog, others = reached - left, end - reached
         kept = times[ignored:]
         if last is None:
-            doubt = ON_CPU
+            warning = ON_CPU
         elif first is None:
-            doubt = Doubt(
+            warning = TimingWarning(
                 "cuda_started", "not checked against the device, as fn itself started CUDA"
             )
         else:
@@ -120,7 +115,7 @@ class NaiveSampler:
                 # it is in the one figure, cold runs are in the other.
                 device_time = min(kept_duration / len(kept), duration / runs)
                 backlog += others
-            doubt = judge_naive(float(np.median(kept)), device_time, backlog)
+            warning = judge_naive(float(np.median(kept)), device_time, backlog)
         read = np.array(times)
         kept_up = None if machine.cuda_is_up() else False
         return Batch(
@@ -130,7 +125,7 @@ class NaiveSampler:
             backlog,
             kept_up,
             others=others,
-            doubt=doubt,
+            warning=warning,
             kept_duration=kept_duration,
         )
 
@@ -162,7 +157,7 @@ class SyncSampler:
                 end = clock()
                 times.append(end - begin)
                 host_times.append(issued - begin)
-        doubt = None if machine.cuda_is_up() else ON_CPU
+        warning = None if machine.cuda_is_up() else ON_CPU
         read, issuing = np.array(times), np.array(host_times)
         duration = end - start - progress.pauses.total
         return Batch(
@@ -170,7 +165,7 @@ class SyncSampler:
             issuing,
             duration,
             work_was_waiting=False,
-            doubt=doubt,
+            warning=warning,
             kept_duration=duration - before,
         )
 
@@ -211,7 +206,7 @@ class EventSampler:
             reached = clock()
             machine.synchronize()
             end = clock()
-            samples, doubt = read_samples(recorder, ignored)
+            samples, warning = read_samples(recorder, ignored)
         finally:
             # An exception keeps this frame; it must not keep the recorder's events from their pool.
             del recorder, scope, progress
@@ -229,7 +224,7 @@ class EventSampler:
             backlog,
             waiting,
             others=end - reached,
-            doubt=doubt,
+            warning=warning,
             kept_duration=duration - _until_kept(begins, times, ignored),
         )
 
@@ -250,7 +245,7 @@ def _until_kept(begins: Times, times: Times, ignored: int) -> float:
 
 def read_samples(
     recorder: Recorder, ignored: int, path: str = RUN
-) -> tuple[list[Sample], Doubt | None]:
+) -> tuple[list[Sample], TimingWarning | None]:
     """Return the runs in the order in which they began. Waits; raises as `judge_samples` does."""
     report = recorder.report(wait=True)
     samples = sorted(recorder.samples(path), key=lambda sample: sample.host_begin)

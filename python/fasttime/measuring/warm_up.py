@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..timing_warning import TimingWarning
 from . import machine
 from .progress import ProgressBar
 from .sampler import Batch, Sampler, Times
-from .warnings import Doubt
 
 # Steady: the last so many batches took the same time a run, to within this.
 _BATCHES = 3
@@ -41,7 +41,7 @@ class WarmUp(NamedTuple):
     run_time: float
     last: Batch
     is_steady: bool
-    doubt: Doubt | None
+    warning: TimingWarning | None
 
 
 def warm_up(
@@ -56,12 +56,12 @@ def warm_up(
     times: list[Times] = []
     settled: list[float] = []
     runs = 1
-    started: Doubt | None = None
+    started: TimingWarning | None = None
     while True:
         # A run in which CUDA is started has no device time, and need have none.
         batch = sampler.take(runs, ignored=0 if times or machine.cuda_is_up() else 1)
-        if batch.doubt is not None and batch.doubt.kind == "cuda_started":
-            started = batch.doubt
+        if batch.warning is not None and batch.warning.kind == "cuda_started":
+            started = batch.warning
         if not times:
             start = machine.clock()  # what the first call sets up is not the warm-up's to spend
         times.append(batch.times)
@@ -74,7 +74,9 @@ def warm_up(
         has_settled = is_judged and max(settled) <= min(settled) * (1 + _STEADY_WITHIN)
         if has_settled or machine.clock() - start >= budget:
             is_steady = has_settled or not is_judged
-            return WarmUp(np.concatenate(times), run_time, batch, is_steady, batch.doubt or started)
+            return WarmUp(
+                np.concatenate(times), run_time, batch, is_steady, batch.warning or started
+            )
         runs = runs_for(batch_time, run_time, most=min(4 * runs, MOST_RUNS))
 
 

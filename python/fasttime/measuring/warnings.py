@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ..reports.report import Report
 from ..sample import Sample
 from ..text import format_change, format_count, format_seconds
+from ..timing_warning import TimingWarning
 
-DoubtKind = Literal[
+WarningKind = Literal[
     "cpu",
     "cuda_started",
     "queued_only",
@@ -34,50 +35,41 @@ DoubtKind = Literal[
     "arguments_changed",
 ]
 
-
-class Doubt(NamedTuple):
-    """Something to know about a measurement before its numbers are used.
-
-    Attributes:
-        kind: ``cpu``: there was no CUDA, so all methods agree by nature;
-            ``cuda_started``: the callable itself started CUDA, so that some runs are timed by the
-            host only;
-            ``queued_only``: the naive method read how long queueing the work took;
-            ``launch_queue_full``: the naive method is right, but by accident;
-            ``host_bound``: the naive method is right, as the device kept up with the host;
-            ``unclear``: which of these holds for the naive method cannot be told;
-            ``few_samples``: there are too few runs to judge by;
-            ``few_processes``: there are two, which is too few to say by how much processes differ;
-            ``outliers``: more runs than chance allows lie far from the others;
-            ``drift``: times became longer, or shorter, from the first run to the last;
-            ``two_modes``: times fall into two groups;
-            ``throttled``: the device was held back by heat or by a power limit;
-            ``clock_changed``: the device's clock was another at the end, or in other rounds;
-            ``environments_differ``: what was merged was not measured under the same conditions;
-            ``not_held``: the stream could not be held, so launch latency is in the times;
-            ``raw``: the device waited for the host, and that is in the times, or it cannot be told
-            whether it did; or what the events read by themselves is in them, as it is not known;
-            ``no_device_work``: the timed stream saw no work;
-            ``other_streams``: work went on on other streams after the timed one was done;
-            ``below_resolution``: hardly more than what is read where there is nothing to time;
-            ``unsteady``: times had not settled when the time for warming up was over;
-            ``arguments_changed``: the callable, or one of those that are compared, changes what it
-            is given, so that each run works on other data.
-        message: the same in a sentence, with the figures it rests on.
-    """
-
-    kind: DoubtKind
-    message: str
+# What each kind means:
+# ``cpu``: there was no CUDA, so all methods agree by nature;
+# ``cuda_started``: the callable itself started CUDA, so that some runs are timed by the
+# host only;
+# ``queued_only``: the naive method read how long queueing the work took;
+# ``launch_queue_full``: the naive method is right, but by accident;
+# ``host_bound``: the naive method is right, as the device kept up with the host;
+# ``unclear``: which of these holds for the naive method cannot be told;
+# ``few_samples``: there are too few runs to judge by;
+# ``few_processes``: there are two, which is too few to say by how much processes differ;
+# ``outliers``: more runs than chance allows lie far from the others;
+# ``drift``: times became longer, or shorter, from the first run to the last;
+# ``two_modes``: times fall into two groups;
+# ``throttled``: the device was held back by heat or by a power limit;
+# ``clock_changed``: the device's clock was another at the end, or in other rounds;
+# ``environments_differ``: what was merged was not measured under the same conditions;
+# ``not_held``: the stream could not be held, so launch latency is in the times;
+# ``raw``: the device waited for the host, and that is in the times, or it cannot be told
+# whether it did; or what the events read by themselves is in them, as it is not known;
+# ``no_device_work``: the timed stream saw no work;
+# ``other_streams``: work went on on other streams after the timed one was done;
+# ``below_resolution``: hardly more than what is read where there is nothing to time;
+# ``unsteady``: times had not settled when the time for warming up was over;
+# ``arguments_changed``: the callable, or one of those that are compared, changes what it
+# is given, so that each run works on other data.
 
 
-ON_CPU = Doubt(
+ON_CPU = TimingWarning(
     "cpu",
     "CUDA was not in use; on the CPU the work is done when the call returns, so naive, sync and "
     "event agree by nature",
 )
 
 
-def judge_naive(reading: float, device_time: float, backlog: float) -> Doubt:
+def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWarning:
     """Say what a naive reading is worth.
 
     Args:
@@ -95,17 +87,17 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> Doubt:
     agrees = reading >= 0.9 * device_time
     if not agrees and is_behind:
         below = format_change(reading / device_time - 1)
-        return Doubt(
+        return TimingWarning(
             "queued_only",
             f"wrong by {below}, as it measured how long the host took to queue the work: {figures}",
         )
     if agrees and backlog >= device_time and is_behind:
-        return Doubt(
+        return TimingWarning(
             "launch_queue_full",
             f"right by accident, as the launch queue was full and held the host back: {figures}",
         )
     if agrees and not is_behind:
-        return Doubt(
+        return TimingWarning(
             "host_bound",
             "right, as the device kept up (the host is the bottleneck, or the callable waits for "
             f"the device itself): {figures}",
@@ -116,12 +108,12 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> Doubt:
         if agrees
         else "not to be relied on, as there is too little work to tell host and device apart"
     )
-    return Doubt("unclear", f"{why}: {figures}")
+    return TimingWarning("unclear", f"{why}: {figures}")
 
 
 def judge_samples(
     samples: Sequence[Sample], warmup: int, report: Report, cuda_is_up: bool
-) -> Doubt | None:
+) -> TimingWarning | None:
     """Say which runs are timed by the host; raise RuntimeError where that will not do.
 
     Args:
@@ -157,7 +149,7 @@ def judge_samples(
             f"not among the warm-up runs (warmup={warmup}); give more of these, or start CUDA "
             "before with torch.cuda.init()"
         )
-    return Doubt(
+    return TimingWarning(
         "cuda_started",
         f"fn itself started CUDA in run {host_only[-1]}; up to there the warm-up times are the "
         "host's",
@@ -174,7 +166,7 @@ _NO_WORK = 0.5e-6
 _WAKING_UP = 200e-6
 
 
-def judge_work(times: float, floor: float, others: float) -> Doubt | None:
+def judge_work(times: float, event_overhead: float, others: float) -> TimingWarning | None:
     """Say where the timed stream saw no work.
 
     Args:
@@ -189,14 +181,14 @@ def judge_work(times: float, floor: float, others: float) -> Doubt | None:
         if others > _WAKING_UP
         else "fn puts none on the device, or it puts it on another stream or device"
     )
-    return Doubt(
+    return TimingWarning(
         "no_device_work",
-        f"the timed stream saw no work beside the events' own {format_seconds(floor)}; "
+        f"the timed stream saw no work beside the events' own {format_seconds(event_overhead)}; "
         f"{elsewhere}. Make its stream the current one (torch.cuda.stream), or use method='sync'",
     )
 
 
-def judge_coverage(times: float, others: float, runs: int) -> Doubt | None:
+def judge_coverage(times: float, others: float, runs: int) -> TimingWarning | None:
     """Say where other streams were busy after the timed one.
 
     Args:
@@ -206,7 +198,7 @@ def judge_coverage(times: float, others: float, runs: int) -> Doubt | None:
     """
     if others <= max(_WAKING_UP, 0.05 * times * runs):
         return None
-    return Doubt(
+    return TimingWarning(
         "other_streams",
         f"other streams of the device went on for {format_seconds(others)} after the timed one was "
         "done, which is in none of the times; let the current stream wait for them in fn, or use "
@@ -214,32 +206,34 @@ def judge_coverage(times: float, others: float, runs: int) -> Doubt | None:
     )
 
 
-def judge_resolution(reading: float, floor: float) -> Doubt | None:
+def judge_resolution(reading: float, event_overhead: float) -> TimingWarning | None:
     """Say where a reading, the floor in it, is hardly more than the floor. Times are in seconds."""
-    if reading >= _RESOLUTION * floor:
+    if reading >= _RESOLUTION * event_overhead:
         return None
-    return Doubt(
+    return TimingWarning(
         "below_resolution",
-        f"a run reads {format_seconds(reading)}, and {format_seconds(floor)} where there is "
+        f"a run reads {format_seconds(reading)}, and {format_seconds(event_overhead)} where there is "
         "nothing to time; put several calls into fn and divide",
     )
 
 
-def unsteady(runs: int) -> Doubt:
+def unsteady(runs: int) -> TimingWarning:
     """Return the doubt about a callable whose times did not settle in so many runs."""
-    return Doubt(
+    return TimingWarning(
         "unsteady",
         "times had not settled to within 5 % when the time for warming up was over, after "
         f"{format_count(runs, 'run')}; give a larger budget, or quieten the machine",
     )
 
 
-def not_held(why: str) -> Doubt:
+def not_held(why: str) -> TimingWarning:
     """Return the doubt about times that should have been taken behind a held stream."""
-    return Doubt("not_held", f"timed without holding the stream, launch latency included, as {why}")
+    return TimingWarning(
+        "not_held", f"timed without holding the stream, launch latency included, as {why}"
+    )
 
 
-def raw_times(host_time: float, it_waited: bool) -> Doubt:
+def raw_times(host_time: float, it_waited: bool) -> TimingWarning:
     """Return the doubt about device times in which the device waits for the host, or may do so.
 
     Args:
@@ -252,35 +246,35 @@ def raw_times(host_time: float, it_waited: bool) -> Doubt:
         else "whether the device waited for the host cannot be told, and if so that is in these "
         "times, as is what the events read by themselves"
     )
-    return Doubt(
+    return TimingWarning(
         "raw",
         f"{what} (issuing a call takes {format_seconds(host_time)}); behind a held stream, as by "
         "measure(hold=True), the device's own time is read",
     )
 
 
-def unknown_floor(why: str) -> Doubt:
+def unknown_event_overhead(why: str) -> TimingWarning:
     """Return the doubt about device times from which the events' own could not be taken off."""
-    return Doubt(
+    return TimingWarning(
         "raw",
         "what the events read by themselves, a microsecond or so a run, is in these times and not "
         f"known, as {why}",
     )
 
 
-def arguments_changed(names: Sequence[str]) -> Doubt:
+def arguments_changed(names: Sequence[str]) -> TimingWarning:
     """Return the doubt about a callable that changes its arguments."""
-    return Doubt(
+    return TimingWarning(
         "arguments_changed",
         f"fn changes {', '.join(names)} in place, so that each run works on other data; give it a "
         "clone if times depend on values",
     )
 
 
-def shared_arguments_changed(changes: Mapping[str, Sequence[str]]) -> Doubt:
+def shared_arguments_changed(changes: Mapping[str, Sequence[str]]) -> TimingWarning:
     """Return the doubt about candidates, by name, of which some change what all of them share."""
     who = "; ".join(f"{name} changes {', '.join(names)}" for name, names in changes.items())
-    return Doubt(
+    return TimingWarning(
         "arguments_changed",
         f"{who} in place, so that all candidates work on other data from then on; let it work on a "
         "clone if times depend on values",

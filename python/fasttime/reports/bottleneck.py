@@ -3,45 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
+
+from ..bottleneck import Bottleneck, Bound
+from ..text import format_count, format_seconds
 
 if TYPE_CHECKING:
-    from .checks import Looks
+    from .checks import BacklogChecks
 
 # So much of what was seen has to point one way before a verdict is given.
 _MAJORITY = 2 / 3
 
 
-class Verdict(NamedTuple):
-    """Who waited for whom at a site.
-
-    Host time and device time alone cannot tell: once the launch queue is full, host time grows to
-    device time. What tells is the backlog, which is how far the device was behind when the host
-    left the scope: next to nothing where the device waits for the host, and clearly there (more
-    than 20 us, and more than 5 % of the scope) where it does not.
-
-    Attributes:
-        bound: ``host-bound``, ``device-bound``, or ``unclear``: too close to call, or never seen.
-        backlog: the mean backlog in seconds over the scopes looked at; None if none was.
-        looks: how many scopes were looked at; at most one each time pending scopes are read.
-        agreement: the fraction of looks that agree with `bound`; 0.0 for ``unclear``.
-        host_took_as_long: at two thirds of the looks or more the device was behind, and the host
-            had spent about as long here as the device, or longer: with work of its own, in a wait
-            (for data, or for the device), or held back by a full launch queue. Which of them it was
-            cannot be told, so host time need not be what it takes to issue the work.
-    """
-
-    bound: Literal["host-bound", "device-bound", "unclear"]
-    backlog: float | None
-    looks: int
-    agreement: float
-    host_took_as_long: bool
-
-    def __str__(self) -> str:
-        return self.bound
-
-
-def judge(looks: Looks, timed: int) -> Verdict | None:
+def judge(checks: BacklogChecks, timed: int) -> Bottleneck | None:
     """Return the verdict on a site; None where it has no device time at all.
 
     Args:
@@ -50,14 +24,34 @@ def judge(looks: Looks, timed: int) -> Verdict | None:
     """
     if timed == 0:
         return None
-    backlog = looks.backlog_total / looks.number if looks.number else None
-    # A device that clearly outlasts the host in a scope is behind at its end, look or no look.
-    outlasted = looks.device_outlasted / timed
-    above = max(outlasted, looks.above / looks.number if looks.number else 0.0)
-    near = looks.near / looks.number if looks.number else 0.0
-    as_long = looks.number > 0 and looks.host_took_as_long >= _MAJORITY * looks.number
+    backlog = checks.backlog_total / checks.number if checks.number else None
+    # If the device clearly took longer than the host in a scope, it was behind at the scope's end.
+    outlasted = checks.device_outlasted / timed
+    above = max(outlasted, checks.above / checks.number if checks.number else 0.0)
+    near = checks.near / checks.number if checks.number else 0.0
+    bound: Bound = "unclear"
+    agreement = 0.0
     if above >= _MAJORITY:
-        return Verdict("device-bound", backlog, looks.number, above, as_long)
-    if near >= _MAJORITY and outlasted < 1 - _MAJORITY:
-        return Verdict("host-bound", backlog, looks.number, near, as_long)
-    return Verdict("unclear", backlog, looks.number, 0.0, as_long)
+        bound, agreement = "device-bound", above
+    elif near >= _MAJORITY and outlasted < 1 - _MAJORITY:
+        bound, agreement = "host-bound", near
+    return Bottleneck(
+        bound,
+        _reason(bound, backlog, checks.number),
+        backlog=backlog,
+        checks=checks.number,
+        agreement=agreement,
+        host_may_wait=checks.number > 0 and checks.host_took_as_long >= _MAJORITY * checks.number,
+    )
+
+
+def _reason(bound: Bound, backlog: float | None, checks: int) -> str:
+    if backlog is None:
+        if bound == "device-bound":
+            return "the scopes clearly took longer on the device than on the host"
+        return "the backlog was never checked"
+    # The two clocks agree to within 2 us, so a backlog below zero is none.
+    behind = f"{format_seconds(max(0.0, backlog))} behind"
+    where = f"the device was {behind} when the host left the scope"
+    number = f"a mean over {format_count(checks, 'check')}"
+    return f"{where}, {number}" if bound != "unclear" else f"too close to call: {where}, {number}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Looks(NamedTuple):
+class BacklogChecks(NamedTuple):
     """What was seen at a site of who waited for whom: counts, which add up.
 
     A look is taken at a scope's end, now and then: how far was the device behind when the host left

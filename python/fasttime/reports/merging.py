@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..sample import STATUSES
 from .build import build_sites
-from .checks import Looks
+from .checks import BacklogChecks
 from .rows import aligned
 from .series_sums import put_together
 from .tally import SiteTally
@@ -67,7 +67,7 @@ def _tally(number: int, row: Row) -> SiteTally:
         shared_boundaries=sum(site.shared_boundaries for site in sites),
         host=put_together(site.host._plain() for site in sites),
         device=put_together(site.device._plain() for site in sites if site.device),
-        looks=Looks(*map(sum, zip(*(site.looks for site in sites), strict=True))),
+        checks=BacklogChecks(*map(sum, zip(*(site.checks for site in sites), strict=True))),
         began_earlier=any(site.began_earlier for site in sites),
     )
 

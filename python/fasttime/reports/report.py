@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..result import Result
 from ..sample import Status
-from ..text import for_stdout
 from .site import (
     SiteReport,
     flattened,
@@ -21,16 +21,16 @@ from .site import (
 from .site_index import SiteIndex
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import RenderableType
 
     from ..environment.describe import Environment
     from ..timelines.timeline import Timeline
+    from ..timing_warning import TimingWarning
     from .timing_cost import TimingCost
-    from .warnings import ReportDoubt
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(Result):
     """What was resolved when the report was made. Prints as a table, and shows in a notebook.
 
     ``report["pipeline/model_large"]`` is the `SiteReport` of a path, ``"decode" in report`` says
@@ -149,11 +149,11 @@ class Report:
         return estimate_cost(self)
 
     @property
-    def doubts(self) -> tuple[ReportDoubt, ...]:
+    def warnings(self) -> tuple[TimingWarning, ...]:
         """What to know before the figures are used; empty if all is well."""
-        from .warnings import doubts_of
+        from .warnings import warnings_of
 
-        return doubts_of(self)
+        return warnings_of(self)
 
     @cached_property
     def environment(self) -> Environment:
@@ -273,19 +273,12 @@ class Report:
 
         save(self, path, timeline)
 
-    def __str__(self) -> str:
-        from .formats.table import as_text, terminal_width
-
-        return for_stdout(as_text(self, terminal_width()))
-
-    __repr__ = __str__
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def _renderable(self, width: int) -> RenderableType:
         from .formats.table import as_renderable
 
-        yield as_renderable(self, options.max_width, options.ascii_only)
+        return as_renderable(self, width)
 
-    def _repr_html_(self) -> str:
-        from .formats.html import as_fragment
+    def _html(self) -> str:
+        from .formats.html import as_body
 
-        return as_fragment(self)
+        return as_body(self)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..sample import STATUSES, Status
 from .build import build_sites
-from .checks import Looks
+from .checks import BacklogChecks
 from .rows import aligned
 from .series_sums import NOTHING, between
 from .tally import SiteTally, began_earlier
@@ -78,7 +78,7 @@ def _tally(number: int, row: Row, duration: float) -> SiteTally:
         shared_boundaries=_shared(after) - _shared(before),
         host=host,
         device=between(_device(before), _device(after)),
-        looks=Looks(*map(operator.sub, _looks(after), _looks(before))),
+        checks=BacklogChecks(*map(operator.sub, _checks(after), _checks(before))),
         began_earlier=began_earlier(host, duration),
     )
 
@@ -94,8 +94,8 @@ def _shared(site: SiteReport | None) -> int:
     return site.shared_boundaries if site else 0
 
 
-def _looks(site: SiteReport | None) -> Looks:
-    return site.looks if site else Looks()
+def _checks(site: SiteReport | None) -> BacklogChecks:
+    return site.checks if site else BacklogChecks()
 
 
 def _host(site: SiteReport | None) -> PlainSeries:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from ..bottleneck import Bottleneck
 from ..sample import Status
-from .bottleneck import Verdict
-from .checks import Looks
+from .checks import BacklogChecks
 from .durations import Durations
 
 
@@ -50,8 +50,8 @@ class SiteReport:
     device: Durations | None
     self_time: float | None
     share: float | None
-    verdict: Verdict | None
-    looks: Looks
+    bottleneck: Bottleneck | None
+    checks: BacklogChecks
     shared_boundaries: int
     began_earlier: bool
     children: tuple[SiteReport, ...] = field(repr=False)

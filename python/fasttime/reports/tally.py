@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..sample import Status
-from .checks import Looks
+from .checks import BacklogChecks
 
 if TYPE_CHECKING:
     from .._native import Series, SiteEntry
@@ -39,7 +39,7 @@ class SiteTally:
     shared_boundaries: int
     host: Series | PlainSeries
     device: Series | PlainSeries
-    looks: Looks
+    checks: BacklogChecks
     began_earlier: bool
 
 
@@ -55,7 +55,7 @@ def tally_of(entry: SiteEntry, duration: float) -> SiteTally:
         shared_boundaries=summary.shared_boundaries,
         host=summary.host,
         device=summary.device,
-        looks=Looks(
+        checks=BacklogChecks(
             near=summary.backlog_near,
             above=summary.backlog_above,
             between=summary.backlog_between,

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from ..text import printable
+from ..timing_warning import TimingWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .report import Report
 
-ReportDoubtKind = Literal[
+WarningKind = Literal[
     "switched_off",
     "host_backend",
     "environments_differ",
@@ -27,8 +28,20 @@ ReportDoubtKind = Literal[
     "unclear",
     "overlap",
     "began_earlier",
-    "host_took_as_long",
+    "host_may_wait",
 ]
+
+# What each kind means:
+# ``switched_off``: so nothing was timed; ``host_backend``: there are host times only;
+# ``environments_differ``: the report was put together of parts from different ones;
+# ``unfinished``: scopes are open or pending; ``dropped``, ``captured``, ``failed``,
+# ``host_only``: so many scopes have no device time, see `fasttime.Sample`;
+# ``last_failure``: what CUDA answered; ``refused_sites``: there were more sites than can
+# be told apart; ``compiled``: scopes inside torch.compile regions are not timed;
+# ``unclear``: there are sites without a verdict; ``overlap``: there are sites without a
+# self time; ``began_earlier``: there are some because a scope began before the report's
+# interval; ``host_may_wait``: there are host times that need not be what it takes to
+# issue the work.
 
 
 # In what processes of one job differ, and times need not.
@@ -37,34 +50,13 @@ _OF_A_PROCESS = ("gpu_index", "gpu_uuid", "host_name", "process_id")
 _WHY_HOST_ONLY = {"cuda": "from before CUDA was up", "mixed": "from where CUDA was not up"}
 
 
-class ReportDoubt(NamedTuple):
-    """Something to know about a report before its figures are used.
-
-    Attributes:
-        kind: ``switched_off``: so nothing was timed; ``host_backend``: there are host times only;
-            ``environments_differ``: the report was put together of parts from different ones;
-            ``unfinished``: scopes are open or pending; ``dropped``, ``captured``, ``failed``,
-            ``host_only``: so many scopes have no device time, see `fasttime.Sample`;
-            ``last_failure``: what CUDA answered; ``refused_sites``: there were more sites than can
-            be told apart; ``compiled``: scopes inside torch.compile regions are not timed;
-            ``unclear``: there are sites without a verdict; ``overlap``: there are sites without a
-            self time; ``began_earlier``: there are some because a scope began before the report's
-            interval; ``host_took_as_long``: there are host times that need not be what it takes to
-            issue the work.
-        message: the same in a sentence.
-    """
-
-    kind: ReportDoubtKind
-    message: str
-
-
-def doubts_of(report: Report) -> tuple[ReportDoubt, ...]:
+def warnings_of(report: Report) -> tuple[TimingWarning, ...]:
     """Return all doubts about a report; empty if all is well."""
     # Reasons are told by libraries in words of theirs.
-    return tuple(ReportDoubt(kind, printable(text, 2000)) for kind, text in _doubts(report))
+    return tuple(TimingWarning(kind, printable(text, 2000)) for kind, text in _warnings(report))
 
 
-def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
+def _warnings(report: Report) -> Iterator[tuple[WarningKind, str]]:
     if report.switched_off and not report.sites:
         yield (
             "switched_off",
@@ -97,8 +89,8 @@ def _doubts(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
     yield from _doubtful_sites(report)
 
 
-def _without_device_time(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
-    kinds: list[tuple[ReportDoubtKind, int, str]] = [
+def _without_device_time(report: Report) -> Iterator[tuple[WarningKind, str]]:
+    kinds: list[tuple[WarningKind, int, str]] = [
         ("dropped", report.dropped, "dropped (no room, or never ended)"),
         ("captured", report.captured, "captured (their stream was capturing a CUDA graph)"),
         ("failed", report.failed, "failed"),
@@ -110,14 +102,14 @@ def _without_device_time(report: Report) -> Iterator[tuple[ReportDoubtKind, str]
             yield kind, f"Without device time: {count:,} {why}."
 
 
-def _doubtful_sites(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
+def _doubtful_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
     sites = list(report.walk())
-    verdicts = [site.verdict for site in sites if site.verdict is not None]
-    unclear = sum(verdict.bound == "unclear" for verdict in verdicts)
+    bottlenecks = [site.bottleneck for site in sites if site.bottleneck is not None]
+    unclear = sum(bottleneck.bound == "unclear" for bottleneck in bottlenecks)
     if unclear:
         yield (
             "unclear",
-            f"The bottleneck is unclear at {unclear:,} of {len(verdicts):,} sites: too close to "
+            f"The bottleneck is unclear at {unclear:,} of {len(bottlenecks):,} sites: too close to "
             "call, or the backlog was never seen.",
         )
     overlapped = sum(site.self_time is None and not site.began_earlier for site in sites)
@@ -133,9 +125,9 @@ def _doubtful_sites(report: Report) -> Iterator[tuple[ReportDoubtKind, str]]:
             f"No self time at {began_earlier:,} of {len(sites):,} sites: a scope that began before "
             "this interval is counted here whole, and what ran inside it before is not.",
         )
-    if any(verdict.host_took_as_long for verdict in verdicts):
+    if any(bottleneck.host_may_wait for bottleneck in bottlenecks):
         yield (
-            "host_took_as_long",
+            "host_may_wait",
             "* The device was behind, and the host spent about as long here as the device, or "
             "longer: with work of its own, in a wait, or held back by a full launch queue. So this "
             "host time need not be what it takes to issue the work.",

@@ -82,7 +82,7 @@ def columns_of(report: Report) -> tuple[Column, ...]:
                 "bottleneck",
                 "",
                 lambda site: None,
-                lambda site: str(site.verdict or NOTHING),
+                lambda site: NOTHING if site.bottleneck is None else site.bottleneck.bound,
                 "Which of the two was waited for.",
             )
         )
@@ -131,12 +131,12 @@ def _share(site: SiteReport) -> str:
 
 
 def _host(site: SiteReport) -> str:
-    mark = MARK if site.verdict is not None and site.verdict.host_took_as_long else ""
+    mark = MARK if site.bottleneck is not None and site.bottleneck.host_may_wait else ""
     return mark + _seconds(host_mean(site))
 
 
 def _backlog(site: SiteReport) -> float | None:
-    if site.verdict is None or site.verdict.backlog is None:
+    if site.bottleneck is None or site.bottleneck.backlog is None:
         return None
     # The clocks of host and device are compared to about 2 us: less than nothing is nothing.
-    return max(0.0, site.verdict.backlog)
+    return max(0.0, site.bottleneck.backlog)

@@ -13,9 +13,9 @@ from .. import series_document as series
 from ..site import walk_with_parents
 
 if TYPE_CHECKING:
+    from ...bottleneck import Bottleneck
     from ...environment.describe import Environment
-    from ..bottleneck import Verdict
-    from ..checks import Looks
+    from ..checks import BacklogChecks
     from ..durations import Durations
     from ..report import Report
     from ..site import SiteReport
@@ -41,7 +41,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "interval": report.interval,
         "differs": list(report.differs),
         "estimated_cost": {"host_s": _number(cost.host), "device_s": _number(cost.device)},
-        "doubts": [doubt._asdict() for doubt in report.doubts],
+        "warnings": [warning.to_dict() for warning in report.warnings],
         "sites": _sites(report),
     }
 
@@ -81,8 +81,8 @@ def _site(site: SiteReport, depth: int, parent: int | None) -> dict[str, Any]:
         "self_s": _number(site.self_time),
         "device": None if site.device is None else _durations(site.device),
         "host": _durations(site.host) if site.host.count else None,
-        "verdict": None if site.verdict is None else _verdict(site.verdict),
-        "looks": _looks(site.looks),
+        "bottleneck": None if site.bottleneck is None else _bottleneck(site.bottleneck),
+        "checks": _checks(site.checks),
     }
 
 
@@ -100,18 +100,19 @@ def _durations(times: Durations) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _bottleneck(bottleneck: Bottleneck) -> dict[str, Any]:
     return {
-        "bound": verdict.bound,
-        "backlog_s": _number(verdict.backlog),
-        "looks": verdict.looks,
-        "agreement": _number(verdict.agreement),
-        "host_took_as_long": verdict.host_took_as_long,
+        "bound": bottleneck.bound,
+        "reason": bottleneck.reason,
+        "backlog_s": _number(bottleneck.backlog),
+        "checks": bottleneck.checks,
+        "agreement": _number(bottleneck.agreement),
+        "host_may_wait": bottleneck.host_may_wait,
     }
 
 
-def _looks(looks: Looks) -> dict[str, Any]:
-    told = looks._asdict()
+def _checks(checks: BacklogChecks) -> dict[str, Any]:
+    told = checks._asdict()
     told["backlog_total_s"] = _number(told.pop("backlog_total"))
     return told
 

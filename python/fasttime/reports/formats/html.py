@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
 import itertools
-import re
 from typing import TYPE_CHECKING
 
-from ...text import LONGEST, format_seconds, printable
+from ...html.elements import escaped, shown, warning_list
+from ...html.page import asset, page
+from ...text import format_seconds
 from ..site import walk_with_depth
 from .columns import (
     columns_of,
@@ -19,7 +18,6 @@ from .columns import (
     rough_seconds,
     summary,
 )
-from .html_style import PAGE_STYLE, SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from ...environment.describe import Environment
@@ -31,54 +29,29 @@ if TYPE_CHECKING:
 _NOTHING = "<p>Nothing has been timed yet.</p>"
 _MEANS = "Mean device and host time of a call, the longer one in full."
 _INDENTED = 12  # levels; deeper ones say how deep they are
-# Between two emoji, the first perhaps with its variation or its tone of skin.
-_ESCAPED_JOINER = re.compile(
-    r"(?<=[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])"
-)
 
 
-def as_fragment(report: Report) -> str:
-    """Return a report as a piece of HTML for a notebook: no script, no environment."""
-    note = f'<p class="soft">{_escaped(summary(report))}</p>'
-    table = _table(report) + note if report.sites else _NOTHING
-    return f'<div class="fasttime piece"><style>{STYLE}</style>{table}{_doubts(report)}</div>'
+def as_body(report: Report) -> str:
+    """Return a report for a notebook: the table, what timing cost, and the warnings."""
+    cost = f'<p class="soft">{escaped(summary(report))}</p>'
+    table = _table(report) + cost if report.sites else _NOTHING
+    return table + warning_list(report.warnings)
 
 
 def as_page(report: Report, environment: Environment, timeline: Timeline | None) -> str:
-    """Return a report as a whole page.
-
-    The page may load nothing and run no script but its own, whatever a name or a picture holds:
-    its content security policy says so. A picture is shown as an image, whose scripts never run.
-    """
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    """Return a report as a whole page."""
+    return page(
+        f"fasttime report, {environment.device}",
+        f"<h1>fasttime report</h1>\n{_provenance(report, environment)}",
+        "\n".join(
+            [
+                _tiles(report) + _table(report) if report.sites else _NOTHING,
+                warning_list(report.warnings),
+                _picture(timeline),
+            ]
+        ),
+        script=asset("report.js"),
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>fasttime report, {_escaped(environment.device)}</title>
-<style>{PAGE_STYLE}{STYLE}</style>
-</head>
-<body class="fasttime">
-<header>
-<h1>fasttime report</h1>
-{_provenance(report, environment)}
-</header>
-<main>
-{_tiles(report) + _table(report) if report.sites else _NOTHING}
-{_doubts(report)}
-{_picture(timeline)}
-</main>
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
 
 
 def _provenance(report: Report, environment: Environment) -> str:
@@ -94,8 +67,8 @@ def _provenance(report: Report, environment: Environment) -> str:
     versions = [_and_others(report, field, words) for field, words in told if words]
     device = _and_others(report, "gpu" if environment.gpu else "cpu", environment.device)
     when = report.date.replace("T", " ").replace("+00:00", " UTC")
-    made = f'<time datetime="{_escaped(report.date)}">{_escaped(when)}</time> · ' if when else ""
-    return f'<p>{made}{_escaped(device)}</p>\n<p class="soft">{_escaped(" · ".join(versions))}</p>'
+    made = f'<time datetime="{escaped(report.date)}">{escaped(when)}</time> · ' if when else ""
+    return f'<p>{made}{escaped(device)}</p>\n<p class="soft">{escaped(" · ".join(versions))}</p>'
 
 
 def _process(environment: Environment) -> str:
@@ -133,14 +106,6 @@ def _tiles(report: Report) -> str:
 def _total(site: SiteReport, on_device: bool) -> float:
     times = site.device if on_device else site.host
     return 0.0 if times is None else times.total
-
-
-def _doubts(report: Report) -> str:
-    if not report.doubts:
-        return ""
-    items = "".join(f"<li>{_escaped(doubt.message)}</li>" for doubt in report.doubts)
-    title = "<h2>Before you use these figures</h2>"
-    return f'<section class="doubts">{title}<ul>{items}</ul></section>'
 
 
 def _table(report: Report) -> str:
@@ -185,28 +150,28 @@ def _head(column: Column, rows: str) -> str:
         first = f'<th scope="col"{rows}{kind} title="{_MEANS}">{title}</th>'
     else:
         first, kind = "", " data-sortable"
-    meaning = f' title="{_escaped(column.meaning)}"'
+    meaning = f' title="{escaped(column.meaning)}"'
     return f'{first}<th scope="col"{rows}{kind}{meaning}>{column.title}</th>'
 
 
 def _row(site: SiteReport, depth: int, columns: list[Column]) -> str:
     level = f'<span class="deep">level {depth + 1} </span>' if depth > _INDENTED else ""
     cells = [
-        f'<th scope="row" style="--d:{depth}" title="{_escaped(_shown(site.path))}">{level}'
-        f"<bdi>{_escaped(_shown(site.name))}</bdi></th>"
+        f'<th scope="row" style="--d:{depth}" title="{escaped(shown(site.path))}">{level}'
+        f"<bdi>{escaped(shown(site.name))}</bdi></th>"
     ]
     cells += [_cell(site, column) for column in columns]
     return f'<tr data-depth="{depth}">{"".join(cells)}</tr>'
 
 
 def _cell(site: SiteReport, column: Column) -> str:
-    text = _escaped(column.text(site))
+    text = escaped(column.text(site))
     value = column.value(site)
     sort = "" if value is None else f' data-value="{value:.9g}"'
     if column.key == "share":
         return f'<td class="share"{sort}><span>{_share_bar(site)}<b>{text}</b></span></td>'
     if column.key == "bottleneck":
-        kind = f' class="tag {text}"' if site.verdict is not None else ""
+        kind = f' class="tag {text}"' if site.bottleneck is not None else ""
         return f'{_pair_of_bars(site)}<td class="left"><span{kind}>{text}</span></td>'
     return f"<td{sort}>{text}</td>"
 
@@ -258,16 +223,3 @@ def _picture(timeline: Timeline | None) -> str:
         f'<source media="screen and (prefers-color-scheme:dark)" srcset="{dark}">'
         f'<img alt="Timeline of the scopes on host and device" src="{light}"></picture></div>'
     )
-
-
-def _escaped(text: str) -> str:
-    return html.escape(_shown(text, 2000))
-
-
-def _shown(text: str, longest: int = LONGEST) -> str:
-    """Return a text as `printable` does, but emoji that are joined to one as they are.
-
-    A terminal has them escaped: some draw one emoji and some each of its parts, so that no column
-    after them could be straight. A page measures what it draws.
-    """
-    return _ESCAPED_JOINER.sub("\u200d", printable(text, longest))

@@ -8,7 +8,7 @@ from ...environment import document as environments
 from ...sample import STATUSES
 from .. import series_document as series
 from ..build import build_sites
-from ..checks import Looks
+from ..checks import BacklogChecks
 from ..plain_series import PlainSeries
 from ..report import Report
 from ..series_sums import NOTHING
@@ -59,7 +59,7 @@ def _tally(number: int, site: Fields) -> SiteTally:
         shared_boundaries=site.count("shared_boundaries"),
         host=_series(site, "host"),
         device=_series(site, "device"),
-        looks=_looks(site.object("looks")),
+        checks=_checks(site.object("checks")),
         began_earlier=site.flag("began_earlier"),
     )
     if tally.device.count != tally.counts["ok"]:
@@ -71,7 +71,7 @@ def _series(site: Fields, name: str) -> PlainSeries:
     return NOTHING if site.is_null(name) else series.from_content(site.object(name))
 
 
-def _looks(looks: Fields) -> Looks:
-    backlog = looks.number("backlog_total_s")
-    counts = {name: looks.count(name) for name in Looks._fields if name != "backlog_total"}
-    return Looks(**counts, backlog_total=backlog)
+def _checks(checks: Fields) -> BacklogChecks:
+    backlog = checks.number("backlog_total_s")
+    counts = {name: checks.count(name) for name in BacklogChecks._fields if name != "backlog_total"}
+    return BacklogChecks(**counts, backlog_total=backlog)

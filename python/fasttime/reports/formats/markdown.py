@@ -19,8 +19,8 @@ def as_markdown(report: Report) -> str:
         lines = ["fasttime: no scope has ended in this time."]
     else:
         lines = [*_table(report), "", summary(report)]
-    if report.doubts:
-        lines += ["", *(f"* {_text(doubt.message)}" for doubt in report.doubts)]
+    if report.warnings:
+        lines += ["", *(f"* {_text(warning.message)}" for warning in report.warnings)]
     return "\n".join(lines) + "\n"
 
 

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ...text import encodable, printable
+from ...console import line, plain_text
+from ...text import printable
 from .columns import columns_of, summary
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from ..report import Report
     from ..site import SiteReport
 
-PLAIN_WIDTH = 100  # where there is no terminal
 _UNLIMITED = 10_000
 _MOST_ROWS = 200  # nobody reads more, and rich would take seconds for thousands
 _SCOPE = "scope"
@@ -44,36 +42,19 @@ _LEAST_IMPORTANT_FIRST = (
 )
 
 
-def terminal_width() -> int:
-    """Return the columns of the terminal that is written to, or of plain text if there is none."""
-    return shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
-
-
 def as_text(report: Report, width: int | None) -> str:
-    """Return the table as plain text, without colours, in `width` columns; None: all columns."""
+    """Return the table as plain text in `width` columns; None: with all columns."""
     width = _UNLIMITED if width is None else width
-    file = io.StringIO()
-    # In a notebook rich would show it, and write nothing; without a height, ask the environment.
-    Console(
-        file=file,
-        width=width,
-        height=24,
-        color_system=None,
-        force_terminal=False,
-        force_jupyter=False,
-    ).print(as_renderable(report, width))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    return plain_text(as_renderable(report, width), width)
 
 
-def as_renderable(report: Report, width: int, ascii_only: bool = False) -> RenderableType:
-    """Return what rich prints: the table, a line on it, and the doubts, if there are any."""
-    if ascii_only:
-        return Text(encodable(as_text(report, width), "ascii"))
-    doubts = [Text(doubt.message, "yellow") for doubt in report.doubts]
+def as_renderable(report: Report, width: int) -> RenderableType:
+    """Return what rich prints: the table, a line about it, and the warnings."""
+    warnings = [line(str(warning), "yellow") for warning in report.warnings]
     if not report.sites:
-        return Group("fasttime: no scope has ended in this time.", *doubts)
+        return Group("fasttime: no scope has ended in this time.", *warnings)
     table, notes = _table(report, width)
-    return Group(table, Text(" ".join([summary(report), *notes]), "dim"), *doubts)
+    return Group(table, Text(" ".join([summary(report), *notes]), "dim"), *warnings)
 
 
 def _table(report: Report, width: int) -> tuple[Table, list[str]]:

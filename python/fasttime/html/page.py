@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A whole page that needs no other file and no network, or a fragment for a notebook."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from importlib import resources
+
+from .elements import escaped
+
+
+def fragment(body: str) -> str:
+    """Return HTML for a notebook: the body below the shared style, without a script."""
+    return f'<div class="fasttime piece"><style>{asset("result.css")}</style>{body}</div>'
+
+
+def page(title: str, header: str, body: str, script: str = "") -> str:
+    """Return a whole page.
+
+    The content security policy lets the page load nothing and run only `script`, whatever a name or
+    a picture contains. Pictures are images, whose scripts never run.
+    """
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy += f"script-src 'sha256-{digest}'; "
+    policy += "base-uri 'none'; form-action 'none'"
+    end = f"<script>{script}</script>\n" if script else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escaped(title)}</title>
+<style>{asset("page.css")}{asset("result.css")}</style>
+</head>
+<body class="fasttime">
+<header>
+{header}
+</header>
+<main>
+{body}
+</main>
+{end}</body>
+</html>
+"""
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """Return the text of a file beside this module."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8").strip()

@@ -1,0 +1,66 @@
+for (const table of document.querySelectorAll(".fasttime table")) {
+  const body = table.tBodies[0];
+  const root = {children: [], depth: -1};
+  const nodes = [];
+  const open = [root];
+  for (const row of body.rows) {
+    const node = {row, depth: +row.dataset.depth, children: [], folded: false, place: nodes.length};
+    open.length = node.depth + 1;
+    node.parent = open[node.depth];
+    node.parent.children.push(node);
+    open.push(node);
+    nodes.push(node);
+  }
+  const show = () => {
+    for (const node of nodes) {  // parents come before their children
+      const hidden = node.depth > 0 && (node.parent.folded || node.parent.row.hidden);
+      if (node.row.hidden !== hidden) node.row.hidden = hidden;
+    }
+  };
+  const arrange = () => {
+    const rows = [];
+    const waiting = [root];
+    while (waiting.length) {
+      const node = waiting.pop();
+      if (node.row) rows.push(node.row);
+      for (let i = node.children.length; i--;) waiting.push(node.children[i]);
+    }
+    // Emptied first: of browsers some take as long to move one row as there are rows after it.
+    body.replaceChildren();
+    body.append(...rows);
+  };
+  for (const node of nodes) {
+    if (!node.children.length) continue;
+    const button = document.createElement("button");
+    button.setAttribute("aria-expanded", "true");
+    button.setAttribute("aria-label", "sites inside " + node.row.cells[0].textContent);
+    button.onclick = () => {
+      node.folded = !node.folded;
+      button.setAttribute("aria-expanded", String(!node.folded));
+      show();
+    };
+    node.row.cells[0].prepend(button);
+  }
+  // Which cell of a row a head stands above: heads come in two rows, and some span both.
+  const heads = [];
+  const [upper, lower] = [...table.tHead.rows].map((row) => [...row.cells]);
+  for (const head of upper) {
+    heads.push(...(head.rowSpan === 2 ? [head] : lower.splice(0, head.colSpan)));
+  }
+  heads.forEach((head, column) => {
+    if (column && !("sortable" in head.dataset)) return;
+    const button = document.createElement("button");
+    button.append(...head.childNodes);
+    head.append(button);
+    button.onclick = () => {
+      const down = column > 0 && head.getAttribute("aria-sort") !== "descending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      if (column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const key = (node) => column ? +(node.row.cells[column].dataset.value ?? -1) : node.place;
+      for (const node of [root, ...nodes]) {
+        node.children.sort((a, b) => (down ? -1 : 1) * (key(a) - key(b)) || a.place - b.place);
+      }
+      arrange();
+    };
+  });
+}

@@ -1,0 +1,494 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`compare`: rounds, figures and findings, on a scripted clock and a simulated device."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from scripted_loop import ScriptedLoop
+from simulated_cuda import Simulated
+from simulated_machine import MS, US, SimulatedMachine
+
+import fasttime
+from fasttime import Measurement, MethodComparison
+from fasttime.comparing.method_findings import MethodFinding, judge_methods
+from fasttime.measuring.arguments import label_of
+from fasttime.measuring.warnings import TimingWarning, WarningKind, judge_naive
+
+needs_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
+
+compare_module = importlib.import_module("fasttime.comparing.methods")
+
+
+def measurement(
+    method: Any, time: float, *warnings: TimingWarning, loop_time: float = 1.0
+) -> Measurement:
+    return Measurement(
+        times=np.array([time, time, 4 * time]),
+        warmup_times=np.array([]),
+        host_times=np.array([time] * 3),
+        loop_time=loop_time,
+        method=method,
+        label="model",
+        device="cuda:0 Scripted",
+        warmup=0,
+        repeat=3,
+        warnings=warnings,
+    )
+
+
+def judge(*measurements: Measurement, change: float = 0.0) -> dict[Any, MethodFinding]:
+    by_method = {found.method: found for found in measurements}
+    return judge_methods(by_method, dict.fromkeys(by_method, change))
+
+
+# --- the rounds ---
+
+
+def test_naive_and_sync_see_and_cost_what_the_script_says(script: ScriptedLoop) -> None:
+    found = fasttime.compare_methods(
+        script.work, 0.25, 1.0, methods=("naive", "sync"), warmup=0, repeat=4, rounds=3
+    )
+    assert found.loop_times == {
+        "untimed": (4.25, 4.25, 4.25),
+        "naive": (4.25, 4.25, 4.25),
+        "sync": (5.0, 5.0, 5.0),
+    }
+    assert found.loop_change == {"naive": 0.0, "sync": 5.0 / 4.25 - 1}
+    assert found.measurements["naive"].median == 0.25
+    assert found.measurements["sync"].median == 1.25
+    assert {method: finding.reading for method, finding in found.findings.items()} == {
+        "naive": "wrong",
+        "sync": "right",
+    }
+
+
+def test_each_round_has_every_loop_once_in_an_order_shuffled_alike_each_time(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def take_measurement(call: Any, args: Any, kwargs: Any, how: Any, bar: Any) -> Measurement:
+        order.append(how.method)
+        return measurement(how.method, 1.0)
+
+    def untimed_loop(call: Any, repeat: int) -> float:
+        order.append("untimed")
+        return 1.0
+
+    monkeypatch.setattr(compare_module, "take_measurement", take_measurement)
+    monkeypatch.setattr(compare_module.machine, "untimed_loop", untimed_loop)
+    fasttime.compare_methods(lambda: None, rounds=6)
+    rounds = [tuple(order[i : i + 4]) for i in range(0, 24, 4)]
+    assert {frozenset(names) for names in rounds} == {
+        frozenset(("untimed", "naive", "sync", "event"))
+    }
+    assert len(set(rounds)) > 1
+    first = order.copy()
+    order.clear()
+    fasttime.compare_methods(lambda: None, rounds=6)
+    assert order == first
+
+
+@pytest.mark.parametrize(("warmup", "before"), [(0, 1), (2, 2)])
+def test_the_callable_is_warm_before_the_first_round(
+    script: ScriptedLoop, warmup: int, before: int
+) -> None:
+    methods: Any = ("naive", "sync")
+    fasttime.compare_methods(script.work, 0.0, 1.0, methods=methods, warmup=warmup, repeat=5, rounds=2)
+    assert script.log.count("run") == before + 2 * 3 * 5
+    assert script.log[: before + 1] == ["run"] * before + ["wait"]
+
+
+def test_the_change_of_the_loop_is_the_median_of_each_round_s_own_ratio() -> None:
+    found = MethodComparison(
+        {"sync": measurement("sync", 1.0)},
+        {"untimed": (1.0, 10.0, 4.0), "sync": (1.5, 11.0, 8.0)},
+    )
+    assert found.loop_change == {"sync": 0.5}
+
+
+def test_the_measurement_shown_is_that_of_the_middle_round(
+    script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    medians = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(
+        compare_module,
+        "take_measurement",
+        lambda call, args, kwargs, how, bar: measurement(how.method, next(medians)),
+    )
+    found = fasttime.compare_methods(script.work, 1.0, 0.0, methods=("sync",))
+    assert found.measurements["sync"].median == 2.0
+
+
+def test_arguments_reach_the_callable() -> None:
+    seen: list[object] = []
+
+    def fn(*args: object, **kwargs: object) -> None:
+        seen.append((args, kwargs))
+
+    found = fasttime.compare_methods(fn, 1, warmup=0, repeat=1, rounds=1, key=2)
+    assert seen == [((1,), {"key": 2})] * 5
+    assert found.measurements["event"].label == "fn"
+
+
+# --- the findings ---
+
+
+def test_on_the_cpu_all_methods_are_right_by_nature() -> None:
+    found = fasttime.compare_methods(lambda: None, repeat=6, rounds=1)
+    assert list(found.findings) == ["naive", "sync", "event"]
+    assert {finding.reading for finding in found.findings.values()} == {"right"}
+    reasons = {finding.reason for finding in found.findings.values()}
+    assert len(reasons) == 1
+    assert reasons.pop().endswith("naive, sync and event agree by nature")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reading"),
+    [
+        ("queued_only", "wrong"),
+        ("launch_queue_full", "right by accident"),
+        ("host_bound", "right"),
+        ("unclear", "unclear"),
+        ("cuda_started", "unclear"),
+    ],
+)
+def test_naive_is_judged_by_its_own_warning(kind: WarningKind, reading: str) -> None:
+    found = judge(measurement("naive", 1.0, TimingWarning(kind, "so it is")))
+    assert found == {"naive": MethodFinding(reading, "so it is")}  # type: ignore[arg-type]
+
+
+def test_naive_is_not_called_right_where_the_events_say_otherwise() -> None:
+    warning = judge_naive(1.0, device_time=1.0, backlog=0.0)
+    found = judge(measurement("naive", 1.0, warning), measurement("event", 0.5))["naive"]
+    assert found.reading == "unclear"
+    assert found.reason == f"+100.0 % against the 500.0 ms of the events, and yet {warning.message}"
+
+
+@pytest.mark.parametrize(("time", "difference"), [(1.04, "+4.0 %"), (0.96, "-4.0 %")])
+def test_sync_is_right_where_it_agrees_with_the_events(time: float, difference: str) -> None:
+    found = judge(measurement("sync", time), measurement("event", 1.0), change=0.41)
+    assert found["sync"] == (
+        "right",
+        f"{difference} against the 1.000 s of the events, but the host stood still meanwhile; the "
+        "loop takes longer than untimed (+41.0 %)",
+    )
+
+
+def test_sync_is_unclear_where_it_does_not() -> None:
+    found = judge(measurement("sync", 1.5), measurement("event", 1.0), change=0.41)
+    assert found["sync"] == (
+        "unclear",
+        "+50.0 % against the 1.000 s of the events: the host's way to the device and back is part "
+        "of it, which tells where runs are short; the loop takes longer than untimed (+41.0 %)",
+    )
+
+
+def test_sync_without_events_is_right_by_itself() -> None:
+    assert judge(measurement("sync", 1.5))["sync"] == (
+        "right",
+        "the host waited for the device at either end of a run; the loop takes as long as untimed "
+        "(+0.0 %)",
+    )
+
+
+def test_events_are_right() -> None:
+    assert judge(measurement("event", 1.0), change=0.002)["event"] == (
+        "right",
+        "read on the device, without a wait; the loop takes as long as untimed (+0.2 %)",
+    )
+
+
+OTHER_STREAMS = TimingWarning("other_streams", "work went on elsewhere")
+
+
+def test_events_that_do_not_see_all_the_work_are_wrong_and_sync_is_the_yardstick() -> None:
+    found = judge(
+        measurement("naive", 1.0, TimingWarning("host_bound", "right, it kept up")),
+        measurement("sync", 5.0),
+        measurement("event", 1.0, OTHER_STREAMS),
+    )
+    assert {method: finding.reading for method, finding in found.items()} == {
+        "naive": "unclear",
+        "sync": "right",
+        "event": "wrong",
+    }
+    assert found["naive"].reason == (
+        "0.2 times the 5.000 s of the sync method, and yet right, it kept up"
+    )
+    assert found["sync"].reason.startswith("the host waited for the device at either end of a run")
+    assert found["event"].reason.startswith("work went on elsewhere; the loop takes as long")
+
+
+def test_events_say_where_the_device_s_waits_for_the_host_are_in_their_reading() -> None:
+    found = judge(
+        measurement("event", 1.0, TimingWarning("raw", "the device waited, in these times"))
+    )
+    assert found["event"] == (
+        "right",
+        "read on the device, without a wait; the device waited, in these times; the loop takes as "
+        "long as untimed (+0.0 %)",
+    )
+
+
+# --- of a device ---
+
+
+def test_work_on_a_side_stream_makes_naive_and_event_wrong_and_sync_right(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    other = cuda.create_stream()
+    found = fasttime.compare_methods(simulated.work, 20 * US, MS, other)
+    assert {method: finding.reading for method, finding in found.findings.items()} == {
+        "naive": "wrong",
+        "sync": "right",
+        "event": "wrong",
+    }
+    assert found.measurements["sync"].median == pytest.approx(1.02e-3)
+    assert "of work left at the end" in found.findings["naive"].reason
+    assert "the device took 1.000 ms" in found.findings["naive"].reason
+
+
+def test_a_device_that_waits_for_the_host_in_each_run_is_told_of(
+    simulated: SimulatedMachine,
+) -> None:
+    def fn() -> None:
+        for _ in range(10):
+            simulated.work(50 * US, 5 * US)
+
+    reading, reason = fasttime.compare_methods(fn).findings["event"]
+    assert reading == "right"
+    assert "the device waited for the host, which is in these times" in reason
+
+
+# --- in print ---
+
+
+def comparison() -> MethodComparison:
+    return MethodComparison(
+        {
+            "naive": measurement("naive", 0.007, TimingWarning("queued_only", "so it is")),
+            "sync": measurement("sync", 0.0181),
+            "event": measurement("event", 0.0178),
+        },
+        {"untimed": (2.0,), "naive": (2.0,), "sync": (3.0,), "event": (2.0,)},
+    )
+
+
+def test_a_comparison_prints_as_a_plain_table_with_a_sentence_for_each_method() -> None:
+    assert str(comparison()).splitlines() == [
+        "model on cuda:0 Scripted: 1 x 3 runs, 0 ignored",
+        "           median      mean    whole  against",
+        "method      a run     a run     loop  untimed  reading",
+        "untimed         -         -  2.000 s        -  -",
+        "naive    7.000 ms  14.00 ms  2.000 s   +0.0 %  wrong",
+        "sync     18.10 ms  36.20 ms  3.000 s  +50.0 %  right",
+        "event    17.80 ms  35.60 ms  2.000 s   +0.0 %  right",
+        "naive: so it is",
+        "sync: +1.7 % against the 17.80 ms of the events, but the host stood still meanwhile; the "
+        "loop takes",
+        "longer than untimed (+50.0 %)",
+        "event: read on the device, without a wait; the loop takes as long as untimed (+0.0 %)",
+    ]
+    assert repr(comparison()) == str(comparison())
+
+
+def test_rich_prints_a_comparison_at_the_width_of_its_console() -> None:
+    file = io.StringIO()
+    Console(file=file, width=60).print(comparison())
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[0].rstrip() == "model on cuda:0 Scripted: 1 x 3 runs, 0 ignored"
+
+
+def test_a_reading_far_from_that_of_the_events_is_told_as_a_factor() -> None:
+    found = judge(measurement("sync", 0.0102), measurement("event", 0.0002))["sync"]
+    assert found.reason.startswith("51 times the 200.0 µs of the events: the host's way")
+
+
+def test_a_comparison_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = str(comparison()).splitlines()
+    assert max(map(len, lines)) <= 60
+
+
+def test_one_run_is_spoken_of_as_one() -> None:
+    found = fasttime.compare_methods(len, "", warmup=0, repeat=1, rounds=1)
+    assert str(found).splitlines()[0] == "len on cpu: 1 x 1 run, 0 ignored"
+
+
+def test_a_finding_that_holds_for_all_is_printed_once() -> None:
+    cpu = TimingWarning("cpu", "all agree")
+    methods: Mapping[Any, Measurement] = {
+        method: measurement(method, 1.0, cpu) for method in ("naive", "sync", "event")
+    }
+    loop_times = dict.fromkeys(["untimed", *methods], (1.0,))
+    text = str(MethodComparison(methods, loop_times))
+    assert text.splitlines()[-1] == "naive, sync, event: all agree"
+
+
+def test_warnings_that_no_sentence_has_said_are_printed_below() -> None:
+    changed = TimingWarning("arguments_changed", "fn changes it")
+    methods: Mapping[Any, Measurement] = {
+        "sync": measurement("sync", 1.0, changed, TimingWarning("drift", "it drifts")),
+        "event": measurement("event", 1.0, OTHER_STREAMS, changed),
+    }
+    loop_times = dict.fromkeys(["untimed", *methods], (1.0,))
+    assert str(MethodComparison(methods, loop_times)).splitlines()[-2:] == [
+        "warning (arguments_changed): fn changes it",
+        "sync: warning (drift): it drifts",
+    ]
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize("fn", [[1], [len, sorted], 3])
+def test_something_that_cannot_be_called_is_refused(fn: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare_methods(fn)
+    assert str(caught.value) == (
+        'compare_methods() takes a callable, or a mapping of names to callables such as {"a": f, "b": g}, '
+        f"got {fn!r} of type {type(fn).__name__}"
+    )
+
+
+def of_no_arguments() -> None: ...
+
+
+def of_a_tensor(x: Any) -> Any:
+    return x.relu()
+
+
+@needs_notes
+@pytest.mark.parametrize(
+    ("fn", "rival", "label"),
+    [
+        (of_no_arguments, of_a_tensor, "of_a_tensor"),
+        (of_a_tensor, of_no_arguments, "of_no_arguments"),
+        (torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), "Linear"),
+    ],
+)
+def test_two_callables_in_a_row_are_told_of_the_mapping(fn: Any, rival: Any, label: str) -> None:
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        fasttime.compare_methods(fn, rival)
+    assert caught.value.__notes__ == [
+        f"compare_methods() called {label_of(fn)} with {label} as its first argument; to time one against "
+        'the other, name them in a mapping: compare_methods({"a": f, "b": g}, x)'
+    ]
+
+
+@needs_notes
+def test_an_option_of_the_other_comparison_is_told_with_what_there_is() -> None:
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare_methods(of_no_arguments, budget=1, hold=True)  # type: ignore[call-overload]
+    assert caught.value.__notes__ == [
+        "compare_methods() passed budget, hold on to the callable; of one callable it takes methods, "
+        "warmup, repeat and rounds; the others are for several: "
+        'compare_methods({"a": f, "b": g}, x, budget=1)'
+    ]
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare_methods({"a": of_no_arguments, "b": len}, repeat=10)
+    assert caught.value.__notes__ == [
+        "compare_methods() passed repeat on to the callable; of several callables it takes method, hold, "
+        "cache, budget, rounds and margin, warms up by itself, and has rounds until all is told: "
+        "less with a smaller budget, or fewer rounds",
+        "while timing candidate 'a'",
+    ]
+
+
+def test_an_argument_named_like_an_option_of_the_other_comparison_is_the_callable_s() -> None:
+    seen = []
+
+    def fn(budget: int) -> None:
+        seen.append(budget)
+
+    fasttime.compare_methods(fn, budget=3, warmup=0, repeat=1, rounds=1)  # type: ignore[call-overload]
+    assert set(seen) == {3}
+
+
+def test_a_callable_can_be_the_argument_of_one_that_takes_it() -> None:
+    found = fasttime.compare_methods(callable, len, warmup=0, repeat=1, rounds=1)
+    assert list(found.measurements) == ["naive", "sync", "event"]
+
+
+@needs_notes
+def test_an_argument_that_is_no_callable_says_nothing_of_a_mapping() -> None:
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare_methods(len, 3)
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"^unknown method 'events'; there are naive, sync, event$"
+    ):
+        fasttime.compare_methods(print, methods=("sync", "events"))  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("methods", [(), ("sync", "sync")])
+def test_methods_are_named_once_each(methods: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"^methods must name at least one, each of them once, got"
+    ):
+        fasttime.compare_methods(print, methods=methods)
+
+
+def test_a_number_of_runs_out_of_range_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got warmup=5, repeat=5$"):
+        fasttime.compare_methods(print, repeat=5)
+
+
+@pytest.mark.parametrize(("warmup", "repeat"), [("auto", 50), (5, "auto")])
+def test_a_number_of_runs_that_is_to_be_found_is_refused(warmup: Any, repeat: Any) -> None:
+    message = (
+        "compare_methods() of methods runs each of them equally often, so that warmup and repeat must be "
+        f"ints, got warmup={warmup!r}, repeat={repeat!r}; measure() takes 'auto'"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        fasttime.compare_methods(print, warmup=warmup, repeat=repeat)
+
+
+def test_a_single_method_may_be_given_by_its_name() -> None:
+    found = fasttime.compare_methods(len, "", methods="sync", warmup=0, repeat=1, rounds=1)
+    assert list(found.measurements) == ["sync"]
+
+
+def test_numbers_may_be_numpy_s() -> None:
+    one = np.int64(1)
+    found = fasttime.compare_methods(len, "", warmup=np.int32(0), repeat=one, rounds=one)
+    assert [len(times) for times in found.loop_times.values()] == [1] * 4
+
+
+def test_fewer_than_one_round_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^rounds must be at least 1, got 0$"):
+        fasttime.compare_methods(print, rounds=0)
+
+
+@pytest.mark.parametrize("rounds", [1.5, "3", True])
+def test_a_number_of_rounds_that_is_no_int_is_refused(rounds: Any) -> None:
+    with pytest.raises(TypeError, match=f"^rounds must be an int, got {rounds!r}$"):
+        fasttime.compare_methods(print, rounds=rounds)
+
+
+def test_what_the_callable_raises_passes_unchanged() -> None:
+    error = OSError("in run 37")
+    runs = iter(range(1000))
+
+    def fn() -> None:
+        if next(runs) == 37:
+            raise error
+
+    with pytest.raises(OSError, match=r"^in run 37$") as caught:
+        fasttime.compare_methods(fn)
+    assert caught.value is error

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Comparisons whose truth is known: the real code decides, on virtual time and made-up noise."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from made_up import measurement
+from scripted_sampler import Machine, candidates, opening, rounds, taking
+
+from fasttime.comparing.saved import compare_saved
+from fasttime.comparing.verdict import MARGIN
+
+# By how much the second candidate truly takes longer than the first.
+EFFECTS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.10)
+
+# Quiet, and so loud that most comparisons use up all their looks.
+LOUDNESS = (1, 8)
+
+# --- what a machine does to a batch, whichever candidate it is of ---
+
+
+def normal(machine: Machine, runs: int) -> Any:
+    return 0.02 * machine.rng.standard_normal(runs)
+
+
+def lognormal(machine: Machine, runs: int) -> Any:
+    return 0.05 * machine.rng.lognormal(sigma=1.0, size=runs)
+
+
+def heavy_tail(machine: Machine, runs: int) -> Any:
+    return np.log1p(0.01 * machine.rng.pareto(1.2, size=runs))
+
+
+def drift(machine: Machine, runs: int) -> Any:
+    return 0.06 * min(machine.now, 5.0) + 0.01 * machine.rng.standard_normal(runs)
+
+
+def two_modes(machine: Machine, runs: int) -> Any:
+    return 0.05 * machine.rng.integers(2) + 0.005 * machine.rng.standard_normal(runs)
+
+
+def autocorrelated(machine: Machine, runs: int) -> Any:
+    machine.state = 0.95 * machine.state + 0.05 * machine.rng.standard_normal()
+    return 0.1 * machine.state + 0.005 * machine.rng.standard_normal(runs)
+
+
+def process_offset(machine: Machine, runs: int) -> Any:
+    if not machine.state:
+        machine.state = 0.03 * machine.rng.standard_normal()
+    return machine.state + 0.01 * machine.rng.standard_normal(runs)
+
+
+NOISES: dict[str, Callable[[Machine, int], Any]] = {
+    "normal": normal,
+    "lognormal": lognormal,
+    "heavy tail": heavy_tail,
+    "drift of both": drift,
+    "two modes, by batch": two_modes,
+    "autocorrelated": autocorrelated,
+    "process offset": process_offset,
+}
+
+
+def verdict_in_rounds(
+    noise: str, loudness: float, effect: float, seed: int, others: int = 1
+) -> list[str]:
+    """Return the verdicts on so many candidates, all of which take longer by `effect`."""
+
+    def louder(machine: Machine, runs: int) -> Any:
+        return loudness * NOISES[noise](machine, runs)
+
+    machine = Machine(np.random.default_rng([seed, round(1e4 * effect)]), louder)
+    replaced = opening._open_sampler, rounds._new_random, candidates.machine.environment
+    opening._open_sampler = machine.open
+    candidates.machine.environment = lambda: None
+    rounds._new_random = lambda: random.Random(seed)
+    try:
+        # The first rounds are at the same loudness, so that all comparisons have as many of them.
+        slower = {f"b{index}": taking(1e-3 * (1 + effect)) for index in range(others)}
+        found = candidates.compare_candidates({"a": taking(1e-3), **slower}, rounds=160, budget=60)
+    finally:
+        opening._open_sampler, rounds._new_random, candidates.machine.environment = replaced
+    return [verdict.verdict for verdict in found.verdicts.values()]
+
+
+# --- what makes one process differ from another ---
+
+OFFSETS: dict[str, Callable[[np.random.Generator, int], Any]] = {
+    "none": lambda rng, count: np.zeros(count),
+    "normal": lambda rng, count: 0.03 * rng.standard_normal(count),
+    "fast or slow": lambda rng, count: 0.05 * rng.integers(2, size=count),
+    "heavy tail": lambda rng, count: 0.01 * rng.standard_t(2, size=count),
+    "exponential": lambda rng, count: 0.02 * rng.exponential(size=count),
+}
+
+# How many processes the old one has, and the new one.
+PROCESSES = ((1, 1), (2, 2), (3, 3), (5, 5), (10, 10), (3, 5), (3, 10), (10, 3), (3, 20))
+
+
+def verdict_on_saved(offset: str, processes: tuple[int, int], effect: float, seed: int) -> str:
+    """Return the verdict on two measurements of so many processes."""
+    rng = np.random.default_rng([seed, *processes, round(1e4 * effect)])
+
+    def made(factor: float, count: int) -> Any:
+        offsets = OFFSETS[offset](rng, count)
+        logs = offsets[:, None] + 0.01 * rng.standard_normal((count, 30))
+        return measurement(factor * np.exp(logs).ravel(), processes=(30,) * count)
+
+    old, new = processes
+    return compare_saved(made(1e-3, old), made(1e-3 * (1 + effect), new)).verdict
+
+
+def is_false(verdict: str, effect: float) -> bool:
+    """Say whether a verdict on what takes longer by `effect` is untrue."""
+    if verdict == "same":
+        return effect > MARGIN * (1 + 1e-9)
+    if verdict == "slower":
+        return effect <= 0
+    return verdict == "faster"

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reports put together: what was counted adds up, the rest is worked out anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_report import ENVIRONMENT, report, site, training
+from simulated_cuda import Simulated
+
+from fasttime import Recorder, Report
+from fasttime.reports.checks import BacklogChecks
+
+MS = 1_000_000
+
+
+def work(cuda: Simulated, recorder: Recorder, durations: list[int], inside: int = 0) -> None:
+    """Time steps of so many ms, each with so many ms of another scope inside."""
+    for duration in durations:
+        with recorder.scope("step"):
+            if inside:
+                with recorder.scope("all_reduce"):
+                    cuda.enqueue(0, inside * MS)
+            cuda.enqueue(0, (duration - inside) * MS)
+        cuda.advance(duration * MS)
+
+
+def of(cuda: Simulated, *args: Any) -> Report:
+    """The report of a recorder that does so, as another process would send it."""
+    recorder = Recorder(share_boundaries=False)
+    work(cuda, recorder, *args)
+    return pickle.loads(pickle.dumps(recorder.report(wait=True)))
+
+
+def with_environment(made: Report, **changes: Any) -> Report:
+    made = dataclasses.replace(made)
+    made.__dict__["environment"] = dataclasses.replace(ENVIRONMENT, **changes)
+    return made
+
+
+def test_what_was_counted_adds_up(cuda: Simulated) -> None:
+    parts = [[1, 2, 3], [4, 50], [6] * 10]
+    everything = [duration for part in parts for duration in part]
+    merged = Report.merge(*(of(cuda, part) for part in parts))
+    alone = of(cuda, everything)
+    step, known = merged["step"], alone["step"]
+    assert step.counts == known.counts
+    for times, same in ((step.device, known.device), (step.host, known.host)):
+        assert times.count == same.count == 15
+        assert (times.total, times.mean, times.std) == (same.total, same.mean, same.std)
+        assert (times.min, times.max) == (same.min, same.max)
+        assert [times.quantile(q) for q in np.linspace(0, 1, 57)] == [
+            same.quantile(q) for q in np.linspace(0, 1, 57)
+        ]
+    assert step.checks == pytest.approx(known.checks)
+    assert merged.duration == pytest.approx(60e-3)
+
+
+def test_self_times_shares_and_bottlenecks_are_worked_out_anew(cuda: Simulated) -> None:
+    merged = Report.merge(of(cuda, [10, 10], 4), of(cuda, [20], 1))
+    assert merged["step"].self_time == pytest.approx(31e-3)
+    assert merged["step"].share == 1.0
+    assert merged["step/all_reduce"].share == pytest.approx(9 / 40)
+    assert str(merged["step"].bottleneck) == "device-bound"
+
+
+def test_sites_are_put_together_by_their_names_and_not_by_their_paths() -> None:
+    first = report(site("v1", site("chat")))
+    second = report(site("v1/chat", calls=5), site("v1", calls=3))
+    merged = Report.merge(first, second)
+    assert [(one.path, one.count) for one in merged.walk()] == [
+        ("v1", 13),
+        ("v1/chat", 10),
+        ("v1/chat", 5),
+    ]
+    assert merged["v1", "chat"].count == 10
+
+
+def test_a_site_that_one_part_has_alone_is_there_as_it_was() -> None:
+    merged = Report.merge(report(site("rank 0")), report(site("rank 1", site("inside"), calls=7)))
+    assert [one.path for one in merged.walk()] == ["rank 0", "rank 1", "rank 1/inside"]
+    assert merged["rank 1"].count == 7
+
+
+def test_bottlenecks_of_parts_that_disagree_are_unclear_together() -> None:
+    bound = site("a", calls=10)
+    parts = [
+        report(dataclasses.replace(bound, checks=BacklogChecks(near=10))),
+        report(dataclasses.replace(bound, checks=BacklogChecks(above=10, backlog_total=0.5))),
+    ]
+    bottleneck = Report.merge(*parts)["a"].bottleneck
+    assert (bottleneck.bound, bottleneck.checks, bottleneck.backlog) == ("unclear", 20, 0.025)
+
+
+def test_a_scope_that_began_before_its_interval_leaves_no_self_time_in_the_whole() -> None:
+    early = report(site("a", began_earlier=True), duration=1.0)
+    merged = Report.merge(early, report(site("a"), duration=100.0))
+    assert merged["a"].self_time is None
+    assert [warning.kind for warning in merged.warnings if "No self time" in warning.message] == [
+        "began_earlier"
+    ]
+
+
+def test_what_belongs_to_no_site_adds_up_too() -> None:
+    parts = [
+        report(open=1, pending=2, refused_sites=3, failures=4, last_failure="first", duration=2.0),
+        report(open=10, pending=20, refused_sites=30, failures=40, last_failure="second"),
+        report(scopes_were_compiled=True, date="2026-01-02T03:05:00+00:00"),
+    ]
+    merged = Report.merge(*parts)
+    assert (merged.open, merged.pending, merged.refused_sites, merged.failures) == (11, 22, 33, 44)
+    assert (merged.duration, merged.last_failure) == (2.5, "second")
+    assert (merged.scopes_were_compiled, merged.date) == (True, "2026-01-02T03:05:00+00:00")
+
+
+def test_merged_reports_merge_again_in_any_order(cuda: Simulated) -> None:
+    a, b, c = of(cuda, [1, 2]), of(cuda, [30], 5), of(cuda, [4] * 7)
+    one, other = Report.merge(Report.merge(a, b), c), Report.merge(a, Report.merge(b, c))
+    assert one.to_dict() == other.to_dict()
+
+
+def test_one_report_alone_is_itself() -> None:
+    made = training()
+    assert Report.merge(made) is made
+
+
+def test_parts_of_which_some_have_no_cuda_say_so() -> None:
+    without = report(site("a", device=None), backend="host", backend_reason="there is no driver")
+    merged = Report.merge(report(site("a")), without)
+    assert (merged.backend, merged.backend_reason) == ("mixed", "there is no driver")
+    assert [warning.message for warning in merged.warnings][:1] == [
+        "Host time only in some parts: there is no driver."
+    ]
+    assert "Without device time: 10 from where CUDA was not up." in str(merged)
+    assert Report.merge(merged, without, merged).backend_reason == "there is no driver"
+
+
+# --- environments ---
+
+
+def test_parts_that_agree_keep_their_environment() -> None:
+    merged = Report.merge(training(), training())
+    assert (merged.environment, merged.differs) == (ENVIRONMENT, ())
+
+
+def test_parts_say_in_what_their_environments_differ() -> None:
+    first = with_environment(training(), process_id=1, host_name="node1")
+    second = with_environment(training(), process_id=2, date="later", torch="2.15.0")
+    merged = pickle.loads(pickle.dumps(Report.merge(first, second)))
+    assert merged.differs == ("torch", "host_name", "process_id")
+    assert merged.environment == first.environment
+    assert Report.merge(merged, first).differs == merged.differs
+    assert [warning for warning in merged.warnings if warning.kind == "environments_differ"] == [
+        ("environments_differ", "The parts of this report differ in torch.")
+    ]
+    page = merged.to_html()
+    assert "torch 2.14.1 and others" in page
+    assert "process 1 on node1 and others" in page
+    assert "Python 3.12.0 ·" in page
+
+
+def test_that_processes_are_several_is_no_warning() -> None:
+    parts = (with_environment(training(), process_id=number, gpu_index=number) for number in (1, 2))
+    merged = Report.merge(*parts)
+    assert merged.differs == ("gpu_index", "process_id")
+    assert "environments_differ" not in [warning.kind for warning in merged.warnings]
+
+
+# --- misuse ---
+
+
+def test_nothing_cannot_be_merged() -> None:
+    with pytest.raises(ValueError, match=r"merge\(\) takes at least one report, got none"):
+        Report.merge()
+
+
+@pytest.mark.parametrize("wrong", [None, [training()], "report.json"])
+def test_only_reports_can_be_merged(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"merge.. takes reports, got a {type(wrong).__name__}; of"):
+        Report.merge(training(), wrong)
+
+
+def test_reports_that_share_scopes_are_not_merged(cuda: Simulated, recorder: Recorder) -> None:
+    work(cuda, recorder, [1])
+    first = recorder.report()
+    work(cuda, recorder, [2])
+    second = recorder.report(wait=True, reset=True)
+    with pytest.raises(ValueError, match="so that the scopes of the earlier would count twice"):
+        Report.merge(first, second)
+    work(cuda, recorder, [3])
+    third = recorder.report(wait=True)
+    assert Report.merge(second, third)["step"].count == 3
+    assert Report.merge(first, second.since(first), third)["step"].count == 3

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The table in a terminal: what it says, and what it leaves out where there is no room."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up_report import DEVICE_BOUND, HOST_BOUND, chain, report, site, training
+from rich.cells import cell_len
+from rich.console import Console
+
+from fasttime import Recorder, Report
+from fasttime.reports.formats.table import as_text
+
+
+def titles(text: str) -> list[str]:
+    return text.splitlines()[1].split()
+
+
+def printed(made: Report, width: int, **options: object) -> str:
+    console = Console(width=width, file=io.StringIO(), **options)
+    console.print(made)
+    return console.file.getvalue()
+
+
+def test_the_table_reads_like_this() -> None:
+    made = report(
+        site(
+            "step",
+            site("forward", calls=1000, device=2e-3, share=0.25, self_time=2.0),
+            site("backward", calls=1000, device=5e-3, host=2e-3, share=0.625, self_time=5.0),
+            calls=1000,
+            device=8e-3,
+            host=3e-3,
+            share=1.0,
+            self_time=1.0,
+        ),
+    )
+    assert as_text(made, 80) == "\n".join(
+        [
+            "                     device    device    device      host",
+            "scope       calls       p50      mean       p95      mean   share  bottleneck",
+            "step        1,000  8.000 ms  8.000 ms  8.000 ms  3.000 ms  100.0%  device-bound",
+            "├ forward   1,000  2.000 ms  2.000 ms  2.000 ms  1.000 ms   25.0%  device-bound",
+            "└ backward  1,000  5.000 ms  5.000 ms  5.000 ms  2.000 ms   62.5%  device-bound",
+            "3,000 calls in 2.500 s. Timing itself took about 14 ms on the host and 10 ms on",
+            "the device (estimate). Columns left out for want of width: total, backlog, p99,",
+            "self.",
+        ]
+    )
+
+
+def test_a_single_call_is_one_call() -> None:
+    assert "\n1 call in 2.500 s." in as_text(report(site("a", calls=1)), 100)
+
+
+def test_short_names_deep_down_keep_their_place_in_the_tree() -> None:
+    text = as_text(report(site("a", site("b", site("c")), site("d"))), 100)
+    assert [line.split("  ")[0] for line in text.splitlines()[2:6]] == ["a", "├ b", "│ └ c", "└ d"]
+
+
+def test_wide_terminals_show_all() -> None:
+    text = as_text(training(), 200)
+    shown = "scope calls p50 mean p95 p99 total self mean backlog share bottleneck"
+    assert " ".join(titles(text)) == shown
+    assert "left out" not in text
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 100, 120])
+def test_it_fits_the_width_and_says_what_is_left_out(width: int) -> None:
+    text = as_text(training(), width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert titles(text)[0] == "scope"
+    assert "mean" in titles(text)
+    assert "Columns left out for want of width: total" in " ".join(text.split())
+
+
+def test_the_least_important_columns_go_first() -> None:
+    gone: list[str] = []
+    for width in range(140, 20, -1):
+        sentence = " ".join(as_text(training(), width).split()).partition("want of width: ")[2]
+        left_out = sentence.partition(".")[0].split(", ") if sentence else []
+        assert left_out[: len(gone)] == gone, "what is gone stays gone"
+        gone = left_out
+    assert " ".join(gone) == "total backlog p99 self p95 host calls p50 share bottleneck"
+
+
+def test_names_without_room_are_cut_in_the_middle() -> None:
+    names = [f"a_model_with_a_rather_long_name/of_layer_{i}_which_differs_in_{i}" for i in (1, 2)]
+    rows = as_text(report(*map(site, names)), 80).splitlines()[2:4]
+    assert all(row.startswith("a_model_w") for row in rows)
+    assert [row.split("…")[1].split()[0][-4:] for row in rows] == ["in_1", "in_2"]
+
+
+def test_wide_characters_keep_the_columns_in_line() -> None:
+    rows = as_text(report(site("日本語"), site("plain")), 200).splitlines()[2:4]
+    ends = {cell_len(row[: row.index("device-bound")]) for row in rows}
+    assert len(ends) == 1
+
+
+def test_a_mark_does_not_move_the_figures() -> None:
+    marked = DEVICE_BOUND._replace(host_took_as_long=True)
+    rows = as_text(report(site("a", bottleneck=marked), site("b")), 200).splitlines()[2:4]
+    assert "*1.000 ms" in rows[0]
+    assert rows[0].index("1.000 ms") == rows[1].index("1.000 ms")
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    made = report(site("a", site("below"), self_time=None), site("b", device=None))
+    row = as_text(made, 200).replace("└ below", "below").splitlines()
+    assert row[2].split()[12] == "-"
+    assert row[4].split().count("-") == 8
+
+
+def test_self_time_is_told_where_something_is_nested() -> None:
+    assert "self" not in titles(as_text(report(site("a"), site("b")), 200))
+    assert "self" in titles(as_text(report(site("a"), site("b", site("below"))), 200))
+
+
+def test_without_device_times_the_table_is_of_host_times() -> None:
+    text = as_text(report(site("a", device=None, host=2e-3), backend="host"), 100)
+    assert text.splitlines()[0].split() == ["host"] * 5
+    assert " ".join(titles(text)) == "scope calls p50 mean p95 p99 total share"
+    assert "2.000 ms" in text
+    assert "on the device" not in text
+
+
+def test_a_backlog_below_nothing_is_nothing() -> None:
+    behind = HOST_BOUND._replace(backlog=-1e-6)
+    assert "0 s  50.0%  host-bound" in as_text(report(site("a", bottleneck=behind)), 200)
+
+
+def test_sites_deeper_than_there_is_room_show_their_last_levels() -> None:
+    text = as_text(Report((chain(150),), "cuda", "", 1.0, 0, 0, 0, ""), 80)
+    rows = text.splitlines()[2:152]
+    assert all(f"level {depth}"[-3:] in row for depth, row in enumerate(rows))
+    assert rows[149].startswith("… ")
+    assert max(map(cell_len, rows)) <= 80
+
+
+def test_of_thousands_of_sites_those_with_the_greatest_total_time_are_shown() -> None:
+    made = report(*(site(f"site {number}", device=1e-6 * number) for number in range(8192)))
+    text = as_text(made, 100)
+    assert [row.split("  ")[0] for row in text.splitlines()[2:202]] == [
+        f"site {number}" for number in range(8192 - 200, 8192)
+    ]
+    assert 'And 7,992 more sites; report.save("report.html") has all.' in " ".join(text.split())
+
+
+def test_what_a_shown_site_is_inside_of_is_shown_even_if_it_took_no_time() -> None:
+    greatest = site("open", site("inside", site("greatest", device=1.0)), device=None, calls=0)
+    others = (site(f"site {number}", device=0.5) for number in range(300))
+    rows = as_text(report(*others, greatest), 100).splitlines()
+    for row, start in zip(rows[199:202], ("open ", "└ inside ", "  └ greatest "), strict=True):
+        assert row.startswith(start)
+
+
+def test_a_tree_keeps_its_order_and_guides_where_sites_are_left_out() -> None:
+    small = (site(f"small {number}", device=1e-6) for number in range(250))
+    made = report(site("root", site("first"), *small, site("last"), device=1.0))
+    rows = as_text(made, 100).splitlines()[2:202]
+    assert rows[1].startswith("├ first ")
+    assert rows[2].startswith("├ small 0 ")
+    assert rows[-1].startswith("└ last ")
+
+
+def test_a_notebook_s_print_gets_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert as_text(training(), 100).splitlines()[2].startswith("step ")
+
+
+def test_an_empty_report_says_so() -> None:
+    assert "no scope has ended in this time" in str(Recorder().report())
+
+
+def test_printing_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert str(training()) == as_text(training(), 60)
+    monkeypatch.setenv("COLUMNS", "150")
+    assert str(training()) == as_text(training(), 150)
+
+
+def test_rich_prints_the_same_in_colours() -> None:
+    plain = printed(training(), 100)
+    assert [line.rstrip() for line in plain.splitlines()] == as_text(training(), 100).splitlines()
+    coloured = printed(training(), 100, force_terminal=True, color_system="standard")
+    assert "\x1b[33mhost-bound" in coloured
+
+
+def test_rich_takes_no_name_for_markup() -> None:
+    assert "[red]a[/red]" in printed(report(site("[red]a[/red]")), 120)
+
+
+class AsciiFile(io.StringIO):
+    encoding = "ascii"
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_no_more() -> None:
+    file = AsciiFile()
+    Console(width=100, file=file).print(report(site("größe", site("b", device=2e-6))))
+    text = file.getvalue()
+    assert text.isascii()
+    assert "gr??e" in text
+    assert "2.000 us" in text
+    assert "` b" in text
+
+
+@given(st.integers(20, 160), st.recursive(st.just(()), lambda inner: st.lists(inner, max_size=4)))
+def test_no_line_is_wider_than_asked_for(width: int, tree: list[object]) -> None:
+    def grown(level: object) -> list[object]:
+        return [site("name" * 3, *grown(inner)) for inner in level]
+
+    made = report(*grown(tree))
+    assert all(cell_len(line) <= width for line in as_text(made, width).splitlines())
