@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes `api.md` from the docstrings: run it after one of them has changed.
+"""Write `api.md` from the docstrings. Run this script after you change a docstring.
 
 python docs/make_api.py            # rewrites docs/api.md
-python docs/make_api.py --check    # exits with 1 if that would change it
+python docs/make_api.py --check    # exits with 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ PAGE = Path(__file__).parent / "api.md"
 
 _INTRODUCTION = """# API
 
-All that `import fasttime` offers, from the docstrings: the same as `help(fasttime.scope)`
-and its kin. Durations are in seconds. Written by [make_api.py](make_api.py); a test compares
-the two.
+Look up every public name of fasttime here. The text comes from the docstrings, so it is the same
+as `help(fasttime.scope)`. All durations are in seconds. [make_api.py](make_api.py) writes this
+page, and a test checks that the page is up to date. For explanations and examples, start with the
+[documentation](README.md).
 """
 
-# What is public and in none of these comes under the last heading.
+# Public names that appear in no list go under the last heading.
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "Scopes": ("scope", "laps", "begin", "end", "enable", "disable", "mark_nvtx", "Recorder"),
     "Reports": (
@@ -46,7 +47,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "More": (),
 }
 
-# What is reached through others only, under the heading of these.
+# Classes that users reach only through other objects, by heading.
 _REACHED: dict[str, tuple[type, ...]] = {
     "Reports": (Looks, TimingWarning, TimingCost),
     "Measuring": (Bottleneck,),
@@ -72,7 +73,7 @@ def _entry(name: str, thing: Any) -> str:
     if not inspect.isclass(thing):
         return f"### `{name}`\n\n{_call(name, thing)}\n{_prose(thing)}"
     text = f"### `{name}`\n\n"
-    if "Args:" in (thing.__doc__ or ""):  # one that users make
+    if "Args:" in (thing.__doc__ or ""):  # users construct it
         text += f"{_call(name, thing.__init__)}\n"
     return text + _prose(thing) + "".join(_members(thing))
 
@@ -90,7 +91,7 @@ def _members(kind: type) -> Iterator[str]:
 
 
 def _call(name: str, function: Any) -> str:
-    """Return how something is called, in a block of code, one argument a line if need be."""
+    """Return the signature as a code block, with one argument per line if it is long."""
     parameters = list(inspect.signature(function).parameters.values())
     arguments = []
     kind = None
@@ -122,8 +123,8 @@ def _argument(parameter: inspect.Parameter) -> str:
 
 
 def _prose(thing: Any) -> str:
-    """Return a docstring as Markdown: lists for arguments, blocks for what is indented."""
-    # Not cleandoc alone: what is inherited from a base is not this thing's own.
+    """Return a docstring as Markdown: arguments as lists, indented text as code blocks."""
+    # inspect.getdoc would also return docstrings inherited from a base class.
     text = inspect.cleandoc(thing.__doc__ or "")
     text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
     made = []
@@ -139,7 +140,7 @@ def _prose(thing: Any) -> str:
 
 
 def _items(lines: list[str]) -> Iterator[str]:
-    """Yield arguments as items of a list; what continues one is indented deeper."""
+    """Yield each argument as a list item, with continuation lines indented below it."""
     for line in lines:
         if line.startswith("     "):
             yield f"  {line.strip()}"
@@ -150,7 +151,7 @@ def _items(lines: list[str]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Rewrite the page, or check it."""
+    """Write the page, or check that it is up to date."""
     new = page()
     if sys.argv[1:] == ["--check"]:
         return int(not PAGE.exists() or PAGE.read_text(encoding="utf-8") != new)
