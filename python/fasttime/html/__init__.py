@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""HTML that every result shares: elements, the style, fragments for notebooks, whole pages."""
+"""HTML that all results share: elements, style, fragments for notebooks, whole pages."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pieces of HTML: escaped text, a table, the list of warnings."""
+"""Pieces of HTML: escaped text, tables, lists of warnings."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..text import LONGEST, printable
@@ -25,27 +25,33 @@ def escaped(text: str, longest: int = 2000) -> str:
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
-    """Return what `printable` returns, but keep joined emoji joined.
+    """Return what `printable` returns, with joined emoji kept as one.
 
-    Terminals disagree about the width of joined emoji, so `printable` escapes the joiner. A browser
-    measures what it draws.
+    `printable` escapes the joiner, because terminals disagree about the width of joined emoji. A
+    browser measures the glyphs that it draws.
     """
     return _ESCAPED_JOINER.sub("\u200d", printable(text, longest))
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", left: int = 1
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    caption: str = "",
+    left: int | Collection[int] = 1,
 ) -> str:
     """Return a table of plain text cells.
 
     Args:
-        columns: the headings.
-        rows: the cells of each row; the first cell is the row's heading.
+        columns: the headings. A newline in a heading begins a new line.
+        rows: the cells of each row. The first cell is the row's heading.
         caption: what the table shows, for screen readers.
-        left: how many columns are aligned to the left; the others hold figures, aligned right.
+        left: how many of the first columns are text, or the indices of all columns with text. Text
+            is aligned to the left, figures to the right.
     """
+    left = range(left) if isinstance(left, int) else left
     heads = "".join(
-        f'<th scope="col"{_side(i, left)}>{escaped(column)}</th>'
+        f'<th scope="col"{_side(i, left)}>{"<br>".join(map(escaped, column.splitlines()))}</th>'
         for i, column in enumerate(columns)
     )
     body = "".join(
@@ -66,8 +72,8 @@ def table(
     )
 
 
-def _side(index: int, left: int) -> str:
-    return ' class="left"' if index < left else ""
+def _side(index: int, left: Collection[int]) -> str:
+    return ' class="left"' if index in left else ""
 
 
 def warning_list(warnings: Iterable[TimingWarning]) -> str:

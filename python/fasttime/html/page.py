@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A whole page that needs no other file and no network, or a fragment for a notebook."""
+"""Whole pages that need no other file and no network, and fragments for notebooks."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import hashlib
+import re
 from importlib import resources
 
 from .elements import escaped
@@ -13,14 +14,19 @@ from .elements import escaped
 
 def fragment(body: str) -> str:
     """Return HTML for a notebook: the body below the shared style, without a script."""
-    return f'<div class="fasttime piece"><style>{asset("result.css")}</style>{body}</div>'
+    return f'<div class="fasttime piece"><style>{_style("result.css")}</style>{body}</div>'
 
 
 def page(title: str, header: str, body: str, script: str = "") -> str:
     """Return a whole page.
 
-    The content security policy lets the page load nothing and run only `script`, whatever a name or
-    a picture contains. Pictures are images, whose scripts never run.
+    The content security policy forbids the page to load anything or to run anything but `script`,
+    whatever a name or a picture contains. Scripts inside pictures never run.
+
+    Args:
+        title: text for the browser's tab; escaped here.
+        header, body: HTML.
+        script: JavaScript, at the end of the page.
     """
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     if script:
@@ -36,7 +42,7 @@ def page(title: str, header: str, body: str, script: str = "") -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escaped(title)}</title>
-<style>{asset("page.css")}{asset("result.css")}</style>
+<style>{_style("page.css")}{_style("result.css")}</style>
 </head>
 <body class="fasttime">
 <header>
@@ -48,6 +54,12 @@ def page(title: str, header: str, body: str, script: str = "") -> str:
 {end}</body>
 </html>
 """
+
+
+@functools.cache
+def _style(name: str) -> str:
+    """Return a style sheet without comments and indentation: every notebook output contains it."""
+    return re.sub(r"/\*.*?\*/|\n\s*", "", asset(name), flags=re.DOTALL)
 
 
 @functools.cache

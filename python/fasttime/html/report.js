@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Fold and sort the rows of a report page. Rows say by data-depth how deep their site is.
 for (const table of document.querySelectorAll(".fasttime table")) {
   const body = table.tBodies[0];
   const root = {children: [], depth: -1};
@@ -25,7 +27,7 @@ for (const table of document.querySelectorAll(".fasttime table")) {
       if (node.row) rows.push(node.row);
       for (let i = node.children.length; i--;) waiting.push(node.children[i]);
     }
-    // Emptied first: of browsers some take as long to move one row as there are rows after it.
+    // Take all rows out first: some browsers need time per following row to move a single row.
     body.replaceChildren();
     body.append(...rows);
   };
@@ -41,7 +43,7 @@ for (const table of document.querySelectorAll(".fasttime table")) {
     };
     node.row.cells[0].prepend(button);
   }
-  // Which cell of a row a head stands above: heads come in two rows, and some span both.
+  // Put the heads in the order of the cells below them. Some heads span both rows of the heading.
   const heads = [];
   const [upper, lower] = [...table.tHead.rows].map((row) => [...row.cells]);
   for (const head of upper) {

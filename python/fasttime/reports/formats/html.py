@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _NOTHING = "<p>Nothing has been timed yet.</p>"
 _MEANS = "Mean device and host time of a call, the longer one in full."
 _INDENTED = 12  # levels; deeper ones say how deep they are
+_PLACES = {"share": 0, "bottleneck": 2, "calls": 3, "backlog": 3}  # the other columns: 1
 
 
 def as_body(report: Report) -> str:
@@ -125,8 +126,8 @@ def _table(report: Report) -> str:
 
 
 def _in_order(columns: tuple[Column, ...]) -> list[Column]:
-    """Put first what is looked at, before what is read: a phone shows little more."""
-    return sorted(columns, key=lambda column: column.key not in ("share", "bottleneck"))
+    """Put the share and the times first: a phone shows only the first columns."""
+    return sorted(columns, key=lambda column: _PLACES.get(column.key, 1))
 
 
 def _heads(columns: list[Column]) -> str:
@@ -147,7 +148,7 @@ def _heads(columns: list[Column]) -> str:
 def _head(column: Column, rows: str) -> str:
     if column.key == "bottleneck":
         title, kind = "device : host", ' class="left"'
-        first = f'<th scope="col"{rows}{kind} title="{_MEANS}">{title}</th>'
+        first = f'<th scope="col"{rows} class="left pair" title="{_MEANS}">{title}</th>'
     else:
         first, kind = "", " data-sortable"
     meaning = f' title="{escaped(column.meaning)}"'
