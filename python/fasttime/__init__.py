@@ -71,7 +71,7 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Return what completion is to offer: neither modules of ours nor those that we import."""
+    """Return the public names. Completion then leaves out modules."""
     return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 

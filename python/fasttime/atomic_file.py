@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writing a file so that it is whole or not there."""
+"""Write a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ def open_for_replacement(
 def open_for_replacement(
     path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w"
 ) -> Iterator[IO[Any]]:
-    """Open a file that takes the place of `path` when the block ends without an error.
+    """Open a temporary file that replaces `path` when the block ends without an error.
 
-    Text is UTF-8; lone surrogates, which that cannot hold, are written as escapes, a backslash and
-    ``udc80``. A file that is replaced keeps its permissions, and a link still leads to it. After an
-    error `path` is as it was and nothing else is left. What is not a regular file, such as a pipe,
-    is written to as it is. Raises OSError, naming `path`.
+    The replaced file's permissions are kept, and so is a symbolic link to it. After an error, `path`
+    is unchanged and the temporary file is deleted. A path that is no regular file, such as a pipe,
+    is opened directly. Text is UTF-8. Lone surrogates, which UTF-8 lacks, are written as escapes,
+    such as ``\\udc80``. Raises OSError, naming `path`.
     """
-    how: dict[str, Any] = {"mode": mode}
+    options: dict[str, Any] = {"mode": mode}
     if mode == "w":
-        how |= {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
+        options |= {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
-    # Cut, as a name near the longest allowed has no room for more.
-    beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.tmp")
+    # The name is cut, because a name of the maximum length has no room for a suffix.
+    temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
-        # Of `path` itself: where /dev/stdout leads to a pipe, nothing is to be found at its target.
+        # Ask for `path`, not for `target`: the target of /dev/stdout does not exist if it is a pipe.
         if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-            with open(path, **how) as file:
+            with open(path, **options) as file:
                 yield file
             return
-        # A new file could take the place of one that must not be written to: ask first.
+        # Replacing a file needs no permission to write to the old file, so ask for it here.
         if os.path.exists(target) and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        # Opened so, and not by tempfile, the file has the permissions that any new file gets.
-        number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        # tempfile would make a file that only its owner can read.
+        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            with open(number, **how) as file:
+            with open(number, **options) as file:
                 with contextlib.suppress(FileNotFoundError):
-                    os.chmod(beside, os.stat(target).st_mode & 0o7777)
+                    os.chmod(temporary, os.stat(target).st_mode & 0o7777)
                 yield file
-            os.replace(beside, target)
+            os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(beside)
+                os.unlink(temporary)
             raise
     except OSError as error:
-        if error.filename not in (None, beside) or error.errno is None:
-            raise  # of something else, in the block
+        if error.filename not in (None, temporary) or error.errno is None:
+            raise  # the block opened another file and failed
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error

@@ -1,34 +1,37 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one set-up of rich that every printed result uses."""
+"""How every result uses rich: plain text, tables, lines of text and warnings."""
 
 from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from .text import printable
+from .text import LONGEST_LINE, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-PLAIN_WIDTH = 100  # columns, if there is no terminal
-_LONGEST_LINE = 10_000
+    from .timing_warning import TimingWarning
+
+PLAIN_WIDTH = 100  # columns, without a terminal
 
 
 def terminal_width() -> int:
-    """Return the terminal's width in columns, or the width of plain text without a terminal."""
+    """Return the terminal's width in columns, or `PLAIN_WIDTH` without a terminal."""
     return shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
 
 
 def plain_text(renderable: RenderableType, width: int) -> str:
     """Return what rich prints in `width` columns, without colours or trailing blanks."""
     file = io.StringIO()
-    # force_jupyter: in a notebook rich would display the table instead of writing it to the file.
-    # height: without one, rich asks the environment.
+    # Without force_jupyter=False, rich displays its output in a notebook instead of writing it to
+    # the file. Without a height, rich reads the environment.
     console = Console(
         file=file,
         width=width,
@@ -42,5 +45,25 @@ def plain_text(renderable: RenderableType, width: int) -> str:
 
 
 def line(text: str, style: str = "") -> Text:
-    """Return a line for rich: markup is not interpreted, and control characters are escaped."""
-    return Text(printable(text, _LONGEST_LINE), style)
+    """Return a line for rich. Markup is not interpreted, and control characters are escaped."""
+    return Text(printable(text, LONGEST_LINE), style)
+
+
+def warning_lines(warnings: Iterable[TimingWarning]) -> list[Text]:
+    """Return one line per warning, as every result prints them."""
+    return [line(str(warning), "yellow") for warning in warnings]
+
+
+def table(columns: Sequence[str], *, left: int | Collection[int] = 1) -> Table:
+    """Return an empty table in the style of all results.
+
+    Args:
+        columns: the headings. A newline in a heading begins a new line.
+        left: how many of the first columns are text, or the indices of all columns with text. Text
+            is aligned to the left, figures to the right; `fasttime.html.elements.table` agrees.
+    """
+    text_columns = range(left) if isinstance(left, int) else left
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index in text_columns else "right")
+    return made

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files of JSON that name their format and version: written whole or not at all, read with care."""
+"""JSON files that name their format and version. Writing is atomic, reading checks every field."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from .atomic_file import open_for_replacement
 
 MEASUREMENT = "fasttime measurement"
 COMPARISON = "fasttime comparison"
+METHOD_COMPARISON = "fasttime method comparison"
+SAVED_COMPARISON = "fasttime saved comparison"
 REPORT = "fasttime report"
+TIMELINE = "fasttime timeline"
 
-# What this fasttime writes, and all that it reads. A change that an older reader would take amiss
-# raises the number. Reports of version 1 have no histograms, so that nothing can be built of them.
-VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, REPORT: 2}
-
-_MEND = "measure and save it anew"
-_MEND_REPORT = "save it anew"
+# The version of each format that this fasttime writes, which is also the only one it reads. Raise a
+# version with every change that an older reader would misunderstand.
+VERSIONS = {
+    MEASUREMENT: 1,
+    COMPARISON: 1,
+    METHOD_COMPARISON: 1,
+    SAVED_COMPARISON: 1,
+    REPORT: 3,  # 1 had no histograms; 2 had sections, and bottlenecks without a reason
+    TIMELINE: 1,
+}
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as what JSON knows; NaN and the infinities, which it does not, as words."""
+    """Return a value as JSON types: tuples as lists, NaN and the infinities as strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(float(value))
     if isinstance(value, Mapping):
@@ -35,15 +42,21 @@ def plain(value: Any) -> Any:
 
 
 def write_document(path: str | os.PathLike[str], kind: str, content: Mapping[str, Any]) -> None:
-    """Write a document, whole or not at all. A file of that name is replaced.
+    """Write a document. An existing file is replaced only when the whole document is written.
 
-    Raises OSError, and ValueError where the name says that it is something else than JSON.
+    Args:
+        path: ends in ``.json`` or has no suffix.
+        kind: a format from `VERSIONS`.
+        content: the fields beside the format and the version.
+
+    Raises ValueError for another suffix, and OSError like `open`.
     """
     name, suffix = os.path.splitext(os.fsdecode(path))
     if suffix.lower() not in ("", ".json"):
+        what = kind.removeprefix("fasttime ")
         raise ValueError(
-            f"{name}{suffix} would hold JSON, which is all that a {kind.removeprefix('fasttime ')} "
-            f"is saved as; name it {name}.json"
+            f"a {what} is saved as JSON, so {name}{suffix} has the wrong suffix; "
+            f"name it {name}.json"
         )
     document = {"format": kind, "version": VERSIONS[kind], **plain(content)}
     text = json.dumps(document, allow_nan=False)
@@ -52,67 +65,63 @@ def write_document(path: str | os.PathLike[str], kind: str, content: Mapping[str
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the document in a file.
+    """Return the document in a file, with a known format and version.
 
-    Raises ValueError, naming the file, where it is not one of ours or of another version, and
-    OSError as `open` does.
+    Raises ValueError, naming the file, if the file is not a document or has another version.
+    Raises OSError like `open`.
     """
+    where = os.fspath(path)
     with open(path, "rb") as file:
         raw = file.read()
     try:
         document = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{os.fspath(path)} holds no JSON, or was cut short ({error}); {_MEND}"
+            f"{where} is not JSON, or was cut short ({error}); save the result again"
         ) from None
     kind = document.get("format") if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in VERSIONS:
         raise ValueError(
-            f"{os.fspath(path)} was not saved by fasttime: its format is {kind!r}, not "
-            f"{', '.join(map(repr, VERSIONS))}; {_MEND}"
+            f"{where} was not saved by fasttime: its format is {kind!r}, not one of "
+            f"{', '.join(VERSIONS)}"
         )
     version = document.get("version")
-    if kind == REPORT and version == 1:
-        raise ValueError(
-            f"{os.fspath(path)} is a report in version 1 of its format, which has no histograms, "
-            "so that no report can be made of it again; json.load() reads its figures"
-        )
     if isinstance(version, bool) or version != VERSIONS[kind]:
         raise ValueError(
-            f"{os.fspath(path)} is in version {version!r} of its format, and this fasttime reads "
-            f"version {VERSIONS[kind]}; load it with the fasttime that saved it, or {_mend(kind)}"
+            f"{where} has version {version!r} of the format {kind!r}, but this fasttime reads "
+            f"version {VERSIONS[kind]}; load it with the fasttime that saved it, or save the "
+            "result again"
         )
     return dict(document)
 
 
-def damaged(path: str | os.PathLike[str], kind: str, error: ValueError) -> ValueError:
-    """Return the error to raise where a document does not hold what it should."""
-    return ValueError(f"{os.fspath(path)} is damaged or was edited: {error}; {_mend(kind)}")
-
-
-def _mend(kind: str) -> str:
-    return _MEND_REPORT if kind == REPORT else _MEND
+def damaged(path: str | os.PathLike[str], error: ValueError) -> ValueError:
+    """Return the error to raise if a document does not hold the right fields."""
+    return ValueError(f"{os.fspath(path)} is damaged or was edited: {error}; save the result again")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"JSON has no {name}")
 
 
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class Fields:
-    """An object of a document. Each method raises ValueError where its field is not what it names.
+    """The fields of one object in a document.
+
+    Each method returns a field of the type that its name says. It raises ValueError, naming the
+    field, if the field is missing or has another type.
 
     Args:
-        values: the object, as read.
-        place: where in the document it stands, for messages; ends in a dot unless empty.
+        values: the object as read from JSON.
+        place: the path of the object in the document, for messages. It ends in a dot unless empty.
     """
 
     def __init__(self, values: Any, place: str = "") -> None:
         if not isinstance(values, dict):
             raise ValueError(
-                f"{place.rstrip('.') or 'it'} should be an object, not {_show(values)}"
+                f"{place.rstrip('.') or 'the document'} should be an object, not {_show(values)}"
             )
         self._values = values
         self._place = place
@@ -126,7 +135,7 @@ class Fields:
         return ValueError(f"{self._place}{name} should be {wanted}, not {_show(value)}")
 
     def wrong(self, name: str, wanted: str) -> ValueError:
-        """Return the error to raise where a field is not what it has to be beside the others."""
+        """Return the error to raise if a field does not agree with other fields."""
         return self._wrong(name, wanted, self._get(name))
 
     def is_null(self, name: str) -> bool:
@@ -141,7 +150,7 @@ class Fields:
     def text(self, name: str) -> str:
         value = self._get(name)
         if not isinstance(value, str):
-            raise self._wrong(name, "a text", value)
+            raise self._wrong(name, "a string", value)
         return value
 
     def choice(self, name: str, choices: Sequence[str]) -> Any:

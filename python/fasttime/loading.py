@@ -1,54 +1,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read what was saved: `fasttime.load`."""
+"""Load saved results: `fasttime.load`."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from .documents import (
-    COMPARISON,
-    MEASUREMENT,
-    Fields,
-    damaged,
-    read_document,
-)
+from .comparing import document as comparisons
+from .comparing.comparison import Comparison
+from .documents import COMPARISON, MEASUREMENT, REPORT, Fields, damaged, read_document
+from .measuring import document as measurements
+from .measuring.measurement import Measurement
+from .reports.formats import loaded as reports
+from .reports.report import Report
 
-if TYPE_CHECKING:
-    from .comparing.comparison import Comparison
-    from .measuring.measurement import Measurement
-    from .reports.report import Report
+# The function that makes a result from the fields of a document, by format.
+READERS: dict[str, Callable[[Fields], Measurement | Comparison | Report]] = {
+    MEASUREMENT: measurements.from_content,
+    COMPARISON: comparisons.from_content,
+    REPORT: reports.from_content,
+}
 
 
 def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
-    """Return the `Measurement`, the `Comparison` or the `Report` that was saved in a file.
+    """Return the result that a ``save`` method wrote to a JSON file.
 
     Args:
-        path: what `Measurement.save`, `Comparison.save` or `Report.save` was given; of a report
-            the ``.json`` file.
+        path: the file, such as ``report.json``.
 
-    Raises ValueError, with the name of the file and what is the matter, where it was not saved by
-    fasttime, is of another version, was cut short or does not add up; OSError, such as
-    FileNotFoundError, as `open` does. Nothing in a file is ever run.
+    Loading never runs code from the file. Raises ValueError, with the file's name and the reason,
+    if the file is not from fasttime, has another version, was cut short or contradicts itself.
+    Raises OSError, such as FileNotFoundError, like `open`.
 
     >>> fasttime.load("report.json")["step"].device.p99  # doctest: +SKIP
     """
     document = read_document(path)
     try:
-        return _from_content(document["format"], Fields(document))
+        return READERS[document["format"]](Fields(document))
     except ValueError as error:
-        raise damaged(path, document["format"], error) from None
-
-
-def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Report:
-    if kind == MEASUREMENT:
-        from .measuring import document as measurements
-
-        return measurements.from_content(fields)
-    if kind == COMPARISON:
-        from .comparing import document as comparisons
-
-        return comparisons.from_content(fields)
-    from .reports.formats import loaded as reports
-
-    return reports.from_content(fields)
+        raise damaged(path, error) from None

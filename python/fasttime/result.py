@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every result can do: print, show in a notebook, become a dict, and carry its warnings."""
+"""The base of all results: they print, show in notebooks, save, and carry their warnings."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
 
 from .console import plain_text, terminal_width
 from .html.page import fragment
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Result(ABC):
-    """The base of every result: measurements, reports, comparisons and timelines.
+    """A measurement, a report, a comparison or a timeline.
 
-    ``print(result)`` fits the terminal, or 100 columns without one. ``rich.print(result)`` adds
-    colours. A notebook shows the result as an HTML table.
+    ``print(result)`` fits the terminal, or 100 columns without a terminal. ``rich.print(result)``
+    adds colours. A notebook shows the result as an HTML table.
     """
 
     @property
     @abstractmethod
     def warnings(self) -> tuple[TimingWarning, ...]:
-        """Reasons to distrust the numbers; empty if all is well."""
+        """Reasons to distrust the numbers. Empty if there are none."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -35,23 +37,23 @@ class Result(ABC):
 
     @abstractmethod
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result to a file that `fasttime.load` reads."""
+        """Write the result to a file. `fasttime.load` reads the JSON file."""
 
     @abstractmethod
     def _renderable(self, width: int) -> RenderableType:
-        """Return what rich prints in `width` columns: the table and the warnings."""
+        """Return what rich prints in `width` columns: the table, then the warnings."""
 
     @abstractmethod
     def _html(self) -> str:
         """Return the result as HTML, without the surrounding element and style."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        renderable = self._renderable(options.max_width)
         if options.ascii_only:
-            yield encodable(
-                plain_text(self._renderable(options.max_width), options.max_width), "ascii"
-            )
+            # As a Text, because rich would interpret markup in a string.
+            yield Text(encodable(plain_text(renderable, options.max_width), "ascii"))
         else:
-            yield self._renderable(options.max_width)
+            yield renderable
 
     def __str__(self) -> str:
         width = terminal_width()

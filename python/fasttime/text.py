@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Text for people: durations, changes, counts, names, and streams with few characters."""
+"""Text for people: durations, changes, counts and names, also for streams without Unicode."""
 
 from __future__ import annotations
 
 import math
 import sys
 
-# One for one, but for the degree: columns stay where they are.
+# Each replacement is as wide as its character, so columns stay aligned. Only the degree sign goes.
 _ASCII = str.maketrans({"µ": "u", "…": ".", "├": "|", "└": "`", "│": "|", "°": ""})
 
 
 def encodable(text: str, encoding: str | None) -> str:
-    """Return the text if `encoding` knows all of it, and plainer if not: us for µs, ? for names."""
-    if encoding is None:  # as of io.StringIO, which takes anything
+    """Return text that `encoding` can express.
+
+    Text that does not fit is simplified: µs becomes us, and unknown characters become ``?``.
+    """
+    if encoding is None:  # an io.StringIO takes every character
         return text
     try:
         text.encode(encoding)
@@ -22,18 +25,19 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def for_stdout(text: str) -> str:
-    """Return the text as `print` can write it, which would otherwise raise at the first µ."""
+    """Return text that `print` can write to stdout, even if stdout's encoding has no µ."""
     return encodable(text, getattr(sys.stdout, "encoding", None))
 
 
-LONGEST = 400  # characters: the recorder cuts names at 256 bytes, but a path can be any length
+LONGEST = 400  # characters. The recorder cuts names at 256 bytes, but a path can have any length.
+LONGEST_LINE = 10_000  # characters of a line of a result
 
 
 def printable(name: str, longest: int = LONGEST) -> str:
-    """Return a text on one line: what cannot be printed is escaped, what is too long is cut.
+    """Return a name as one line. Unprintable characters are escaped, and long names are shortened.
 
-    Control characters, ANSI escapes, line ends, marks that turn the direction of writing and lone
-    surrogates all count as unprintable. A blank name is quoted, so that it can be seen.
+    Control characters, ANSI escapes, line ends, marks that change the writing direction and lone
+    surrogates count as unprintable. A blank name is quoted to make it visible.
     """
     if len(name) > longest:
         name = f"{name[: longest // 2]}…{name[-(longest // 2 - 1) :]}"
@@ -48,22 +52,25 @@ _UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration, given in seconds, with four significant digits and the unit that suits it.
+    """Return a duration in a suitable unit, with four significant digits.
+
+    Args:
+        seconds: the duration.
 
     >>> format_seconds(0.0477)
     '47.70 ms'
     """
-    # Rounded first, so that 999.97 us is written as 1.000 ms and not as 1000 us.
+    # Round before choosing the unit, so that 999.97 µs becomes 1.000 ms and not 1000 µs.
     rounded = float(f"{seconds:.3e}")
     if not math.isfinite(seconds) or seconds == 0 or abs(rounded) >= 1e4:
-        return f"{seconds + 0.0:.0f} s"  # without the sign that 0 can have
+        return f"{seconds + 0.0:.0f} s"  # + 0.0 turns -0.0 into 0.0
     unit, scale = next((pair for pair in _UNITS if abs(rounded) >= pair[1]), _UNITS[-1])
     digits = f"{rounded / scale:#.4g}"
     return f"{digits.rstrip('.')} {unit}"
 
 
 def format_change(change: float) -> str:
-    """Return a relative change with its sign, in per cent.
+    """Return a relative change in per cent, with its sign.
 
     >>> format_change(0.4147)
     '+41.5 %'
@@ -72,7 +79,7 @@ def format_change(change: float) -> str:
 
 
 def is_beyond_change(ratio: float) -> bool:
-    """Say whether a ratio is beyond a factor of two, where a change in per cent is hard to read."""
+    """Return whether a ratio is above 2 or below 0.5, which is hard to read in per cent."""
     return not 0.5 <= ratio <= 2
 
 
@@ -86,7 +93,7 @@ def format_factor(ratio: float) -> str:
 
 
 def format_ratio(ratio: float) -> str:
-    """Return a ratio as a relative change, or beyond a factor of two as that factor.
+    """Return a ratio as a relative change, or as a factor if it is above 2 or below 0.5.
 
     >>> format_ratio(1.4147), format_ratio(1000.0), format_ratio(0.04)
     ('+41.5 %', 'x 1000', 'x 0.04')
@@ -97,7 +104,7 @@ def format_ratio(ratio: float) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Return so many of something.
+    """Return a count with its noun, in the plural unless the count is 1.
 
     >>> format_count(1, "round"), format_count(3, "round")
     ('1 round', '3 rounds')

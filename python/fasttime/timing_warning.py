@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A reason to distrust a number, as a value that every result carries."""
+"""Warnings about numbers, as values that every result carries."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from __future__ import annotations
 class TimingWarning(UserWarning):
     """A reason to distrust a number, or something to know before you use it.
 
-    Every result has a tuple of them, `warnings`. Two warnings are equal if their kind and their
-    message are equal. Python's ``warnings.warn`` accepts one as it is.
+    Every result has a tuple of warnings, `warnings`. Two warnings are equal if they have the same
+    kind and message. You can pass a warning to Python's ``warnings.warn``.
 
     Attributes:
-        kind: a short name that stays the same between releases, such as ``throttled``.
-        message: what happened, what it means for the number, and what to do.
+        kind: a short name, such as ``throttled``. It stays the same between releases.
+        message: what happened, what this means for the number, and what you can do.
 
     >>> print(TimingWarning("throttled", "The GPU hit its power limit."))
     warning (throttled): The GPU hit its power limit.
     """
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(kind, message)  # so that pickling and copying work as for any exception
+        super().__init__(kind, message)  # pickle and copy pass these arguments again
         self.kind = kind
         self.message = message
 

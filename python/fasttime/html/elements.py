@@ -76,8 +76,14 @@ def _side(index: int, left: Collection[int]) -> str:
     return ' class="left"' if index in left else ""
 
 
+def paragraphs(lines: Iterable[str], *, soft: bool = False) -> str:
+    """Return one paragraph per line of text. `soft` lines are less prominent."""
+    kind = ' class="soft"' if soft else ""
+    return "".join(f"<p{kind}>{escaped(line)}</p>" for line in lines)
+
+
 def warning_list(warnings: Iterable[TimingWarning]) -> str:
-    """Return the warnings as a section; empty without warnings."""
+    """Return the warnings as a section, or an empty string without warnings."""
     items = "".join(
         f"<li><b>{escaped(warning.kind)}</b>: {escaped(warning.message)}</li>"
         for warning in warnings
