@@ -31,7 +31,7 @@ def open_for_replacement(
 ) -> Iterator[IO[Any]]:
     """Open a temporary file that replaces `path` when the block ends without an error.
 
-    The replaced file's permissions are kept, and so is a symbolic link to it. After an error, `path`
+    The new file keeps the permissions of the old file, and links to it. After an error, `path`
     is unchanged and the temporary file is deleted. A path that is no regular file, such as a pipe,
     is opened directly. Text is UTF-8. Lone surrogates, which UTF-8 lacks, are written as escapes,
     such as ``\\udc80``. Raises OSError, naming `path`.
@@ -44,7 +44,7 @@ def open_for_replacement(
     # The name is cut, because a name of the maximum length has no room for a suffix.
     temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
-        # Ask for `path`, not for `target`: the target of /dev/stdout does not exist if it is a pipe.
+        # Ask for `path`: if /dev/stdout is a pipe, its target does not exist.
         if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
             with open(path, **options) as file:
                 yield file

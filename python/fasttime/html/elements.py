@@ -66,8 +66,9 @@ def table(
         for row in rows
     )
     head = f'<caption class="vh">{escaped(caption)}</caption>' if caption else ""
+    label = escaped(caption or "Table")
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(caption or "Table")}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
         f"<table>{head}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
