@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures for all tests, and the guard that nothing is left behind by one."""
+"""Fixtures for all tests, and how the tests are distributed over processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,37 @@ from simulated_machine import SimulatedMachine
 
 from fasttime import _C, Recorder
 
+MOST_WORKERS = 4  # each of them imports torch
+
 
 def pytest_configure() -> None:
-    # A shell lets what it runs in the background ignore Ctrl-C; some tests send it to themselves.
+    # Background jobs of a shell ignore Ctrl-C, but some tests send Ctrl-C to themselves.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return how many workers `-n auto` starts; 0 runs the tests in this process.
+
+    A GPU is not shared, because its tests bound times. Starting workers takes longer than running
+    the tests of a few files.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    names_files = all(".py" in argument for argument in config.args)
+    if torch.cuda.is_available() or names_files:
+        return 0
+    return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Let a skipped heavy test fail: you asked for the heavy tests, so install what they need."""
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()
+    if report.skipped and item.get_closest_marker("heavy") is not None:
+        report.outcome = "failed"
+        report.longrepr = f"a heavy test must not be skipped: {report.longrepr}"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -30,29 +57,29 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def simulated_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulated_cuda.build(tmp_path_factory.mktemp("simulated_cuda"))
+def simulated_library() -> Path:
+    return simulated_cuda.cached_build()
 
 
 @pytest.fixture
 def cuda(simulated_library: Path) -> Iterator[simulated_cuda.Simulated]:
-    """The simulated runtime, bound into fasttime: two devices, a clock that stands still."""
+    """The simulated runtime, bound to fasttime: two devices and a clock that only tests move."""
     simulated = simulated_cuda.Simulated(simulated_library)
     simulated.reset()
     _C.testing_bind_library(str(simulated_library))
     yield simulated
     _C.testing_unbind()
-    assert simulated.rerecorded_in_flight == 0, "an event was used again while in flight"
+    assert simulated.rerecorded_in_flight == 0, "an event in flight was recorded again"
     assert simulated.used_after_destroy == 0
-    assert simulated.last_error() == 0, "an error of ours was left for torch to find"
+    assert simulated.last_error() == 0, "torch would find an error of fasttime"
     simulated.reset()
 
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    """A recorder that keeps samples, records two events a scope, and is left with nothing open.
+    """A recorder that keeps samples and records two events per scope. No scope may stay open.
 
-    Boundaries are not shared: on a clock that stands still all of them would be.
+    Boundaries are not shared, because all of them would be if the clock stands still.
     """
     made = Recorder(keep_samples=1000, share_boundaries=False)
     yield made
@@ -61,7 +88,7 @@ def recorder() -> Iterator[Recorder]:
 
 @pytest.fixture
 def simulated(cuda: simulated_cuda.Simulated, monkeypatch: pytest.MonkeyPatch) -> SimulatedMachine:
-    """The simulated runtime under `measure`, clock and all."""
+    """The simulated runtime and its clock under `measure`."""
     return SimulatedMachine(cuda, monkeypatch)
 
 

@@ -10,8 +10,8 @@ from simulated_cuda import Simulated
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return cuda.build(tmp_path_factory.mktemp("simulated_cuda"))
+def library() -> Path:
+    return cuda.cached_build()
 
 
 @pytest.fixture

@@ -17,13 +17,20 @@ from ctypes import c_char_p, c_float, c_int, c_int32, c_int64, c_uint, c_void_p
 from pathlib import Path
 from typing import TypeVar
 
-from simulation_build import HERE, build, run_under_simulation, torch_can_be_simulated
+from simulation_build import (
+    HERE,
+    build,
+    cached_build,
+    run_under_simulation,
+    torch_can_be_simulated,
+)
 
 __all__ = [
     "HERE",
     "CudaError",
     "Simulated",
     "build",
+    "cached_build",
     "in_thread",
     "run_under_simulation",
     "torch_can_be_simulated",

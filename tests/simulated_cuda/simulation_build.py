@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+CACHE = HERE.parent.parent / "build" / "simulated_cuda"
 LIBRARY = "libsimulated_cudart.so"
 PRELOADED_LIBRARY = "libsimulated_cudart_preload.so"
 
@@ -60,6 +64,28 @@ def build(directory: str | os.PathLike[str]) -> Path:
         depends: list[str | Path] = ["-Wl,--no-as-needed", preloaded, "-Wl,-rpath,$ORIGIN"]
         _run(["gcc", *flags, HERE / "stub_libcuda.c", *depends, "-o", stub])
     return library
+
+
+def cached_build() -> Path:
+    """Return the unit tests' library, compiled at most once for these sources.
+
+    Test sessions and their worker processes share the result. A process that finds another one
+    compiling waits for it.
+    """
+    digest = hashlib.sha256(" ".join(_FLAGS).encode())
+    for path in sorted(HERE.iterdir()):
+        if path.suffix in {".c", ".cpp", ".h", ".py"}:
+            digest.update(path.name.encode() + path.read_bytes())
+    folder = CACHE / digest.hexdigest()[:16]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = CACHE / "unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            build(unfinished)
+            unfinished.rename(folder)
+    return folder / LIBRARY
 
 
 def torch_can_be_simulated() -> bool:

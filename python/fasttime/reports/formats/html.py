@@ -150,7 +150,8 @@ def _head(column: Column, rows: str) -> str:
         title, kind = "device : host", ' class="left"'
         first = f'<th scope="col"{rows} class="left pair" title="{_MEANS}">{title}</th>'
     else:
-        first, kind = "", " data-sortable"
+        share = ' class="share"' if column.key == "share" else ""
+        first, kind = "", f"{share} data-sortable"
     meaning = f' title="{escaped(column.meaning)}"'
     return f'{first}<th scope="col"{rows}{kind}{meaning}>{column.title}</th>'
 

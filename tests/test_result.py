@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every result prints, shows in a notebook, becomes a dict, is saved and carries its warnings."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up import measurement
+from rich.console import Console
+
+import fasttime
+from fasttime import (
+    Comparison,
+    Measurement,
+    MethodComparison,
+    Recorder,
+    Report,
+    SavedComparison,
+    Timeline,
+    TimingWarning,
+    compare_saved,
+)
+from fasttime.console import table, warning_lines
+from fasttime.documents import VERSIONS
+from fasttime.loading import READERS
+from fasttime.result import Result
+
+WARNING = TimingWarning("throttled", "The GPU slowed down. Let it cool.")
+
+
+def timed(name: str) -> Measurement:
+    return measurement(np.linspace(1e-3, 2e-3, 20), label=name, warnings=(WARNING,))
+
+
+def methods() -> MethodComparison:
+    loops = {"untimed": (0.02,), "naive": (0.02,), "event": (0.021,)}
+    return MethodComparison({"naive": timed("a"), "event": timed("a")}, loops)
+
+
+def recorded_report() -> Report:
+    recorder = Recorder()
+    with recorder.scope("step"), recorder.scope("forward"):
+        pass
+    return recorder.report()
+
+
+def timeline() -> Timeline:
+    recorder = Recorder()
+    with recorder.record_timeline() as made, recorder.scope("step"):
+        pass
+    return made
+
+
+# Every class of results, with a small instance.
+RESULTS: dict[type, Callable[[], Any]] = {
+    Measurement: lambda: timed("model"),
+    Report: recorded_report,
+    Comparison: lambda: Comparison({"a": timed("a"), "b": timed("b")}, 2, 0.01, 0.95, 1.0),
+    MethodComparison: methods,
+    SavedComparison: lambda: compare_saved(timed("a"), timed("a")),
+    Timeline: timeline,
+}
+TABLES = [kind for kind in RESULTS if hasattr(kind, "to_pandas")]
+
+
+def each(kinds: Iterable[type]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "make", [pytest.param(RESULTS[kind], id=kind.__name__) for kind in kinds]
+    )
+
+
+each_result = each(kind for kind in RESULTS if issubclass(kind, Result))
+each_table = each(TABLES)
+
+
+def test_the_list_of_results_is_complete() -> None:
+    public = {getattr(fasttime, name) for name in fasttime.__all__}
+    results = {kind for kind in public if isinstance(kind, type) and issubclass(kind, Result)}
+    assert results == set(RESULTS)
+
+
+@each_result
+def test_warnings_are_a_tuple_of_values(make: Callable[[], Any]) -> None:
+    warnings = make().warnings
+    assert isinstance(warnings, tuple)
+    assert all(isinstance(warning, TimingWarning) for warning in warnings)
+
+
+@each_result
+def test_a_result_is_a_dict_for_json(make: Callable[[], Any]) -> None:
+    made = make()
+    content = json.loads(json.dumps(made.to_dict()))
+    assert content["warnings"] == [warning.to_dict() for warning in made.warnings]
+
+
+@each_result
+def test_a_result_is_saved_and_loaded(make: Callable[[], Any], tmp_path: Path) -> None:
+    made = make()
+    made.save(tmp_path / "result.json")
+    loaded = fasttime.load(tmp_path / "result.json")
+    assert type(loaded) is type(made)
+    assert loaded.to_dict() == made.to_dict()
+    assert str(loaded) == str(made)
+
+
+@each_result
+def test_a_notebook_shows_a_table_and_warnings(make: Callable[[], Any]) -> None:
+    made = make()
+    html = made._repr_html_()
+    assert html.count("<table") == html.count("</table>") >= 1
+    assert html.startswith('<div class="fasttime piece">')
+    assert "<script" not in html
+    for warning in made.warnings:
+        assert f"<b>{warning.kind}</b>" in html
+
+
+@each_result
+def test_rich_prints_what_print_does(make: Callable[[], Any]) -> None:
+    made = make()
+    assert hasattr(made, "__rich_console__")
+    file = io.StringIO()
+    Console(file=file, width=100, height=24, color_system=None, legacy_windows=False).print(made)
+    printed = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert "\n".join(printed) == str(made) == repr(made)
+
+
+def test_results_with_rows_have_data_frames() -> None:
+    assert {Report, Comparison, MethodComparison, Timeline} <= set(TABLES)
+
+
+@each_table
+def test_a_data_frame_has_rows(make: Callable[[], Any]) -> None:
+    pytest.importorskip("pandas")
+    assert len(make().to_pandas()) >= 1
+
+
+@each_table
+def test_to_pandas_names_the_extra(
+    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"^to_pandas\(\) needs pandas: pip install 'fasttime"):
+        made.to_pandas()
+
+
+def test_every_format_has_a_reader() -> None:
+    assert set(READERS) == set(VERSIONS)
+
+
+class Minimal(Result):
+    """A result of one name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def warnings(self) -> tuple[TimingWarning, ...]:
+        return (WARNING,)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        raise NotImplementedError
+
+    def _renderable(self, width: int) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        rows = table(["name", "time\nper run", "verdict"], left=(0, 2))
+        rows.add_row(Text(self.name), "1.000 µs", "same")
+        return Group(rows, *warning_lines(self.warnings))
+
+    def _html(self) -> str:
+        return f"<p>{self.name}</p>"
+
+
+def test_text_is_left_and_figures_are_right() -> None:
+    lines = str(Minimal("a long name")).splitlines()
+    assert lines == [
+        "                 time",
+        "name          per run  verdict",
+        "a long name  1.000 µs  same",
+        "warning (throttled): The GPU slowed down. Let it cool.",
+    ]
+
+
+def test_ascii_terminals_see_markup_as_text() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(file=file, width=100, color_system=None).print(Minimal("[red]x"))
+    file.seek(0)
+    text = file.read()
+    assert "[red]x" in text
+    assert "1.000 us" in text
+
+
+def test_a_fragment_strips_the_style_sheet() -> None:
+    html = Minimal("x")._repr_html_()
+    assert html.endswith("<p>x</p></div>")
+    assert "/*" not in html
+    assert "\n" not in html
