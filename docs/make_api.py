@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import fasttime
-from fasttime.measuring.bottleneck import Bottleneck
-from fasttime.reports.checks import Looks
+from fasttime.reports.checks import BacklogChecks
 from fasttime.reports.timing_cost import TimingCost
-from fasttime.reports.warnings import TimingWarning
 
 PAGE = Path(__file__).parent / "api.md"
 
@@ -33,24 +31,24 @@ page, and a test checks that the page is up to date. For explanations and exampl
 
 # Public names that appear in no list go under the last heading.
 _SECTIONS: dict[str, tuple[str, ...]] = {
-    "Scopes": ("scope", "laps", "begin", "end", "enable", "disable", "mark_nvtx", "Recorder"),
+    "Scopes": ("scope", "phases", "begin", "end", "enable", "disable", "mark_nvtx", "Recorder"),
     "Reports": (
         *("report", "reset", "samples", "keep_samples", "Report", "SiteReport", "Durations"),
-        *("Verdict", "Sample"),
+        "Sample",
     ),
     "Timelines": ("record_timeline", "TimelineRecording", "Timeline", "Span"),
-    "Measuring": ("measure", "do_bench", "Measurement", "Doubt"),
+    "Measuring": ("measure", "do_bench", "Measurement"),
     "Comparing": (
-        *("compare", "Comparison", "MethodComparison", "Finding", "Judgement"),
-        *("compare_saved", "SavedComparison", "load"),
+        *("compare", "Comparison", "Verdict", "compare_methods", "MethodComparison"),
+        *("MethodFinding", "compare_saved", "SavedComparison"),
     ),
+    "All results": ("load", "TimingWarning", "Bottleneck"),
     "More": (),
 }
 
 # Classes that users reach only through other objects, by heading.
 _REACHED: dict[str, tuple[type, ...]] = {
-    "Reports": (Looks, TimingWarning, TimingCost),
-    "Measuring": (Bottleneck,),
+    "Reports": (BacklogChecks, TimingCost),
 }
 
 
@@ -79,7 +77,12 @@ def _entry(name: str, thing: Any) -> str:
 
 
 def _members(kind: type) -> Iterator[str]:
-    for name, member in vars(kind).items():
+    """Yield an entry per public member, also for members inherited inside fasttime."""
+    members: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__.startswith("fasttime"):
+            members |= vars(base)
+    for name, member in members.items():
         if name.startswith("_") or (hasattr(fasttime, name) and kind is fasttime.Recorder):
             continue
         if isinstance(member, (property, functools.cached_property)):

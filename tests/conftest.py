@@ -24,19 +24,29 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Return how many workers `-n auto` starts; 0 runs the tests in this process.
+@pytest.hookimpl(tryfirst=True)  # before xdist's own, which starts the workers
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run tests in several processes, unless you name files or give `-n`.
 
-    A GPU is not shared, because its tests bound times. Starting workers takes longer than running
-    the tests of a few files.
+    Starting workers takes longer than the tests of a few files. Workers are not used with a GPU,
+    because tests on a GPU bound times and must not share it. Without xdist, everything runs in
+    this process.
     """
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
-        return None
+    option = config.option
+    is_worker = hasattr(config, "workerinput")
+    has_choice = getattr(option, "numprocesses", 0) is None and not is_worker
     names_files = all(".py" in argument for argument in config.args)
-    if torch.cuda.is_available() or names_files:
-        return 0
-    return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+    if has_choice and not names_files and not option.usepdb and not torch.cuda.is_available():
+        option.numprocesses = min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+        option.dist = "worksteal"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave heavy tests out unless `-m` names them."""
+    if "heavy" not in config.option.markexpr:
+        heavy = [item for item in items if item.get_closest_marker("heavy") is not None]
+        config.hook.pytest_deselected(items=heavy)
+        items[:] = [item for item in items if item.get_closest_marker("heavy") is None]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The documentation: its code runs, its commands are there, its links lead somewhere."""
+"""The documentation: code runs, commands exist, and links have a target."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from fasttime import cli
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
-WRITTEN = [page for page in PAGES if page != "api.md"]  # the other is made from docstrings
+WRITTEN = [page for page in PAGES if page != "api.md"]  # api.md is made from docstrings
 
 
 class Block(NamedTuple):
-    """A block of code, and the comment right above it that may limit what is done with it."""
+    """A block of code, with the comment above it that may say how far the block is tested."""
 
     comment: str
     language: str
@@ -50,7 +50,7 @@ def commands_of(block: Block) -> list[list[str]]:
 
 
 def is_here(comment: str) -> bool:
-    """Whether the module that a block needs is installed."""
+    """Return whether the module that a block needs is installed."""
     if not comment.startswith("needs "):
         return True
     try:
@@ -61,7 +61,7 @@ def is_here(comment: str) -> bool:
 
 
 @pytest.mark.parametrize("page", WRITTEN)
-def test_the_code_of_a_page_runs_from_top_to_bottom(
+def test_the_code_of_a_page_runs(
     page: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -117,7 +117,7 @@ def forget_modules_in(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", WRITTEN)
-def test_code_that_is_not_run_says_why_and_is_well_formed(page: str) -> None:
+def test_code_that_is_not_run_says_why(page: str) -> None:
     for block in blocks_of(page):
         reason = re.fullmatch(r"(needs a GPU|only parsed): .{10,}|needs \w+|", block.comment)
         assert reason, f"{page}:{block.line}: {block.comment!r}"
@@ -126,9 +126,7 @@ def test_code_that_is_not_run_says_why_and_is_well_formed(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", WRITTEN)
-def test_commands_are_ones_that_there_are(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_exist(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for block in blocks_of(page):
         for command in commands_of(block) if block.language == "sh" else ():
@@ -137,7 +135,7 @@ def test_commands_are_ones_that_there_are(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_have_a_target(page: str) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]+)?\)", text_of(page)):
         path = (DOCS / target) if target else DOCS / page
         assert path.exists(), target
@@ -146,7 +144,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """What headings are called in links, as GitHub makes it."""
+    """Return the anchors of all headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {
         "#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings
@@ -163,12 +161,12 @@ def test_a_page_is_short(page: str) -> None:
     assert len(text_of(page).splitlines()) <= 160
 
 
-def test_the_api_page_is_what_the_docstrings_say() -> None:
+def test_the_api_page_agrees_with_docstrings() -> None:
     assert subprocess.run([sys.executable, DOCS / "make_api.py", "--check"]).returncode == 0
 
 
-def test_the_api_page_is_markdown_throughout() -> None:
-    # What only another markup knows: its tables, its roles, its literal blocks.
+def test_the_api_page_is_markdown() -> None:
+    # reStructuredText: tables, roles and literal blocks.
     prose = re.sub(r"^```.*?^```$", "", text_of("api.md"), flags=re.DOTALL | re.MULTILINE)
     assert not re.findall(r"^===.*|:\w+:`.*|``.*|.*::$", prose, re.MULTILINE)
     assert "```text" not in text_of("api.md")

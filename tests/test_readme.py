@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The README's code runs, and its figures are those of the results that lie beside it."""
+"""The README: code runs, figures agree with the stored results, and links have a target."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_code_runs(
     assert len(blocks) == 3
     try:
         for block in blocks:
-            smaller = block.replace("4096", "64")  # a CPU would take minutes
+            smaller = block.replace("4096", "64")  # 4096 takes minutes on a CPU
             exec(compile(smaller, "README.md", "exec"), namespace)
         out = capsys.readouterr().out
         assert "model_large" in out
@@ -39,7 +39,7 @@ def test_the_code_runs(
         fasttime.reset()
 
 
-def test_the_commands_are_the_ones_that_the_checks_run() -> None:
+def test_the_checks_run_the_readme_s_commands() -> None:
     assert "pip install '.[test]' && pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "pip install '.[test]' && pytest" in README
 
@@ -48,25 +48,25 @@ def test_the_page_is_one_page() -> None:
     assert len(README.splitlines()) <= 150
 
 
-def test_the_figures_are_those_of_the_results() -> None:
+def test_the_figures_agree_with_the_results() -> None:
     script = ROOT / "benchmarks" / "readme_tables.py"
     assert subprocess.run([sys.executable, script, "--check"]).returncode == 0
 
 
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The script that writes the figures, with a folder of its own for results."""
+    """The script that writes the figures, with an empty folder for results."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     module = importlib.import_module("readme_tables")
     monkeypatch.setattr(module, "RESULTS", tmp_path)
     return module
 
 
-def test_the_accuracy_of_tools_is_left_out_where_it_was_not_measured(tables: ModuleType) -> None:
+def test_without_results_there_is_no_accuracy(tables: ModuleType) -> None:
     assert tables.accuracy() == ""
 
 
-def test_the_accuracy_of_tools_is_a_row_a_tool(tables: ModuleType, tmp_path: Path) -> None:
+def test_the_accuracy_table_has_a_row_per_tool(tables: ModuleType, tmp_path: Path) -> None:
     def row(case: str, tool: str, median: float, error: float | None) -> dict[str, object]:
         return {"case": case, "tool": tool, "median": median, "error": error, "spread": 0.015}
 
@@ -91,6 +91,6 @@ def test_the_accuracy_of_tools_is_a_row_a_tool(tables: ModuleType, tmp_path: Pat
     ]
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_a_target() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
