@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TypeAlias
 
 from .comparing import document as comparisons
 from .comparing.comparison import Comparison
@@ -14,15 +15,17 @@ from .measuring.measurement import Measurement
 from .reports.formats import loaded as reports
 from .reports.report import Report
 
+Loaded: TypeAlias = Measurement | Comparison | Report
+
 # The function that makes a result from the fields of a document, by format.
-READERS: dict[str, Callable[[Fields], Measurement | Comparison | Report]] = {
+READERS: dict[str, Callable[[Fields], Loaded]] = {
     MEASUREMENT: measurements.from_content,
     COMPARISON: comparisons.from_content,
     REPORT: reports.from_content,
 }
 
 
-def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
+def load(path: str | os.PathLike[str]) -> Loaded:
     """Return the result that a ``save`` method wrote to a JSON file.
 
     Args:
