@@ -42,9 +42,9 @@ def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
 
 def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Report:
     if kind == MEASUREMENT:
-        from .measuring import document as measurements
+        from .measuring.measurement import from_content as measurement_from_content
 
-        return measurements.from_content(fields)
+        return measurement_from_content(fields)
     if kind == COMPARISON:
         from .comparing import document as comparisons
 

@@ -37,7 +37,6 @@ class ScriptedLoop:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "clock", lambda: self.now)
-        monkeypatch.setattr(machine, "sleep", self.sleep)
         monkeypatch.setattr(machine, "cuda_is_up", lambda: self.cuda_is_up)
         monkeypatch.setattr(machine, "synchronize", self.synchronize)
         monkeypatch.setattr(machine, "synchronize_stream", self.synchronize)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fasttime.measuring.sampler import Batch
+from fasttime.measuring.batch import Batch
 
 Rng = np.random.Generator
 

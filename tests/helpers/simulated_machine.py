@@ -46,7 +46,6 @@ class SimulatedMachine:
     def __post_init__(self) -> None:
         for name, value in {
             "clock": lambda: self.cuda.now_ns * 1e-9,
-            "sleep": lambda seconds: self.cuda.advance(round(seconds * 1e9)),
             "cuda_is_up": lambda: self.cuda_is_up,
             "is_capturing": lambda: False,
             "synchronize": self.synchronize,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fasttime.stats.times import Times
 
 from fasttime.environment.gpu_state import GpuState
 from fasttime.measuring.clocks import clock_warnings
@@ -18,7 +19,6 @@ from fasttime.measuring.distribution import (
     judge_times,
     two_modes,
 )
-from fasttime.stats.times import Times
 
 Rng = np.random.Generator
 

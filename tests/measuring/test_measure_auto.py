@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fasttime.measuring.plan import run_until_known
+from fasttime.measuring.sampler import Batch
+from fasttime.stats.times import median_interval
 from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
 from simulated_machine import MS, US, S, SimulatedMachine
 
 import fasttime
-from fasttime.measuring.plan import run_until_known
 from fasttime.measuring.progress import ProgressBar
-from fasttime.measuring.sampler import Batch
 from fasttime.measuring.warm_up import (
     MOST_RUNS,
     WarmUp,
@@ -23,7 +24,6 @@ from fasttime.measuring.warm_up import (
     warm_up,
 )
 from fasttime.measuring.warnings import unsteady
-from fasttime.stats.times import median_interval
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fasttime.stats.times import median_interval
 from made_up import environment, measurement
 
 import fasttime
@@ -18,7 +19,6 @@ from fasttime.measuring.measurement import EndedBy
 from fasttime.measuring.warnings import TimingWarning
 from fasttime.stats import times as statistics
 from fasttime.stats.processes import processes_interval
-from fasttime.stats.times import median_interval
 
 
 def test_a_merged_measurement_knows_which_process_each_run_came_from() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fasttime.measuring.run_progress import Pauses, RunProgress
 from scripted_loop import ScriptedLoop
 from simulated_cuda import Simulated
 from simulated_machine import MS, US, SimulatedMachine
@@ -20,7 +21,6 @@ from test_measure_progress import Terminal, a_terminal
 import fasttime
 from fasttime import Measurement
 from fasttime.measuring.progress import ProgressBar
-from fasttime.measuring.run_progress import Pauses, RunProgress
 
 DRAWING = 2 * MS  # for each write; a drawing has several
 

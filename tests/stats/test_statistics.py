@@ -8,10 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from made_up import measurement
-
-from fasttime.stats import times as statistics
-from fasttime.stats.student import student_quantile
 from fasttime.stats.times import (
     Times,
     clock_step,
@@ -20,6 +16,10 @@ from fasttime.stats.times import (
     median_interval,
     middle_mean,
 )
+from made_up import measurement
+
+from fasttime.stats import times as statistics
+from fasttime.stats.student import student_quantile
 
 # --- the interval of the median ---
 
