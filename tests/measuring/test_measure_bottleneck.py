@@ -70,8 +70,8 @@ def test_without_it_only_an_idle_device_decides(waiting: bool | None, bound: str
             MS,
             False,
             "host-bound: the device was idle by the time the host had issued the last run (1.000 "
-            "ms to issue, 1.000 ms on the device, waits for the host included); only hold=True shows "
-            "how fast the device could go",
+            "ms to issue, 1.000 ms on the device, waits for the host included); only hold=True "
+            "shows how fast the device could go",
         ),
         (
             MS,

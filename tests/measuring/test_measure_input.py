@@ -76,8 +76,8 @@ async def stream_of_items() -> AsyncIterator[int]:
 @pytest.mark.parametrize("fn", [coroutine, functools.partial(functools.partial(coroutine))])
 def test_a_coroutine_function_raises(fn: Any) -> None:
     message = (
-        f"{label_of(fn)} is a coroutine function, and a call runs none of it; give measure() a "
-        "function that runs it, or put fasttime.scope around what it awaits"
+        f"{label_of(fn)} is a coroutine function, and a call only creates a coroutine; give "
+        "measure() a function that runs it, or put fasttime.scope around what it awaits"
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         fasttime.measure(fn)
@@ -86,7 +86,7 @@ def test_a_coroutine_function_raises(fn: Any) -> None:
 @pytest.mark.parametrize("fn", [stream_of_items, functools.partial(stream_of_items)])
 def test_an_async_generator_function_raises(fn: Any) -> None:
     message = (
-        "stream_of_items is an async generator function, and a call runs none of it; give "
+        "stream_of_items is an async generator function, and a call only creates a generator; give "
         "measure() a function that consumes it, or put fasttime.scope around what it awaits"
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
@@ -112,8 +112,8 @@ def items() -> Iterator[int]:
 @pytest.mark.parametrize("fn", [items, functools.partial(items)])
 def test_a_generator_function_raises(fn: Any) -> None:
     message = (
-        "items is a generator function, and a call runs none of it; give measure() a function that "
-        "consumes it, such as lambda: list(items())"
+        "items is a generator function, and a call only creates a generator; give measure() a "
+        "function that consumes it, such as lambda: list(items())"
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         fasttime.measure(fn)

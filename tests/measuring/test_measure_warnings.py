@@ -175,11 +175,11 @@ def test_a_clock_change_since_warm_up_is_a_warning(
 ) -> None:
     runs_at_check: list[int] = []
 
-    def look() -> GpuState:
+    def changing_state() -> GpuState:
         runs_at_check.append(simulated.runs)
         return NOT_KNOWN._replace(sm_clock_mhz=1980 if len(runs_at_check) == 1 else 1200)
 
-    monkeypatch.setattr("fasttime.measuring.machine.gpu_state", look)
+    monkeypatch.setattr("fasttime.measuring.machine.gpu_state", changing_state)
     found = fasttime.measure(simulated.work, 10 * US, MS, warmup=50, repeat="auto")
     assert kinds(found) == ["clock_changed"]
     assert "went from 1980 MHz to 1200 MHz (-39.4 %)" in found.warnings[0].message

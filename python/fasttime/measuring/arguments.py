@@ -26,18 +26,18 @@ def check_call(caller: str, fn: object) -> None:
     label = label_of(fn)
     if inspect.isasyncgenfunction(bare):
         raise TypeError(
-            f"{label} is an async generator function, and a call runs none of it; give {caller}() "
-            "a function that consumes it, or put fasttime.scope around what it awaits"
+            f"{label} is an async generator function, and a call only creates a generator; give "
+            f"{caller}() a function that consumes it, or put fasttime.scope around what it awaits"
         )
     if inspect.iscoroutinefunction(bare):
         raise TypeError(
-            f"{label} is a coroutine function, and a call runs none of it; give {caller}() a "
-            "function that runs it, or put fasttime.scope around what it awaits"
+            f"{label} is a coroutine function, and a call only creates a coroutine; give "
+            f"{caller}() a function that runs it, or put fasttime.scope around what it awaits"
         )
     if inspect.isgeneratorfunction(bare):
         raise TypeError(
-            f"{label} is a generator function, and a call runs none of it; give {caller}() a "
-            f"function that consumes it, such as lambda: list({label}())"
+            f"{label} is a generator function, and a call only creates a generator; give "
+            f"{caller}() a function that consumes it, such as lambda: list({label}())"
         )
     if machine.is_capturing():
         raise RuntimeError(

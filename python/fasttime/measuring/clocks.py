@@ -68,7 +68,7 @@ def clock_warnings_of_rounds(found: Sequence[GpuState | None]) -> tuple[TimingWa
             TimingWarning(
                 "throttled",
                 f"The GPU was throttled at {times} of {len(states)} checks between rounds "
-                f"({cause}), so times and ratios are those of a throttled GPU, which slows down "
+                f"({cause}), so times and ratios come from a throttled GPU, which slows down "
                 f"computation most. To compare at full speed, {_TO_SPEED}.",
             )
         )

@@ -27,7 +27,7 @@ _WARM_UP_PART = 0.25
 
 _EMPTY_RUNS = 50
 
-# Up to this many runs in a row, the event overhead is that of an empty pair.
+# Up to this many runs in a row, the event overhead equals the reading of an empty pair.
 _FEW_IN_A_ROW = 10
 
 

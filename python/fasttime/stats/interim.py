@@ -5,7 +5,7 @@ Analysing after each round and stopping at the first verdict would always find a
 true or not. So there are few analyses, planned before the first round, and they share the permitted
 probability of a false verdict. However the analyses depend on each other, the probability of any
 false verdict is at most the sum of the shares (Bonferroni). The final analysis has half of it,
-because most close comparisons end there. Its interval is 14 % wider than that of a single analysis.
+because most close comparisons end there. Its interval is 14 % wider than with a single analysis.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def drift(times: Times, p: float = DRIFT_P) -> float | None:
 def two_modes(times: Times, step: float = 0.0) -> tuple[float, float, float] | None:
     """Return both modes in seconds and the share of runs in the upper one; None without two modes.
 
-    The sample is cut in two where the variance of the logarithms within the parts is smallest (Otsu
+    The sample is cut in two so as to minimise the variance of the logarithms within the parts (Otsu
     1979). Then three windows of equal width are counted: one around the median of each part, and
     one half-way between. A unimodal density, averaged over a window, stays unimodal. So with one
     mode, whatever its shape, only chance puts fewer runs into the middle window than into the
