@@ -10,7 +10,7 @@ from ..environment.gpu_state import GpuState
 from ..measuring import machine
 from ..measuring.batch import Batch, Sampler
 from ..measuring.progress import ProgressBar
-from ..stats.interim import InterimAnalysis, plan_analyses
+from ..stats.interim import InterimAnalysis, plan_interim_analyses
 from .opening import naming
 
 # A batch takes about as long, in seconds, on the mean of all candidates: long against the wait at
@@ -70,7 +70,7 @@ class Running:
         if self._round_time > 0:
             most = min(most, max(1, int(budget / self._round_time)))
         self._most = most
-        return plan_analyses(most, len(self._samplers) - 1)
+        return plan_interim_analyses(most, len(self._samplers) - 1)
 
     def run(self, rounds: int, budget: float) -> bool:
         """Run up to so many rounds in all; return False where the budget ran out before."""

@@ -32,7 +32,7 @@ class InterimAnalysis(NamedTuple):
     alpha: float
 
 
-def plan_analyses(rounds: int, pairs: int) -> list[InterimAnalysis]:
+def plan_interim_analyses(rounds: int, pairs: int) -> list[InterimAnalysis]:
     """Return the analyses of a comparison; the last one follows the last round.
 
     Args:
