@@ -10,8 +10,8 @@ from typing import TypeAlias
 from .comparing import document as comparisons
 from .comparing.comparison import Comparison
 from .documents import COMPARISON, MEASUREMENT, REPORT, Fields, damaged, read_document
-from .measuring import document as measurements
 from .measuring.measurement import Measurement
+from .measuring.measurement import from_content as measurement_from_content
 from .reports.formats import loaded as reports
 from .reports.report import Report
 
@@ -19,7 +19,7 @@ Loaded: TypeAlias = Measurement | Comparison | Report
 
 # The function that makes a result from the fields of a document, by format.
 READERS: dict[str, Callable[[Fields], Loaded]] = {
-    MEASUREMENT: measurements.from_content,
+    MEASUREMENT: measurement_from_content,
     COMPARISON: comparisons.from_content,
     REPORT: reports.from_content,
 }

@@ -19,7 +19,7 @@ from ab_simulation import (
     verdict_on_saved,
 )
 
-from fasttime.stats.interim import Look
+from fasttime.stats.interim import InterimAnalysis as Look
 
 candidates = importlib.import_module("fasttime.comparing.candidates")
 rounds = importlib.import_module("fasttime.comparing.rounds")
@@ -52,7 +52,7 @@ def test_looking_after_each_round_would_not_keep_the_promise(
     def careless(most: int, pairs: int) -> list[Look]:
         return [Look(after, 0.05) for after in range(8, most + 1, 4)]
 
-    monkeypatch.setattr(rounds, "plan_looks", careless)
+    monkeypatch.setattr(rounds, "plan_interim_analyses", careless)
     found = [verdict_in_rounds("normal", 8, 0.0, seed)[0] for seed in range(40)]
     assert sum(is_false(verdict, 0.0) for verdict in found) > bound(40)
 

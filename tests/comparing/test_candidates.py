@@ -26,9 +26,9 @@ import fasttime
 from fasttime import Comparison
 from fasttime.comparing.verdict import decide, times_as_many
 from fasttime.measuring.held import CannotBeHeld
-from fasttime.measuring.measurement import EndedBy
+from fasttime.measuring.options import EndedBy
 from fasttime.measuring.warnings import TimingWarning, not_held
-from fasttime.stats.interim import plan_looks
+from fasttime.stats.interim import plan_interim_analyses
 from fasttime.stats.signed_rank import fewest_pairs, location_interval
 
 rounds_module = importlib.import_module("fasttime.comparing.rounds")
@@ -127,13 +127,13 @@ def test_it_covers_the_location_as_often_as_it_says(pairs: int) -> None:
     ("rounds", "after"), [(10, [10]), (31, [31]), (40, [20, 40]), (160, [20, 40, 80, 160])]
 )
 def test_there_are_four_looks_at_most_and_none_too_early(rounds: int, after: list[int]) -> None:
-    assert [look.rounds for look in plan_looks(rounds, 1)] == after
+    assert [look.rounds for look in plan_interim_analyses(rounds, 1)] == after
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 5])
 @pytest.mark.parametrize("rounds", [10, 40, 160])
 def test_all_looks_at_all_pairs_share_4_percent(rounds: int, pairs: int) -> None:
-    looks = plan_looks(rounds, pairs)
+    looks = plan_interim_analyses(rounds, pairs)
     assert pairs * sum(look.alpha for look in looks) == pytest.approx(0.04)
     assert looks[-1].alpha >= 0.02 / pairs
 

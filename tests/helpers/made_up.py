@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Measurements and environments that nobody measured."""
+"""Made-up measurements and environments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def measurement(times: Any, **changes: Any) -> Measurement:
 
 
 def environment(**changes: Any) -> Environment:
-    """Return an environment; every field that is not given holds something of its type."""
+    """Return an environment. Each field that is not given has some value of its type."""
     hints = typing.get_type_hints(Environment)
     values = {
         field.name: _some(hints[field.name], field.name)

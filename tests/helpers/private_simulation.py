@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A simulated runtime of one's own, for tests that use up thousands of events and streams.
+"""A private simulated runtime, for tests that use thousands of events and streams.
 
-The shared one never forgets a handle, and each call looks at every stream there ever was.
+The shared runtime never forgets a handle, and each call looks at all streams ever created.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from fasttime import _C
 
 @contextmanager
 def private_simulation(library: Path, folder: Path) -> Iterator[Simulated]:
-    """A second instance of the library, with a world of its own; unbound from fasttime at the end.
+    """Yield a second instance of the library with its own state. Unbinds fasttime at the end.
 
-    It is not bound yet: that is `rebind`.
+    Call `rebind` to bind fasttime to it.
     """
     yield Simulated(shutil.copy(library, folder / "private_simulation.so"))
     _C.testing_unbind()
 
 
 def rebind(simulated: Simulated) -> None:
-    """Let fasttime begin anew on it, as in a new process: no recorder's past, no device known."""
+    """Bind fasttime to it as in a new process: without old recorders or known devices."""
     _C.testing_unbind()
     _C.testing_bind_library(str(simulated.path))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A scripted clock and device under the loops of `measure` and `compare`.
 
-Times are seconds that binary fractions hold exactly, so that tests can ask for equality.
+Times are seconds that binary fractions represent exactly, so tests can compare with ==.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ class Mark:
 
 @dataclass
 class ScriptedLoop:
-    """One host, one device with one stream, and a clock that moves only when told to."""
+    """One host, one device with one stream, and a clock that a test moves."""
 
     cuda_is_up: bool = True
     is_capturing: bool = False
     now: float = 0.0
-    done: float = 0.0  # when the device will have finished all that was launched
-    queue_limit: float = float("inf")  # so much work may be ahead before a launch blocks
+    done: float = 0.0  # when the device will have finished all launched work
+    queue_limit: float = float("inf")  # seconds of queued work before a launch blocks
     log: list[str] = field(default_factory=list)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "clock", lambda: self.now)
-        monkeypatch.setattr(machine, "sleep", self.sleep)
         monkeypatch.setattr(machine, "cuda_is_up", lambda: self.cuda_is_up)
         monkeypatch.setattr(machine, "synchronize", self.synchronize)
         monkeypatch.setattr(machine, "synchronize_stream", self.synchronize)
@@ -50,7 +49,7 @@ class ScriptedLoop:
         )
 
     def work(self, host: float, device: float) -> None:
-        """Take the host so long, and the device so long after it has done what it has."""
+        """Occupy the host for `host` seconds, then queue `device` seconds of work."""
         self.log.append("run")
         self.now += host
         self.done = max(self.now, self.done) + device

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Samplers on virtual time, and the noise of machines that do not exist."""
+"""Samplers on virtual time, with the noise of made-up machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fasttime.measuring.sampler import Batch
+from fasttime.measuring.batch import Batch
 
 Rng = np.random.Generator
 
@@ -25,7 +25,7 @@ rounds = importlib.import_module("fasttime.comparing.rounds")
 
 @dataclass
 class Machine:
-    """One machine: what it does to a batch of runs, whichever callable they are of.
+    """One machine and its noise, which is the same for all callables.
 
     Noise is given as logarithms: 0.01 makes a run 1 % longer.
     """
@@ -33,7 +33,7 @@ class Machine:
     rng: Rng
     noise: Callable[[Machine, int], Any] = lambda machine, runs: np.zeros(runs)
     now: float = 0.0
-    state: float = 0.0  # what a batch hands on to the next
+    state: float = 0.0  # what one batch passes on to the next
     order: list[tuple[str, int]] = field(default_factory=list)
 
     def install(self, monkeypatch: pytest.MonkeyPatch, opener: Any = None) -> None:
@@ -47,7 +47,7 @@ class Machine:
 
 @dataclass
 class ScriptedSampler:
-    """Takes as long for a run as the callable says, times the machine's noise."""
+    """Takes the time that the callable returns, times the machine's noise."""
 
     machine: Machine
     call: Callable[[], object]
@@ -65,7 +65,7 @@ class ScriptedSampler:
 
 
 def taking(seconds: float, name: str = "") -> Callable[[], float]:
-    """Return a callable whose runs take so long, before the noise."""
+    """Return a callable whose runs take that long, before the noise."""
 
     def call() -> float:
         return seconds

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The simulated runtime, clock and all, under what measures: every wait and time is virtual."""
+"""The simulated runtime under every measurement: all waits and times are virtual."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Mark:
 
 @dataclass
 class SimulatedMachine:
-    """A host and a device whose work is as long as a test says.
+    """A host and a device whose work takes as long as a test says.
 
-    A watchdog lets a held stream go in real time. Here it has an hour, so that a slow test machine
-    changes nothing; `let_go_soon` is for tests in which it has to bark.
+    A watchdog releases a held stream in real time. Here it waits for an hour, so that a slow test
+    machine changes nothing. Tests of the watchdog call `let_go_soon`.
     """
 
     cuda: Simulated
@@ -46,7 +46,6 @@ class SimulatedMachine:
     def __post_init__(self) -> None:
         for name, value in {
             "clock": lambda: self.cuda.now_ns * 1e-9,
-            "sleep": lambda seconds: self.cuda.advance(round(seconds * 1e9)),
             "cuda_is_up": lambda: self.cuda_is_up,
             "is_capturing": lambda: False,
             "synchronize": self.synchronize,
@@ -63,7 +62,7 @@ class SimulatedMachine:
         self.monkeypatch.setattr(calibration, "_PATIENCE", 3600.0)
 
     def let_go_soon(self) -> None:
-        """Let the watchdog bark after 20 ms of real time, whatever the virtual clock says."""
+        """Let the watchdog release streams after 20 ms of real time."""
         self.monkeypatch.setattr(held, "_PATIENCE", 0.02)
         self.monkeypatch.setattr(held, "_PATIENCE_FACTOR", 0.0)
 
@@ -73,7 +72,7 @@ class SimulatedMachine:
         self.cuda.set_current_stream(stream)
 
     def work(self, host_ns: int, device_ns: int, stream: int | None = None) -> None:
-        """Take the host so long to issue what takes the device so long."""
+        """Occupy the host for `host_ns`, then queue `device_ns` of work."""
         self.log.append("run")
         self.cuda.advance(host_ns)
         if device_ns:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a stream does with its work, in a few lines: the yardstick for what scopes are to read."""
+"""A model of a stream in a few lines, to predict what scopes should read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Work:
-    """A piece of work; its completion is unknown while something before it is held."""
+    """A piece of work. Its completion is unknown while the work before it is held."""
 
     issued_ns: int
     length_ns: int
@@ -20,7 +20,7 @@ class Work:
 
 @dataclass
 class StreamModel:
-    """A queue that works off one piece after the other, as soon as it was issued."""
+    """A queue that executes one piece after the other."""
 
     device: int
     free_at_ns: int = 0
@@ -33,7 +33,7 @@ class StreamModel:
         return work
 
     def release(self, now_ns: int) -> None:
-        """Open every latch there is."""
+        """Open all latches."""
         for work in self.waiting:
             if work.is_latch:
                 work.is_latch = False
@@ -48,7 +48,7 @@ class StreamModel:
 
 
 def elapsed_s(begin: Work, end: Work) -> float:
-    """Seconds between two: through a float of milliseconds, as CUDA has it, to whole ns."""
+    """Return the seconds between two, rounded like CUDA's float milliseconds and to whole ns."""
     assert begin.done_ns is not None
     assert end.done_ns is not None
     ms: float = struct.unpack("f", struct.pack("f", (end.done_ns - begin.done_ns) * 1e-6))[0]

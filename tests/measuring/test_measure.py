@@ -17,6 +17,7 @@ from simulated_cuda import Simulated
 from simulated_machine import MS, US, S, SimulatedMachine
 
 import fasttime
+from fasttime import TimingWarning
 
 METHODS = ("naive", "sync", "event")
 
@@ -25,7 +26,7 @@ METHODS = ("naive", "sync", "event")
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_first_runs_are_ignored_and_the_others_kept(method: Any) -> None:
+def test_the_first_runs_are_ignored(method: Any) -> None:
     calls: list[int] = []
     found = fasttime.measure(lambda: calls.append(0), method=method, warmup=3, repeat=10)
     assert len(calls) == 10
@@ -59,16 +60,14 @@ def named() -> None: ...
         (functools.partial(functools.partial(named)), "named"),
     ],
 )
-def test_the_label_is_the_name_of_the_callable_or_of_its_type(
-    fn: Callable[[], None], label: str
-) -> None:
+def test_the_label_is_the_callables_name_or_type(fn: Callable[[], None], label: str) -> None:
     assert fasttime.measure(fn, warmup=0, repeat=1).label == label
 
 
 # --- sync, and the CPU ---
 
 
-def test_sync_reads_host_and_device_of_each_run_and_waits_around_it(script: ScriptedLoop) -> None:
+def test_sync_waits_around_each_run(script: ScriptedLoop) -> None:
     found = fasttime.measure(script.work, 0.25, 1.0, method="sync", warmup=1, repeat=11)
     assert found.times.tolist() == [1.25] * 10
     assert found.host_times.tolist() == [0.25] * 10
@@ -81,7 +80,7 @@ def test_sync_reads_host_and_device_of_each_run_and_waits_around_it(script: Scri
 def test_sync_waits_before_it_reads_its_first_clock(
     script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    others = iter([8.0])  # work of somebody else's, launched once the loop has begun
+    others = iter([8.0])  # other work, launched once the loop has begun
 
     def clock() -> float:
         script.done += next(others, 0.0)
@@ -92,22 +91,22 @@ def test_sync_waits_before_it_reads_its_first_clock(
     assert found.times.tolist() == [1.25]
 
 
-def test_work_from_before_the_loop_is_not_billed_to_it(script: ScriptedLoop) -> None:
+def test_earlier_work_is_not_in_the_loop_time(script: ScriptedLoop) -> None:
     script.done = 8.0
     found = fasttime.measure(script.work, 0.25, 1.0, method="sync", warmup=0, repeat=1)
     assert found.loop_time == 1.25
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_on_the_cpu_each_method_says_that_all_agree(script: ScriptedLoop, method: Any) -> None:
+def test_on_the_cpu_each_method_warns_that_all_agree(script: ScriptedLoop, method: Any) -> None:
     script.cuda_is_up = False
     found = fasttime.measure(script.work, 0.25, 0.0, method=method, warmup=1, repeat=11)
     assert found.device == "cpu"
     assert found.warnings == (
-        (
+        TimingWarning(
             "cpu",
-            "CUDA was not in use; on the CPU the work is done when the call returns, so naive, "
-            "sync and event agree by nature",
+            "CUDA was not in use, so all work was done when the call returned. On the CPU, naive, "
+            "sync and event agree by nature.",
         ),
     )
     if method != "event":  # whose clock is the recorder's
@@ -135,19 +134,17 @@ def cold_at_first(simulated: SimulatedMachine, host: int, device: int) -> Callab
         (MS, 20 * US, "event", 1e-3),
     ],
 )
-def test_ignored_runs_are_not_in_the_time_of_a_call_in_a_row(
+def test_wall_time_leaves_out_ignored_runs(
     simulated: SimulatedMachine, host: int, device: int, method: Any, seconds: float
 ) -> None:
     fn = cold_at_first(simulated, host, device)
     found = fasttime.measure(fn, method=method, warmup=5, repeat=50)
-    # The device's part of the last run comes on top, if the host is the slower one.
+    # If the host is slower, the last run's work on the device is added.
     assert found.wall_time == pytest.approx(seconds, abs=20e-6 / 45)
 
 
 @pytest.mark.parametrize("method", ["naive", "sync"])
-def test_ignored_runs_are_not_in_the_time_of_a_call_in_a_row_on_the_cpu(
-    script: ScriptedLoop, method: Any
-) -> None:
+def test_wall_time_leaves_out_ignored_runs_on_the_cpu(script: ScriptedLoop, method: Any) -> None:
     script.cuda_is_up = False
     durations = iter([64.0, 0.5, 0.5, 0.5])
     found = fasttime.measure(
@@ -156,14 +153,14 @@ def test_ignored_runs_are_not_in_the_time_of_a_call_in_a_row_on_the_cpu(
     assert found.wall_time == 0.5
 
 
-def test_where_the_cache_is_cleared_in_the_loop_no_call_in_a_row_is_timed(
+def test_a_cold_cache_has_no_wall_time(
     simulated: SimulatedMachine,
 ) -> None:
     found = fasttime.measure(simulated.work, 20 * US, MS, cache="cold", warmup=2, repeat=10)
     assert found.wall_time is None
 
 
-def test_a_cold_call_among_a_given_number_makes_no_batches_of_one(
+def test_a_cold_first_call_does_not_shrink_batches(
     simulated: SimulatedMachine,
 ) -> None:
     found = fasttime.measure(cold_at_first(simulated, 20 * US, MS), warmup=2, budget=1.0)
@@ -174,9 +171,7 @@ def test_a_cold_call_among_a_given_number_makes_no_batches_of_one(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_the_callable_raises_passes_unchanged_and_nothing_is_lost(
-    cuda: Simulated, script: ScriptedLoop, method: Any
-) -> None:
+def test_exceptions_pass_unchanged(cuda: Simulated, script: ScriptedLoop, method: Any) -> None:
     error = OSError("in run 37")
     runs = iter(range(50))
 
@@ -189,15 +184,15 @@ def test_what_the_callable_raises_passes_unchanged_and_nothing_is_lost(
     with pytest.raises(OSError, match=r"^in run 37$") as caught:
         fasttime.measure(fn, method=method)
     assert caught.value is error
-    assert pool_is_whole()  # though the traceback keeps the frames
+    assert pool_is_whole()  # although the traceback keeps the frames
     assert len(fasttime.measure(lambda: None, method=method, warmup=1, repeat=3)) == 2
 
 
 # --- examples ---
 
 
-@pytest.mark.parametrize("module", ["measuring.measure", "comparing.compare", "units"])
-def test_the_examples_in_the_documentation_run(module: str) -> None:
+@pytest.mark.parametrize("module", ["measuring.measure", "comparing.methods", "text"])
+def test_docstring_examples_run(module: str) -> None:
     done = doctest.testmod(importlib.import_module(f"fasttime.{module}"))
     assert done.attempted > 0
     assert done.failed == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Host or device: the judgement, on made-up times."""
+"""Host or device: the bottleneck of made-up times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ US, MS = 1e-6, 1e-3
         (1 * MS, 1.09 * MS, "unclear", 1 / 1.09),
         (1 * MS, 1.11 * MS, "device-bound", 1.11),
         (1 * MS, 0.0, "host-bound", math.inf),
-        (1 * MS, -1e-9, "host-bound", math.inf),  # a floor a little too large
+        (1 * MS, -1e-9, "host-bound", math.inf),  # an overhead a little too large
         (0.0, 1 * MS, "device-bound", math.inf),
     ],
 )
@@ -35,7 +35,7 @@ def test_with_work_waiting_the_longer_time_decides(
 
 
 @pytest.mark.parametrize(("waiting", "bound"), [(False, "host-bound"), (None, "unclear")])
-def test_without_it_only_an_idle_device_says_something(waiting: bool | None, bound: str) -> None:
+def test_without_it_only_an_idle_device_decides(waiting: bool | None, bound: str) -> None:
     found = judge(1 * MS, 1 * MS, work_was_waiting=waiting)
     assert (found.bound, found.headroom) == (bound, None)
 
@@ -69,20 +69,20 @@ def test_without_it_only_an_idle_device_says_something(waiting: bool | None, bou
             MS,
             MS,
             False,
-            "host-bound: the device had nothing left to do when the host was through (1.000 ms to "
-            "issue, 1.000 ms on the device, its waits for the host included), which says nothing "
-            "of how fast the device could go",
+            "host-bound: the device was idle by the time the host had issued the last run (1.000 "
+            "ms to issue, 1.000 ms on the device, waits for the host included); only hold=True "
+            "shows how fast the device could go",
         ),
         (
             MS,
             MS,
             None,
-            "unclear: whether the device waited for the host is told only behind a held stream "
-            "(1.000 ms to issue, 1.000 ms on the device, any such waits included)",
+            "unclear: only hold=True shows whether the device waited for the host (1.000 ms to "
+            "issue, 1.000 ms on the device, any such waits included)",
         ),
     ],
 )
-def test_a_bottleneck_prints_as_a_sentence_with_its_figures(
+def test_a_bottleneck_prints_with_its_figures(
     host: float, device: float, waiting: bool | None, text: str
 ) -> None:
     assert str(judge(host, device, work_was_waiting=waiting)) == text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs behind a held stream, and what becomes of those that cannot be held."""
+"""Runs behind a held stream, and callables that cannot be held."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from simulated_cuda import Simulated
 from simulated_machine import CLEAR_DEVICE, MS, US, S, SimulatedMachine, held
 
 import fasttime
+from fasttime import TimingWarning
 from fasttime._native import Scope
 from fasttime.measuring import runner as running
 from fasttime.measuring.calibration import empty_pair
 from fasttime.measuring.held import CannotBeHeld, HeldSampler
 
-NOT_HELD = (
+NOT_HELD = TimingWarning(
     "not_held",
-    "timed without holding the stream, launch latency included, as a run waits for the device, "
-    "allocates or frees its memory, or puts more into the launch queue than has room there "
-    "(some 1,000 launches)",
+    "The stream was not held, so times include launch latency: a run waits for the device, "
+    "allocates or frees device memory, or puts more work into the launch queue than there is room "
+    "for (about 1,000 launches). Compare them only with times that were not held either.",
 )
 
 
@@ -39,9 +40,7 @@ def waits_for_the_device(simulated: SimulatedMachine) -> Callable[[], None]:
 # --- what is read ---
 
 
-def test_a_given_number_of_runs_is_called_once_more_before_and_not_held_then(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_the_first_call_is_not_held(cuda: Simulated, simulated: SimulatedMachine) -> None:
     held_at_end: list[bool] = []
 
     def fn() -> None:
@@ -54,9 +53,7 @@ def test_a_given_number_of_runs_is_called_once_more_before_and_not_held_then(
     assert (len(found.warmup_times), len(found)) == (2, 10)
 
 
-def test_runs_behind_a_hold_read_the_device_s_own_time_without_the_events(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_held_runs_read_device_time_alone(cuda: Simulated, simulated: SimulatedMachine) -> None:
     cuda.set_event_time(1250)
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, hold=True, warmup=2, repeat=12)
     assert found.times == pytest.approx([20e-6] * 10, rel=1e-6)
@@ -66,7 +63,7 @@ def test_runs_behind_a_hold_read_the_device_s_own_time_without_the_events(
     assert found.warnings == ()
 
 
-def test_the_event_overhead_of_held_runs_comes_from_the_same_holds(
+def test_held_runs_read_overhead_in_the_same_holds(
     cuda: Simulated, simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "empty_pair", lambda: pytest.fail("read apart from the runs"))
@@ -75,7 +72,7 @@ def test_the_event_overhead_of_held_runs_comes_from_the_same_holds(
     assert found.event_overhead == pytest.approx(1.25e-6, rel=1e-6)
 
 
-def test_runs_come_in_the_order_in_which_they_ran(simulated: SimulatedMachine) -> None:
+def test_times_are_in_the_order_of_the_runs(simulated: SimulatedMachine) -> None:
     durations = iter([9, *range(1, 41)])
     found = fasttime.measure(
         lambda: simulated.work(0, next(durations) * MS), hold=True, warmup=3, repeat=40
@@ -84,9 +81,7 @@ def test_runs_come_in_the_order_in_which_they_ran(simulated: SimulatedMachine) -
     assert found.times == pytest.approx([run * 1e-3 for run in range(4, 41)], rel=1e-6)
 
 
-def test_the_current_stream_is_held_whichever_it_is(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_the_current_stream_is_held(cuda: Simulated, simulated: SimulatedMachine) -> None:
     simulated.use_stream(cuda.create_stream())
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, hold=True, warmup=0, repeat=9)
     assert found.times == pytest.approx([20e-6] * 9, rel=1e-6)
@@ -101,7 +96,7 @@ def test_an_empty_pair_reads_what_an_event_takes(
 
 
 @pytest.mark.parametrize(("cold", "warm"), [(30 * S, 200 * US), (30 * S, 600 * MS), (MS, MS)])
-def test_the_patience_of_a_hold_is_no_longer_for_a_cold_first_call(
+def test_a_cold_first_call_does_not_extend_patience(
     simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, cold: int, warm: int
 ) -> None:
     timeouts: list[float] = []
@@ -122,7 +117,7 @@ def test_the_patience_of_a_hold_is_no_longer_for_a_cold_first_call(
 # --- what cannot be held ---
 
 
-def test_a_callable_that_waits_for_the_device_cannot_be_held(simulated: SimulatedMachine) -> None:
+def test_a_callable_that_waits_cannot_be_held(simulated: SimulatedMachine) -> None:
     simulated.let_go_soon()
     with pytest.raises(CannotBeHeld, match=r"^a run waits for the device, allocates or frees"):
         HeldSampler(waits_for_the_device(simulated)).take(5)
@@ -131,7 +126,7 @@ def test_a_callable_that_waits_for_the_device_cannot_be_held(simulated: Simulate
     assert no_stream_is_held()
 
 
-def test_a_callable_that_fills_the_launch_queue_alone_cannot_be_held(
+def test_a_callable_that_fills_the_queue_is_not_held(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     simulated.let_go_soon()
@@ -145,7 +140,7 @@ def test_a_callable_that_fills_the_launch_queue_alone_cannot_be_held(
         HeldSampler(fn).take(5)
 
 
-def test_one_failure_in_between_is_taken_for_a_pause_of_the_host_s_own(
+def test_a_single_failed_hold_is_tried_again(
     simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocking = (3, 6, 9)
@@ -169,7 +164,7 @@ def test_one_failure_in_between_is_taken_for_a_pause_of_the_host_s_own(
     assert simulated.runs == 1 + 10 + 3
 
 
-def test_a_run_that_was_let_go_before_its_time_is_made_again_with_more_patience(
+def test_a_second_attempt_has_more_patience(
     simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated.let_go_soon()
@@ -177,7 +172,7 @@ def test_a_run_that_was_let_go_before_its_time_is_made_again_with_more_patience(
     patience_of: list[float] = []
     run_held = HeldSampler._run_held
 
-    def fn() -> None:  # blocks in each run's first attempt, and says so by its time
+    def fn() -> None:  # blocks in the first attempt of each run, which has another time
         is_second_attempt = next(calls) % 2 == 0
         simulated.work(100 * US, 20 * US if is_second_attempt else 40 * US)
         if not is_second_attempt:
@@ -185,7 +180,7 @@ def test_a_run_that_was_let_go_before_its_time_is_made_again_with_more_patience(
 
     def patient(self: HeldSampler, empty: Scope, scope: Scope, patience: float) -> bool:
         patience_of.append(patience)
-        # No second attempt is to fail for the slowness of the machine that tests.
+        # No second attempt may fail because the test machine is slow.
         monkeypatch.setattr(held, "_PATIENCE", 0.02 if patience == 1.0 else 3600.0)
         return run_held(self, empty, scope, patience)
 
@@ -201,7 +196,7 @@ def test_a_run_that_was_let_go_before_its_time_is_made_again_with_more_patience(
 
 
 @pytest.mark.parametrize("hold", [None, True])
-def test_what_cannot_be_held_is_measured_without_and_says_so(
+def test_a_failed_hold_falls_back_with_a_warning(
     simulated: SimulatedMachine, hold: bool | None
 ) -> None:
     simulated.let_go_soon()
@@ -212,7 +207,7 @@ def test_what_cannot_be_held_is_measured_without_and_says_so(
     assert kinds(found) == ["not_held", "raw"]
 
 
-def test_what_fails_in_the_middle_of_the_rounds_is_measured_anew_without(
+def test_a_hold_that_fails_later_restarts_without(
     simulated: SimulatedMachine,
 ) -> None:
     simulated.let_go_soon()
@@ -229,21 +224,19 @@ def test_what_fails_in_the_middle_of_the_rounds_is_measured_anew_without(
     assert no_stream_is_held()
 
 
-def test_an_event_that_cannot_be_recorded_behind_a_hold_is_an_error_with_cuda_s_own_words(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_a_failed_record_behind_a_hold_raises(cuda: Simulated, simulated: SimulatedMachine) -> None:
     def fn() -> None:
         simulated.work(100 * US, 20 * US)
         if simulated.runs == 4:
             cuda.fail("cudaEventRecord", 400, after=1)  # the next run's first empty pair
 
-    with pytest.raises(RuntimeError, match=r"its status is 'failed': cudaEventRecord answered 400"):
+    with pytest.raises(RuntimeError, match=r"\(status 'failed'\): cudaEventRecord answered 400"):
         fasttime.measure(fn, hold=True, warmup=0, repeat=10)
     assert pool_is_whole()
     assert no_stream_is_held()
 
 
-def test_work_on_another_stream_beside_a_held_one_is_told(
+def test_other_streams_beside_a_hold_are_a_warning(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     other = cuda.create_stream()
@@ -254,14 +247,12 @@ def test_work_on_another_stream_beside_a_held_one_is_told(
 
     found = fasttime.measure(fn, hold=True, warmup=0, repeat=10)
     assert kinds(found) == ["other_streams"]
-    # The held stream begins when all is queued, which is when the other one begins.
-    assert "went on for 2.000 ms after the timed one" in found.warnings[0].message
+    # The held stream begins when everything is queued, at the same time as the other stream.
+    assert "kept working for 2.000 ms after the timed stream" in found.warnings[0].message
     assert found.times == pytest.approx([1e-3] * 10, rel=1e-6)
 
 
-def test_events_follow_a_held_callable_that_changes_streams(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_held_runs_follow_a_change_of_streams(cuda: Simulated, simulated: SimulatedMachine) -> None:
     streams = [cuda.create_stream(), cuda.create_stream()]
     simulated.use_stream(streams[0])
 
@@ -274,7 +265,7 @@ def test_events_follow_a_held_callable_that_changes_streams(
     assert found.times == pytest.approx([run * 1e-3 for run in range(2, 12)], rel=1e-6)
 
 
-def test_a_given_number_of_runs_that_cannot_be_held_is_made_without(
+def test_counted_runs_fall_back_to_no_hold(
     simulated: SimulatedMachine,
 ) -> None:
     simulated.let_go_soon()
@@ -285,9 +276,7 @@ def test_a_given_number_of_runs_that_cannot_be_held_is_made_without(
     assert simulated.runs == 1 + 2 + 10
 
 
-def test_a_driver_that_cannot_hold_is_an_error_where_it_was_told_to(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_no_holds_raises_on_request(cuda: Simulated, simulated: SimulatedMachine) -> None:
     for repeat in (5, "auto"):
         cuda.fail("cuStreamWaitValue32_v2", 801)
         message = "^the stream cannot be held: cuStreamWaitValue32_v2 answered 801"
@@ -295,15 +284,13 @@ def test_a_driver_that_cannot_hold_is_an_error_where_it_was_told_to(
             fasttime.measure(simulated.work, 10 * US, MS, hold=True, warmup=0, repeat=repeat)  # type: ignore[arg-type]
 
 
-def test_a_driver_that_cannot_hold_leaves_a_warning_where_it_was_not_told_to(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_no_holds_is_a_warning_by_default(cuda: Simulated, simulated: SimulatedMachine) -> None:
     cuda.fail("cuStreamWaitValue32_v2", 801, times=-1)
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, budget=0.1)
     assert (found.held, found.event_overhead) == (False, None)
     assert kinds(found) == ["not_held", "raw"]
     assert found.warnings[0].message.startswith(
-        "timed without holding the stream, launch latency included, as the stream cannot be held: "
+        "The stream was not held, so times include launch latency: the stream cannot be held: "
         "cuStreamWaitValue32_v2 answered 801"
     )
 
@@ -312,7 +299,7 @@ def test_a_driver_that_cannot_hold_leaves_a_warning_where_it_was_not_told_to(
 
 
 @pytest.mark.parametrize("run", [0, 1, 5])
-def test_what_a_held_callable_raises_passes_unchanged_and_the_stream_is_let_go(
+def test_an_exception_releases_the_stream(
     cuda: Simulated, simulated: SimulatedMachine, run: int
 ) -> None:
     error = OSError("in a run")
@@ -328,18 +315,18 @@ def test_what_a_held_callable_raises_passes_unchanged_and_the_stream_is_let_go(
     assert caught.value is error
     cuda.lib.cudaDeviceSynchronize()
     assert cuda.backlog_ns(0) == 0
-    assert pool_is_whole()  # though the traceback keeps the frames
+    assert pool_is_whole()  # although the traceback keeps the frames
     assert no_stream_is_held()
 
 
-def test_after_an_exception_a_stream_can_be_held_again(simulated: SimulatedMachine) -> None:
+def test_a_stream_can_be_held_after_an_exception(simulated: SimulatedMachine) -> None:
     with pytest.raises(ZeroDivisionError):
         fasttime.measure(lambda: 1 // 0, hold=True, warmup=0, repeat=10)
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, hold=True, warmup=0, repeat=9)
     assert found.times == pytest.approx([20e-6] * 9, rel=1e-6)
 
 
-def test_a_runtime_error_of_the_callable_s_own_is_not_taken_for_one_of_holding(
+def test_the_callables_runtime_error_passes(
     simulated: SimulatedMachine,
 ) -> None:
     calls = iter(range(10_000))
@@ -357,9 +344,7 @@ def test_a_runtime_error_of_the_callable_s_own_is_not_taken_for_one_of_holding(
 
 
 @pytest.mark.parametrize("hold", [False, True])
-def test_a_cold_cache_is_cleared_before_each_run_outside_of_its_time(
-    simulated: SimulatedMachine, hold: bool
-) -> None:
+def test_clearing_the_cache_is_not_timed(simulated: SimulatedMachine, hold: bool) -> None:
     found = fasttime.measure(
         simulated.work, 10 * US, MS, hold=hold, cache="cold", warmup=2, repeat=10
     )
@@ -371,13 +356,13 @@ def test_a_cold_cache_is_cleared_before_each_run_outside_of_its_time(
     assert found.loop_time >= 10 * (MS + CLEAR_DEVICE) * 1e-9
 
 
-def test_a_cold_cache_is_cleared_before_each_timed_run_that_finds_its_own_number(
+def test_adaptive_runs_clear_the_cache_each_time(
     simulated: SimulatedMachine,
 ) -> None:
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, cache="cold", budget=0.1)
     assert (found.held, found.cache) == (True, "cold")
     assert found.times == pytest.approx([20e-6] * len(found), rel=1e-6)
-    # A loop that is not timed shows what a call takes in all, the cache left as it is.
+    # The wall time comes from a loop without timing that leaves the cache alone.
     assert found.wall_time == pytest.approx(100e-6 + 20e-6 / 19)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether a callable changes what it is given."""
+"""Whether a callable changes its tensor arguments."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import fasttime
+from fasttime import TimingWarning
 from fasttime.measuring.tensors import ArgumentVersions
 
 
@@ -21,7 +22,7 @@ def test_tensors_left_alone_are_not_named() -> None:
     assert versions.changed() == []
 
 
-def test_positions_and_names_of_changed_tensors_are_named_in_order() -> None:
+def test_changed_tensors_are_named_in_order() -> None:
     first, second, by_name = tensor(), tensor(), tensor()
     versions = ArgumentVersions([first, 3, second], {"out": by_name, "dim": 1})
     by_name.add_(1)
@@ -41,14 +42,14 @@ def test_positions_and_names_of_changed_tensors_are_named_in_order() -> None:
         (lambda x: UserDict(ids=x), "argument 0['ids']"),
     ],
 )
-def test_tensors_in_lists_tuples_and_dicts_are_named_by_their_place(wrap, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_tensors_in_containers_have_a_place(wrap, name: str) -> None:  # type: ignore[no-untyped-def]
     x = tensor()
     versions = ArgumentVersions([wrap(x)], {})
     x.add_(1)
     assert versions.changed() == [name]
 
 
-def test_tensors_in_a_list_that_holds_itself_are_named_in_order() -> None:
+def test_a_list_may_contain_itself() -> None:
     first, second = tensor(), tensor()
     items: list[object] = [[first], second]
     items.insert(0, items)
@@ -58,20 +59,20 @@ def test_tensors_in_a_list_that_holds_itself_are_named_in_order() -> None:
     assert versions.changed() == ["argument 0[1][0]", "argument 0[2]"]
 
 
-def test_a_change_before_is_no_change() -> None:
+def test_earlier_changes_do_not_count() -> None:
     x = tensor()
     x.add_(1)
     assert ArgumentVersions([x], {}).changed() == []
 
 
-def test_a_change_through_a_view_is_one_of_its_base() -> None:
+def test_a_change_through_a_view_changes_the_base() -> None:
     x = tensor()
     versions = ArgumentVersions([x], {})
     x[0] = 1.0
     assert versions.changed() == ["argument 0"]
 
 
-def test_of_inference_tensors_nothing_is_known() -> None:
+def test_inference_tensors_are_skipped() -> None:
     with torch.inference_mode():
         x = tensor()
         versions = ArgumentVersions([x, [x]], {"x": x})
@@ -79,38 +80,39 @@ def test_of_inference_tensors_nothing_is_known() -> None:
     assert versions.changed() == []
 
 
-def test_of_parameters_that_wait_for_their_shape_nothing_is_known() -> None:
+def test_lazy_parameters_are_skipped() -> None:
     waiting = torch.nn.LazyLinear(2).weight
     assert ArgumentVersions([waiting, [waiting]], {}).changed() == []
 
 
-def test_arguments_that_are_no_tensors_are_looked_over() -> None:
+def test_other_arguments_are_skipped() -> None:
     assert ArgumentVersions([None, object(), "text", [[]]], {"a": {1: 2}}).changed() == []
 
 
 @pytest.mark.parametrize("method", ["naive", "sync", "event"])
-def test_a_measurement_says_which_arguments_its_callable_changes(method) -> None:  # type: ignore[no-untyped-def]
+def test_a_measurement_names_changed_arguments(method) -> None:  # type: ignore[no-untyped-def]
     def fn(x: torch.Tensor, *, state: list[torch.Tensor]) -> None:
         x.add_(1)
         state[0].add_(1)
 
     found = fasttime.measure(fn, tensor(), state=[tensor()], method=method, warmup=0, repeat=2)
-    assert (
+    warning = TimingWarning(
         "arguments_changed",
-        "fn changes argument 0, argument 'state'[0] in place, so that each run works on other "
-        "data; give it a clone if times depend on values",
-    ) in found.warnings
+        "fn changes argument 0, argument 'state'[0] in place, so each run works on different data. "
+        "If times depend on values, clone inside fn.",
+    )
+    assert warning in found.warnings
 
 
-def test_a_measurement_of_a_callable_that_changes_nothing_does_not_say_so() -> None:
+def test_unchanged_arguments_raise_no_warning() -> None:
     found = fasttime.measure(torch.add, tensor(), tensor(), warmup=0, repeat=2)
     assert "arguments_changed" not in [warning.kind for warning in found.warnings]
 
 
-# --- of those that are compared ---
+# --- compare ---
 
 
-def test_a_candidate_that_changes_what_all_are_given_is_named_once() -> None:
+def test_a_candidate_that_changes_arguments_is_named() -> None:
     def tidy(x: torch.Tensor, state: list[torch.Tensor]) -> None:
         x.copy_(x.sort().values)
         state[0].add_(1)
@@ -119,10 +121,10 @@ def test_a_candidate_that_changes_what_all_are_given_is_named_once() -> None:
         x.sort()
 
     found = fasttime.compare({"plain": plain, "tidy": tidy}, tensor(), [tensor()], rounds=1)
-    warning = (
+    warning = TimingWarning(
         "arguments_changed",
-        "tidy changes argument 0, argument 1[0] in place, so that all candidates work on other "
-        "data from then on; let it work on a clone if times depend on values",
+        "tidy changes argument 0, argument 1[0] in place, so all candidates work on different data "
+        "from then on. If times depend on values, clone inside the candidate.",
     )
     assert [warning in measured.warnings for measured in found.measurements.values()] == [
         True,
@@ -131,12 +133,12 @@ def test_a_candidate_that_changes_what_all_are_given_is_named_once() -> None:
     assert " ".join(str(found).split()).count("warning (arguments_changed): tidy changes") == 1
 
 
-def test_candidates_that_change_nothing_leave_no_warning() -> None:
+def test_harmless_candidates_raise_no_warning() -> None:
     found = fasttime.compare({"sin": torch.sin, "cos": torch.cos}, tensor(), rounds=1)
     for measured in found.measurements.values():
         assert "arguments_changed" not in [warning.kind for warning in measured.warnings]
 
 
-def test_a_comparison_of_methods_says_what_its_callable_changes() -> None:
-    found = fasttime.compare(lambda x: x.add_(1), tensor(), repeat=10, rounds=1)
+def test_compare_methods_names_changed_arguments() -> None:
+    found = fasttime.compare_methods(lambda x: x.add_(1), tensor(), repeat=10, rounds=1)
     assert "\nwarning (arguments_changed): fn changes argument 0 in place" in str(found)

@@ -18,7 +18,7 @@ from ..measuring.arguments import (
 )
 from ..measuring.calls import call_once
 from ..measuring.held import CannotBeHeld
-from ..measuring.measurement import Cache, EndedBy, Method
+from ..measuring.options import Cache, EndedBy, Method
 from ..measuring.progress import ProgressBar
 from ..measuring.tensors import ArgumentVersions
 from ..measuring.warnings import not_held, shared_arguments_changed

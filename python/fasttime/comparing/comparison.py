@@ -14,8 +14,9 @@ import numpy as np
 
 from ..console import plain_text, terminal_width
 from ..measuring.measurement import Measurement
+from ..stats.clock_step import clock_step
+from ..stats.outliers import middle_mean
 from ..stats.signed_rank import fewest_pairs, location_interval
-from ..stats.times import clock_step, middle_mean
 from ..text import for_stdout, format_count, format_seconds
 from .rounds import MOST_ROUNDS
 from .verdict import (

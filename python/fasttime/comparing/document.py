@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..documents import Fields
-from ..measuring.document import from_content as measurement_from_content
 from ..measuring.document import to_content as measurement_to_content
+from ..measuring.measurement import from_content as measurement_from_content
 from .comparison import Comparison
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from ..measuring.measurement import Measurement, Method
+from ..measuring.measurement import Measurement
+from ..measuring.options import Method
 from ..measuring.warnings import WarningKind
 from ..text import (
     format_change,

@@ -22,13 +22,9 @@ from ..measuring.arguments import (
 )
 from ..measuring.calls import call_once
 from ..measuring.measure import take_measurement
-from ..measuring.measurement import (
-    METHODS,
-    Measurement,
-    Method,
-)
+from ..measuring.measurement import Measurement
+from ..measuring.options import METHODS, Method, Options
 from ..measuring.progress import ProgressBar
-from ..measuring.runner import Options
 from ..text import for_stdout
 from .method_findings import MethodFinding, judge_methods
 from .opening import note_options

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..measuring import machine
-from ..measuring.measurement import Cache, Method
-from ..measuring.sampler import Sampler
+from ..measuring.batch import Sampler
+from ..measuring.options import Cache, Method
 from ..measuring.warnings import not_held
 from ..timing_warning import TimingWarning
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..measuring import machine
+from ..measuring.batch import Batch
 from ..measuring.clocks import clock_warnings_of_rounds
 from ..measuring.distribution import judge_times
-from ..measuring.measurement import Cache, Measurement, Method
-from ..measuring.sampler import Batch, Times
+from ..measuring.measurement import Measurement
+from ..measuring.options import Cache, Method
 from ..measuring.waiting import in_most
 from ..measuring.warnings import judge_coverage, judge_work, raw_times
+from ..stats import Times
 from ..timing_warning import TimingWarning
 from .opening import Opened
 
@@ -31,7 +33,7 @@ def measurements_of(
     make a difference between them.
     """
     device = machine.device_name()
-    event_overheads = [_joined(kept, "floors") for kept in running.kept.values()]
+    event_overheads = [_joined(kept, "event_overheads") for kept in running.kept.values()]
     empty = np.concatenate(event_overheads)
     event_overhead = float(np.median(empty)) if opened.held and empty.size else None
     shared = (*opened.warnings, *clock_warnings_of_rounds(running.gpu_states))
@@ -74,7 +76,7 @@ def _warnings(
         waiting = in_most([batch.work_was_waiting for batch in kept])
         if not held and not waiting:
             host_time = float(np.median(_joined(kept, "host_times")))
-            warnings.append(raw_times(host_time, it_waited=waiting is False))
+            warnings.append(raw_times(host_time, device_waited=waiting is False))
         warnings.append(judge_coverage(reading, others, 1))
         if event_overhead is not None:
             warnings.append(judge_work(reading, event_overhead, others))

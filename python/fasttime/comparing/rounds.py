@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 
 from ..environment.gpu_state import GpuState
 from ..measuring import machine
+from ..measuring.batch import Batch, Sampler
 from ..measuring.progress import ProgressBar
-from ..measuring.sampler import Batch, Sampler
-from ..stats.interim import Look, plan_looks
+from ..stats.interim import InterimAnalysis, plan_interim_analyses
 from .opening import naming
 
 # A batch takes about as long, in seconds, on the mean of all candidates: long against the wait at
@@ -64,13 +64,13 @@ class Running:
         self.gpu_states: list[GpuState | None] = []
         self._look_at_gpu()
 
-    def plan(self, budget: float, rounds: int | None) -> list[Look]:
+    def plan(self, budget: float, rounds: int | None) -> list[InterimAnalysis]:
         """Return the looks. Fixed now, since a plan that follows the figures would be biased."""
         most = MOST_ROUNDS if rounds is None else rounds
         if self._round_time > 0:
             most = min(most, max(1, int(budget / self._round_time)))
         self._most = most
-        return plan_looks(most, len(self._samplers) - 1)
+        return plan_interim_analyses(most, len(self._samplers) - 1)
 
     def run(self, rounds: int, budget: float) -> bool:
         """Run up to so many rounds in all; return False where the budget ran out before."""

@@ -16,9 +16,9 @@ from ..environment.differences import EnvironmentDifference, environment_differe
 from ..measuring.arguments import is_real, is_whole
 from ..measuring.measurement import Measurement
 from ..reports.report import Report
+from ..stats.median import median_interval
 from ..stats.processes import FEWEST_PROCESSES, by_process, coarsest_step
 from ..stats.student import difference_interval
-from ..stats.times import median_interval
 from ..text import for_stdout
 from .verdict import (
     MARGIN,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..measuring.measure import measure
-from ..measuring.measurement import METHODS, Method
+from ..measuring.options import METHODS, Method
 from ..text import format_change, format_seconds
 from . import models
 from .output import table as make_table

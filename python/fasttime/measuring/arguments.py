@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `measure` and `compare` ask of their arguments."""
+"""Checks of the arguments of `measure`, `compare` and `compare_methods`."""
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeGuard, get_args
 
 import torch
 
 from . import machine
-from .measurement import Auto, Cache, Method
+from .options import Auto, Cache, Method
 
 
 def check_call(caller: str, fn: object) -> None:
@@ -20,54 +21,82 @@ def check_call(caller: str, fn: object) -> None:
     if not callable(fn):
         raise TypeError(f"{caller}() takes a callable, got {what_is_no_callable(fn)}")
     bare = unwrap(fn)
-    if not inspect.isroutine(bare):  # an object that can be called: what its calls run
+    if not inspect.isroutine(bare):  # an object with __call__, which is what a call runs
         bare = type(bare).__call__
+    label = label_of(fn)
     if inspect.isasyncgenfunction(bare):
         raise TypeError(
-            f"{label_of(fn)} is an async generator function, and calling it runs nothing of it; "
-            f"give {caller}() a function that consumes it, or put fasttime.scope around what it "
-            "awaits"
+            f"{label} is an async generator function, and a call only creates a generator; give "
+            f"{caller}() a function that consumes it, or put fasttime.scope around what it awaits"
         )
     if inspect.iscoroutinefunction(bare):
         raise TypeError(
-            f"{label_of(fn)} is a coroutine function, and calling it runs nothing of it; give "
+            f"{label} is a coroutine function, and a call only creates a coroutine; give "
             f"{caller}() a function that runs it, or put fasttime.scope around what it awaits"
         )
     if inspect.isgeneratorfunction(bare):
         raise TypeError(
-            f"{label_of(fn)} is a generator function, and calling it runs nothing of it; give "
-            f"{caller}() a function that consumes it, such as lambda: list({label_of(fn)}())"
+            f"{label} is a generator function, and a call only creates a generator; give "
+            f"{caller}() a function that consumes it, such as lambda: list({label}())"
         )
     if machine.is_capturing():
         raise RuntimeError(
-            f"{caller}() cannot wait for the device while a CUDA graph is being captured on the "
-            "current stream; call it outside of the capture"
+            f"{caller}() has to wait for the device, and the current stream is capturing a CUDA "
+            "graph; call it outside the capture"
         )
 
 
 def what_is_no_callable(given: object) -> str:
-    """Return what was given in place of a callable; of a tensor, which is long, what was meant."""
+    """Return a description of what was given instead of a callable, for an error message.
+
+    The values of a tensor are not shown: reading them would wait for the device.
+    """
     if isinstance(given, torch.Tensor):
-        return "a Tensor; give what makes it and its arguments apart: (model, x), not (model(x))"
+        return "a Tensor; pass the callable and its arguments apart: (model, x), not (model(x))"
     return f"{given!r} of type {type(given).__name__}"
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ValueError unless the value is one of the choices."""
     if value not in choices:
-        raise ValueError(f"unknown {name} {value!r}; there are {', '.join(choices)}")
+        close = difflib.get_close_matches(value, choices, 1) if isinstance(value, str) else []
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}{hint}")
+
+
+def note_near_misses(
+    caller: str, error: TypeError, given: Iterable[str], options: Sequence[str]
+) -> None:
+    """Add a note to a TypeError about a keyword argument that is nearly an option of `caller`.
+
+    ``measure(f, repeats=5)`` passes ``repeats=5`` to ``f``, which may not know it. On Python 3.10,
+    which has no notes, the error stays as it is.
+
+    Args:
+        caller: the function with the options.
+        error: what the callable raised.
+        given: the names of the keyword arguments that were passed to the callable.
+        options: the names of the caller's options.
+    """
+    if "keyword argument" not in str(error) or not hasattr(error, "add_note"):
+        return
+    for name in given:
+        if close := difflib.get_close_matches(name, options, 1, cutoff=0.75):
+            error.add_note(
+                f"{caller}() passed {name}= on to the callable; did you mean {close[0]}=?"
+            )
 
 
 def check_options(method: object, hold: object, cache: object) -> None:
-    """Raise ValueError unless a method can hold the stream and clear the cache as asked."""
+    """Raise ValueError unless the method exists and can hold the stream and clear the cache."""
     check_choice("method", method, get_args(Method))
     check_choice("cache", cache, get_args(Cache))
     if method not in ("naive", "sync"):
         return
     if hold:
         raise ValueError(
-            f"hold=True keeps the stream waiting until work is queued, and method={method!r} reads "
-            "the host's clock; use method='event'"
+            f"hold=True holds the stream, and method={method!r} reads the host's clock; use "
+            "method='event'"
         )
     if cache == "cold":
         raise ValueError(
@@ -77,9 +106,9 @@ def check_options(method: object, hold: object, cache: object) -> None:
 
 
 def check_runs(warmup: object, repeat: object) -> tuple[int | Auto, int | Auto]:
-    """Return how many runs to ignore and to make, as ints of Python's own or ``auto``.
+    """Return `warmup` and `repeat`, each as a Python int or ``auto``.
 
-    Raises TypeError or ValueError unless so many can be made.
+    Raises TypeError for other types, and ValueError for a number that is out of range.
     """
     given = f"got warmup={warmup!r}, repeat={repeat!r}"
     ignored, runs = _count(warmup), _count(repeat)
@@ -89,7 +118,11 @@ def check_runs(warmup: object, repeat: object) -> tuple[int | Auto, int | Auto]:
         raise ValueError(f"warmup must be at least 0, {given}")
     least = ignored if isinstance(ignored, int) else 0
     if isinstance(runs, int) and runs <= least:
-        raise ValueError(f"warmup must be at least 0 and repeat greater than warmup, {given}")
+        raise ValueError(
+            f"repeat counts the warm-up runs too and must be greater than warmup, {given}"
+            if least
+            else f"repeat must be at least 1, {given}"
+        )
     if isinstance(runs, int) and runs > 1_000_000:
         raise ValueError(f"repeat must be at most 1,000,000, {given}")
     if isinstance(ignored, int) and ignored >= 1_000_000:
@@ -104,32 +137,32 @@ def _count(value: object) -> int | Auto | None:
 
 
 def check_seconds(name: str, value: object, most: float) -> float:
-    """Return the number; raise TypeError or ValueError unless it is above 0 and up to `most`."""
+    """Return the number. Raise TypeError or ValueError unless it is above 0 and at most `most`."""
     if not is_real(value):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0 < value <= most:  # also of an int that no float can hold
-        raise ValueError(f"{name} must lie above 0 and be at most {most:g}, got {value!r}")
+    if not 0 < value <= most:  # also refuses an int that is too large for a float
+        raise ValueError(f"{name} must be above 0 and at most {most:g}, got {value!r}")
     return float(value)
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Say whether it is a whole number, numpy's among them; True and False are none."""
+    """Return whether the value is a whole number, including numpy's. True and False are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """Say whether it is a number, numpy's among them; True and False are none."""
+    """Return whether the value is a real number, including numpy's. True and False are not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def unwrap(fn: object) -> object:
-    """Return the function inside of partial objects."""
+    """Return the function inside nested partial objects."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     return fn
 
 
 def label_of(fn: object) -> str:
-    """Return a name for a callable: its own, or that of its type."""
+    """Return a callable's name, or the name of its type."""
     bare = unwrap(fn)
     return getattr(bare, "__name__", None) or type(bare).__name__

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Host or device: which of them decides how long the callable takes, and by how much."""
+"""The bottleneck of a measured callable: host or device, and by what factor."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import math
 from ..bottleneck import Bottleneck
 from ..text import format_seconds
 
-# Host and device time closer than this to one another leave it open which of them decides.
+# Host and device times within this share of each other leave the bottleneck unclear.
 _CLOSE = 0.1
 
 
 def judge(host_time: float, device_time: float, work_was_waiting: bool | None) -> Bottleneck:
-    """Return the bottleneck.
+    """Return the bottleneck. Times are in seconds per run.
 
     Args:
-        host_time: what issuing takes, in seconds, where nothing holds the host back.
-        device_time: what a run takes on the device; with the device's waits for the host in it,
+        host_time: how long the host takes to issue a run if nothing makes the host wait.
+        device_time: how long the device takes for a run. Includes the device's waits for the host
             unless work was waiting.
-        work_was_waiting: when `device_time` was read; None where that cannot be told.
+        work_was_waiting: whether work was waiting on the stream at each run; None if unknown.
     """
     figures = f"{format_seconds(host_time)} to issue, {format_seconds(device_time)} on the device"
     if work_was_waiting:
@@ -39,13 +39,13 @@ def judge(host_time: float, device_time: float, work_was_waiting: bool | None) -
     if work_was_waiting is False:
         return Bottleneck(
             "host-bound",
-            f"the device had nothing left to do when the host was through ({figures}, its waits "
-            "for the host included), which says nothing of how fast the device could go",
+            f"the device was idle by the time the host had issued the last run ({figures}, waits "
+            "for the host included); only hold=True shows how fast the device could go",
         )
     return Bottleneck(
         "unclear",
-        f"whether the device waited for the host is told only behind a held stream ({figures}, any "
-        "such waits included)",
+        f"only hold=True shows whether the device waited for the host ({figures}, any such waits "
+        "included)",
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What two events read by themselves, found on the device."""
+"""The event overhead: what two events read by themselves, measured on the device."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 
 from .. import _native
 from ..recorder import Recorder
+from ..stats import Times
 from . import machine
+from .batch import EMPTY, RUN, read_samples, times_of
 from .held import CannotBeHeld
-from .sampler import Times
-from .samplers import EMPTY, read_samples, times_of
 
 _PAIRS = 60
-_PATIENCE = 0.3  # seconds; queuing them takes less than a thousandth of that
+_PATIENCE = 0.3  # seconds; queuing the pairs takes less than a thousandth of that
 
-# Trains of calls, so long that a launch queue, of some 1,000 entries, holds them.
+# The lengths of two trains of calls. A launch queue holds about 1,000 entries.
 _TRAINS = (40, 240)
 _ROUNDS = 7
 
 
 def empty_pair() -> float:
-    """Return what an empty pair of events reads on a stream that has work waiting, in seconds.
+    """Return what an empty pair of events reads on a stream with work waiting, in seconds.
 
-    Waits for the device. Raises RuntimeError where the stream cannot be held, or where events
-    cannot be recorded.
+    Waits for the device. Raises RuntimeError if the stream cannot be held or events cannot be
+    recorded.
     """
     recorder = Recorder(keep_samples=_PAIRS, share_boundaries=False)
     empty = recorder.scope(EMPTY)
@@ -40,28 +40,28 @@ def empty_pair() -> float:
 
 
 def event_overhead_in_a_row() -> float:
-    """Return by how much events read too much of runs that follow one another without a gap.
+    """Return the event overhead in runs that follow each other without a gap, in seconds.
 
-    In seconds. In such a row a reading exceeds what the run adds to the stream by more than an
-    empty pair reads (2.0 us instead of 1.3 on an H100). That is found with a short kernel: read
-    between events, and from what a longer train of it takes than a shorter one, without events.
+    In such a row a reading exceeds the time that the run adds to the stream by more than an empty
+    pair reads: by 2.0 us instead of 1.3 on an H100. The excess is measured with a short kernel: its
+    reading between events, minus the difference between a long and a short train of it, per call.
 
-    Takes some 20 ms. Waits for the device. Raises RuntimeError where the stream cannot be held.
+    Takes about 20 ms. Waits for the device. Raises RuntimeError if the stream cannot be held.
     """
     work = machine.short_work()
-    work()  # what is loaded at its first use would wait for the device
+    work()  # loading the kernel at its first use would wait for the device
     found = []
     for _ in range(_ROUNDS):
         recorder = Recorder(keep_samples=_PAIRS, share_boundaries=False)
-        run = recorder.scope("run")
+        run = recorder.scope(RUN)
         with _held():
             for _ in range(_PAIRS):
                 with run:
                     work()
         short, long = (_train(recorder, work, calls) for calls in _TRAINS)
         added = (long - short) / (_TRAINS[1] - _TRAINS[0])
-        # The mean, as the median of steps of 32 ns is one of them.
-        found.append(float(_read(recorder, "run")[1:].mean()) - added)
+        # The mean resolves less than the clock's step of 32 ns. A median would be a whole step.
+        found.append(float(_read(recorder, RUN)[1:].mean()) - added)
     return statistics.median(found)
 
 
@@ -83,7 +83,7 @@ def _held() -> Iterator[None]:
         in_time = hold.release()
     machine.synchronize()
     if not in_time:
-        raise CannotBeHeld("a few hundred calls took longer to queue than a stream is held")
+        raise CannotBeHeld("a few hundred calls took longer to queue than a stream may be held")
 
 
 def _read(recorder: Recorder, name: str) -> Times:

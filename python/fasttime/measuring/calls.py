@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Calls of what is timed. The result of the first one shows whether a call runs anything."""
+"""Calls of the timed callable. The first result shows whether a call runs anything at all."""
 
 from __future__ import annotations
 
@@ -13,18 +13,14 @@ from .machine import Call
 
 
 class Calls:
-    """A callable to be called many times, so that nothing stands around any call but the first.
-
-    Args:
-        call: what to call.
-    """
+    """A callable that is called many times. Only the very first call has a check around it."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._is_new = True
 
     def times(self, runs: int) -> Iterator[Call]:
-        """Yield what to call, so many times."""
+        """Yield what to call, `runs` times."""
         if not self._is_new:
             return itertools.repeat(self._call, runs)
         self._is_new = False
@@ -33,17 +29,17 @@ class Calls:
 
 
 def call_once(call: Call) -> None:
-    """Call it; raise TypeError where that only made a coroutine or a generator, and ran nothing."""
+    """Call it. Raise TypeError if the call only made a coroutine or a generator."""
     result = call()
     if inspect.iscoroutine(result):
-        result.close()  # or Python would warn that it was never awaited
+        result.close()  # otherwise Python warns that the coroutine was never awaited
         raise TypeError(
-            f"{label_of(call)} returned a coroutine, of which nothing has run; time a function "
-            "that runs it, or put fasttime.scope around what it awaits"
+            f"{label_of(call)} returned a coroutine and ran nothing; time a function that runs "
+            "the coroutine, or put fasttime.scope around what it awaits"
         )
     if inspect.isasyncgen(result) or inspect.isgenerator(result):
-        what = "an async generator" if inspect.isasyncgen(result) else "a generator"
+        kind = "an async generator" if inspect.isasyncgen(result) else "a generator"
         raise TypeError(
-            f"{label_of(call)} returned {what}, of which nothing has run; time a function that "
-            "consumes it"
+            f"{label_of(call)} returned {kind} and ran nothing; time a function that consumes the "
+            "generator"
         )

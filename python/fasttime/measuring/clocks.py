@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Doubts that rest on the device's state between runs: throttling, another clock."""
+"""Warnings from the GPU's state: throttling, and a clock that changed."""
 
 from __future__ import annotations
 
@@ -9,109 +9,107 @@ from ..environment.gpu_state import IDLE, GpuState
 from ..text import format_change
 from ..timing_warning import TimingWarning
 
-# A clock that changed by more than this changes times by as much; boost clocks move by less by
-# themselves.
+# A clock that changed by more than this share changes times by as much. Boost clocks vary by less.
 CLOCK_CHANGE = 0.05
+
+_TO_SPEED = "let it cool down, raise its power limit, or lock its clocks at a rate that it can hold"
+_LOCK = "lock the clocks (nvidia-smi --lock-gpu-clocks)"
 
 
 def clock_warnings(before: GpuState | None, after: GpuState | None) -> tuple[TimingWarning, ...]:
-    """Return what two looks at the device say against the times measured in between.
+    """Return the warnings from the GPU's state before and after the kept runs.
 
     Args:
-        before: the GPU's state after the warm-up and before the first kept run; None where it was
-            not looked at.
-        after: the same after the last run.
+        before: after the warm-up and before the first kept run; None if unknown.
+        after: after the last run; None if unknown.
 
-    An idle device's clock says nothing about the one at work, so that clocks are not compared where
-    either look found the device idle.
+    Clocks are not compared if the GPU was idle in either state, because the clock of an idle GPU
+    says nothing about one at work.
     """
-    looks = _taken((before, after))
+    states = _known((before, after))
     warnings = []
-    if held_back := _held_back(looks):
+    if cause := _throttling(states):
         warnings.append(
             TimingWarning(
                 "throttled",
-                f"the device was held back ({held_back}), so that times are longer than it could "
-                "do; let it cool down, raise its power limit, or lock its clocks at what it can "
-                "hold",
+                f"The GPU was throttled ({cause}), so times are longer than at full speed. To get "
+                f"full speed, {_TO_SPEED}.",
             )
         )
-    clocks = _clocks(looks)
+    clocks = _clocks(states)
     if len(clocks) == 2 and abs(clocks[1] / clocks[0] - 1) > CLOCK_CHANGE:
         old, new = clocks
         warnings.append(
             TimingWarning(
                 "clock_changed",
-                f"the device's clock went from {old:.0f} MHz to {new:.0f} MHz "
-                f"({format_change(new / old - 1)}) between the first run and the last; warm up for "
-                "longer, or lock the clocks (nvidia-smi --lock-gpu-clocks)",
+                f"The GPU clock went from {old:.0f} MHz to {new:.0f} MHz "
+                f"({format_change(new / old - 1)}) between the first kept run and the last, so "
+                f"times mix clock rates. Warm up for longer, or {_LOCK}.",
             )
         )
     return tuple(warnings)
 
 
 def clock_warnings_of_rounds(found: Sequence[GpuState | None]) -> tuple[TimingWarning, ...]:
-    """Return what looks at the device between rounds say against the ratios found in them.
+    """Return the warnings from the GPU's states before, between and after the rounds of `compare`.
 
-    What slows all candidates of a round down alike is in no ratio. So the doubt is a smaller one
-    than that of `clock_doubts`, and another: a clock does not slow down alike what waits for memory
-    and what computes, and a limit of power does not slow down alike what draws more and less.
+    If all candidates of a round slow down alike, their ratio does not change. So these warnings are
+    milder than those of `clock_warnings`. But a lower clock slows down computation more than memory
+    traffic, and a power limit slows down most what draws most power.
 
     Args:
-        found: the GPU's state before the first round, in between, and after the last; None where it
-            could not be told.
+        found: the states in order; None for an unknown state.
     """
-    looks = _taken(found)
+    states = _known(found)
     warnings = []
-    if held_back := _held_back(looks):
-        times = sum(bool(look.slowdowns) for look in looks)
+    if cause := _throttling(states):
+        times = sum(bool(state.slowdowns) for state in states)
         warnings.append(
             TimingWarning(
                 "throttled",
-                f"the device was held back at {times} of {len(looks)} looks between rounds "
-                f"({held_back}): times and ratios are those of a device held back, which slows "
-                "down most what computes most; to compare at full speed let it cool down, raise "
-                "its power limit, or lock its clocks at what it can hold",
+                f"The GPU was throttled at {times} of {len(states)} checks between rounds "
+                f"({cause}), so times and ratios come from a throttled GPU, which slows down "
+                f"computation most. To compare at full speed, {_TO_SPEED}.",
             )
         )
-    clocks = _clocks(looks)
+    clocks = _clocks(states)
     if clocks and max(clocks) / min(clocks) - 1 > CLOCK_CHANGE:
         low, high = min(clocks), max(clocks)
         warnings.append(
             TimingWarning(
                 "clock_changed",
-                f"the device's clock lay between {low:.0f} MHz and {high:.0f} MHz "
-                f"({format_change(low / high - 1)}) from round to round: medians are of no one "
-                "clock, and ratios are free of it only where it slows all candidates down alike; "
-                "lock the clocks (nvidia-smi --lock-gpu-clocks)",
+                f"The GPU clock varied between {low:.0f} MHz and {high:.0f} MHz "
+                f"({format_change(low / high - 1)}) over the rounds, so medians mix clock rates, "
+                "and ratios are only right if all candidates slow down alike. To be sure, "
+                f"{_LOCK}.",
             )
         )
     return tuple(warnings)
 
 
-def _taken(looks: Sequence[GpuState | None]) -> list[GpuState]:
-    return [look for look in looks if look is not None]
+def _known(states: Sequence[GpuState | None]) -> list[GpuState]:
+    return [state for state in states if state is not None]
 
 
-def _held_back(looks: Sequence[GpuState]) -> str:
-    """Return what held the device back at any look, and its heat at the last one, in words."""
-    reasons = dict.fromkeys(reason for look in looks for reason in look.slowdowns)
-    return f"{', '.join(reasons)}{_heat(looks[-1])}" if reasons else ""
+def _throttling(states: Sequence[GpuState]) -> str:
+    """Return what throttled the GPU in any state, with temperature and power in the last state."""
+    reasons = dict.fromkeys(reason for state in states for reason in state.slowdowns)
+    return f"{', '.join(reasons)}{_heat(states[-1])}" if reasons else ""
 
 
-def _clocks(looks: Sequence[GpuState]) -> list[int]:
-    """Return the clocks of a device at work. An idle one's says nothing about it."""
+def _clocks(states: Sequence[GpuState]) -> list[int]:
+    """Return the SM clocks in MHz of the states in which the GPU was at work."""
     return [
-        look.sm_clock_mhz
-        for look in looks
-        if look.sm_clock_mhz and IDLE not in look.throttle_reasons
+        state.sm_clock_mhz
+        for state in states
+        if state.sm_clock_mhz and IDLE not in state.throttle_reasons
     ]
 
 
-def _heat(look: GpuState) -> str:
+def _heat(state: GpuState) -> str:
     parts = []
-    if look.temperature_c is not None:
-        parts.append(f"{look.temperature_c:.0f} °C")
-    if look.power_w is not None:
-        parts.append(f"{look.power_w:.0f} W")
+    if state.temperature_c is not None:
+        parts.append(f"{state.temperature_c:.0f} °C")
+    if state.power_w is not None:
+        parts.append(f"{state.power_w:.0f} W")
     return f"; {', '.join(parts)} at the end" if parts else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`do_bench` as triton.testing has it, for those who come from there."""
+"""`fasttime.do_bench`: the interface of `triton.testing.do_bench`, on top of `measure`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .measure import measure
 ReturnMode = Literal["min", "max", "mean", "median", "all"]
 _MODES: tuple[ReturnMode, ...] = ("min", "max", "mean", "median", "all")
 
+_A_DAY_MS = 86_400_000.0
+
 
 def do_bench(
     fn: Callable[[], object],
@@ -25,25 +27,26 @@ def do_bench(
     quantiles: Sequence[float] | None = None,
     return_mode: ReturnMode = "mean",
 ) -> float | list[float]:
-    """Time a callable with the arguments and units of `triton.testing.do_bench`: milliseconds.
+    """Time a callable with the arguments of `triton.testing.do_bench`, in milliseconds.
 
-    What differs is what is read: `fasttime.measure` holds the stream while a run is queued, and
-    takes off what the events read by themselves, so that a short kernel's time is its own. The L2
-    cache is cleared before each run, as there.
+    Unlike triton's function, this one holds the stream while a run is queued and subtracts the
+    event overhead, like `fasttime.measure`. So you get the time of a short kernel alone. Like
+    triton's function, it clears the L2 cache before each run.
 
     Args:
-        fn: what to time, without arguments.
-        warmup: milliseconds to warm up for; 0 for a single call.
-        rep: milliseconds to measure for.
+        fn: the callable to time, without arguments.
+        warmup: how long to warm up, in milliseconds; 0 for a single call.
+        rep: how long to measure, in milliseconds.
         grad_to_none: tensors whose gradients are set to None before each run.
-        quantiles: which to return, each from 0 to 1; then `return_mode` is not looked at.
-        return_mode: ``min``, ``max``, ``mean``, ``median``, or ``all`` for the time of each run.
+        quantiles: the quantiles to return, each from 0 to 1. If given, `return_mode` is ignored.
+        return_mode: ``min``, ``max``, ``mean``, ``median``, or ``all`` for the times of all runs.
 
-    Returns a time in milliseconds, or a list of them for `quantiles` and ``all``; of a single
-    quantile, too, the one time.
+    Returns a time in milliseconds. For several `quantiles`, and for ``all``, a list of times.
 
-    Waits for the device. Raises as `fasttime.measure` does, and ValueError for an unknown
-    `return_mode` or a quantile outside 0 to 1; RuntimeError without CUDA.
+    Waits for the device between runs.
+
+    Raises like `fasttime.measure`; ValueError for an unknown `return_mode` or a quantile outside 0
+    to 1; RuntimeError if CUDA is not in use.
 
     >>> do_bench(lambda: x @ x)  # doctest: +SKIP
     0.0123
@@ -51,12 +54,12 @@ def do_bench(
     check_call("do_bench", fn)
     check_choice("return_mode", return_mode, _MODES)
     if warmup != 0:
-        check_seconds("warmup", warmup, most=86_400_000.0)
-    check_seconds("rep", rep, most=86_400_000.0)
+        check_seconds("warmup", warmup, most=_A_DAY_MS)
+    check_seconds("rep", rep, most=_A_DAY_MS)
     wanted = [] if quantiles is None else list(quantiles)
     for q in wanted:
         if not 0 <= q <= 1:
-            raise ValueError(f"a quantile must lie between 0 and 1, got {q!r}")
+            raise ValueError(f"quantiles must be between 0 and 1, got {q!r}")
     if not machine.cuda_is_up():
         raise RuntimeError(
             "do_bench() times a CUDA device, and CUDA is not in use; move the work to a device, "
@@ -66,7 +69,7 @@ def do_bench(
     def run() -> object:
         for tensor in grad_to_none or ():
             tensor.grad = None
-        return fn()  # of which measure() looks at the first
+        return fn()  # measure() checks the first result
 
     _warm_up(run, warmup * 1e-3)
     found = measure(run, warmup=0, budget=rep * 1e-3, precision=1e-6, cache="cold")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A measurement as the content of a document, and back."""
+"""The fields of a measurement as the content of a document, and back."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -12,24 +12,21 @@ from ..bottleneck import BOUNDS, Bottleneck
 from ..documents import Fields
 from ..environment import document as environments
 from ..timing_warning import TimingWarning
-from .measurement import (
-    Cache,
-    EndedBy,
-    Measurement,
-    Method,
-)
-from .warnings import WarningKind
+from .options import Cache, EndedBy, Method
 
-_SERIES = ("times", "warmup_times", "host_times")
+if TYPE_CHECKING:
+    from .measurement import Measurement
+
+SERIES = ("times", "warmup_times", "host_times")
 
 
 def to_content(measurement: Measurement) -> dict[str, Any]:
-    """Return what is written. Raises ValueError where `from_content` would not take it back."""
+    """Return the content of a document. Raises ValueError if the numbers are impossible."""
     check(measurement)
     content = {
         field.name: getattr(measurement, field.name) for field in dataclasses.fields(measurement)
     }
-    for name in _SERIES:
+    for name in SERIES:
         content[name] = content[name].tolist()
     content["warnings"] = [warning.to_dict() for warning in measurement.warnings]
     if measurement.environment is not None:
@@ -41,74 +38,74 @@ def to_content(measurement: Measurement) -> dict[str, Any]:
     return content
 
 
-def from_content(fields: Fields) -> Measurement:
-    """Return the measurement that was written. Raises ValueError where there is none."""
-    measurement = Measurement(
-        times=np.array(fields.numbers("times")),
-        warmup_times=np.array(fields.numbers("warmup_times")),
-        host_times=np.array(fields.numbers("host_times")),
-        loop_time=fields.number("loop_time"),
-        method=fields.choice("method", get_args(Method)),
-        label=fields.text("label"),
-        device=fields.text("device"),
-        warmup=fields.count("warmup"),
-        repeat=fields.count("repeat"),
-        warnings=tuple(
-            TimingWarning(cast(WarningKind, warning.text("kind")), warning.text("message"))
+def read_fields(fields: Fields) -> dict[str, Any]:
+    """Return the arguments of `Measurement` from a document.
+
+    Raises ValueError if a field is missing or has the wrong type.
+    """
+    return {
+        "times": np.array(fields.numbers("times")),
+        "warmup_times": np.array(fields.numbers("warmup_times")),
+        "host_times": np.array(fields.numbers("host_times")),
+        "loop_time": fields.number("loop_time"),
+        "method": fields.choice("method", get_args(Method)),
+        "label": fields.text("label"),
+        "device": fields.text("device"),
+        "warmup": fields.count("warmup"),
+        "repeat": fields.count("repeat"),
+        "warnings": tuple(
+            TimingWarning(warning.text("kind"), warning.text("message"))
             for warning in fields.objects("warnings")
         ),
-        wall_time=fields.optional_number("wall_time"),
-        held=fields.flag("held"),
-        cache=fields.choice("cache", get_args(Cache)),
-        event_overhead=fields.optional_number("event_overhead"),
-        is_calibrated=fields.flag("is_calibrated"),
-        ended_by=fields.choice("ended_by", get_args(EndedBy)),
-        processes=_counts(fields.items("processes")),
-        environment=None
+        "wall_time": fields.optional_number("wall_time"),
+        "held": fields.flag("held"),
+        "cache": fields.choice("cache", get_args(Cache)),
+        "event_overhead": fields.optional_number("event_overhead"),
+        "is_calibrated": fields.flag("is_calibrated"),
+        "ended_by": fields.choice("ended_by", get_args(EndedBy)),
+        "processes": _counts(fields.items("processes")),
+        "environment": None
         if fields.is_null("environment")
         else environments.from_content(fields.object("environment")),
-        bottleneck=None
+        "bottleneck": None
         if fields.is_null("bottleneck")
         else _bottleneck(fields.object("bottleneck")),
-    )
-    check(measurement)
-    return measurement
+    }
 
 
 def check(measurement: Measurement) -> None:
-    """Raise ValueError unless the numbers of a measurement can be true."""
+    """Raise ValueError if the numbers of a measurement are impossible."""
     runs = len(measurement)
     if not runs:
         raise ValueError("times is empty")
-    # As many as times only where the number of runs was given: see `Measurement.host_times`.
     if not len(measurement.host_times):
         raise ValueError("host_times is empty")
     if sum(measurement.processes) != runs:
         raise ValueError(
-            f"there are {runs} times, and processes={measurement.processes} adds up to "
+            f"there are {runs} times, but processes={measurement.processes} adds up to "
             f"{sum(measurement.processes)}"
         )
     ignored = len(measurement.warmup_times)
     if measurement.warmup != ignored:
-        raise ValueError(f"there are {ignored} warmup_times, and warmup is {measurement.warmup}")
+        raise ValueError(f"there are {ignored} warmup_times, but warmup is {measurement.warmup}")
     if measurement.repeat != ignored + runs:
         raise ValueError(
-            f"there are {ignored} warmup_times and {runs} times, and repeat is {measurement.repeat}"
+            f"there are {ignored} warmup_times and {runs} times, but repeat is {measurement.repeat}"
         )
-    for name in _SERIES:
-        # With the floor taken off, the shortest can lie below nought by the clock's resolution.
+    for name in SERIES:
+        # Without the event overhead, a time can be below 0 by the clock's resolution.
         if measurement.is_calibrated and name != "host_times":
             continue
         values = getattr(measurement, name)
         below = np.flatnonzero(values < 0)
         if below.size:
             raise ValueError(
-                f"{name}[{below[0]}] is {values[below[0]]}, and a duration cannot be negative"
+                f"{name}[{below[0]}] is {values[below[0]]}, but a duration cannot be negative"
             )
     for name in ("loop_time", "wall_time", "event_overhead"):
         value = getattr(measurement, name)
         if value is not None and value < 0:
-            raise ValueError(f"{name} is {value}, and a duration cannot be negative")
+            raise ValueError(f"{name} is {value}, but a duration cannot be negative")
 
 
 def _counts(items: list[Any]) -> tuple[int, ...]:

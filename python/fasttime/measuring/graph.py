@@ -9,15 +9,15 @@ from . import machine
 from .calls import call_once
 from .machine import Call
 
-# torch asks for runs on another stream before a capture, so that what is set up lazily is set up.
+# torch requires runs on a side stream before a capture, so that lazy set-up is done by then.
 _RUNS_BEFORE = 3
 
 
 def captured(call: Call) -> Call:
-    """Capture `call` into a CUDA graph and return what replays it. Waits for the device.
+    """Capture `call` into a CUDA graph and return the graph's replay. Waits for the device.
 
-    Raises RuntimeError where there is no CUDA, and where the callable cannot be captured: it waits
-    for the device, or depends on values that are there.
+    Calls `call` three times, and a fourth time for the capture. Raises RuntimeError if CUDA is not
+    in use, or if the callable cannot be captured.
     """
     if not machine.cuda_is_up():
         raise RuntimeError(
@@ -39,7 +39,7 @@ def captured(call: Call) -> Call:
     except Exception as error:
         raise RuntimeError(
             f"the callable cannot be captured into a CUDA graph: {error}. It must not wait for the "
-            "device (.item(), .cpu(), prints, shapes that depend on values), nor draw from a "
-            "generator of its own; time it with method='event'"
+            "device (.item(), .cpu(), prints, shapes that depend on values) or use a random "
+            "generator of its own; to time it without a graph, use method='event'"
         ) from error
     return graph.replay

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The clock and the device that measuring stands on; tests put scripted ones in their place."""
+"""The clock and the device under every measurement. Tests replace both with scripted ones."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from ..environment.describe import gpu_state as look_at_gpu
 Call = Callable[[], object]
 
 clock = time.perf_counter
-sleep = time.sleep
 
 
 def cuda_is_up() -> bool:
-    """Say whether torch has started CUDA. Does not start it."""
+    """Return whether torch has started CUDA. Does not start CUDA."""
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def is_capturing() -> bool:
-    """Say whether the current stream records a CUDA graph, in which nothing can be waited for."""
+    """Return whether the current stream is capturing a CUDA graph, which forbids waiting."""
     return cuda_is_up() and torch.cuda.is_current_stream_capturing()
 
 
@@ -40,7 +39,7 @@ def synchronize_stream() -> None:
 
 
 def mark() -> torch.cuda.Event | None:
-    """Record an event on the current stream, between two runs; None while CUDA is not up."""
+    """Record an event on the current stream and return it; None if CUDA is not up."""
     if not cuda_is_up():
         return None
     event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -49,7 +48,7 @@ def mark() -> torch.cuda.Event | None:
 
 
 def device_name() -> str:
-    """Return a name for the current device, or ``cpu`` while CUDA is not up."""
+    """Return the name of the current device, or ``cpu`` if CUDA is not up."""
     if not cuda_is_up():
         return "cpu"
     device = torch.cuda.current_device()
@@ -57,17 +56,17 @@ def device_name() -> str:
 
 
 def environment() -> Environment:
-    """Return the machine and the versions; of the current device, if CUDA is up."""
+    """Return the machine and the versions, with the current device if CUDA is up."""
     return describe("cuda" if cuda_is_up() else "cpu")
 
 
 def gpu_state() -> GpuState | None:
-    """Return clocks, power and what holds the current device back; None where nobody can tell."""
+    """Return clocks, power and throttle reasons of the current device; None if unknown."""
     return look_at_gpu(torch.cuda.current_device()) if cuda_is_up() else None
 
 
 def untimed_loop(call: Call, runs: int) -> float:
-    """Return what the loop takes, in seconds, without timing in it. Waits at either end only."""
+    """Return the duration of a loop without timing, in seconds. Waits at both ends only."""
     synchronize()
     start = clock()
     for _ in range(runs):
@@ -77,10 +76,10 @@ def untimed_loop(call: Call, runs: int) -> float:
 
 
 def cache_clearer() -> Call:
-    """Return a function that queues what clears the current device's L2 cache.
+    """Return a function that queues a write which clears the current device's L2 cache.
 
-    It writes a buffer of twice that size, and leaves the cache full of it, as nvbench and triton's
-    do_bench do it.
+    The function writes to a buffer of twice the cache's size, so the cache is full of that buffer
+    afterwards. nvbench and triton's do_bench clear the cache in the same way.
     """
     device = torch.cuda.current_device()
     size = torch.cuda.get_device_properties(device).L2_cache_size
@@ -88,7 +87,7 @@ def cache_clearer() -> Call:
 
 
 def short_work() -> Call:
-    """Return a function that queues about the least work that torch can."""
+    """Return a function that queues about the shortest kernel that torch has."""
     device = torch.cuda.current_device()
     few = torch.zeros(16, device=f"cuda:{device}")
     return lambda: few.add_(1)

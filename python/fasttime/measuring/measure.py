@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time one callable."""
+"""`fasttime.measure`: time one callable."""
 
 from __future__ import annotations
 
@@ -18,27 +18,21 @@ from .arguments import (
     check_runs,
     check_seconds,
     label_of,
+    note_near_misses,
 )
 from .bottleneck import judge
 from .clocks import clock_warnings
 from .distribution import judge_times
+from .graph import captured
 from .held import MOST_HELD
-from .measurement import (
-    Auto,
-    Cache,
-    Measurement,
-    Method,
-)
+from .measurement import Measurement
+from .options import Auto, Cache, Method, Options
 from .progress import ProgressBar
-from .runner import (
-    Options,
-    RunResult,
-    find_event_overhead,
-    run_auto,
-    run_counted,
-)
+from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .tensors import ArgumentVersions
 from .warnings import arguments_changed, judge_coverage, judge_resolution, judge_work, raw_times
+
+_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
 
 def measure(
@@ -54,53 +48,54 @@ def measure(
     precision: float = 0.005,
     **kwargs: object,
 ) -> Measurement:
-    """Call ``fn(*args, **kwargs)`` many times and return how long it takes, in seconds.
+    """Call ``fn(*args, **kwargs)`` many times and return how long a call takes, in seconds.
 
-    Three times come of it: what a call takes on the device, what it takes the host to issue it, and
-    what it takes in all when calls follow one another; and with them which of the two, host or
-    device, is the bottleneck.
+    You get three times: what a call takes on the device, how long the host takes to issue it, and
+    how long it takes when calls follow each other. You also get the bottleneck, host or device.
 
     Args:
-        fn: what to time. Its results are dropped. One that takes an argument called method, warmup,
-            repeat, hold, cache, budget or precision itself goes into a lambda.
-        method: ``event``: CUDA events around each call, read after the last one, so that nothing
-            waits in between; ``sync``: the host waits for the device before it reads its clock, at
-            either end of each call; ``naive``: the host's clock around the call and nothing else;
-            ``graph``: the callable is called three times, captured into a CUDA graph in a fourth
-            call, and replays are timed by events.
-        warmup: how many runs at the beginning are ignored, at least 0; ``auto``: until three
-            batches in a row take the same time to within 5 %, for a quarter of `budget` at most.
-        repeat: how many runs there are, the ignored ones included if their number is given, and
-            then no other call of `fn` is made but those with which ``graph`` and `hold` begin;
-            ``auto``: until the median is known to within `precision`, or `budget` is spent.
-        hold: whether the stream waits while a run is queued, and then does it without a gap, so
-            that launch latency is not in the device time. None: where `warmup` or `repeat` is
-            ``auto``, except for calls of many milliseconds of which the device decides. Calls `fn`
-            once more to begin with, or twice if that takes over half a second. A stream that is
-            held too long is let go: then times are taken without holding, and a warning says so.
-        cache: ``warm``: the device's L2 cache is what the last run left; ``cold``: it is cleared
-            before each timed run.
-        budget: seconds for runs that count, if `repeat` is ``auto``; warming up has a quarter of it
-            beside. A single run may take longer.
-        precision: half the width of the median's 95 % interval, as a part of the median.
+        fn: the callable to time. Its results are dropped. If `fn` itself takes an argument with the
+            name of an option below, wrap it in a lambda.
+        method: how runs are timed.
+            ``event`` records a CUDA event before and after each call and reads the events at the
+            end, so nothing waits in between.
+            ``sync`` waits for the device before each reading of the host's clock.
+            ``naive`` reads the host's clock around the call, and does nothing else.
+            ``graph`` calls `fn` three times, captures a fourth call into a CUDA graph, and times
+            replays of the graph by events.
+        warmup: how many runs are ignored at the beginning, at least 0. ``auto``: runs until three
+            batches in a row take the same time to within 5 %, for at most a quarter of `budget`.
+        repeat: how many runs to make. If you give `warmup` too, `repeat` includes the ignored runs,
+            and `fn` is called exactly that often, apart from the first calls that ``graph`` and
+            `hold` need. ``auto``: until the median is known to within `precision`, or `budget` is
+            spent.
+        hold: True holds the stream while each run is queued and then executes the run without a
+            gap, so times include no launch latency. None holds if `warmup` or `repeat` is ``auto``,
+            except for device-bound calls of many milliseconds. Holding calls `fn` once more at the
+            beginning, or twice if the first call takes over half a second. If a stream stays held
+            for too long, it is released, runs are timed without holding, and a warning says so.
+        cache: ``warm`` leaves the device's L2 cache alone; ``cold`` clears it before each run.
+        budget: seconds for the kept runs if `repeat` is ``auto``. The warm-up may take a quarter of
+            that in addition. A single long run may exceed the budget.
+        precision: half the width of the median's 95 % interval, as a share of the median.
 
-    With work waiting at each run, because the stream was held or the device is the bottleneck, what
-    the events read by themselves in that state is taken off (`Measurement.floor`): an empty pair of
-    them behind a held stream, a little more in a row of runs. What is left is what a call adds to a
-    busy stream. Otherwise, and where a row of runs is too short or host and device are too alike to
-    tell, readings stay as they are. `Measurement.is_calibrated` says which, and nothing is cut off
-    at zero.
+    If work was waiting at each run, because the stream was held or the device is the bottleneck,
+    the event overhead in that state is subtracted. The result is the time that a call adds to a
+    busy stream. Otherwise, or if it is unknown whether work was waiting, nothing is subtracted.
+    `Measurement.is_calibrated` says which. Times are never cut off at zero.
 
-    Waits for the device between batches of runs; the sync method twice a call. Never starts CUDA.
-    Without CUDA all methods read the host's clock. Shows progress on a terminal's stderr after two
-    seconds. That never falls into what is timed, and changes no result: where a pause of the host
-    would, as in a row of runs with which the device barely keeps up, the bar waits.
+    Waits for the device between batches of runs; the sync method waits twice per call. Never starts
+    CUDA. Without CUDA, all methods read the host's clock. After two seconds, a terminal shows a
+    progress bar on stderr. The bar is drawn between batches only, never during timed runs. There is
+    no bar if you give both `warmup` and `repeat`.
 
-    Raises TypeError where `fn` cannot be called, is a function of coroutines or generators or
-    returns one, or an argument has the wrong type; ValueError where one is out of range;
-    RuntimeError where a run has no device time that should have one, the stream cannot be held or
-    the callable not be captured as asked, and while a CUDA graph is captured. What `fn` raises
-    passes unchanged.
+    Raises TypeError if `fn` cannot be called, is a coroutine or generator function or returns a
+    coroutine or generator, or if an option has the wrong type; ValueError if an option is out of
+    range; RuntimeError if a run has no device time although CUDA is in use, if the stream cannot be
+    held or the callable cannot be captured as requested, or while a CUDA graph is being captured.
+
+    Exceptions from `fn` pass unchanged. If `fn` does not know a keyword argument that resembles an
+    option, such as ``repeats=``, a note on the exception names the option (Python 3.11 and later).
 
     >>> times = measure(sorted, [3, 1, 2], warmup=2, repeat=12)
     >>> len(times)
@@ -113,11 +108,16 @@ def measure(
     precision = check_seconds("precision", precision, most=1.0)
     if hold and isinstance(repeat, int) and repeat > MOST_HELD:
         raise ValueError(
-            f"hold=True makes at most {MOST_HELD:,} runs, got repeat={repeat:,}; give fewer"
+            f"hold=True allows at most {MOST_HELD:,} runs, got repeat={repeat:,}; use a smaller "
+            "repeat or hold=False"
         )
     options = Options(method, warmup, repeat, hold, cache, budget, precision)
     with ProgressBar(label_of(fn)) as bar:
-        return take_measurement(fn, args, kwargs, options, bar)
+        try:
+            return take_measurement(fn, args, kwargs, options, bar)
+        except TypeError as error:
+            note_near_misses("measure", error, kwargs, _OPTIONS)
+            raise
 
 
 def take_measurement(
@@ -127,17 +127,15 @@ def take_measurement(
     options: Options,
     bar: ProgressBar,
 ) -> Measurement:
-    """Do what `measure` does, whose arguments these are, with a bar that somebody else has."""
+    """Do the work of `measure`, with the caller's progress bar and without checking options."""
     versions = ArgumentVersions(args, kwargs)
     call: machine.Call = functools.partial(fn, *args, **kwargs)
     method = options.method
     if method == "graph":
-        from .graph import captured
-
         call = captured(call)
         options = dataclasses.replace(options, method="event")
     if isinstance(options.warmup, int) and isinstance(options.repeat, int):
-        found = run_counted(call, options, options.warmup, options.repeat, bar)
+        found = run_counted(call, options, options.warmup, options.repeat)
     else:
         found = run_auto(call, options, bar)
     found.warnings += clock_warnings(found.gpu_before, machine.gpu_state())
@@ -146,12 +144,12 @@ def take_measurement(
     event_overhead = find_event_overhead(options, found)
     on_device = options.method == "event" and machine.cuda_is_up()
     is_calibrated = on_device and event_overhead is not None and found.device_was_busy
-    taken_off = event_overhead if is_calibrated and event_overhead is not None else 0.0
-    bottleneck = _judge(found, taken_off) if on_device else None
+    subtracted = event_overhead if is_calibrated and event_overhead is not None else 0.0
+    bottleneck = _bottleneck(found, subtracted) if on_device else None
     found.warnings += _warnings(found, on_device, event_overhead)
     found.warnings += judge_times(found.times)
     return Measurement(
-        times=found.times - taken_off,
+        times=found.times - subtracted,
         warmup_times=found.warmup_times,
         host_times=found.host_times,
         loop_time=found.loop_time,
@@ -172,13 +170,14 @@ def take_measurement(
     )
 
 
-def _judge(found: RunResult, event_overhead: float) -> Bottleneck:
-    # A launch queue that is full holds the host back, so the quickest is nearest to issuing alone.
-    held_back = found.device_was_busy and not found.held
-    host_time = float(np.min(found.host_times) if held_back else np.median(found.host_times))
+def _bottleneck(found: RunResult, subtracted: float) -> Bottleneck:
+    # A full launch queue makes the host wait. The shortest host time is then nearest to the time
+    # for issuing alone.
+    queue_may_be_full = found.device_was_busy and not found.held
+    host_time = np.min(found.host_times) if queue_may_be_full else np.median(found.host_times)
     return judge(
-        host_time,
-        float(np.median(found.times)) - event_overhead,
+        float(host_time),
+        float(np.median(found.times)) - subtracted,
         found.held or found.work_was_waiting,
     )
 
@@ -190,11 +189,11 @@ def _warnings(
     warnings: list[TimingWarning | None] = []
     if on_device and not found.device_was_busy:
         host_time = float(np.median(found.host_times))
-        warnings.append(raw_times(host_time, it_waited=found.work_was_waiting is False))
+        warnings.append(raw_times(host_time, device_waited=found.work_was_waiting is False))
     if on_device and found.device_was_busy and event_overhead is not None:
         no_work = judge_work(reading - event_overhead, event_overhead, found.others)
         if no_work is not None:
-            return [no_work]  # which says of other streams what there is to say
+            return [no_work]  # its message covers other streams too
     if event_overhead is not None and not any(warnings):
         warnings.append(judge_resolution(reading, event_overhead))
     if on_device:

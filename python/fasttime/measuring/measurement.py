@@ -1,77 +1,77 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `fasttime.measure` has found out: raw times, what was measured, and doubts about it."""
+"""`Measurement`: the times of one callable, how they print, and how they are saved."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import math
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bottleneck import Bottleneck
+from ..console import line
+from ..documents import MEASUREMENT, Fields, plain, write_document
 from ..environment.describe import Environment
-from ..stats.processes import (
-    at_one_level,
-    by_process,
-    coarsest_step,
-    processes_interval,
-)
-from ..stats.times import far_outliers, median_deviation, median_interval
-from ..text import for_stdout, format_count, format_seconds, printable
+from ..html.elements import escaped, table, warning_list
+from ..result import Result
+from ..stats.median import median_interval
+from ..stats.outliers import far_outliers, median_deviation
+from ..stats.processes import at_one_level, by_process, coarsest_step, processes_interval
+from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
-from .merging import merge
+from .document import SERIES, check, read_fields, to_content
+from .merging import merged_fields
+from .options import Cache, EndedBy, Method
 
-Method = Literal["naive", "sync", "event", "graph"]
-Cache = Literal["warm", "cold"]
-Auto = Literal["auto"]
-EndedBy = Literal["count", "precision", "budget"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-# The three that the comparison of methods is about; ``graph`` times something else, a replay.
-METHODS: tuple[Method, ...] = ("naive", "sync", "event")
-
-_LONGEST_LINE = 10_000
-
-_MOST_LISTED = 5  # medians of processes, of which a line has room for no more
+_MOST_LISTED = 5  # process medians that fit into one line
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Measurement:
-    """The times of one callable, run many times in a loop. All times are in seconds.
+class Measurement(Result):
+    """The times of one callable that was run many times in a loop. All times are in seconds.
 
-    Everything else is worked out from `times` when it is asked for. Prints as a few lines of text,
-    its own warnings among them.
+    Statistics are derived from `times` when you ask for them. A measurement prints as a few lines
+    of text, with its warnings.
 
     Attributes:
-        times: one for each kept run, in the order in which they ran; float64, read-only.
-        warmup_times: the same for the runs that are ignored, which came first.
-        host_times: how long the host was in the callable, for each kept run; where their number was
-            not given, only for runs in which nothing held the host back. Where the launch queue is
-            not full, that is what issuing the work takes.
-        loop_time: the whole loop, warm-up included, with the device idle at either end.
+        times: one time per kept run, in the order of the runs; float64, read-only.
+        warmup_times: the same for the ignored runs, which came first. The event overhead is never
+            subtracted from them.
+        host_times: how long the host was in the callable. One per kept run if you gave `warmup` and
+            `repeat`. Otherwise only of runs in which the device did not make the host wait. If the
+            launch queue is not full, it is the time that the host needs to issue the work.
+        loop_time: the whole loop, warm-up included, with the device idle at both ends.
         method: ``naive``, ``sync``, ``event``, or ``graph`` for replays of a CUDA graph.
         label: the callable's name.
         device: such as ``cuda:0 NVIDIA H100 80GB HBM3``, or ``cpu``.
-        warmup: how many runs are ignored.
+        warmup: how many runs were ignored.
         repeat: how many runs there were, the ignored ones included.
-        warnings: doubts about these numbers.
-        wall_time: what one call takes when calls follow one another, the device's work included and
-            ignored runs left out; None where that was not measured, as where a given number of runs
-            was held, or cleared the cache.
-        held: whether the stream was held while the work was queued, so that no launch latency is in
-            `times`.
-        cache: whether the device's L2 cache was left ``warm`` or cleared before each run, ``cold``.
-        floor: what the method reads where there is nothing to time; None if unknown.
-        is_calibrated: whether `floor` has been taken off `times`.
-        ended_by: why there are so many runs: their ``count`` was given, the ``precision`` asked for
-            was reached, or the ``budget`` was spent.
-        processes: how many of the kept runs each process contributed, in the order of `times`.
-        environment: the machine and the versions; None where it was not looked at.
-        bottleneck: whether host or device decides, and by how much; None on the CPU, and where the
-            host's clock was read. Of several processes, that of the one in the middle; ``unclear``
-            where they do not agree.
+        warnings: reasons to distrust these numbers.
+        wall_time: the time per call when calls follow each other, with the device's work and
+            without ignored runs. None if it was not measured: for a given number of runs with a
+            held stream or a cold cache.
+        held: whether the stream was held while work was queued. `times` then include no launch
+            latency.
+        cache: ``warm`` if the device's L2 cache was left alone, ``cold`` if it was cleared before
+            each run.
+        event_overhead: what the method reads for an empty run. For events, what an empty pair of
+            events reads. None if unknown.
+        is_calibrated: whether `event_overhead` has been subtracted from `times`.
+        ended_by: why there are no more runs: their ``count`` was given, the ``precision`` was
+            reached, or the ``budget`` was spent.
+        processes: how many kept runs each process contributed, in the order of `times`.
+        environment: the machine and the versions; None if unknown.
+        bottleneck: host or device, and by what factor. None on the CPU, and for methods that read
+            the host's clock. For several processes, the bottleneck of the middle one, or
+            ``unclear`` if they disagree.
     """
 
     times: npt.NDArray[np.float64]
@@ -95,7 +95,7 @@ class Measurement:
     bottleneck: Bottleneck | None = None
 
     def __post_init__(self) -> None:
-        for name in ("times", "warmup_times", "host_times"):
+        for name in SERIES:
             values = np.array(getattr(self, name), dtype=np.float64)
             values.setflags(write=False)
             object.__setattr__(self, name, values)
@@ -108,52 +108,52 @@ class Measurement:
 
     @property
     def host_time(self) -> float:
-        """What issuing one call takes the host: the median of `host_times`, in seconds."""
+        """The median of `host_times`: how long the host takes to issue one call, in seconds."""
         return float(np.median(self.host_times))
 
     @property
     def mean(self) -> float:
-        """Their mean."""
+        """The mean of `times`."""
         return float(self.times.mean())
 
     @property
     def median(self) -> float:
-        """Their median; of several processes, the median of `process_medians`.
+        """The median of `times`. For several processes, the median of `process_medians`.
 
-        So a process that made more runs than another has no more say.
+        So a process with more runs than another has no more weight.
         """
         return float(np.median(self.process_medians))
 
     @property
     def process_medians(self) -> tuple[float, ...]:
-        """The median of each process, in their order; of one process there is one."""
+        """The median of each process, in order. A single process has one."""
         return tuple(float(np.median(part)) for part in by_process(self.times, self.processes))
 
     @property
     def std(self) -> float:
-        """Their standard deviation, with n - 1 below the line; NaN for a single run."""
+        """The standard deviation of `times`, with n - 1 as divisor; NaN for a single run."""
         return float(self.times.std(ddof=1)) if len(self) > 1 else float("nan")
 
     @property
     def mad(self) -> float:
-        """The median distance from the median: a spread that odd runs do not change. Not scaled."""
+        """The median absolute deviation from the median, not scaled. Outliers do not change it."""
         return median_deviation(self.times)
 
     @property
     def median_interval(self) -> tuple[float, float]:
-        """The interval that covers the true median with 95 % probability.
+        """The interval that covers the true median with 95 % probability, in seconds.
 
-        Of one process: from one order statistic to another, exact for any distribution if runs do
-        not resemble their neighbours; and from 40 runs on no narrower than the medians of
-        consecutive blocks say, for where they do. NaN below 6 runs. It says nothing of what another
-        process would read.
+        For one process, it goes from one order statistic to another. It is exact for any
+        distribution if runs are independent. From 40 runs on, it is no narrower than the spread of
+        the medians of consecutive blocks suggests, because runs may resemble their neighbours. It
+        is NaN for fewer than 6 runs. It says nothing about what another process would read.
 
-        Of three processes or more it does: Student's, of the logarithms of `process_medians`,
-        however many runs there are. NaN for two processes, whose spread says too little, and where
-        one of the medians is not above 0.
+        For three processes or more it does: it is Student's interval from the logarithms of
+        `process_medians`, however many runs there are. It is NaN for two processes, which show too
+        little of how much processes differ, and if a process median is not above 0.
 
-        Where readings come in steps, as of a GPU's clock, either has half a step more at each end.
-        It has no width where all readings are one value, from which no step can be told.
+        If readings come in steps, like those of a GPU's clock, half a step is added at each end.
+        If all readings are equal, no step shows and the interval has no width.
         """
         if len(self.processes) == 1:
             return median_interval(self.times)
@@ -161,22 +161,22 @@ class Measurement:
 
     @property
     def outliers(self) -> npt.NDArray[np.bool_]:
-        """For each kept run, whether it lies far from the others. None is ever left out.
+        """For each kept run, whether it lies far from the others. No statistic leaves out outliers.
 
-        Far is beyond Tukey's outer fences: three spreads of the middle half away from it, and at
-        least 1 % of the median. Runs of several processes are each seen beside those of their own.
+        Far means beyond Tukey's outer fences: more than three interquartile ranges beyond the
+        quartiles, and at least 1 % of the median. Each run is compared with its own process.
         """
         parts = by_process(self.times, self.processes)
         return far_outliers(at_one_level(parts), coarsest_step(parts))
 
     @property
     def min(self) -> float:
-        """The shortest."""
+        """The shortest time."""
         return float(self.times.min())
 
     @property
     def max(self) -> float:
-        """The longest."""
+        """The longest time."""
         return float(self.times.max())
 
     def quantile(self, q: float) -> float:
@@ -185,96 +185,151 @@ class Measurement:
         Raises ValueError unless 0 <= q <= 1.
         """
         if not 0 <= q <= 1:
-            raise ValueError(f"q must lie between 0 and 1, got {q}")
+            raise ValueError(f"q must be between 0 and 1, got {q}")
         return float(np.quantile(self.times, q))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it to a file, as JSON, for `fasttime.load`.
-
-        Args:
-            path: the file, whose name ends in ``.json`` or has no suffix. One that is there is
-                replaced, in one step and only once all is written.
-
-        Raises ValueError where the numbers cannot be true or the name has another suffix, and
-        OSError as `open` does.
-
-        >>> measurement.save("before.json")  # doctest: +SKIP
-        """
-        from ..documents import MEASUREMENT, write_document
-        from .document import to_content
-
-        write_document(path, MEASUREMENT, to_content(self))
 
     @staticmethod
     def merge(*measurements: Measurement) -> Measurement:
-        """Return measurements of one thing as one, with all their runs.
+        """Return measurements of the same callable as one, with all their runs.
 
         Args:
-            measurements: at least one, each from a process of its own: `processes` of the result
-                says which run came from which, and `median_interval` and `fasttime.compare_saved`
-                go by how much they differ.
+            measurements: at least one, each from a process of its own. `processes` of the result
+                says which run came from which process. `median_interval` and
+                `fasttime.compare_saved` use the differences between processes.
 
-        Doubts about the times are worked out anew; where the environments differ, that is one, and
-        where there are but two processes.
+        Warnings about the times are worked out anew. There are warnings if the environments differ,
+        and if there are only two processes.
 
-        Raises TypeError for anything but measurements, and ValueError where label, method, cache,
-        device, held or is_calibrated differ, and where one measurement is given twice.
+        Raises TypeError for anything but measurements. Raises ValueError if label, method, cache,
+        device, held or is_calibrated differ, or if a measurement is given twice.
         """
         for part in measurements:
             if not isinstance(part, Measurement):
                 raise TypeError(
-                    f"merge() takes measurements, got a {type(part).__name__}; of a list, write "
-                    "Measurement.merge(*measurements), of a file, fasttime.load(path)"
+                    f"merge() takes measurements, got a {type(part).__name__}; for a list, write "
+                    "Measurement.merge(*measurements), for a file, fasttime.load(path)"
                 )
-        return merge(measurements)
+        fields = merged_fields(measurements)
+        return dataclasses.replace(measurements[0], **fields)
 
-    def __repr__(self) -> str:
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a dict that ``json.dumps`` accepts: the content that `save` writes.
+
+        Keys are the attributes. NaN and infinities are the strings ``nan``, ``inf`` and ``-inf``.
+
+        Raises ValueError if the numbers are impossible, such as a negative duration.
+        """
+        content: dict[str, Any] = plain(to_content(self))
+        return content
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file that `fasttime.load` reads.
+
+        Args:
+            path: the file. The name ends in ``.json`` or has no suffix. An existing file is
+                replaced in one step, once everything is written.
+
+        Raises ValueError if the numbers are impossible or the name has another suffix, and OSError
+        like `open`.
+
+        >>> measurement.save("before.json")  # doctest: +SKIP
+        """
+        write_document(path, MEASUREMENT, to_content(self))
+
+    def to_pandas(self) -> Any:
+        """Return a DataFrame with one row per kept run, and its `time` and `host_time` in seconds.
+
+        `host_time` is NaN if host times come from other runs than `times`: see `host_times`.
+
+        Raises ImportError without pandas.
+        """
+        try:
+            pd = importlib.import_module("pandas")  # not imported directly: it has no type hints
+        except ImportError:
+            raise ImportError(
+                "to_pandas() needs pandas; install it with pip install 'fasttime[pandas]'"
+            ) from None
+        # With a held stream, automatic lengths take host times from separate runs that are not
+        # held. Only those measurements have a wall time.
+        are_paired = len(self.host_times) == len(self.times) and not (
+            self.held and self.wall_time is not None
+        )
+        columns = {"time": self.times, "host_time": self.host_times if are_paired else math.nan}
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(self), name="run"))
+
+    def _renderable(self, width: int) -> RenderableType:
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.table import Table
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        rows = self._rows()
+        if self.bottleneck is not None:
+            rows.append(("bottleneck", str(self.bottleneck)))
+        for name, value in rows:
+            grid.add_row(line(name), line(value))
+        warnings = [line(str(warning), "yellow") for warning in self.warnings]
+        return Group(line(self._title(), "bold"), Padding(grid, (0, 0, 0, 2)), *warnings)
+
+    def _html(self) -> str:
+        title = self._title()
+        cause = ""
+        if self.bottleneck is not None:
+            cause = f"<p>Bottleneck: {escaped(str(self.bottleneck))}</p>"
+        return (
+            f"<p><b>{escaped(title)}</b></p>"
+            f"{table(('Figure', 'Value'), self._rows(), caption=title, left=2)}"
+            f"{cause}{warning_list(self.warnings)}"
+        )
+
+    def _title(self) -> str:
+        title = f"Measurement of {self.label} on {self.device}, method {self.method!r}"
+        title += ", held stream" if self.held else ""
+        title += ", cold L2 cache" if self.cache == "cold" else ""
+        if self.is_calibrated and self.event_overhead is not None:
+            title += f", event overhead of {format_seconds(self.event_overhead)} subtracted"
+        return title
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """Return the names and values of all figures."""
         text = format_seconds
-        lines = [
-            f"Measurement of {self.label} on {self.device}, method {self.method!r}{self._options()}",
-            f"  median {text(self.median)}{self._precision()}, mean {text(self.mean)}"
-            + (f", std {text(self.std)}" if len(self) > 1 else ""),
-            f"  min {text(self.min)}, max {text(self.max)}, {self._count()}",
+        low, high = self.median_interval
+        interval = "" if math.isnan(low) else f" (95 %: {text(low)} to {text(high)})"
+        std = f", std {text(self.std)}" if len(self) > 1 else ""
+        rows = [
+            ("median", f"{text(self.median)}{interval}"),
+            ("mean", f"{text(self.mean)}{std}"),
+            ("range", f"{text(self.min)} to {text(self.max)}"),
+            ("runs", self._runs()),
         ]
         if len(self.processes) > 1:
-            lines.append(f"  {self._medians()}")
+            rows.append(("processes", self._processes()))
         if self.warmup:
             first = text(float(self.warmup_times[0]))
-            lines.append(
-                f"  {format_count(self.warmup, 'run')} ignored as warm-up, the first took {first}"
-            )
+            runs = format_count(self.warmup, "run")
+            rows.append(("warm-up", f"{runs} ignored, the first took {first}"))
         if self.method != "naive" and all(warning.kind != "cpu" for warning in self.warnings):
-            wall = "" if self.wall_time is None else f"; {text(self.wall_time)} a call in a row"
-            lines.append(f"  the host was in the callable for {text(self.host_time)}{wall}")
-        if self.bottleneck is not None:
-            lines.append(f"  {self.bottleneck}")
-        lines += [f"  {warning}" for warning in self.warnings]
-        return for_stdout("\n".join(printable(line, _LONGEST_LINE) for line in lines))
+            rows.append(("host time", f"{text(self.host_time)} to issue a call"))
+            if self.wall_time is not None:
+                rows.append(("wall time", f"{text(self.wall_time)} per call in a row of calls"))
+        return rows
 
-    def _options(self) -> str:
-        options = ", behind a held stream" if self.held else ""
-        options += ", L2 cache cold" if self.cache == "cold" else ""
-        if self.is_calibrated and self.event_overhead is not None:
-            options += f", less {format_seconds(self.event_overhead)} of the events' own"
-        return options
+    def _runs(self) -> str:
+        outliers = int(self.outliers.sum())
+        return f"{len(self)}, {outliers} far from the others" if outliers else f"{len(self)}"
 
-    def _precision(self) -> str:
-        low, high = self.median_interval
-        if math.isnan(low):
-            return ""
-        return f" (95 %: {format_seconds(low)} to {format_seconds(high)})"
-
-    def _medians(self) -> str:
+    def _processes(self) -> str:
         medians = self.process_medians
         if len(medians) > _MOST_LISTED:
             low, high = format_seconds(min(medians)), format_seconds(max(medians))
-            return f"medians of the processes from {low} to {high}"
-        return f"medians of the processes: {', '.join(map(format_seconds, medians))}"
+            return f"{len(medians)}, medians from {low} to {high}"
+        return f"{len(medians)}, medians {', '.join(map(format_seconds, medians))}"
 
-    def _count(self) -> str:
-        text = format_count(len(self), "run")
-        if len(self.processes) > 1:
-            text += f" in {len(self.processes)} processes"
-        if outliers := int(self.outliers.sum()):
-            text += f", {outliers} far from the others"
-        return text
+
+def from_content(fields: Fields) -> Measurement:
+    """Return the measurement in a document. Raises ValueError if the content is impossible."""
+    measurement = Measurement(**read_fields(fields))
+    check(measurement)
+    return measurement

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A progress bar for what takes more than two seconds, on a terminal only."""
+"""A progress bar on a terminal, for measurements that take more than two seconds."""
 
 from __future__ import annotations
 
@@ -18,24 +18,27 @@ _REDRAWN_AFTER = 0.25
 
 
 class ProgressBar:
-    """Shows on stderr how far a measurement is. Drawn only when told to, never in between.
+    """Shows on stderr how far a measurement is.
+
+    The bar has no thread and is drawn only by `update`. Call `update` between batches, while the
+    device is idle: drawing takes the host some milliseconds and must not fall into what is timed.
 
     Attributes:
-        doing: what is going on, in front of the label.
-        due: from when on, on `machine.clock`, an update is drawn; infinity where none ever is.
+        doing: what is happening, in front of the label.
     """
 
     def __init__(self, label: str, doing: str = "measuring") -> None:
         self._label, self.doing = label, doing
         self._part = (0.0, 1.0)
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.due = machine.clock() + _SHOWN_AFTER if is_terminal else math.inf
+        # When the next update may draw, on machine.clock.
+        self._due = machine.clock() + _SHOWN_AFTER if is_terminal else math.inf
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> ProgressBar:
-        if math.isfinite(self.due):
-            # Loaded here, as between two runs a tenth of a second is a long time.
+        if math.isfinite(self._due):
+            # The import takes about 0.1 s, which is too long between two batches.
             import rich.progress  # noqa: F401
         return self
 
@@ -49,21 +52,15 @@ class ProgressBar:
             self._bar.stop()
 
     def begin_part(self, step: int, steps: int) -> None:
-        """Take what `update` is told from here on for a part of the whole, one of so many."""
+        """Begin part `step` of `steps` equal parts; `update` then reports on that part."""
         self._part = (step / steps, 1 / steps)
 
-    def update(self, fraction: float) -> float:
-        """Say that this much is done, 0.0 to 1.0; drawn a few times a second at most.
-
-        Returns how long that took, in seconds.
-        """
-        begin = machine.clock()
-        if begin < self.due:
-            return 0.0
+    def update(self, fraction: float) -> None:
+        """Report the fraction that is done, 0.0 to 1.0. Draws at most four times per second."""
+        if machine.clock() < self._due:
+            return
         self._draw(fraction)
-        end = machine.clock()
-        self.due = end + _REDRAWN_AFTER
-        return end - begin
+        self._due = machine.clock() + _REDRAWN_AFTER
 
     def _draw(self, fraction: float) -> None:
         from rich.console import Console
@@ -74,7 +71,6 @@ class ProgressBar:
         done = first + share * min(1.0, fraction)
         text = escape(f"{self.doing} {self._label}")
         if self._bar is None:
-            # No thread of its own: it would run in the middle of what is timed.
             self._bar = Progress(console=Console(stderr=True), transient=True, auto_refresh=False)
             self._task = self._bar.add_task(text, total=1.0)
             self._bar.start()

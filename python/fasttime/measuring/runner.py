@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The runs of one measurement: which samplers, in which order, and what stands in the way."""
+"""The runs of one measurement: which samplers, in which order, and what to do if one fails."""
 
 from __future__ import annotations
 
@@ -8,54 +8,39 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..environment.gpu_state import GpuState
+from ..stats import Times
 from ..timing_warning import TimingWarning
 from . import machine
+from .adaptive import Runs, run_until_known
+from .batch import Sampler, nothing
 from .calibration import empty_pair, event_overhead_in_a_row
 from .held import CannotBeHeld, HeldSampler
 from .machine import Call
-from .measurement import (
-    Auto,
-    Cache,
-    EndedBy,
-    Method,
-)
-from .plan import Runs, run_until_known
+from .options import EndedBy, Options
 from .progress import ProgressBar
-from .sampler import Sampler, Times
-from .samplers import nothing, open_sampler
+from .samplers import open_sampler
 from .warm_up import WarmUp, batch_time, warm_up
 from .warnings import not_held, unknown_event_overhead, unsteady
 
-# Of a budget, what warming up may take beside it.
+# The warm-up may take this share of the budget, in addition to the budget.
 _WARM_UP_PART = 0.25
 
 _EMPTY_RUNS = 50
 
-# So few runs follow one another too briefly for events to read more than an empty pair does.
+# Up to this many runs in a row, the event overhead equals the reading of an empty pair.
 _FEW_IN_A_ROW = 10
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a callable is to be timed; see `fasttime.measure`."""
-
-    method: Method
-    warmup: int | Auto
-    repeat: int | Auto
-    hold: bool | None = None
-    cache: Cache = "warm"
-    budget: float = 1.0
-    precision: float = 0.005
 
 
 @dataclass
 class RunResult:
-    """What the runs have found; times in seconds, as the method read them.
+    """What the runs returned. Times are in seconds, as the method read them.
 
-    Attributes, where they are not those of `Runs` or `fasttime.Measurement`:
-        work_was_waiting: in runs that were not held; see `Batch`.
-        runs_in_a_row: after how many runs `others` was looked at.
-        gpu_before: the GPU's state after the warm-up; None where it was not looked at.
+    Attributes that `Runs` and `fasttime.Measurement` do not describe:
+        work_was_waiting: in the runs that were not held; see `Batch`.
+        others: how long other streams kept working after the timed stream was done.
+        event_overheads: one per held run; empty if no run was held.
+        runs_in_a_row: how many runs came before `others` was checked.
+        gpu_before: the GPU's state after the warm-up; None if unknown.
     """
 
     times: Times
@@ -74,36 +59,33 @@ class RunResult:
 
     @property
     def device_was_busy(self) -> bool:
-        """Work is known to have been waiting on the stream whenever a run began."""
+        """Whether work is known to have been waiting on the stream each time a run began."""
         return self.held or self.work_was_waiting is True
 
 
-def run_counted(
-    call: Call, options: Options, warmup: int, repeat: int, bar: ProgressBar
-) -> RunResult:
-    """Run exactly so often, in one loop."""
+def run_counted(call: Call, options: Options, warmup: int, repeat: int) -> RunResult:
+    """Make exactly `repeat` runs in one loop. The first `warmup` runs are ignored."""
     warnings = []
     held = options.hold is True
     with open_sampler(call, method=options.method, hold=held, cache=options.cache) as sampler:
         try:
-            batch = sampler.take(repeat, warmup, bar)
+            batch = sampler.take(repeat, warmup)
         except CannotBeHeld as error:
             warnings.append(not_held(str(error)))
             held = False
             with open_sampler(call, method=options.method, cache=options.cache) as free:
-                batch = free.take(repeat, warmup, bar)
+                batch = free.take(repeat, warmup)
     if batch.warning is not None:
         warnings.append(batch.warning)
+    # Holds and clearing the cache would be part of the wall time.
+    has_wall_time = not held and options.cache == "warm"
     return RunResult(
         times=batch.times[warmup:],
         warmup_times=batch.times[:warmup],
         host_times=batch.host_times[warmup:],
         loop_time=batch.duration,
         held=held,
-        # What clears the cache is in the loop, and there is none without.
-        wall_time=None
-        if held or options.cache == "cold"
-        else batch.kept_duration / (repeat - warmup),
+        wall_time=batch.kept_duration / (repeat - warmup) if has_wall_time else None,
         work_was_waiting=batch.work_was_waiting,
         others=batch.others,
         runs_in_a_row=1 if held else repeat,
@@ -113,12 +95,12 @@ def run_counted(
 
 
 def run_auto(call: Call, options: Options, bar: ProgressBar) -> RunResult:
-    """Warm up, and run until the median is known or time is up."""
+    """Warm up, then run until the median is known, time is up, or enough runs are kept."""
     start = machine.clock()
     with open_sampler(call, method=options.method, cache=options.cache) as free:
         bar.doing, doing = "warming up", bar.doing
         if isinstance(options.warmup, int):
-            warm = _warm_up_counted(free, options.warmup, bar)
+            warm = _warm_up_counted(free, options.warmup)
         else:
             warm = warm_up(free, batch_time(options.budget), _WARM_UP_PART * options.budget, bar)
         bar.doing = doing
@@ -145,15 +127,16 @@ def run_auto(call: Call, options: Options, bar: ProgressBar) -> RunResult:
     )
 
 
-def _warm_up_counted(free: Sampler, runs: int, bar: ProgressBar) -> WarmUp:
-    # One more, which is not ignored, so that there is something to plan from.
-    batch = free.take(runs + 1, runs, bar)
+def _warm_up_counted(free: Sampler, runs: int) -> WarmUp:
+    # One more run, which is not ignored, tells how long a batch takes.
+    batch = free.take(runs + 1, runs)
     return WarmUp(batch.times[:runs], batch.kept_duration, batch, True, batch.warning)
 
 
 def _run(
     call: Call, options: Options, free: Sampler, warm: WarmUp, bar: ProgressBar
 ) -> tuple[Runs, bool, list[TimingWarning]]:
+    """Return the runs, whether the stream was held, and warnings."""
     kept = None
     if isinstance(options.repeat, int):
         kept = options.repeat - (options.warmup if isinstance(options.warmup, int) else 0)
@@ -188,17 +171,17 @@ def _wants_hold(options: Options, warm: WarmUp) -> bool:
         return bool(options.hold)
     if not machine.cuda_is_up() or warm.last.warning is not None:
         return False
-    # A single run that fills a batch is long, and holding it takes as long again. Nothing was in
-    # front of it, so that what is left after issuing says whether the device decides.
+    # A single run that fills a batch is long, and a hold doubles its time. Such a run is held only
+    # if it is host-bound. The stream was empty before the run, so the backlog shows that.
     is_long = len(warm.last.times) == 1
     return not is_long or warm.last.backlog <= float(warm.last.host_times[0])
 
 
 def find_event_overhead(options: Options, found: RunResult) -> float | None:
-    """Return what is read where there is nothing to time, in seconds; None if it cannot be known.
+    """Return what the method reads for an empty run, in seconds; None if unknown.
 
-    For events that is what two of them read of their own where work is waiting. Where that should
-    be taken off and is not known, a doubt is added to what was found.
+    For events it is the reading of an empty pair of events on a stream with work waiting. If the
+    event overhead should be subtracted and is unknown, a warning is added to `found`.
     """
     if len(found.event_overheads):
         return float(np.median(found.event_overheads))
@@ -206,7 +189,7 @@ def find_event_overhead(options: Options, found: RunResult) -> float | None:
         try:
             in_a_row = found.work_was_waiting and found.runs_in_a_row > _FEW_IN_A_ROW
             return event_overhead_in_a_row() if in_a_row else empty_pair()
-        except RuntimeError as error:  # a device whose streams cannot be held
+        except RuntimeError as error:  # the streams of this device cannot be held
             if found.device_was_busy:
                 found.warnings.append(unknown_event_overhead(str(error)))
             return None

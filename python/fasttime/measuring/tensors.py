@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether a callable changes the tensors it is given."""
+"""Which of its tensor arguments a callable changes in place."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _CONTAINERS = (list, tuple, Mapping)
 
 
 class ArgumentVersions:
-    """The tensors among some arguments, and how often each had been changed when it was made.
+    """The tensors among some arguments, with their version counters.
 
-    Looks at arguments and at lists, tuples and mappings of them, however deeply nested. Inference
-    tensors do not count how often they are changed, and parameters that wait for their shape cannot
-    be asked, so nothing is known of those.
+    Finds tensors in arguments, and in lists, tuples and mappings of them, however deeply nested.
+    Inference tensors have no version counter, and lazy parameters cannot be asked before they have
+    a shape, so both are skipped.
     """
 
     def __init__(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         self._tensors: list[tuple[str, torch.Tensor, int]] = []
-        self._containers: set[int] = set()  # by id: a list may hold itself
+        self._containers: set[int] = set()  # ids, because a list may contain itself
         for position, value in enumerate(args):
             self._add(f"argument {position}", value)
         for name, value in kwargs.items():
@@ -45,5 +45,5 @@ class ArgumentVersions:
                 left += reversed(inside)
 
     def changed(self) -> list[str]:
-        """Return which tensors have been changed in place since, in words."""
+        """Return where tensors were changed in place since, such as ``argument 0``."""
         return [name for name, tensor, version in self._tensors if tensor._version != version]

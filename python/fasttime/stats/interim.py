@@ -1,48 +1,49 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""When a comparison may look at its own figures, and how sure each look has to be.
+"""The plan of a comparison's interim analyses: after which rounds, and at which level.
 
-Who looks after each round and stops at the first verdict finds one in the end, true or not. So
-there are few looks, planned before the first round, and the permitted share of false verdicts is
-shared out between them: whatever the looks have to do with one another, false verdicts add up to no
-more than the shares do (Bonferroni). The last look has half of it, as most comparisons that are
-close end there; its interval is 14 % wider than that of a single look would be.
+Analysing after each round and stopping at the first verdict would always find a verdict in the end,
+true or not. So there are few analyses, planned before the first round, and they share the permitted
+probability of a false verdict. However the analyses depend on each other, the probability of any
+false verdict is at most the sum of the shares (Bonferroni). The final analysis has half of it,
+because most close comparisons end there. Its interval is 14 % wider than with a single analysis.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# The share of comparisons with any false verdict, all candidates and looks together. A little below
-# the 5 % that are promised, as noise is only nearly what an interval supposes.
+# The probability of any false verdict in a comparison, over all candidates and analyses. It is a
+# little below the promised 5 %, because noise only nearly meets the assumptions of the interval.
 ALPHA = 0.04
 
-# Below so many rounds an early look has hardly a chance.
-_FIRST = 16
+# With fewer rounds, an early analysis has hardly a chance of a verdict.
+_FEWEST_ROUNDS = 16
 
 
-class Look(NamedTuple):
-    """A look at the figures.
+class InterimAnalysis(NamedTuple):
+    """One analysis of the rounds so far.
 
     Attributes:
-        rounds: after how many rounds.
-        alpha: which share of false verdicts this look may have, for each pair of candidates.
+        rounds: the number of rounds after which it takes place.
+        alpha: the probability of a false verdict that it may have, per pair of candidates.
     """
 
     rounds: int
     alpha: float
 
 
-def plan_looks(rounds: int, pairs: int) -> list[Look]:
-    """Return the looks at a comparison, the last one after all rounds.
+def plan_interim_analyses(rounds: int, pairs: int) -> list[InterimAnalysis]:
+    """Return the analyses of a comparison; the last one follows the last round.
 
     Args:
-        rounds: how many there can be.
-        pairs: how many candidates are set against the first. Each has the same share (Bonferroni
-            again, rather than Holm, so that the intervals shown are those which decide).
+        rounds: the most rounds that there can be.
+        pairs: how many candidates are compared with the baseline. Each pair has the same share of
+            the probability: Bonferroni instead of Holm, so that the intervals shown are the
+            intervals that decide.
     """
     alpha = ALPHA / pairs
-    early = sorted({rounds // part for part in (2, 4, 8) if rounds // part >= _FIRST})
+    early = sorted({rounds // part for part in (2, 4, 8) if rounds // part >= _FEWEST_ROUNDS})
     if not early:
-        return [Look(rounds, alpha)]
-    looks = [Look(after, alpha / 2 / len(early)) for after in early]
-    return [*looks, Look(rounds, alpha / 2)]
+        return [InterimAnalysis(rounds, alpha)]
+    analyses = [InterimAnalysis(after, alpha / 2 / len(early)) for after in early]
+    return [*analyses, InterimAnalysis(rounds, alpha / 2)]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the processes of a measurement say together: their medians, and how far they spread.
+"""Runs grouped by process: the spread of process medians, and the interval from it.
 
-Runs of one process stand or fall together: memory lies where it lies, and one algorithm was picked.
-So however many of them there are, it is processes that are drawn by chance, and only their number
-makes an interval narrow. One of all runs in one pool would hold none of the processes it is of.
+Runs of one process share their memory layout and the algorithms that were picked, so they are
+faster or slower together. The independent draws are the processes, and only more processes make the
+interval narrower. An interval of all runs pooled would miss the median of most processes.
 """
 
 from __future__ import annotations
@@ -13,27 +13,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from . import Times
+from .clock_step import clock_step
 from .student import mean_interval
-from .times import Times, clock_step
 
-# From so many processes on, these speak for themselves. Two would not do, however their times are
-# distributed: where a process is either fast or slow by accident, as one with its memory laid out
-# well or badly is, both are fast, or both slow, in every other measurement, whose spread is then
-# none at all. And in a comparison of two with two, both of the old are fast and both of the new
-# slow in one of eight, old and new then looking quite apart. With three a side it is one of 32.
+# The fewest processes that show how much processes differ. Two are too few, whatever the
+# distribution. Suppose that each process is either fast or slow by accident, such as by its memory
+# layout. Then in every other measurement both are alike, and the spread is zero. In a comparison of
+# two with two, one of eight has both old processes fast and both new ones slow. With three on each
+# side it is one of 32.
 FEWEST_PROCESSES = 3
 
 
 def by_process(times: Times, processes: Sequence[int]) -> list[Times]:
-    """Return the times of each process."""
+    """Return the times of each process; `processes` holds the number of runs of each."""
     return np.split(times, np.cumsum(processes)[:-1]) if len(processes) > 1 else [times]
 
 
 def at_one_level(parts: Sequence[Times]) -> Times:
-    """Return the times, each scaled so that its process has the median of all processes' medians.
+    """Return all times, with those of each process scaled to the median of the process medians.
 
-    That processes differ then makes none of their runs look odd. Times of which a process's median
-    is not above 0, or that are not all finite, have no such scale, and are returned as they are.
+    So a difference between processes makes none of their runs look odd. If a process median is not
+    above 0, or a time is not finite, the times are returned unscaled.
     """
     medians = [float(np.median(part)) for part in parts if len(part)]
     times = np.concatenate(parts)
@@ -46,23 +47,24 @@ def at_one_level(parts: Sequence[Times]) -> Times:
 
 
 def coarsest_step(parts: Sequence[Times]) -> float:
-    """Return the greatest of the clock's steps that show in the times of the processes."""
+    """Return the largest clock step that shows in the times of a process, in seconds."""
     return max(map(clock_step, parts))
 
 
 def processes_interval(parts: Sequence[Times], level: float = 0.95) -> tuple[float, float]:
-    """Return the interval that covers with probability `level` what processes lie around.
+    """Return the interval that covers the typical process median with probability `level`.
 
-    Student's, of the logarithms of the medians of the processes, which it supposes to be nearly
-    normal. NaN where there are fewer than three, or where a median is not above 0.
+    It is Student's interval of the logarithms of the process medians, which it assumes to be nearly
+    normal. NaN for fewer than three processes, or if a median is not above 0.
     """
     medians = [float(np.median(part)) for part in parts]
     if len(medians) < FEWEST_PROCESSES or not all(0 < median < math.inf for median in medians):
         return math.nan, math.nan
     low, high = mean_interval(np.log(medians).tolist(), 1 - level)
-    # A median is one of the clock's steps, and may be half of one off.
+    # A median is a step of the clock, and may be off by half a step.
     half_step = coarsest_step(parts) / 2
-    # Where processes fall into two groups, the median is in the larger one and the mean between
-    # them: with ten processes or more its interval may leave out the median, and is stretched.
+    # If processes fall into two groups, their median lies in the larger group and their mean
+    # between the groups. With ten or more processes, the mean's interval may then miss the median,
+    # so the interval is stretched to include it.
     middle = float(np.median(medians))
     return min(math.exp(low), middle) - half_step, max(math.exp(high), middle) + half_step

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the mean of a small sample lies, or the difference of two: Student's and Welch's t."""
+"""Intervals of a mean, or of a difference of means, for small samples: Student's and Welch's t."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
-    """Return the interval of the mean (Student 1908), of a sample of at least two."""
+    """Return the 1 - `alpha` interval of the mean (Student 1908), for two values or more."""
     mean, freedom = float(np.mean(sample)), len(sample) - 1
     half = student_quantile(1 - alpha / 2, freedom) * float(np.std(sample, ddof=1))
     half /= math.sqrt(len(sample))
@@ -19,11 +19,11 @@ def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
 
 
 def trimmed_half_width(sample: Sequence[float], alpha: float) -> float:
-    """Return half the width of the interval of the mean without the least and the greatest.
+    """Return half the width of the interval of the mean, trimmed by one value at each end.
 
-    Tukey and McLaughlin (1963): Student's, of what is left, with the spread of a sample in which
-    the two are as far out as their neighbours. One odd value at either end does not change it. Of
-    at least four values.
+    Tukey and McLaughlin (1963): Student's interval of the rest, with the standard deviation of the
+    winsorised sample, in which the smallest and the largest value are replaced by their neighbours.
+    One odd value at each end does not change the result. Needs four values or more.
     """
     ordered = np.sort(sample)
     ordered[0], ordered[-1] = ordered[1], ordered[-2]
@@ -35,14 +35,17 @@ def trimmed_half_width(sample: Sequence[float], alpha: float) -> float:
 def difference_interval(
     old: Sequence[float], new: Sequence[float], alpha: float
 ) -> tuple[float, float, float]:
-    """Return the difference of the means, new less old, and the ends of its interval.
+    """Return the difference of the means, new - old, and the ends of its 1 - `alpha` interval.
 
-    At least two of each. The wider one of two: Welch's (1947), with the degrees of freedom of
-    Satterthwaite, which does not suppose that both samples spread alike; and Student's, with one
-    variance for both, which does. Where one sample is much smaller and happens to lie close
-    together, Welch takes the other's spread for all there is, with the other's many degrees of
-    freedom: of 3 against 20 it is false in a quarter of cases instead of a twentieth. With equally
-    many of both it is always the wider one.
+    Needs two values or more on each side. The interval is the wider of two:
+
+    * Welch's (1947), with Satterthwaite's degrees of freedom, allows different variances.
+    * Student's uses one pooled variance.
+
+    Welch's alone fails if one sample is much smaller and its values happen to lie close together:
+    it then takes the variance and the many degrees of freedom of the other sample. For 3 values
+    against 20, a quarter of its 95 % intervals miss. With equal sample sizes, Welch's interval is
+    always the wider one.
     """
     difference = float(np.mean(new) - np.mean(old))
     counts = len(old), len(new)
@@ -66,8 +69,8 @@ def difference_interval(
 def student_quantile(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t distribution, for a probability above one half.
 
-    With t = sqrt(freedom) tan(u) the density becomes cos(u) to the power of freedom - 1, smooth and
-    of finite length, so that summing it up by the midpoint rule and bisecting has six digits.
+    With t = sqrt(freedom) tan(u), the density becomes cos(u) ** (freedom - 1), which is smooth on a
+    finite interval. So the midpoint rule and linear interpolation give six digits.
     """
     edges = np.linspace(0.0, math.pi / 2, 40_001)
     middles = (edges[1:] + edges[:-1]) / 2

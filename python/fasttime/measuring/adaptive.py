@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How many runs: as many as were asked for, or until the median is known well enough."""
+"""Runs until the median is known well enough, the budget is spent, or a given number is reached."""
 
 from __future__ import annotations
 
@@ -7,36 +7,34 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..stats import Times
+from ..stats.median import median_interval
 from ..stats.student import mean_interval
-from ..stats.times import median_interval
 from . import machine
+from .batch import Batch, Sampler
 from .machine import Call
-from .measurement import EndedBy
+from .options import EndedBy
 from .progress import ProgressBar
-from .sampler import Batch, Sampler, Times
 from .waiting import in_most
-from .warm_up import (
-    MOST_RUNS,
-    WarmUp,
-    batch_time,
-    runs_for,
-)
+from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
 
 _FEWEST_BATCHES = 5
 _FEWEST_RUNS = 20
-_MEDIAN_TO_MEAN = 1.2533  # how much further a median is off, of what is normal: sqrt(pi / 2)
-_FIRST_HELD = 20  # held runs are longer, by how much is not known yet
+# For normal samples, the standard error of the median by the standard error of the mean:
+# sqrt(pi / 2).
+_MEDIAN_TO_MEAN = 1.2533
+_FIRST_HELD = 20  # runs in the first held batch; how long held runs take is not known yet
 
 
 @dataclass
 class Runs:
-    """What all batches together have found.
+    """The results of all batches so far. Times are in seconds.
 
     Attributes:
-        times, host_times, floors: of all batches; see `Batch`.
-        wall_times: what a run took in each loop that was not timed, in seconds.
-        others, waiting: one for each batch that was not held; see `Batch`.
-        ended_by: why there are no more.
+        times, host_times, event_overheads: of all batches; see `Batch`.
+        wall_times: the time per run in each loop without timing.
+        others, waiting: one per batch that was not held; see `Batch`.
+        ended_by: why there are no more batches.
     """
 
     times: list[Times] = field(default_factory=list)
@@ -49,12 +47,12 @@ class Runs:
 
     @property
     def work_was_waiting(self) -> bool | None:
-        """Whether work was waiting in most batches; None where that cannot be told."""
+        """Whether work was waiting in most batches; None if unknown."""
         return in_most(self.waiting)
 
     @property
     def count(self) -> int:
-        """How many runs were kept."""
+        """The number of kept runs."""
         return sum(map(len, self.times))
 
 
@@ -71,12 +69,20 @@ def run_until_known(
 ) -> Runs:
     """Run batch after batch until the median is known to within `precision`, or time is up.
 
-    A round is a loop without timing, a batch of `free`, whose first run is left out where a device
-    is idle at its begin, and a batch of `held`, if there is one, from which the times then are. So
-    what changes on the machine in the meantime changes all of them.
+    A round has up to three parts: a loop without timing, a batch of `free`, and a batch of `held`.
+    So a change on the machine affects all of them. With `held`, the times come from its batches.
+    On a device, the first run of each `free` batch is left out, because the device is idle before
+    that run.
 
     Args:
-        kept: ends after so many runs instead.
+        call: what to run in the loop without timing.
+        free: a sampler that does not hold the stream.
+        held: a sampler that holds the stream; None to do without.
+        warm: the result of the warm-up.
+        kept: stop after this many kept runs instead; None to stop by precision or budget.
+        precision: half the width of the median's interval, as a share of the median.
+        budget: seconds.
+        bar: is drawn between rounds, while the device is idle.
     """
     runs = Runs()
     start = machine.clock()
@@ -89,7 +95,7 @@ def run_until_known(
             runs.wall_times.append(machine.untimed_loop(call, size) / size)
         ignored = 1 if machine.cuda_is_up() else 0
         batch = free.take(size + ignored, ignored)
-        if size == 1:  # so long that timing it does not show
+        if size == 1:  # so long that the cost of timing does not matter
             runs.wall_times.append(batch.duration / (size + ignored))
         _add_free(runs, batch, ignored)
         if held is None:
@@ -117,8 +123,8 @@ def run_until_known(
 def _add_free(runs: Runs, batch: Batch, ignored: int) -> None:
     runs.others.append(batch.others)
     runs.waiting.append(batch.work_was_waiting)
-    # The first run is issued to an idle device, so that nothing holds the host back; the others
-    # are only where the device is known to keep up.
+    # A full launch queue makes the host wait, so the host times of a batch count only if the device
+    # is known to keep up. The first run always counts: it is issued to an idle device.
     kept_up = batch.work_was_waiting is False
     runs.host_times.append(batch.host_times[ignored:] if kept_up else batch.host_times[:1])
 
@@ -130,8 +136,8 @@ def _without_first(batch: Batch, ignored: int) -> Batch:
 def _is_known(runs: Runs, precision: float) -> bool:
     if len(runs.times) < _FEWEST_BATCHES or runs.count < _FEWEST_RUNS:
         return False
-    # Runs in one batch are more alike than batches are, so both must agree: the batches, by
-    # Student's interval of the median of their medians, and all runs together.
+    # Runs of one batch are more alike than batches are. So both intervals must be narrow enough:
+    # Student's interval from the medians of the batches, and the interval from all runs together.
     medians = [float(np.median(times)) for times in runs.times]
     low, high = mean_interval(medians, 0.05)
     if _MEDIAN_TO_MEAN * (high - low) / 2 > precision * abs(float(np.median(medians))):
