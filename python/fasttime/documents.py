@@ -15,9 +15,9 @@ MEASUREMENT = "fasttime measurement"
 COMPARISON = "fasttime comparison"
 REPORT = "fasttime report"
 
-# What this fasttime writes, and all that it reads. A change that an older reader would take amiss
-# raises the number. Reports of version 1 have no histograms, so that nothing can be built of them.
-VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, REPORT: 2}
+# The versions that this fasttime writes and reads. A change that an older reader would misread
+# raises the number. Version 2 of a report still had sections.
+VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, REPORT: 3}
 
 _MEND = "measure and save it anew"
 _MEND_REPORT = "save it anew"
@@ -72,14 +72,9 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{', '.join(map(repr, VERSIONS))}; {_MEND}"
         )
     version = document.get("version")
-    if kind == REPORT and version == 1:
-        raise ValueError(
-            f"{os.fspath(path)} is a report in version 1 of its format, which has no histograms, "
-            "so that no report can be made of it again; json.load() reads its figures"
-        )
     if isinstance(version, bool) or version != VERSIONS[kind]:
         raise ValueError(
-            f"{os.fspath(path)} is in version {version!r} of its format, and this fasttime reads "
+            f"{os.fspath(path)} has version {version!r} of its format, and this fasttime reads "
             f"version {VERSIONS[kind]}; load it with the fasttime that saved it, or {_mend(kind)}"
         )
     return dict(document)

@@ -49,6 +49,7 @@ def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Repor
         from .comparing import document as comparisons
 
         return comparisons.from_content(fields)
-    from .reports.formats import loaded as reports
+    from .reports.formats import document as reports
+    from .reports.report import Report
 
-    return reports.from_content(fields)
+    return Report(**reports.from_content(fields))

@@ -13,10 +13,9 @@ from typing import Any
 from . import _native, profiler_marks
 from . import pickling as _pickling
 from .interval import Interval
-from .reports.build import build_sites
+from .reports.build import build_sites, tallies_in
 from .reports.report import Report
 from .reports.site_index import SiteIndex
-from .reports.tally import tally_of
 from .sample import Sample
 from .timelines.recording import TimelineRecording
 from .torch_compile import support as compile_support
@@ -112,7 +111,7 @@ class Recorder:
         duration = (following.begin_ns - interval.begin_ns) * 1e-9
         failures = following.failures - interval.failures
         return Report(
-            sites=build_sites([tally_of(entry, duration) for entry in entries]),
+            sites=build_sites(tallies_in(entries, duration)),
             backend="cuda" if backend["has_cuda"] else "host",
             backend_reason=backend["reason"],
             duration=duration,
