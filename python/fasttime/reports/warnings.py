@@ -66,9 +66,8 @@ def _about_the_report(report: Report) -> Iterator[tuple[WarningKind, str]]:
     if report.open or report.pending:
         yield (
             "unfinished",
-            f"The figures do not include {report.open:,} open {_scopes(report.open)} and "
-            f"{report.pending:,} {_scopes(report.pending)} pending on the device. Call "
-            "report(wait=True) after the scopes have ended to include them.",
+            f"The figures do not include {_unfinished(report)}. Call report(wait=True) after the "
+            "scopes have ended to include them.",
         )
     if report.last_failure:
         yield (
@@ -79,8 +78,8 @@ def _about_the_report(report: Report) -> Iterator[tuple[WarningKind, str]]:
     if report.refused_sites:
         yield (
             "refused_sites",
-            f"The recorder is full, so {report.refused_sites:,} {_scopes(report.refused_sites)} at "
-            "new sites are counted together under (more). Take scope names from a small set.",
+            f"The recorder is full and counts {_scopes(report.refused_sites)} at new sites "
+            "together under (more). Take scope names from a small set.",
         )
     if report.scopes_were_compiled:
         yield (
@@ -117,7 +116,7 @@ def _without_device_time(report: Report) -> Iterator[tuple[WarningKind, str]]:
     for kind, count, why in reasons:
         if count:
             have = "has" if count == 1 else "have"
-            yield kind, f"{count:,} {_scopes(count)} {have} no device time: {why}."
+            yield kind, f"{_scopes(count)} {have} no device time: {why}."
 
 
 def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
@@ -153,5 +152,18 @@ def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
         )
 
 
+def _unfinished(report: Report) -> str:
+    parts = []
+    if report.open:
+        parts.append(f"{_scopes(report.open)} that {_are(report.open)} still open")
+    if report.pending:
+        parts.append(f"{_scopes(report.pending)} that the device has not finished")
+    return " and ".join(parts)
+
+
 def _scopes(count: int) -> str:
-    return "scope" if count == 1 else "scopes"
+    return f"{count:,} scope" if count == 1 else f"{count:,} scopes"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

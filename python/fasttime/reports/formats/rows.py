@@ -71,7 +71,7 @@ def _row(site: SiteReport, depth: int) -> dict[str, Any]:
         "path": site.path,
         "depth": depth,
         "calls": site.count,
-        **dict[str, Any](site.counts),
+        **{str(status): count for status, count in site.counts.items()},
         **_figures("device", site.device),
         **_figures("host", site.host),
         "self_time": site.self_time,
