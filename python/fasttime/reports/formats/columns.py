@@ -115,7 +115,9 @@ def summary(report: Report) -> str:
 def period(report: Report) -> str:
     """Return the time that a report covers, and how many reports were merged into it."""
     duration = format_seconds(report.duration)
-    return duration if report.parts == 1 else f"{report.parts:,} merged reports of up to {duration}"
+    if report.parts == 1:
+        return duration
+    return f"{report.parts:,} merged reports (longest: {duration})"
 
 
 def rough_seconds(seconds: float) -> str:
