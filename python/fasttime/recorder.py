@@ -277,7 +277,9 @@ class Recorder:
     def enable(self) -> None:
         """Switch scopes on again after `disable` or ``FASTTIME=0``.
 
-        Scopes that are already open stay as they are.
+            fasttime.enable()
+
+        Scopes that begin from now on are timed. Waits for nothing.
         """
         _native.set_enabled(self.scope, True)
 
@@ -287,6 +289,7 @@ class Recorder:
             fasttime.disable()
 
         A scope that is already open is still timed. Statistics stay, and `report` still works.
+        Waits for nothing.
         """
         _native.set_enabled(self.scope, False)
 

@@ -27,11 +27,11 @@ def test_a_dict_has_every_figure(cuda: Simulated, recorder: Recorder) -> None:
             cuda.enqueue(0, 5_000_000)
             cuda.advance(1_000_000)
     made = recorder.report(wait=True)
-    told = json.loads(json.dumps(made.to_dict()))
-    assert (told["format"], told["version"]) == ("fasttime report", 3)
-    assert (told["date"], told["backend"]) == (made.date, "cuda")
-    assert told["estimated_cost"]["device_s"] == made.cost.device
-    step, forward = told["sites"]
+    data = json.loads(json.dumps(made.to_dict()))
+    assert (data["format"], data["version"]) == ("fasttime report", 3)
+    assert (data["date"], data["backend"]) == (made.date, "cuda")
+    assert data["estimated_cost"]["device_s"] == made.cost.device
+    step, forward = data["sites"]
     assert (step["path"], step["depth"], step["parent"]) == ("step", 0, None)
     assert (forward["path"], forward["depth"], forward["parent"]) == ("step/forward", 1, 0)
     assert forward["calls"] == forward["counts"]["ok"] == 20
@@ -44,22 +44,22 @@ def test_a_dict_has_every_figure(cuda: Simulated, recorder: Recorder) -> None:
 
 
 def test_a_dict_has_every_attribute() -> None:
-    told = training().to_dict()
+    data = training().to_dict()
     fields = set(Report.__dataclass_fields__) - {"duration", "known_environment"}
-    assert fields <= set(told)
+    assert fields <= set(data)
     assert set(type(training().sites[0]).__dataclass_fields__) - {"self_time", "children"} <= set(
-        told["sites"][0]
+        data["sites"][0]
     )
 
 
 def test_unknown_values_are_null() -> None:
-    told = report(site("a", device=None, calls=0, self_time=None)).to_dict()["sites"][0]
-    assert told["device"] is told["host"] is told["bottleneck"] is told["self_s"] is None
+    data = report(site("a", device=None, calls=0, self_time=None)).to_dict()["sites"][0]
+    assert data["device"] is data["host"] is data["bottleneck"] is data["self_s"] is None
 
 
 def test_numbers_that_json_lacks_are_null() -> None:
-    told = report(site("a", share=float("inf")), duration=float("nan"))
-    read = json.loads(json.dumps(told.to_dict(), allow_nan=False))
+    data = report(site("a", share=float("inf")), duration=float("nan"))
+    read = json.loads(json.dumps(data.to_dict(), allow_nan=False))
     assert read["sites"][0]["share"] is read["duration_s"] is None
 
 

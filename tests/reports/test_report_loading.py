@@ -82,7 +82,7 @@ def test_reports_without_times_are_loaded(made: Report, tmp_path: Path) -> None:
 
 
 def test_unknown_fields_are_ignored(tmp_path: Path) -> None:
-    path = changed(tmp_path, lambda told: told.update(moon_phase="full"))
+    path = changed(tmp_path, lambda data: data.update(moon_phase="full"))
     assert fasttime.load(path)["step"].count == 10
 
 
@@ -101,35 +101,41 @@ def test_a_saved_site_takes_a_few_kilobytes(tmp_path: Path) -> None:
 def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     path = tmp_path / "r.json"
     training().save(path)
-    told = json.loads(path.read_text(encoding="utf-8"))
-    change(told)
-    path.write_text(json.dumps(told), encoding="utf-8")
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
     return path
 
 
 @pytest.mark.parametrize("version", [1, 2, 4, "3", None])
 def test_another_version_is_refused(tmp_path: Path, version: Any) -> None:
-    path = changed(tmp_path, lambda told: told.update(version=version))
+    path = changed(tmp_path, lambda data: data.update(version=version))
     with pytest.raises(ValueError, match=r"this fasttime reads version 3; .* or save it anew"):
         fasttime.load(path)
 
 
 def in_site(**changes: Any) -> Callable[[dict[str, Any]], object]:
-    return lambda told: told["sites"][1].update(changes)
+    return lambda data: data["sites"][1].update(changes)
 
 
 def in_times(**changes: Any) -> Callable[[dict[str, Any]], object]:
-    return lambda told: told["sites"][1]["device"].update(changes)
+    return lambda data: data["sites"][1]["device"].update(changes)
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda told: told.pop("sites"), "sites is missing"),
-        (lambda told: told.update(backend="tpu"), "backend should be one of cuda, host, mixed"),
-        (lambda told: told.update(duration_s=None), "duration_s should be a number, not None"),
-        (lambda told: told.update(open=-1), "open should be a whole number of at least 0"),
-        (lambda told: told.update(environment={}), "environment.date is missing"),
+        (lambda data: data.pop("sites"), "sites is missing"),
+        (
+            lambda data: data.update(backend="tpu"),
+            "backend should be one of cuda, host, mixed",
+        ),
+        (
+            lambda data: data.update(duration_s=None),
+            "duration_s should be a number, not None",
+        ),
+        (lambda data: data.update(open=-1), "open should be a whole number of at least 0"),
+        (lambda data: data.update(environment={}), "environment.date is missing"),
         (in_site(name=None), "sites[1].name should be a"),
         (
             in_site(parent=1),
@@ -143,7 +149,10 @@ def in_times(**changes: Any) -> Callable[[dict[str, Any]], object]:
         ),
         (in_site(checks={}), "sites[1].checks.backlog_total_s is missing"),
         (in_site(began_earlier=0), "sites[1].began_earlier should be true or false, not 0"),
-        (lambda told: told.update(parts=0), "parts should be a whole number of at least 1, not 0"),
+        (
+            lambda data: data.update(parts=0),
+            "parts should be a whole number of at least 1, not 0",
+        ),
         (in_times(count=0), "sites[1].device.count should be a whole number of at least 1, not 0"),
         (in_times(count=10**30), "sites[1].device should be consistent (count is out of range)"),
         (in_times(total_ns=1.5), "sites[1].device.total_ns should be a whole number, not 1.5"),

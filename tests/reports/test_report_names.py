@@ -100,8 +100,8 @@ def test_json_gives_a_name_back_unchanged(name: str) -> None:
     made = of(name)
     text = as_json(made, made.environment)
     assert text.isascii()
-    told = json.loads(text)["sites"]
-    assert [one["name"] for one in told] == [name, name, "plain"]
+    content = json.loads(text)["sites"]
+    assert [one["name"] for one in content] == [name, name, "plain"]
 
 
 @for_hostile_names

@@ -31,14 +31,14 @@ def test_the_suffix_names_the_format(tmp_path: Path) -> None:
     assert read[".md"] == made.to_markdown()
     assert read[".csv"] == as_csv(made)
     assert read[".txt"] == as_text(made, None) + "\n"
-    told = json.loads(read[".json"])
-    assert told.pop("environment")["gpu"] == ENVIRONMENT.gpu
-    for one in told["sites"]:
+    content = json.loads(read[".json"])
+    assert content.pop("environment")["gpu"] == ENVIRONMENT.gpu
+    for one in content["sites"]:
         for times in filter(None, (one["host"], one["device"])):
             assert re.fullmatch(r"\d+:10", times.pop("histogram"))
             for exact in ("total_ns", "squares_ns2", "min_ns", "max_ns"):
                 times.pop(exact)
-    assert told == made.to_dict()
+    assert content == made.to_dict()
 
 
 def test_the_suffix_may_be_in_capitals(tmp_path: Path) -> None:

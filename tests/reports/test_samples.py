@@ -28,7 +28,7 @@ def test_samples_of_an_unknown_site_are_an_error() -> None:
         Recorder().samples("b")
 
 
-def test_asking_for_samples_that_nobody_kept_raises(cuda: Simulated) -> None:
+def test_samples_without_keep_samples_raise(cuda: Simulated) -> None:
     recorder = Recorder()
     run(cuda, recorder, "a", MS)
     cuda.advance(2 * MS)
