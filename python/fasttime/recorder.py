@@ -126,7 +126,7 @@ class Recorder:
             timeout: seconds to wait at most; only with `wait`. Scopes that the device has not
                 finished by then count as pending.
 
-        Waits for nothing unless you pass `wait`. Raises ValueError if `timeout` is negative or
+        Waits only if you pass `wait`. Raises ValueError if `timeout` is negative or
         comes without `wait`.
         """
         if timeout is not None and not timeout >= 0:
@@ -180,7 +180,7 @@ class Recorder:
                 ``("step", "forward")``. Names are needed if a name contains a slash and two sites
                 therefore share a path.
 
-        Waits for nothing, so scopes that the device has not finished are missing. Raises
+        Never waits, so scopes that the device has not finished are missing. Raises
         RuntimeError if the recorder keeps no samples, and KeyError if no site or more than one site
         has this path.
         """
@@ -268,7 +268,7 @@ class Recorder:
             train_step()       # warm-up
             fasttime.reset()
 
-        Waits for nothing. The next report covers the time from here on.
+        Never waits. The next report covers the time from here on.
         """
         with _taking:
             self._core.reset()
@@ -279,7 +279,7 @@ class Recorder:
 
             fasttime.enable()
 
-        Scopes that begin from now on are timed. Waits for nothing.
+        Scopes that begin from now on are timed. Never waits.
         """
         _native.set_enabled(self.scope, True)
 
@@ -289,7 +289,7 @@ class Recorder:
             fasttime.disable()
 
         A scope that is already open is still timed. Statistics stay, and `report` still works.
-        Waits for nothing.
+        Never waits.
         """
         _native.set_enabled(self.scope, False)
 

@@ -29,7 +29,7 @@ def test_equal_names_are_cut_alike() -> None:
     assert shortened(["abcdefghij"] * 2, [5, 5]) == ["ab…ij", "ab…ij"]
 
 
-def test_names_without_a_visible_difference_are_numbered() -> None:
+def test_names_that_still_look_alike_are_numbered() -> None:
     names = ["a" * 30 + middle + "b" * 30 for middle in ("", "x" * 30 + "1", "x" * 30 + "2")]
     short = shortened(names, [10] * 3)
     assert len(set(short)) == 3

@@ -14,7 +14,7 @@ from ..environment.process import environment_of
 from ..result import Result
 from ..sample import Status
 from .combine import fields_since, merged_fields
-from .formats import document, html, markdown, rows, saving, table
+from .formats import document, html, markdown, rows
 from .site import SiteReport, flattened, nested, walk_with_depth, walk_with_parents
 from .site_index import SiteIndex
 from .timing_cost import TimingCost, estimate_cost
@@ -182,7 +182,7 @@ class Report(Result):
         Bottlenecks, self times and shares are computed from the sums. `parts` says how many reports
         were merged, and `differs` in which fields their environments differ.
 
-        Waits for nothing; looks up `environment` of reports that do not have it yet. Raises
+        Never waits for the device; looks up `environment` of reports that do not have it yet. Raises
         TypeError for anything but reports, and ValueError if two reports share scopes.
         """
         for part in reports:
@@ -213,7 +213,7 @@ class Report(Result):
         a max that is new to the recorder is exact, others are within 1 %. Open and pending scopes
         are those of this report.
 
-        Waits for nothing. Raises TypeError for anything but a report, and ValueError if the
+        Never waits. Raises TypeError for anything but a report, and ValueError if the
         recorder was reset in between, if `earlier` comes from another recorder, or if `earlier` is
         the later report.
         """
@@ -275,9 +275,13 @@ class Report(Result):
         Looks up `environment`. Raises ValueError for another suffix, or for a timeline with a
         format other than HTML, and OSError if the file cannot be written.
         """
+        from .formats import saving  # imports rich, which `import fasttime` must not
+
         saving.save(self, self.environment, path, timeline)
 
     def _renderable(self, width: int) -> RenderableType:
+        from .formats import table  # imports rich
+
         return table.as_renderable(self, width)
 
     def _html(self) -> str:

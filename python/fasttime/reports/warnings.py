@@ -94,12 +94,12 @@ def _without_device_time(report: Report) -> Iterator[tuple[WarningKind, str]]:
         (
             "dropped",
             report.dropped,
-            "fasttime had no room for them, or they never ended. End every scope that you begin",
+            "fasttime had no room left, or a scope never ended. End every scope that you begin",
         ),
         (
             "captured",
             report.captured,
-            "their stream was capturing a CUDA graph. Put the scope around the replay of the graph",
+            "the stream was capturing a CUDA graph. Put the scope around the replay of the graph",
         ),
         (
             "failed",
@@ -108,7 +108,7 @@ def _without_device_time(report: Report) -> Iterator[tuple[WarningKind, str]]:
         ),
     ]
     if report.backend == "cuda":
-        why = "they began before CUDA was up. Call torch.cuda.init() before the first scope"
+        why = "CUDA was not up yet. Call torch.cuda.init() before the first scope"
         reasons.append(("host_only", report.host_only, why))
     if report.backend == "mixed":
         why = "CUDA was not up in every process. Merge only reports with device times"
