@@ -182,8 +182,8 @@ class Report(Result):
         Bottlenecks, self times and shares are computed from the sums. `parts` says how many reports
         were merged, and `differs` in which fields their environments differ.
 
-        Never waits for the device; looks up `environment` of reports that do not have it yet. Raises
-        TypeError for anything but reports, and ValueError if two reports share scopes.
+        Never waits for the device. Looks up `environment` of reports that do not have it yet.
+        Raises TypeError for anything but reports, and ValueError if two reports share scopes.
         """
         for part in reports:
             if not isinstance(part, Report):
