@@ -21,6 +21,7 @@
 #include "python/scope_functions.h"
 #include "python/scope_hooks.h"
 #include "python/scope_type.h"
+#include "python/series_binding.h"
 #include "python/torch_flag.h"
 
 namespace py = pybind11;
@@ -199,34 +200,7 @@ py::object event_pool(int index) {
   return py::make_tuple(device->pool.created(), device->pool.at_home());
 }
 
-// (count, total, squares, least, greatest), in ns and ns^2.
-py::tuple moments(const Series& series) {
-  const Series::Moments exact = series.moments();
-  const py::int_ upper(static_cast<uint64_t>(exact.squares_ns2 >> 64));
-  const py::int_ lower(static_cast<uint64_t>(exact.squares_ns2));
-  return py::make_tuple(exact.count, exact.total_ns, (upper << py::int_(64)) | lower, exact.min_ns,
-                        exact.max_ns);
-}
-
-// The buckets that anything fell into, and how much.
-py::tuple histogram(const Series& series) {
-  const auto filled = series.histogram().filled();
-  return py::make_tuple(column<uint16_t>(filled, [](auto& bucket) { return bucket.first; }),
-                        column<int64_t>(filled, [](auto& bucket) { return bucket.second; }));
-}
-
 void define_statistics(py::module_& module) {
-  module.def("bucket_middles_ns", &Histogram::middles);
-  py::class_<Series>(module, "Series")
-      .def_property_readonly("count", &Series::count)
-      .def_property_readonly("total_ns", &Series::total)
-      .def_property_readonly("mean_ns", &Series::mean)
-      .def_property_readonly("std_ns", &Series::standard_deviation)
-      .def_property_readonly("min_ns", &Series::min)
-      .def_property_readonly("max_ns", &Series::max)
-      .def("quantile_ns", &Series::quantile, py::arg("q"))
-      .def("moments", &moments)
-      .def("histogram", &histogram);
   py::class_<SiteSummary>(module, "SiteSummary")
       .def_property_readonly("counts",
                              [](const SiteSummary& summary) {
@@ -373,6 +347,7 @@ void define_module(py::module_& module) {
   }
   module.attr("Scope") = py::reinterpret_borrow<py::object>(scope_type());
   module.attr("Laps") = py::reinterpret_borrow<py::object>(laps_type());
+  define_series(module.ptr());
   define_statistics(module);
   define_recorder(module);
   define_hold(module);

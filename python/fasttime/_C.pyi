@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypedDict, TypeVar
+from typing import Any, Literal, Protocol, TypedDict, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,19 @@ class EndFunction(Protocol):
     def __call__(self, token: Scope | None, /) -> None: ...
 
 class Series:
+    @overload
+    def __init__(self) -> None: ...
+    @overload
+    def __init__(
+        self,
+        count: int,
+        total_ns: int,
+        squares_ns2: int,
+        min_ns: int,
+        max_ns: int,
+        buckets: npt.ArrayLike,
+        counts: npt.ArrayLike,
+    ) -> None: ...
     @property
     def count(self) -> int: ...
     @property
@@ -56,6 +69,9 @@ class Series:
     @property
     def max_ns(self) -> float: ...
     def quantile_ns(self, q: float) -> float: ...
+    def counts_below_ns(self, bounds: Sequence[float]) -> list[int]: ...
+    def merged(self, other: Series) -> Series: ...
+    def since(self, earlier: Series) -> Series: ...
     def moments(self) -> tuple[int, int, int, int, int]: ...
     def histogram(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]: ...
 

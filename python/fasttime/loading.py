@@ -12,7 +12,7 @@ from .comparing.comparison import Comparison
 from .documents import COMPARISON, MEASUREMENT, REPORT, Fields, damaged, read_document
 from .measuring.measurement import Measurement
 from .measuring.measurement import from_content as measurement_from_content
-from .reports.formats import loaded as reports
+from .reports.formats import document as reports
 from .reports.report import Report
 
 Loaded: TypeAlias = Measurement | Comparison | Report
@@ -21,7 +21,7 @@ Loaded: TypeAlias = Measurement | Comparison | Report
 READERS: dict[str, Callable[[Fields], Loaded]] = {
     MEASUREMENT: measurement_from_content,
     COMPARISON: comparisons.from_content,
-    REPORT: reports.from_content,
+    REPORT: lambda fields: Report(**reports.from_content(fields)),
 }
 
 

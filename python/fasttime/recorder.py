@@ -1,47 +1,82 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The recorder: scopes, and what they have measured."""
+"""The recorder: it owns sites and their statistics, and makes reports of them."""
 
 from __future__ import annotations
 
 import operator
 import os
+import secrets
 import threading
 import weakref
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _native, profiler_marks
 from . import pickling as _pickling
-from .interval import Interval
-from .reports.build import build_sites
+from .reports.build import build_sites, tallies_in
 from .reports.report import Report
 from .reports.site_index import SiteIndex
-from .reports.tally import tally_of
 from .sample import Sample
 from .timelines.recording import TimelineRecording
 from .torch_compile import support as compile_support
 
+if TYPE_CHECKING:
+    from ._native import Core
+
 _MAX_KEPT = 1_000_000
 
-# Held while statistics are taken or cleared, so that they and their interval belong together.
-# Re-entrant, as a signal's handler may ask for a report as well.
+# Held while statistics are taken or cleared, so that they match their interval. Re-entrant, because
+# a signal handler may ask for a report as well.
 _taking = threading.RLock()
 
 
-class Recorder:
-    """Owns sites and their statistics. ``fasttime.scope`` and its kin belong to a default one.
+class _Interval(NamedTuple):
+    """The time since the statistics began, and the counters at that moment that no reset clears.
 
-    Make one of your own to keep a library's scopes apart from an application's.
+    Attributes:
+        name: differs from the name of every other interval, in every process.
+        begin_ns: the beginning, on the host clock of the scopes.
+        refused_sites: of the recorder, since it was made.
+        failures: failed CUDA calls, since the process began.
+    """
+
+    name: str
+    begin_ns: int
+    refused_sites: int
+    failures: int
+
+    @classmethod
+    def begin(cls, core: Core) -> _Interval:
+        """Return an interval that begins now."""
+        return cls(
+            secrets.token_hex(8),
+            _native.host_now_ns(),
+            core.counts().refused_sites,
+            _native.backend()["failures"],
+        )
+
+
+class Recorder:
+    """A set of sites and their statistics. ``fasttime.scope`` and the like use a default recorder.
+
+        recorder = fasttime.Recorder(keep_samples=1000)
+        with recorder.scope("step"):
+            y = model(x)
+        print(recorder.report(wait=True))
+
+    Make a recorder of your own to keep a library's scopes apart from an application's. It has the
+    same functions as the module: `scope`, `phases`, `begin` and `end` are described under
+    ``fasttime.scope`` and so on.
 
     Args:
-        keep_samples: how many recent samples to keep for each site, for `samples`; 0 to 1,000,000.
-        share_boundaries: let one CUDA event serve two boundaries that lie closer together (250 ns)
-            than anything could reach the stream in, such as the beginnings of nested scopes.
+        keep_samples: how many recent samples to keep per site, 0 to 1,000,000; see `keep_samples`.
+        share_boundaries: let one CUDA event serve two boundaries that directly follow each other,
+            such as the beginnings of nested scopes. "Directly" means less than 250 ns apart, in
+            which time nothing can reach the stream. False records two events per scope.
 
-    `scope`, `laps`, `begin` and `end` are described where they are called from: see
-    ``help(fasttime.scope)``. ``FASTTIME=0`` in the environment switches every recorder off from the
-    start. A recorder that is copied, as with a model, is the same one; one that is pickled begins
-    empty in the process that it comes to.
+    ``FASTTIME=0`` in the environment switches every recorder off from the start, and
+    ``FASTTIME_NVTX=1`` calls `mark_nvtx`. Copying a recorder, for example together with a model,
+    returns the same recorder. A pickled recorder starts empty in the process that loads it.
     """
 
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
@@ -50,8 +85,8 @@ class Recorder:
         compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
         _pickling.adopt(self, self._core)
         self._share_boundaries = share_boundaries
-        self._interval = Interval.begin(self._core)
-        self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites that were known when last asked
+        self._interval = _Interval.begin(self._core)
+        self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites known at the last samples()
         _recorders.add(self)
         if not share_boundaries:
             self._core.set_share_window_ns(0)
@@ -62,14 +97,14 @@ class Recorder:
             self.mark_nvtx()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Recorder:
-        """Return the recorder itself: a copy of a model that keeps one records there as well."""
+        """Return the recorder itself, so that the copy of a model records to the same one."""
         return self
 
     def __copy__(self) -> Recorder:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the options: another process has its own scopes, and begins with none."""
+        """Pickle the options only: another process has scopes of its own."""
         if self is default_recorder():
             return default_recorder, ()
         return _again, (self._kept, self._share_boundaries)
@@ -77,25 +112,29 @@ class Recorder:
     def report(
         self, wait: bool = False, reset: bool = False, timeout: float | None = None
     ) -> Report:
-        """Return what has been measured so far.
+        """Return a report of all scopes that have ended so far.
+
+            print(fasttime.report())  # never waits
 
         Args:
-            wait: first wait until the device has finished every scope that had ended by the call.
-                Other Python threads run meanwhile, and Ctrl-C interrupts.
-            reset: clear the statistics in the same step, so that each scope is counted in one
-                report, and in one only. Scopes that are pending or open count in the next one,
-                with all of their time; see `SiteReport.began_earlier`.
-            timeout: how many seconds to wait at most; what is not done then is counted as pending.
+            wait: first wait until the device has finished every scope that had ended when you
+                called. Other Python threads keep running, and Ctrl-C interrupts the wait.
+            reset: also clear the statistics, in one step: every scope counts in exactly one report.
+                A scope that is pending or open counts in the next report, with its whole time; see
+                `SiteReport.began_earlier`. Other readers of this recorder lose what you clear; use
+                `Report.since` if there are several.
+            timeout: seconds to wait at most; only with `wait`. Scopes that the device has not
+                finished by then count as pending.
 
-        Waits for nothing unless `wait` is given. Raises ValueError for a timeout that is less than
-        nothing, or without `wait`.
+        Waits only if you pass `wait`. Raises ValueError if `timeout` is negative or
+        comes without `wait`.
         """
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout must be a number of seconds >= 0, got {timeout!r}")
         if timeout is not None and not wait:
             raise ValueError(
-                f"report() waits for nothing, so that timeout={timeout!r} says nothing; to wait, "
-                f"write report(wait=True, timeout={timeout!r})"
+                f"timeout={timeout!r} has no effect without wait=True, because report() then waits "
+                f"for nothing; write report(wait=True, timeout={timeout!r})"
             )
         _native.bind_if_cuda_is_up()
         if wait:
@@ -103,7 +142,7 @@ class Recorder:
         else:
             self._core.poll()
         with _taking:
-            interval, following = self._interval, Interval.begin(self._core)
+            interval, following = self._interval, _Interval.begin(self._core)
             entries = self._core.site_entries(reset)
             if reset:
                 self._interval = following
@@ -112,7 +151,7 @@ class Recorder:
         duration = (following.begin_ns - interval.begin_ns) * 1e-9
         failures = following.failures - interval.failures
         return Report(
-            sites=build_sites([tally_of(entry, duration) for entry in entries]),
+            sites=build_sites(tallies_in(entries, duration)),
             backend="cuda" if backend["has_cuda"] else "host",
             backend_reason=backend["reason"],
             duration=duration,
@@ -128,14 +167,22 @@ class Recorder:
         )
 
     def samples(self, path: str | tuple[str, ...]) -> list[Sample]:
-        """Return the kept samples of a site, oldest first; see `keep_samples`.
+        """Return the kept samples of one site, oldest first. Call `keep_samples` first.
+
+            fasttime.keep_samples(1000)
+            for x in batches:
+                with fasttime.scope("step"):
+                    y = model(x)
+            times = [sample.device_time for sample in fasttime.samples("step")]
 
         Args:
-            path: of the site, such as ``"step/forward"``; or its names, ``("step", "forward")``,
-                which tell sites apart whose names hold a slash.
+            path: the path of the site, such as ``"step/forward"``, or its names from the root on,
+                ``("step", "forward")``. Names are needed if a name contains a slash and two sites
+                therefore share a path.
 
-        Waits for nothing: scopes that the device has not finished are not among them yet. Raises
-        KeyError where nothing was ever timed there, or where several sites have that path.
+        Never waits, so scopes that the device has not finished are missing. Raises
+        RuntimeError if the recorder keeps no samples, and KeyError if no site or more than one site
+        has this path.
         """
         self._core.poll()
         with _taking:
@@ -143,6 +190,11 @@ class Recorder:
             for parent, name in self._core.site_names(len(ids) + 1):
                 ids.add(parent, name, ids.path_below(parent, name), len(ids) + 1)
             site = ids[path]
+        if not self._kept:
+            raise RuntimeError(
+                "this recorder keeps no samples; call keep_samples(1000) before the scopes run, or "
+                "make it with Recorder(keep_samples=1000)"
+            )
         path = path if isinstance(path, str) else "/".join(path)
         return [
             Sample(
@@ -159,13 +211,13 @@ class Recorder:
     def record_timeline(
         self, max_scopes: int = 100_000, *, timeout: float = 10.0
     ) -> TimelineRecording:
-        """Record what host and device do in an interval, on one clock, to look at it as a picture.
+        """Record a timeline: when each scope ran on the host and on the device, on one clock.
 
             with fasttime.record_timeline() as timeline:
                 step()
             timeline.save("trace.json")  # for https://ui.perfetto.dev; also .csv, .svg, .png, .pdf
 
-        or, where a `with` does not fit,
+        or, if a `with` block does not fit,
 
             recording = fasttime.record_timeline()
             recording.start()
@@ -173,31 +225,36 @@ class Recorder:
             timeline = recording.stop(wait=True)
 
         Args:
-            max_scopes: how many scopes to keep, 1 to 10,000,000; 64 bytes each. When they are
-                reached the newest are not kept, but counted as `Timeline.dropped`.
-            timeout: how many seconds the end of the ``with`` block waits at most.
+            max_scopes: how many scopes to keep, 1 to 10,000,000, at 64 bytes each. Beyond that, new
+                scopes are only counted, as `Timeline.dropped`.
+            timeout: seconds that the end of the ``with`` block waits at most.
 
-        The scopes of the interval are those that begin after its start and end before its end. The
-        device is behind, and a picture with its last scopes missing is not what one wants to see,
-        so the end of the block waits until the device has finished them, for `timeout` seconds
-        at most, unless an exception ends it or the stream captures a CUDA graph. Scopes themselves
-        do not wait and cost the same; reading them takes one CUDA call more. `stop` waits only
-        where it is asked to.
+        A timeline has the scopes that begin after its start and end before its end. The end of the
+        ``with`` block waits until the device has finished these scopes, for `timeout` seconds at
+        most. It does not wait if an exception ends the block or if the stream is capturing a CUDA
+        graph. `stop` waits only if you ask. The scopes themselves never wait and cost the same as
+        without a timeline; reading each of them takes one more CUDA call.
 
-        The device is put on the host's clock by events between two readings of it, taken at start,
-        at stop, and each second while scopes end. Between two of them its moments are
-        interpolated, to some microseconds; each span says to how many, `Span.uncertainty`. Where
-        the clocks could not be compared they are None.
+        To put device times on the host's clock, fasttime compares the clocks at start, at stop, and
+        every second while scopes end, and interpolates in between. The result is good to some
+        microseconds; `Span.uncertainty` states the error of each span. Device times are None if the
+        clocks could not be compared.
 
-        Raises ValueError for a bound or a timeout out of range.
+        Raises ValueError if `max_scopes` or `timeout` is out of range.
         """
         return TimelineRecording(self._core, max_scopes, timeout)
 
     def keep_samples(self, count: int) -> None:
-        """Keep the last `count` samples of each site from now on, for `samples`; 0 keeps none.
+        """Keep the last `count` samples of each site from now on; `samples` returns them.
 
-        A sample takes about 64 bytes. ``report(reset=True)`` leaves the samples, `reset` forgets
-        them. Raises ValueError unless 0 <= count <= 1,000,000.
+            fasttime.keep_samples(1000)
+
+        Args:
+            count: samples per site, 0 to 1,000,000, at about 64 bytes each. 0 keeps none, which is
+                the default.
+
+        ``report(reset=True)`` leaves the samples, and `reset` deletes them. Raises ValueError if
+        `count` is out of range.
         """
         count = operator.index(count)
         if not 0 <= count <= _MAX_KEPT:
@@ -206,27 +263,51 @@ class Recorder:
         self._kept = count
 
     def reset(self) -> None:
-        """Forget all that was measured, and scopes that are open or pending now as well."""
+        """Delete all statistics and samples. Scopes that are open or pending now never count.
+
+            train_step()       # warm-up
+            fasttime.reset()
+
+        Never waits. The next report covers the time from here on.
+        """
         with _taking:
             self._core.reset()
-            self._interval = Interval.begin(self._core)
+            self._interval = _Interval.begin(self._core)
 
     def enable(self) -> None:
-        """Switch scopes on again after `disable`."""
+        """Switch scopes on again after `disable` or ``FASTTIME=0``.
+
+            fasttime.enable()
+
+        Scopes that begin from now on are timed. Never waits.
+        """
         _native.set_enabled(self.scope, True)
 
     def disable(self) -> None:
-        """Switch scopes off: those that begin from now on do nothing, at next to no cost."""
+        """Switch scopes off. Scopes that begin from now on do nothing and cost almost nothing.
+
+            fasttime.disable()
+
+        A scope that is already open is still timed. Statistics stay, and `report` still works.
+        Never waits.
+        """
         _native.set_enabled(self.scope, False)
 
     def mark_nvtx(self, on: bool = True) -> None:
-        """Make each scope a range in Nsight Systems and torch.profiler too, or stop doing so.
+        """Show each scope as a range in Nsight Systems and torch.profiler as well.
 
-        Ranges are NVTX's, where torch has it, and torch.profiler's own while a profiler runs. They
-        lie on the host; an NVTX range costs about a microsecond, outside of the scope's own times.
-        Sections of `laps`, named only as they end, have none. Scopes that do not mark cost nothing
-        more. ``FASTTIME_NVTX=1`` in the environment asks for it from the start. What NVTX raises is
-        reported by ``sys.unraisablehook``, and never reaches the scope.
+            fasttime.mark_nvtx()
+            with torch.profiler.profile() as profile:
+                train_step()
+
+        Args:
+            on: False stops it.
+
+        Scopes become NVTX ranges if torch has NVTX, and ranges of torch.profiler while a profiler
+        runs. The ranges lie on the host. An NVTX range costs about a microsecond, which the scope's
+        own times do not include. Without marks, scopes cost nothing more. ``FASTTIME_NVTX=1`` in
+        the environment marks from the start. Errors of NVTX go to ``sys.unraisablehook`` and never
+        reach the scope.
         """
         if on:
             _native.set_marks(self.scope, profiler_marks.begin, profiler_marks.end)
@@ -235,7 +316,7 @@ class Recorder:
 
     @property
     def enabled(self) -> bool:
-        """Whether scopes do anything."""
+        """Whether scopes are switched on; see `enable` and `disable`."""
         return _native.is_enabled(self.scope)
 
 
@@ -243,10 +324,10 @@ _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
 def _begin_in_child() -> None:
-    """Begin anew in the child of a fork, as the core has done by now."""
+    """Begin new intervals in the child of a fork. The core has cleared its statistics by now."""
     _taking.release()
     for recorder in list(_recorders):
-        recorder._interval = Interval.begin(recorder._core)
+        recorder._interval = _Interval.begin(recorder._core)
 
 
 os.register_at_fork(
@@ -255,7 +336,7 @@ os.register_at_fork(
 
 
 def default_recorder() -> Recorder:
-    """Return the recorder that ``fasttime.scope`` and its kin belong to."""
+    """Return the recorder behind ``fasttime.scope`` and the other functions of the module."""
     return _default
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One pass through a scope."""
+"""One sample: the times of one scope."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ STATUSES: tuple[Status, ...] = ("ok", "host_only", "dropped", "captured", "faile
 
 
 class Sample(NamedTuple):
-    """What became of one scope. Times are in seconds.
+    """The times of one scope, in seconds.
 
     Attributes:
         path: the names from the root to the scope, joined by ``/``.
-        status: ``ok``: host and device time; ``host_only``: CUDA was not up when it began, or there
-            is none; ``dropped``: there was no room for it, or it was never ended; ``captured``: its
-            stream was capturing a CUDA graph; ``failed``: CUDA answered an error.
-        host_begin: when the host began it, on the clock of ``time.perf_counter``, to about 10 us.
-        host_time: from begin to end on the host; None where it was never ended.
+        status: what became of the scope. ``ok``: it has host time and device time. ``host_only``:
+            CUDA was not up when it began, or there is no CUDA. ``dropped``: fasttime had no room
+            for it, or it never ended. ``captured``: its stream was capturing a CUDA graph.
+            ``failed``: a CUDA call failed.
+        host_begin: when the host began the scope, on the clock of ``time.perf_counter``, to about
+            10 us.
+        host_time: from begin to end on the host; None if the scope never ended.
         device_time: from begin to end on the stream; None unless the status is ``ok``.
-        shares_boundary: one of its two events serves a neighbouring scope as well.
+        shares_boundary: whether one of the two events also serves a neighbouring scope.
     """
 
     path: str

@@ -494,7 +494,8 @@ def test_a_picture_of_too_many_scopes_shows_the_last_ones(
     assert "<svg" in Path("many.svg").read_text(encoding="utf-8")
     assert capsys.readouterr().err.endswith(
         "fasttime: saved many.svg\nfasttime: many.svg shows the last ones, as all are too many for "
-        "a picture. Scopes 14 to 61 of 61, as they began.\n"
+        "a picture. Scopes 14 to 61 of 61, in the order in which "
+        "they began.\n"
     )
 
 

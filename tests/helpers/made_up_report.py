@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reports of made-up data, for what only reads them."""
+"""Reports of made-up figures, for tests that only read reports."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
-from fasttime import (
-    Bottleneck,
-    Durations,
-    Report,
-    SiteReport,
-)
+from fasttime import Bottleneck, Durations, Report, SiteReport
+from fasttime._native import Series, bucket_middles_ns
 from fasttime.environment.describe import Environment
-from fasttime.reports.checks import BacklogChecks
-from fasttime.reports.plain_series import bucket_middles_ns
+from fasttime.reports.bottleneck import BacklogChecks
 from fasttime.sample import STATUSES
 
 ENVIRONMENT = Environment(
@@ -30,42 +26,23 @@ ENVIRONMENT = Environment(
     cpu_count=8,
     platform="Linux",
 )
-DEVICE_BOUND = Bottleneck("device-bound", 3e-3, 40, 1.0, False)
-HOST_BOUND = Bottleneck("host-bound", 2e-6, 40, 1.0, False)
-UNCLEAR = Bottleneck("unclear", None, 0, 0.0, False)
+DEVICE_BOUND = Bottleneck("device-bound", "made up", backlog=3e-3, checks=40, agreement=1.0)
+HOST_BOUND = Bottleneck("host-bound", "made up", backlog=2e-6, checks=40, agreement=1.0)
+UNCLEAR = Bottleneck("unclear", "made up")
 
 
-@dataclass(frozen=True)
-class Equal:
-    """A series of durations that are all the same."""
+@cache
+def _middles() -> np.ndarray:
+    return np.array(bucket_middles_ns())
 
-    count: int
-    mean_ns: float
-    std_ns: float = 0.0
 
-    @property
-    def total_ns(self) -> float:
-        return self.count * self.mean_ns
-
-    @property
-    def min_ns(self) -> float:
-        return self.mean_ns
-
-    @property
-    def max_ns(self) -> float:
-        return self.mean_ns
-
-    def quantile_ns(self, q: float) -> float:
-        return self.mean_ns
-
-    def moments(self) -> tuple[int, int, int, int, int]:
-        ns = round(self.mean_ns) if self.count else 0
-        return self.count, self.count * ns, self.count * ns**2, ns, ns
-
-    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
-        bucket = np.abs(bucket_middles_ns() - self.mean_ns).argmin()
-        buckets = [bucket] if self.count else []
-        return np.array(buckets, np.uint16), np.array([self.count] * len(buckets))
+def durations(count: int, seconds: float) -> Durations:
+    """Return so many equal durations."""
+    if not count:
+        return Durations(Series())
+    ns = round(seconds * 1e9)
+    bucket = np.abs(_middles() - ns).argmin()
+    return Durations(Series(count, count * ns, count * ns**2, ns, ns, np.array([bucket]), [count]))
 
 
 def site(
@@ -77,24 +54,23 @@ def site(
     self_time: float | None = 0.01,
     share: float | None = 0.5,
     bottleneck: Bottleneck | None = DEVICE_BOUND,
+    checks: BacklogChecks = BacklogChecks(),  # noqa: B008 - immutable
     shared: int = 0,
     began_earlier: bool = False,
-    is_section: bool = False,
     **counts: int,
 ) -> SiteReport:
-    """Return a site by the means of its times in seconds; `placed` corrects the paths."""
+    """Return a site with these mean times in seconds. `placed` corrects the paths."""
     ok = {"ok": calls} if device is not None else {"host_only": calls}
     return SiteReport(
         name=name,
         path=name,
-        is_section=is_section,
         counts={status: {**ok, **counts}.get(status, 0) for status in STATUSES},
-        host=Durations(Equal(calls, host * 1e9)),
-        device=None if device is None else Durations(Equal(calls, device * 1e9)),
+        host=durations(calls, host),
+        device=None if device is None else durations(calls, device),
         self_time=self_time,
         share=share,
         bottleneck=None if device is None else bottleneck,
-        checks=BacklogChecks(),
+        checks=checks,
         shared_boundaries=shared,
         began_earlier=began_earlier,
         children=children,
@@ -102,12 +78,18 @@ def site(
 
 
 def placed(one: SiteReport, above: str = "") -> SiteReport:
-    """Return a site with its own path and all below it with theirs."""
+    """Return a site with the right path, and all sites below it with theirs."""
     path = f"{above}/{one.name}" if above else one.name
     return replace(one, path=path, children=tuple(placed(child, path) for child in one.children))
 
 
 def report(*sites: SiteReport, **others: object) -> Report:
+    """Return a report of these sites in a made-up environment."""
+    return unplaced(*(placed(one) for one in sites), **others)
+
+
+def unplaced(*sites: SiteReport, **others: object) -> Report:
+    """Return a report of sites whose paths are as they are."""
     known: dict[str, object] = {
         "backend": "cuda",
         "backend_reason": "CUDA is up",
@@ -117,14 +99,13 @@ def report(*sites: SiteReport, **others: object) -> Report:
         "refused_sites": 0,
         "last_failure": "",
         "date": "2026-01-02T03:04:05+00:00",
+        "known_environment": ENVIRONMENT,
     }
-    made = Report(tuple(placed(one) for one in sites), **{**known, **others})
-    made.__dict__["environment"] = ENVIRONMENT  # as if it had been asked for
-    return made
+    return Report(sites, **{**known, **others})
 
 
 def chain(depth: int) -> SiteReport:
-    """Return sites one inside the other, with short paths, as theirs would fill the memory."""
+    """Return nested sites, each with a short path: full paths would fill the memory."""
     one = site(f"level {depth - 1}")
     for level in reversed(range(depth - 1)):
         one = site(f"level {level}", one)
@@ -132,7 +113,7 @@ def chain(depth: int) -> SiteReport:
 
 
 def training() -> Report:
-    """Return a report as people have it, with every kind of site."""
+    """Return a report of a training step, with every kind of site."""
     return report(
         site(
             "step",

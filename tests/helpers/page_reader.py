@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reads an HTML report as a browser would, and complains where it is not well formed."""
+"""Read an HTML report as a browser does, and fail if the HTML is not well formed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+# Elements without an end tag, and all elements that a report may have.
 VOID = {"meta", "img", "source"}
 KNOWN = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "script"),
@@ -17,7 +18,7 @@ KNOWN = {
 
 @dataclass
 class Row:
-    """A row of the table's body: its level, its cells' texts, and the first one's tooltip."""
+    """A row of the table: its level, the texts of its cells, and the tooltip of the first cell."""
 
     depth: int
     cells: list[str] = field(default_factory=list)
@@ -25,7 +26,10 @@ class Row:
 
 
 class Page(HTMLParser):
-    """What an HTML report holds."""
+    """The content of an HTML report: rows, scripts, attributes and text.
+
+    An unknown element, an event handler or a missing end tag fails the test.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reports put together: what was counted adds up, the rest is worked out anew."""
+"""Merged reports: counts add up, and other figures are computed from the sums."""
 
 from __future__ import annotations
 
 import dataclasses
+import html
 import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 from made_up_report import ENVIRONMENT, report, site, training
+from page_reader import Page
 from simulated_cuda import Simulated
 
 from fasttime import Recorder, Report
-from fasttime.reports.checks import BacklogChecks
+from fasttime.reports.bottleneck import BacklogChecks
 
 MS = 1_000_000
 
 
 def work(cuda: Simulated, recorder: Recorder, durations: list[int], inside: int = 0) -> None:
-    """Time steps of so many ms, each with so many ms of another scope inside."""
+    """Time steps of these durations in ms, each with `inside` ms of another scope inside."""
     for duration in durations:
         with recorder.scope("step"):
             if inside:
@@ -30,19 +32,17 @@ def work(cuda: Simulated, recorder: Recorder, durations: list[int], inside: int 
 
 
 def of(cuda: Simulated, *args: Any) -> Report:
-    """The report of a recorder that does so, as another process would send it."""
+    """Return a report of such work, as another process would send it."""
     recorder = Recorder(share_boundaries=False)
     work(cuda, recorder, *args)
     return pickle.loads(pickle.dumps(recorder.report(wait=True)))
 
 
 def with_environment(made: Report, **changes: Any) -> Report:
-    made = dataclasses.replace(made)
-    made.__dict__["environment"] = dataclasses.replace(ENVIRONMENT, **changes)
-    return made
+    return dataclasses.replace(made, known_environment=dataclasses.replace(ENVIRONMENT, **changes))
 
 
-def test_what_was_counted_adds_up(cuda: Simulated) -> None:
+def test_counts_add_up(cuda: Simulated) -> None:
     parts = [[1, 2, 3], [4, 50], [6] * 10]
     everything = [duration for part in parts for duration in part]
     merged = Report.merge(*(of(cuda, part) for part in parts))
@@ -60,15 +60,15 @@ def test_what_was_counted_adds_up(cuda: Simulated) -> None:
     assert merged.duration == pytest.approx(60e-3)
 
 
-def test_self_times_shares_and_bottlenecks_are_worked_out_anew(cuda: Simulated) -> None:
+def test_other_figures_are_computed_from_the_sums(cuda: Simulated) -> None:
     merged = Report.merge(of(cuda, [10, 10], 4), of(cuda, [20], 1))
     assert merged["step"].self_time == pytest.approx(31e-3)
     assert merged["step"].share == 1.0
     assert merged["step/all_reduce"].share == pytest.approx(9 / 40)
-    assert str(merged["step"].bottleneck) == "device-bound"
+    assert merged["step"].bottleneck.bound == "device-bound"
 
 
-def test_sites_are_put_together_by_their_names_and_not_by_their_paths() -> None:
+def test_sites_match_by_names_and_not_by_path() -> None:
     first = report(site("v1", site("chat")))
     second = report(site("v1/chat", calls=5), site("v1", calls=3))
     merged = Report.merge(first, second)
@@ -80,32 +80,31 @@ def test_sites_are_put_together_by_their_names_and_not_by_their_paths() -> None:
     assert merged["v1", "chat"].count == 10
 
 
-def test_a_site_that_one_part_has_alone_is_there_as_it_was() -> None:
+def test_a_site_of_one_part_alone_is_kept() -> None:
     merged = Report.merge(report(site("rank 0")), report(site("rank 1", site("inside"), calls=7)))
     assert [one.path for one in merged.walk()] == ["rank 0", "rank 1", "rank 1/inside"]
     assert merged["rank 1"].count == 7
 
 
-def test_bottlenecks_of_parts_that_disagree_are_unclear_together() -> None:
-    bound = site("a", calls=10)
+def test_parts_that_disagree_are_unclear_together() -> None:
     parts = [
-        report(dataclasses.replace(bound, checks=BacklogChecks(near=10))),
-        report(dataclasses.replace(bound, checks=BacklogChecks(above=10, backlog_total=0.5))),
+        report(site("a", checks=BacklogChecks(near=10))),
+        report(site("a", checks=BacklogChecks(above=10, backlog_total=0.5))),
     ]
     bottleneck = Report.merge(*parts)["a"].bottleneck
     assert (bottleneck.bound, bottleneck.checks, bottleneck.backlog) == ("unclear", 20, 0.025)
 
 
-def test_a_scope_that_began_before_its_interval_leaves_no_self_time_in_the_whole() -> None:
+def test_began_earlier_in_one_part_holds_for_all() -> None:
     early = report(site("a", began_earlier=True), duration=1.0)
     merged = Report.merge(early, report(site("a"), duration=100.0))
     assert merged["a"].self_time is None
-    assert [warning.kind for warning in merged.warnings if "No self time" in warning.message] == [
+    assert [warning.kind for warning in merged.warnings if "no self time" in warning.message] == [
         "began_earlier"
     ]
 
 
-def test_what_belongs_to_no_site_adds_up_too() -> None:
+def test_figures_outside_of_sites_add_up_too() -> None:
     parts = [
         report(open=1, pending=2, refused_sites=3, failures=4, last_failure="first", duration=2.0),
         report(open=10, pending=20, refused_sites=30, failures=40, last_failure="second"),
@@ -123,47 +122,63 @@ def test_merged_reports_merge_again_in_any_order(cuda: Simulated) -> None:
     assert one.to_dict() == other.to_dict()
 
 
-def test_one_report_alone_is_itself() -> None:
+def test_one_report_merges_to_itself() -> None:
     made = training()
     assert Report.merge(made) is made
 
 
-def test_parts_of_which_some_have_no_cuda_say_so() -> None:
+def test_a_mixed_report_says_so() -> None:
     without = report(site("a", device=None), backend="host", backend_reason="there is no driver")
     merged = Report.merge(report(site("a")), without)
     assert (merged.backend, merged.backend_reason) == ("mixed", "there is no driver")
     assert [warning.message for warning in merged.warnings][:1] == [
-        "Host time only in some parts: there is no driver."
+        "Some of the merged reports have host times only, because there is no driver."
     ]
-    assert "Without device time: 10 from where CUDA was not up." in str(merged)
+    assert "10 scopes have no device time: CUDA was not up in every process." in " ".join(
+        str(merged).split()
+    )
     assert Report.merge(merged, without, merged).backend_reason == "there is no driver"
+
+
+def test_a_merged_report_says_that_it_is_merged() -> None:
+    part = training()
+    merged = Report.merge(part, part, Report.merge(part, part))
+    assert (part.parts, merged.parts) == (1, 4)
+    words = "360 calls in 4 merged reports (longest: 2.500 s)."
+    for text in (str(merged), merged.to_markdown(), Page(merged._repr_html_()).text):
+        assert words in html.unescape(text)
+    page = Page(merged.to_html()).text
+    assert "Made-up GPU · merged from 4 reports" in page
+    assert "the longest of 4 merged reports" in page
+    assert merged.to_dict()["parts"] == 4
+    for text in (str(part), part.to_markdown(), part.to_html()):
+        assert "merged" not in text
 
 
 # --- environments ---
 
 
-def test_parts_that_agree_keep_their_environment() -> None:
+def test_equal_environments_are_kept() -> None:
     merged = Report.merge(training(), training())
     assert (merged.environment, merged.differs) == (ENVIRONMENT, ())
 
 
-def test_parts_say_in_what_their_environments_differ() -> None:
+def test_differing_environments_are_named() -> None:
     first = with_environment(training(), process_id=1, host_name="node1")
     second = with_environment(training(), process_id=2, date="later", torch="2.15.0")
     merged = pickle.loads(pickle.dumps(Report.merge(first, second)))
     assert merged.differs == ("torch", "host_name", "process_id")
     assert merged.environment == first.environment
     assert Report.merge(merged, first).differs == merged.differs
-    assert [warning for warning in merged.warnings if warning.kind == "environments_differ"] == [
-        ("environments_differ", "The parts of this report differ in torch.")
-    ]
+    (warning,) = (one for one in merged.warnings if one.kind == "environments_differ")
+    assert "environments that differ in torch, so their times" in warning.message
     page = merged.to_html()
     assert "torch 2.14.1 and others" in page
     assert "process 1 on node1 and others" in page
     assert "Python 3.12.0 ·" in page
 
 
-def test_that_processes_are_several_is_no_warning() -> None:
+def test_several_processes_are_no_warning() -> None:
     parts = (with_environment(training(), process_id=number, gpu_index=number) for number in (1, 2))
     merged = Report.merge(*parts)
     assert merged.differs == ("gpu_index", "process_id")
@@ -173,23 +188,23 @@ def test_that_processes_are_several_is_no_warning() -> None:
 # --- misuse ---
 
 
-def test_nothing_cannot_be_merged() -> None:
+def test_merging_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"merge\(\) takes at least one report, got none"):
         Report.merge()
 
 
 @pytest.mark.parametrize("wrong", [None, [training()], "report.json"])
 def test_only_reports_can_be_merged(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=f"merge.. takes reports, got a {type(wrong).__name__}; of"):
+    with pytest.raises(TypeError, match=f"takes reports, got a {type(wrong).__name__}; for"):
         Report.merge(training(), wrong)
 
 
-def test_reports_that_share_scopes_are_not_merged(cuda: Simulated, recorder: Recorder) -> None:
+def test_reports_that_share_scopes_are_refused(cuda: Simulated, recorder: Recorder) -> None:
     work(cuda, recorder, [1])
     first = recorder.report()
     work(cuda, recorder, [2])
     second = recorder.report(wait=True, reset=True)
-    with pytest.raises(ValueError, match="so that the scopes of the earlier would count twice"):
+    with pytest.raises(ValueError, match="so the scopes of the earlier report would count twice"):
         Report.merge(first, second)
     work(cuda, recorder, [3])
     third = recorder.report(wait=True)

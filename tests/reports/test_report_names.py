@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Names of scopes may hold anything: no format takes them for its own words."""
+"""Names of scopes may contain anything: no format reads markup in them."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ HOSTILE = [
     "{0}%s${x}",
     "--><!--",
     "-",
+    "a_b __c__ _d",
     "a" * 1_000_000,
     "\ud800|<\n" * 250_000,
 ]
@@ -65,7 +66,7 @@ def of(name: str) -> Report:
 
 
 @for_hostile_names
-def test_what_is_printable_is_one_line_without_control_characters(name: str) -> None:
+def test_a_printable_name_is_one_clean_line(name: str) -> None:
     shown = printable(name)
     assert shown.isprintable()
     assert len(shown) <= LONGEST * 10  # the longest escape
@@ -73,7 +74,7 @@ def test_what_is_printable_is_one_line_without_control_characters(name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n"])
-def test_a_blank_name_can_be_seen(name: str) -> None:
+def test_a_blank_name_is_quoted(name: str) -> None:
     assert printable(name) == repr(name)
 
 
@@ -87,7 +88,7 @@ def test_the_table_keeps_its_lines(name: str) -> None:
 
 
 @for_hostile_names
-def test_rich_reads_no_markup_in_it(name: str) -> None:
+def test_rich_reads_no_markup_in_a_name(name: str) -> None:
     console = Console(width=100, file=io.StringIO(), color_system=None)
     console.print(of(name))
     printed = [line.rstrip() for line in console.file.getvalue().splitlines()]
@@ -95,16 +96,16 @@ def test_rich_reads_no_markup_in_it(name: str) -> None:
 
 
 @for_hostile_names
-def test_json_gives_it_back_as_it_was(name: str) -> None:
+def test_json_gives_a_name_back_unchanged(name: str) -> None:
     made = of(name)
     text = as_json(made, made.environment)
     assert text.isascii()
-    told = json.loads(text)["sites"]
-    assert [one["name"] for one in told] == [name, name, "plain"]
+    content = json.loads(text)["sites"]
+    assert [one["name"] for one in content] == [name, name, "plain"]
 
 
 @for_hostile_names
-def test_markdown_has_one_row_a_site_and_the_name_in_it(name: str) -> None:
+def test_markdown_has_one_row_per_site(name: str) -> None:
     made = of(name)
     tokens = MarkdownIt("commonmark").enable("table").parse(made.to_markdown())
     rows = sum(token.type == "tr_open" for token in tokens)
@@ -121,7 +122,7 @@ def test_markdown_has_one_row_a_site_and_the_name_in_it(name: str) -> None:
 
 
 @for_hostile_names
-def test_a_page_shows_it_as_text(name: str) -> None:
+def test_a_page_shows_a_name_as_text(name: str) -> None:
     for page in (Page(of(name).to_html()), Page(of(name)._repr_html_())):
         # Joined emoji are shown as they are.
         shown = [row.cells[0].replace("\u200d", r"\u200d") for row in page.rows]
@@ -130,8 +131,8 @@ def test_a_page_shows_it_as_text(name: str) -> None:
         assert page.rows[2].tooltip == "plain"
 
 
-@pytest.mark.parametrize("suffix", [".html", ".md", ".json", ".txt"])
-def test_every_file_can_be_written_and_is_utf_8(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [".html", ".md", ".json", ".csv", ".txt"])
+def test_every_file_is_written_as_utf_8(tmp_path: Path, suffix: str) -> None:
     made = report(*(site(name) for name in HOSTILE))
     made.save(tmp_path / f"report{suffix}")
     text = (tmp_path / f"report{suffix}").read_bytes().decode("utf-8")
@@ -139,7 +140,7 @@ def test_every_file_can_be_written_and_is_utf_8(tmp_path: Path, suffix: str) -> 
     assert "\0" not in text
 
 
-def test_reasons_are_escaped_as_names_are() -> None:
+def test_reasons_are_escaped_like_names() -> None:
     hostile = "\x1b[31m<script>|\n" + "x" * 5000
     made = report(site("a"), backend="host", backend_reason=hostile, last_failure=hostile)
     assert "\x1b" not in str(made) + made.to_markdown() + made.to_html()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The HTML page in a browser, where there is one; and what it shows of names that are joined."""
+"""The HTML page in a browser, if there is one, and how it shows joined emoji."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fasttime.reports.formats.html_style import PAGE_STYLE
 from made_up_report import report, site
 from page_reader import Page
+
+from fasttime.html.page import asset
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 PROBE = """
@@ -40,7 +41,7 @@ document.querySelector("#found").textContent = JSON.stringify(found);
 
 
 def in_browser(page: str, steps: str, folder: Path) -> dict[str, Any]:
-    """What is seen after each step of a script in the page, whose policy would forbid that."""
+    """Return what the page shows after each step. The page's policy would forbid the script."""
     page = page.replace("Content-Security-Policy", "x").replace("</body>", PROBE % steps)
     (folder / "page.html").write_text(page, encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}"]
@@ -58,7 +59,7 @@ def in_browser(page: str, steps: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
-def test_rows_fold_where_they_are_and_are_moved_once_for_a_sort(tmp_path: Path) -> None:
+def test_rows_fold_in_place_and_sort_in_one_move(tmp_path: Path) -> None:
     made = report(
         site("a", site("b", site("c")), site("d"), calls=3),
         site("e", site("f"), calls=5),
@@ -82,14 +83,14 @@ def test_rows_fold_where_they_are_and_are_moved_once_for_a_sort(tmp_path: Path) 
         "sorted the other way": "abcdef",
         "as it was": "abcdef",
     }
-    # All rows are taken out by one step and put back by another: thousands take no longer to move.
+    # One step takes all rows out and another puts them back, so thousands move as fast as one.
     moves = {name: seen["moves"] for name, seen in found.items()}
     sorts = ("sorted", "sorted the other way", "as it was")
     assert moves == {name: 2 if name in sorts else 0 for name in found}
 
 
-def test_the_heading_of_a_long_table_stays_in_sight_on_a_screen() -> None:
-    screen = PAGE_STYLE.partition("@media screen{")[2].partition("}}")[0]
+def test_the_heading_of_a_long_table_stays_visible() -> None:
+    screen = asset("page.css").partition("@media screen{")[2].partition("}}")[0]
     assert "main thead{position:sticky;top:0" in screen
     assert "main .scroll{max-height:" in screen
 
@@ -100,6 +101,6 @@ def test_joined_emoji_are_shown_as_one(name: str) -> None:
     assert (row.cells[0], row.tooltip) == (name, name)
 
 
-def test_a_joiner_that_joins_no_emoji_is_escaped() -> None:
+def test_a_joiner_between_other_letters_is_escaped() -> None:
     row = Page(report(site("a\u200db\u200d👩")).to_html()).rows[0]
     assert row.cells[0] == "a\\u200db\\u200d👩"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The picture of a timeline on a report's page: which scopes it shows, and how."""
+"""The picture of a timeline on a page: which scopes it shows, and how."""
 
 from __future__ import annotations
 
@@ -10,13 +10,43 @@ from collections.abc import Iterator
 import pytest
 from made_up_report import training
 from page_reader import Page
-from test_timeline_formats import span
 
 from fasttime import Span, Timeline
 from fasttime.reports.formats.picture import last_scopes
 
 
+def span(
+    path: str, host: tuple[float, float | None], device: tuple[float, float] | None = None
+) -> Span:
+    """Return a span on the main thread; times are in ms."""
+    *above, name = path.split("/")
+    host_begin, host_end = host
+    device_begin, device_end = device or (None, None)
+
+    def seconds(ms: float | None) -> float | None:
+        return None if ms is None else ms * 1e-3
+
+    return Span(
+        path=path,
+        name=name,
+        parent="/".join(above) or None,
+        depth=len(above),
+        status="ok" if device else "host_only",
+        thread=100,
+        thread_name="main",
+        device=0 if device else None,
+        stream=0 if device else None,
+        host_begin=host_begin * 1e-3,
+        host_end=seconds(host_end),
+        device_begin=seconds(device_begin),
+        device_end=seconds(device_end),
+        uncertainty=3e-6 if device else None,
+        shares_boundary=False,
+    )
+
+
 def rounds(count: int, inside: int) -> Iterator[Span]:
+    """Yield the spans of a loop with so many rounds, each with so many scopes inside."""
     for one in range(count):
         begin = one * (inside + 1)
         yield span("step", (begin, begin + inside + 0.5), (begin + 1, begin + inside + 1))
@@ -41,27 +71,27 @@ def test_a_short_timeline_is_shown_whole() -> None:
     assert last_scopes(timeline) == (timeline, "")
 
 
-def test_of_a_long_one_the_last_whole_rounds_are_shown() -> None:
+def test_a_long_timeline_shows_its_last_rounds() -> None:
     part, words = last_scopes(Timeline.from_spans(rounds(100, 5)))
     assert paths(part) == ["step", *["step/layer"] * 5] * 8
-    assert words == "Scopes 553 to 600 of 600, as they began."
+    assert words == "Scopes 553 to 600 of 600, in the order in which they began."
 
 
-def test_a_round_that_was_cut_off_is_not_shown() -> None:
+def test_an_incomplete_round_is_not_shown() -> None:
     kept = list(rounds(100, 5))[:-4]
     del kept[-2]  # the last round's own scope, which had not ended yet
     part, words = last_scopes(Timeline.from_spans(kept))
     assert paths(part)[-6:] == ["step", *["step/layer"] * 5]
-    assert words == "Scopes 553 to 594 of 595, as they began."
+    assert words == "Scopes 553 to 594 of 595, in the order in which they began."
 
 
-def test_scopes_that_were_not_kept_are_counted() -> None:
+def test_dropped_scopes_are_counted() -> None:
     whole = Timeline.from_spans(rounds(100, 5))
     _, words = last_scopes(Timeline(whole.columns, dropped=1000))
-    assert words.endswith("of 1,600, as they began.")
+    assert words.endswith("of 1,600, in the order in which they began.")
 
 
-def test_one_last_scope_outside_does_not_hide_those_before_it() -> None:
+def test_a_last_scope_does_not_hide_the_others() -> None:
     spans = [*rounds(1, 200), span("save", (300, 301))]
     assert len(last_scopes(Timeline.from_spans(spans))[0]) == 48
 
@@ -71,7 +101,7 @@ def test_a_scope_still_open_at_the_end_is_shown() -> None:
     assert paths(last_scopes(Timeline.from_spans(spans))[0])[-1] == "step"
 
 
-def test_a_page_has_a_picture_for_light_and_one_for_dark() -> None:
+def test_a_page_has_a_light_and_a_dark_picture() -> None:
     pytest.importorskip("matplotlib")
     light, dark = images(training().to_html(timeline=Timeline.from_spans(rounds(2, 2))))
     assert "<svg" in light
@@ -80,14 +110,14 @@ def test_a_page_has_a_picture_for_light_and_one_for_dark() -> None:
     assert "#0d1117" not in light
 
 
-def test_a_picture_s_names_are_no_markup() -> None:
+def test_names_in_a_picture_are_no_markup() -> None:
     pytest.importorskip("matplotlib")
     hostile = span("<script>alert(1)</script>", (0, 10))
     for image in images(training().to_html(timeline=Timeline.from_spans([hostile]))):
         assert "<script" not in image
 
 
-def test_without_matplotlib_it_is_said_which_extra_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.delitem(sys.modules, "fasttime.timelines.picture.figure", raising=False)
     with pytest.raises(ImportError, match=r"fasttime\[plot\]"):

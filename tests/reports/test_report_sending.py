@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reports copied, and sent to another process."""
+"""Reports are copied, and pickled to another process."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ from simulated_cuda import Simulated
 from fasttime import Recorder
 
 
-def test_a_report_is_copied_with_all_that_it_knows(recorder: Recorder) -> None:
+def test_a_copy_is_equal(recorder: Recorder) -> None:
     with recorder.scope("a"):
         pass
     made = recorder.report()
     assert copy.deepcopy(made) == copy.copy(made) == made
 
 
-def test_a_report_reaches_another_process_with_all_that_it_knows(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_pickled_report_is_equal(cuda: Simulated, recorder: Recorder) -> None:
     generator = np.random.default_rng(0)
     for duration in np.exp(generator.uniform(np.log(50), np.log(1e9), 300)).astype(int):
         with recorder.scope("a"):
@@ -42,13 +40,13 @@ def test_a_report_reaches_another_process_with_all_that_it_knows(
             assert there.quantile(q) == here.quantile(q)
 
 
-def test_a_report_takes_the_environment_of_its_process_along(
+def test_a_pickled_report_keeps_its_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sent = pickle.dumps(Recorder().report())
     here = Recorder().report().environment
     assert (here.host_name, here.process_id) == (platform.node(), os.getpid())
-    # As if the reader were another process, on another machine.
+    # As if the reader were another process on another machine.
     monkeypatch.setattr(os, "getpid", lambda: -1)
     monkeypatch.setattr(platform, "node", lambda: "reader")
     assert Recorder().report().environment.host_name == "reader"
@@ -57,20 +55,22 @@ def test_a_report_takes_the_environment_of_its_process_along(
     assert pickle.loads(pickle.dumps(received)).environment == here
 
 
-def test_what_was_looked_up_is_not_sent() -> None:
+def test_caches_are_not_pickled() -> None:
     made = report(*(site(f"site {number}") for number in range(20)))
     before = pickle.dumps(made)
     assert made["site 7"].count == 10
+    assert made.warnings == ()
+    assert made.cost.host > 0
     assert pickle.dumps(made) == before
 
 
-def test_a_copy_checks_nothing_up() -> None:
+def test_a_copy_looks_nothing_up() -> None:
     made = Recorder().report()
     assert copy.copy(made) is copy.deepcopy(made) is made
     assert "environment" not in vars(made)
 
 
-def test_a_report_of_thousands_of_sites_is_sent_in_a_few_hundred_bytes_a_site() -> None:
+def test_a_pickled_site_takes_a_few_hundred_bytes() -> None:
     recorder = Recorder()
     for number in range(4_000):
         with recorder.scope(f"site {number}"):
@@ -78,7 +78,7 @@ def test_a_report_of_thousands_of_sites_is_sent_in_a_few_hundred_bytes_a_site() 
     assert len(pickle.dumps(recorder.report())) < 4_000 * 600
 
 
-def test_a_report_of_scopes_that_nest_deep_is_sent_and_equal(recorder: Recorder) -> None:
+def test_deeply_nested_sites_are_pickled(recorder: Recorder) -> None:
     def nest(depth: int) -> None:
         with recorder.scope("again"), recorder.scope("beside"):
             pass
@@ -94,7 +94,7 @@ def test_a_report_of_scopes_that_nest_deep_is_sent_and_equal(recorder: Recorder)
     assert len(paths) == 2 * 401
 
 
-def test_no_durations_are_sent_as_none(recorder: Recorder) -> None:
+def test_empty_durations_are_pickled(recorder: Recorder) -> None:
     token = recorder.begin("a")
     del token
     nothing = pickle.loads(pickle.dumps(recorder.report()))["a"].host

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What came between two reports of one recorder."""
+"""The difference of two reports of one recorder."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MS = 1_000_000
 
 
 def run(cuda: Simulated, recorder: Recorder, name: str, *durations: int) -> None:
-    """Time scopes of so many ms."""
+    """Time scopes of these durations in ms."""
     for duration in durations:
         with recorder.scope(name):
             cuda.enqueue(0, duration * MS)
             cuda.advance(duration * MS)
 
 
-def test_it_has_what_came_after_and_nothing_else(cuda: Simulated, recorder: Recorder) -> None:
+def test_the_difference_has_new_scopes_only(cuda: Simulated, recorder: Recorder) -> None:
     run(cuda, recorder, "before", 1)
     run(cuda, recorder, "both", 1, 100)
     first = recorder.report(wait=True)
@@ -47,9 +47,7 @@ def test_it_has_what_came_after_and_nothing_else(cuda: Simulated, recorder: Reco
     assert new.date == second.date
 
 
-def test_readers_with_intervals_of_their_own_take_nothing_from_one_another(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_two_readers_have_intervals_of_their_own(cuda: Simulated, recorder: Recorder) -> None:
     exporter = log = recorder.report()
     exported, logged = [], []
     for step in range(1, 13):
@@ -72,9 +70,7 @@ def test_nothing_new_is_an_empty_report(cuda: Simulated, recorder: Recorder) -> 
     assert (new.sites, new.duration, new.warnings) == ((), 0.0, ())
 
 
-def test_failures_and_refused_sites_are_those_in_between(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_failures_and_refused_sites_are_subtracted(cuda: Simulated, recorder: Recorder) -> None:
     for number in range(9_000):
         recorder.end(recorder.begin(f"site {number}"))
     cuda.fail("cudaEventRecord", 2, 0, 1)
@@ -92,7 +88,7 @@ def test_failures_and_refused_sites_are_those_in_between(
     assert newer.last_failure.startswith("cudaEventRecord answered 2")
 
 
-def test_what_is_open_and_pending_is_so_now(cuda: Simulated, recorder: Recorder) -> None:
+def test_open_and_pending_scopes_are_current(cuda: Simulated, recorder: Recorder) -> None:
     token = recorder.begin("a")
     first = recorder.report()
     recorder.end(token)
@@ -103,7 +99,7 @@ def test_what_is_open_and_pending_is_so_now(cuda: Simulated, recorder: Recorder)
     assert (new.open, new.pending) == (0, 1)
 
 
-def test_a_scope_that_began_before_leaves_no_self_time(cuda: Simulated, recorder: Recorder) -> None:
+def test_an_earlier_beginning_leaves_no_self_time(cuda: Simulated, recorder: Recorder) -> None:
     token = recorder.begin("epoch")
     run(cuda, recorder, "step", 10, 10)
     first = recorder.report(wait=True)
@@ -116,9 +112,7 @@ def test_a_scope_that_began_before_leaves_no_self_time(cuda: Simulated, recorder
     assert new["epoch"].self_time is None
 
 
-def test_reports_that_were_sent_can_be_set_off_against_each_other(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_pickled_reports_can_be_subtracted(cuda: Simulated, recorder: Recorder) -> None:
     run(cuda, recorder, "a", 1)
     first = pickle.loads(pickle.dumps(recorder.report(wait=True)))
     run(cuda, recorder, "a", 2)
@@ -134,40 +128,38 @@ def test_reports_that_were_sent_can_be_set_off_against_each_other(
 def test_a_reset_in_between_is_refused(cuda: Simulated, recorder: Recorder) -> None:
     first = recorder.report()
     recorder.report(reset=True)
-    with pytest.raises(ValueError, match="or of before a reset of this one; since"):
+    with pytest.raises(ValueError, match="or from before a reset of this one; since"):
         recorder.report().since(first)
     second = recorder.report()
     recorder.reset()
-    with pytest.raises(ValueError, match="or of before a reset of this one; since"):
+    with pytest.raises(ValueError, match="or from before a reset of this one; since"):
         recorder.report().since(second)
 
 
-def test_the_report_that_resets_can_be_set_off_against_those_before_it(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_report_that_resets_can_be_the_later(cuda: Simulated, recorder: Recorder) -> None:
     first = recorder.report()
     run(cuda, recorder, "a", 1)
     assert recorder.report(wait=True, reset=True).since(first)["a"].count == 1
 
 
 def test_another_recorder_is_refused(recorder: Recorder) -> None:
-    with pytest.raises(ValueError, match="the earlier report is of another recorder"):
+    with pytest.raises(ValueError, match="the earlier report comes from another recorder"):
         recorder.report().since(Recorder().report())
 
 
-def test_the_later_of_two_is_refused_as_the_earlier(cuda: Simulated, recorder: Recorder) -> None:
+def test_the_later_report_is_refused_as_the_earlier(cuda: Simulated, recorder: Recorder) -> None:
     first = recorder.report()
     cuda.advance(MS)
     second = recorder.report()
-    with pytest.raises(ValueError, match=r"is the later one: it was made after 0.001 s, and this"):
+    with pytest.raises(ValueError, match=r"is the later one: it was made after 0.001 s, and"):
         first.since(second)
 
 
-def test_reports_that_were_put_together_are_refused(recorder: Recorder) -> None:
+def test_merged_reports_are_refused(recorder: Recorder) -> None:
     first, second = recorder.report(), recorder.report()
-    with pytest.raises(ValueError, match=r"the earlier report was put together by merge\(\)"):
+    with pytest.raises(ValueError, match=r"the earlier report was made by merge\(\)"):
         second.since(second.since(first))
-    with pytest.raises(ValueError, match=r"this report was put together by merge\(\)"):
+    with pytest.raises(ValueError, match=r"this report was made by merge\(\)"):
         Report.merge(training(), training()).since(first)
 
 

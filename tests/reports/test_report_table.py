@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The table in a terminal: what it says, and what it leaves out where there is no room."""
+"""The table in a terminal: what it shows, and what it hides in narrow terminals."""
 
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_report import DEVICE_BOUND, HOST_BOUND, chain, report, site, training
+from made_up_report import DEVICE_BOUND, HOST_BOUND, chain, report, site, training, unplaced
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -47,7 +48,7 @@ def test_the_table_reads_like_this() -> None:
             "├ forward   1,000  2.000 ms  2.000 ms  2.000 ms  1.000 ms   25.0%  device-bound",
             "└ backward  1,000  5.000 ms  5.000 ms  5.000 ms  2.000 ms   62.5%  device-bound",
             "3,000 calls in 2.500 s. Timing itself took about 14 ms on the host and 10 ms on",
-            "the device (estimate). Columns left out for want of width: total, backlog, p99,",
+            "the device (estimate). Hidden columns (narrow terminal): total, backlog, p99,",
             "self.",
         ]
     )
@@ -57,7 +58,7 @@ def test_a_single_call_is_one_call() -> None:
     assert "\n1 call in 2.500 s." in as_text(report(site("a", calls=1)), 100)
 
 
-def test_short_names_deep_down_keep_their_place_in_the_tree() -> None:
+def test_short_names_keep_their_place_in_the_tree() -> None:
     text = as_text(report(site("a", site("b", site("c")), site("d"))), 100)
     assert [line.split("  ")[0] for line in text.splitlines()[2:6]] == ["a", "├ b", "│ └ c", "└ d"]
 
@@ -66,33 +67,50 @@ def test_wide_terminals_show_all() -> None:
     text = as_text(training(), 200)
     shown = "scope calls p50 mean p95 p99 total self mean backlog share bottleneck"
     assert " ".join(titles(text)) == shown
-    assert "left out" not in text
+    assert "Hidden" not in text
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 100, 120])
-def test_it_fits_the_width_and_says_what_is_left_out(width: int) -> None:
+def test_it_fits_the_width_and_names_hidden_columns(width: int) -> None:
     text = as_text(training(), width)
     assert max(map(cell_len, text.splitlines())) <= width
     assert titles(text)[0] == "scope"
-    assert "mean" in titles(text)
-    assert "Columns left out for want of width: total" in " ".join(text.split())
+    assert {"mean", "bottleneck"} <= set(titles(text))
+    assert "Hidden columns (narrow terminal): total" in " ".join(text.split())
 
 
 def test_the_least_important_columns_go_first() -> None:
     gone: list[str] = []
     for width in range(140, 20, -1):
-        sentence = " ".join(as_text(training(), width).split()).partition("want of width: ")[2]
-        left_out = sentence.partition(".")[0].split(", ") if sentence else []
-        assert left_out[: len(gone)] == gone, "what is gone stays gone"
-        gone = left_out
+        text = " ".join(as_text(training(), width).split())
+        hidden = re.findall(r"Hidden columns \(narrow terminal\): ([^.]*)\.", text)
+        columns = hidden[0].split(", ") if hidden else []
+        assert columns[: len(gone)] == gone, "a narrower table hides the same columns and more"
+        gone = columns
     assert " ".join(gone) == "total backlog p99 self p95 host calls p50 share bottleneck"
 
 
-def test_names_without_room_are_cut_in_the_middle() -> None:
+def test_columns_go_before_names_are_cut() -> None:
+    names = [f"encoder.layers.{number}.attention" for number in (10, 11)]
+    text = as_text(report(*map(site, names)), 80)
+    assert [row.split()[0] for row in text.splitlines()[2:4]] == names
+    assert "total, backlog, p99, p95, host." in " ".join(text.split())
+
+
+def test_long_names_are_cut_in_the_middle() -> None:
     names = [f"a_model_with_a_rather_long_name/of_layer_{i}_which_differs_in_{i}" for i in (1, 2)]
     rows = as_text(report(*map(site, names)), 80).splitlines()[2:4]
-    assert all(row.startswith("a_model_w") for row in rows)
+    assert all(row.startswith("a_model_with_a_ra") for row in rows)
     assert [row.split("…")[1].split()[0][-4:] for row in rows] == ["in_1", "in_2"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_cut_names_stay_different(width: int) -> None:
+    names = [f"transformer.encoder.layers.{n}.self_attention.projection.dense" for n in range(12)]
+    rows = as_text(report(*map(site, names)), width).splitlines()[2:14]
+    shown = [row.split()[0] for row in rows]
+    assert len(set(shown)) == 12
+    assert all(f".{n}." in text for n, text in enumerate(shown))
 
 
 def test_wide_characters_keep_the_columns_in_line() -> None:
@@ -101,26 +119,26 @@ def test_wide_characters_keep_the_columns_in_line() -> None:
     assert len(ends) == 1
 
 
-def test_a_mark_does_not_move_the_figures() -> None:
-    marked = DEVICE_BOUND._replace(host_took_as_long=True)
+def test_a_mark_does_not_move_figures() -> None:
+    marked = DEVICE_BOUND._replace(host_may_wait=True)
     rows = as_text(report(site("a", bottleneck=marked), site("b")), 200).splitlines()[2:4]
     assert "*1.000 ms" in rows[0]
     assert rows[0].index("1.000 ms") == rows[1].index("1.000 ms")
 
 
-def test_what_is_not_known_is_a_dash() -> None:
+def test_unknown_values_are_dashes() -> None:
     made = report(site("a", site("below"), self_time=None), site("b", device=None))
     row = as_text(made, 200).replace("└ below", "below").splitlines()
     assert row[2].split()[12] == "-"
     assert row[4].split().count("-") == 8
 
 
-def test_self_time_is_told_where_something_is_nested() -> None:
+def test_self_time_is_shown_for_nested_sites() -> None:
     assert "self" not in titles(as_text(report(site("a"), site("b")), 200))
     assert "self" in titles(as_text(report(site("a"), site("b", site("below"))), 200))
 
 
-def test_without_device_times_the_table_is_of_host_times() -> None:
+def test_without_device_times_host_times_are_shown() -> None:
     text = as_text(report(site("a", device=None, host=2e-3), backend="host"), 100)
     assert text.splitlines()[0].split() == ["host"] * 5
     assert " ".join(titles(text)) == "scope calls p50 mean p95 p99 total share"
@@ -128,29 +146,30 @@ def test_without_device_times_the_table_is_of_host_times() -> None:
     assert "on the device" not in text
 
 
-def test_a_backlog_below_nothing_is_nothing() -> None:
+def test_a_negative_backlog_is_zero() -> None:
     behind = HOST_BOUND._replace(backlog=-1e-6)
     assert "0 s  50.0%  host-bound" in as_text(report(site("a", bottleneck=behind)), 200)
 
 
-def test_sites_deeper_than_there_is_room_show_their_last_levels() -> None:
-    text = as_text(Report((chain(150),), "cuda", "", 1.0, 0, 0, 0, ""), 80)
+def test_very_deep_sites_show_their_last_levels() -> None:
+    text = as_text(unplaced(chain(150)), 80)
     rows = text.splitlines()[2:152]
     assert all(f"level {depth}"[-3:] in row for depth, row in enumerate(rows))
     assert rows[149].startswith("… ")
     assert max(map(cell_len, rows)) <= 80
 
 
-def test_of_thousands_of_sites_those_with_the_greatest_total_time_are_shown() -> None:
+def test_of_many_sites_the_greatest_are_shown() -> None:
     made = report(*(site(f"site {number}", device=1e-6 * number) for number in range(8192)))
     text = as_text(made, 100)
     assert [row.split("  ")[0] for row in text.splitlines()[2:202]] == [
         f"site {number}" for number in range(8192 - 200, 8192)
     ]
-    assert 'And 7,992 more sites; report.save("report.html") has all.' in " ".join(text.split())
+    words = '200 of 8,192 sites are shown; report.save("report.html") writes all of them.'
+    assert words in " ".join(text.split())
 
 
-def test_what_a_shown_site_is_inside_of_is_shown_even_if_it_took_no_time() -> None:
+def test_parents_of_shown_sites_are_shown() -> None:
     greatest = site("open", site("inside", site("greatest", device=1.0)), device=None, calls=0)
     others = (site(f"site {number}", device=0.5) for number in range(300))
     rows = as_text(report(*others, greatest), 100).splitlines()
@@ -158,7 +177,7 @@ def test_what_a_shown_site_is_inside_of_is_shown_even_if_it_took_no_time() -> No
         assert row.startswith(start)
 
 
-def test_a_tree_keeps_its_order_and_guides_where_sites_are_left_out() -> None:
+def test_a_cut_tree_keeps_its_order_and_guides() -> None:
     small = (site(f"small {number}", device=1e-6) for number in range(250))
     made = report(site("root", site("first"), *small, site("last"), device=1.0))
     rows = as_text(made, 100).splitlines()[2:202]
@@ -167,7 +186,7 @@ def test_a_tree_keeps_its_order_and_guides_where_sites_are_left_out() -> None:
     assert rows[-1].startswith("└ last ")
 
 
-def test_a_notebook_s_print_gets_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_print_in_a_notebook_writes_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     assert as_text(training(), 100).splitlines()[2].startswith("step ")
 
@@ -190,7 +209,7 @@ def test_rich_prints_the_same_in_colours() -> None:
     assert "\x1b[33mhost-bound" in coloured
 
 
-def test_rich_takes_no_name_for_markup() -> None:
+def test_rich_reads_no_markup_in_names() -> None:
     assert "[red]a[/red]" in printed(report(site("[red]a[/red]")), 120)
 
 
@@ -198,7 +217,7 @@ class AsciiFile(io.StringIO):
     encoding = "ascii"
 
 
-def test_a_terminal_that_knows_ascii_alone_gets_no_more() -> None:
+def test_an_ascii_terminal_gets_ascii() -> None:
     file = AsciiFile()
     Console(width=100, file=file).print(report(site("größe", site("b", device=2e-6))))
     text = file.getvalue()
@@ -209,7 +228,7 @@ def test_a_terminal_that_knows_ascii_alone_gets_no_more() -> None:
 
 
 @given(st.integers(20, 160), st.recursive(st.just(()), lambda inner: st.lists(inner, max_size=4)))
-def test_no_line_is_wider_than_asked_for(width: int, tree: list[object]) -> None:
+def test_no_line_is_wider_than_the_terminal(width: int, tree: list[object]) -> None:
     def grown(level: object) -> list[object]:
         return [site("name" * 3, *grown(inner)) for inner in level]
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reports: what scopes have measured."""
+"""Reports: the statistics of scopes, as values that print, save, merge and subtract."""

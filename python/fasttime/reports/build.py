@@ -1,103 +1,112 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what was counted to the tree of a report: paths, shares, self times, verdicts."""
+"""Build the tree of a report from counts: paths, shares, self times and bottlenecks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..sample import STATUSES
 from .bottleneck import judge
+from .counts import SiteCounts, counts_in
 from .durations import Durations
 from .site import SiteReport
 
 if TYPE_CHECKING:
-    from .._native import Series
-    from .plain_series import PlainSeries
-    from .tally import SiteTally
+    from .._native import SiteEntry
 
-# By so much children may exceed their parent through rounding: events are read in steps of 32 ns.
+# The fraction by which children may exceed their parent through rounding: events have a resolution
+# of 32 ns.
 _ROUNDING = 0.01
 
 
-def build_sites(tallies: list[SiteTally]) -> tuple[SiteReport, ...]:
-    """Return the tree of all sites at which, or below which, something was counted.
+class Tally(NamedTuple):
+    """The counts of one site and its place in the tree.
+
+    Attributes:
+        parent: the position of the parent in the list of tallies; None for a root site.
+        site: what was counted there.
+    """
+
+    parent: int | None
+    site: SiteCounts
+
+
+def tallies_in(entries: list[SiteEntry], duration: float) -> list[Tally]:
+    """Return what the core counted in an interval of `duration` seconds.
 
     Args:
-        tallies: a parent before its children.
+        entries: of all sites in order. The core numbers sites from 1; parent 0 means a root site.
     """
-    paths = {0: ""}
-    below: dict[int, list[SiteTally]] = {}
-    for one in tallies:
-        paths[one.number] = f"{paths[one.parent]}/{one.name}" if one.parent else one.name
-        below.setdefault(one.parent, []).append(one)
-    on_device = any(one.device.count for one in tallies)
-    whole_ns = _whole_ns(tallies, on_device)
-    children: dict[int, list[SiteReport]] = {}
-    for one in reversed(tallies):  # children before their parents
-        sites = tuple(reversed(children.pop(one.number, [])))
-        if not sites and not any(one.counts.values()):
+    return [
+        Tally(entry.parent - 1 if entry.parent else None, counts_in(entry, duration))
+        for entry in entries
+    ]
+
+
+def build_sites(tallies: list[Tally]) -> tuple[SiteReport, ...]:
+    """Return the tree of all sites with a count, and of the sites above them.
+
+    Args:
+        tallies: parents before their children.
+    """
+    paths: list[str] = []
+    below: dict[int | None, list[SiteCounts]] = {}
+    for parent, site in tallies:
+        paths.append(site.name if parent is None else f"{paths[parent]}/{site.name}")
+        below.setdefault(parent, []).append(site)
+    on_device = any(site.device for _, site in tallies)
+    whole = _whole(tallies, on_device)
+    children: dict[int | None, list[SiteReport]] = {}
+    for position, (parent, site) in reversed(list(enumerate(tallies))):  # children first
+        inside = tuple(reversed(children.pop(position, [])))
+        if not inside and not any(site.counts.values()):
             continue
-        site = SiteReport(
-            name=one.name,
-            path=paths[one.number],
-            is_section=one.is_section,
-            counts={status: one.counts[status] for status in STATUSES},
-            host=Durations(one.host),
-            device=Durations(one.device) if one.device.count else None,
-            self_time=_self_time(one, below.get(one.number, [])),
-            share=_share(_times_of(one, on_device), whole_ns),
-            bottleneck=judge(one.checks, one.device.count),
-            checks=one.checks,
-            shared_boundaries=one.shared_boundaries,
-            began_earlier=one.began_earlier,
-            children=sites,
+        built = SiteReport(
+            **vars(site),
+            path=paths[position],
+            self_time=_self_time(site, below.get(position, [])),
+            share=_share(_times(site, on_device), whole),
+            bottleneck=judge(site.checks, site.device.count if site.device else 0),
+            children=inside,
         )
-        children.setdefault(one.parent, []).append(site)
-    return tuple(reversed(children.get(0, [])))
+        children.setdefault(parent, []).append(built)
+    return tuple(reversed(children.get(None, [])))
 
 
-def _times_of(one: SiteTally, on_device: bool) -> Series | PlainSeries:
-    return one.device if on_device else one.host
+def _times(site: SiteCounts, on_device: bool) -> Durations | None:
+    return site.device if on_device else site.host
 
 
-def _share(times: Series | PlainSeries, whole_ns: float) -> float | None:
-    """Return the part of the whole; None without times of the kind that the whole is of."""
-    if not times.count:
+def _total(site: SiteCounts, on_device: bool) -> float:
+    times = _times(site, on_device)
+    return times.total if times else 0.0
+
+
+def _share(times: Durations | None, whole: float) -> float | None:
+    """Return the part of the whole, or None if there are no times of this kind."""
+    if times is None or not times.count:
         return None
-    return times.total_ns / whole_ns if whole_ns else 0.0
+    return times.total / whole if whole else 0.0
 
 
-def _whole_ns(tallies: list[SiteTally], on_device: bool) -> float:
-    """Return the time of all roots; where children took longer than a root, theirs.
+def _whole(tallies: list[Tally], on_device: bool) -> float:
+    """Return the time of all root sites in seconds.
 
-    They do where they ran beside it, and where it is still open: a share stays below 1 even then.
-    Host time and device time pass beside each other, so that no sum of both would say anything.
+    A site whose children took longer counts with the time of its children. This happens if they ran
+    concurrently, or if the site's own scope is still open; shares still add up to 1 at most. Host
+    times and device times overlap, so only one kind is summed.
     """
-    cut = {one.parent for one in tallies if one.is_section}
-    children_ns: dict[int, float] = {}
-    for one in reversed(tallies):
-        time_ns = max(_times_of(one, on_device).total_ns, children_ns.pop(one.number, 0.0))
-        if one.is_section or one.parent not in cut:
-            children_ns[one.parent] = children_ns.get(one.parent, 0.0) + time_ns
-    return children_ns.get(0, 0.0)
+    inside: dict[int | None, float] = {}
+    for position, (parent, site) in reversed(list(enumerate(tallies))):  # children first
+        time = max(_total(site, on_device), inside.pop(position, 0.0))
+        inside[parent] = inside.get(parent, 0.0) + time
+    return inside.get(None, 0.0)
 
 
-def _parts(children: list[SiteTally]) -> list[SiteTally]:
-    """Return what a site's time consists of: its sections, as scopes beside them lie in them."""
-    return [child for child in children if child.is_section] or children
-
-
-def _self_time(one: SiteTally, children: list[SiteTally]) -> float | None:
-    """Return a site's own time less its parts' in seconds; None if that tells nothing.
-
-    That is where theirs exceeds it, and where some of theirs was counted in an interval before.
-    """
-    if one.began_earlier:
+def _self_time(site: SiteCounts, children: list[SiteCounts]) -> float | None:
+    """Return the site's time minus its children's time in seconds, or None; see `SiteReport`."""
+    if site.began_earlier:
         return None
-    if one.device.count:
-        own_ns = one.device.total_ns
-        left_ns = own_ns - sum(part.device.total_ns for part in _parts(children))
-    else:
-        own_ns = one.host.total_ns
-        left_ns = own_ns - sum(part.host.total_ns for part in _parts(children))
-    return max(left_ns, 0.0) * 1e-9 if left_ns >= -_ROUNDING * own_ns else None
+    on_device = site.device is not None
+    own = _total(site, on_device)
+    left = own - sum(_total(child, on_device) for child in children)
+    return max(left, 0.0) if left >= -_ROUNDING * own else None

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What scopes have measured: a tree of sites, as plain data. Times are in seconds."""
+"""A report: the statistics of all scopes, as a tree of sites. Times are in seconds."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..environment.process import environment_of
 from ..result import Result
 from ..sample import Status
-from .site import (
-    SiteReport,
-    flattened,
-    nested,
-    walk_with_depth,
-    walk_with_parents,
-)
+from .combine import fields_since, merged_fields
+from .formats import document, html, markdown, rows
+from .site import SiteReport, flattened, nested, walk_with_depth, walk_with_parents
 from .site_index import SiteIndex
+from .timing_cost import TimingCost, estimate_cost
+from .warnings import warnings_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,44 +26,46 @@ if TYPE_CHECKING:
     from ..environment.describe import Environment
     from ..timelines.timeline import Timeline
     from ..timing_warning import TimingWarning
-    from .timing_cost import TimingCost
 
 
 @dataclass(frozen=True, repr=False)
 class Report(Result):
-    """What was resolved when the report was made. Prints as a table, and shows in a notebook.
+    """The statistics of all scopes that ended. Prints as a table and shows in a notebook.
 
     ``report["pipeline/model_large"]`` is the `SiteReport` of a path, ``"decode" in report`` says
-    whether there is one, `walk` yields them all. A name may hold a slash: where a path is that of
-    several sites, look one up by its names, ``report["v1", "chat"]``; the path raises KeyError.
+    whether the report has one, and `walk` yields every site. A name may contain a slash. If two
+    sites share a path, look one up by its names instead: ``report["v1", "chat"]``.
 
-    ``print(report)`` fits the terminal, or 100 columns where there is none; ``rich.print(report)``
-    adds colours. Columns that do not fit are left out, and named below the table. Of more than 200
-    sites those with the greatest total time are shown; `save` to ``.html``, ``.md`` or ``.json``
-    keeps them all.
+    ``print(report)`` fits the terminal, or 100 columns without a terminal; ``rich.print(report)``
+    adds colours. The table hides columns that do not fit and names them below. It shows up to 200
+    sites, those with the greatest total time; `save` writes every site.
 
     Attributes:
         sites: the root sites, in the order in which they first began.
-        backend: ``cuda``, or ``host`` where only host time can be had; ``mixed`` where a report was
-            put together of both.
-        backend_reason: why it is that one, in words.
-        duration: seconds since these statistics began: at the last reset, ``report(reset=True)``
-            included, when the recorder was made, or when the process was forked.
-        open: scopes begun and not ended.
-        pending: scopes ended that the device had not finished.
-        refused_sites: how many scopes at new sites were counted under ``(more)`` in this time, the
-            bound being reached.
-        last_failure: what CUDA answered to the last call of ours that failed in this time; empty if
-            none did.
-        scopes_were_compiled: whether torch.compile met scopes in this process, which are not timed:
-            at any time, as nothing tells when a compiled region runs.
+        backend: ``cuda``, or ``host`` if only host times are available; ``mixed`` for a merged
+            report with parts of both kinds.
+        backend_reason: the reason for this backend, in words.
+        duration: seconds since the statistics began. They begin when the recorder is made, at a
+            reset, at ``report(reset=True)`` and in a forked process.
+        open: scopes that have begun and not ended.
+        pending: scopes that have ended but that the device has not finished.
+        refused_sites: scopes counted under ``(more)`` in this interval, because the recorder had
+            reached its limit of sites.
+        last_failure: what CUDA answered to fasttime's last failed call in this interval; empty if
+            every call succeeded.
+        scopes_were_compiled: whether torch.compile has met scopes in this process. Such scopes are
+            not timed. The flag covers the whole process, since fasttime cannot see compiled regions
+            run.
         switched_off: whether scopes were switched off when the report was made.
         date: when the report was made, in UTC, to the second; empty if unknown.
-        failures: how many calls of ours failed in this time, on any thread of the process.
-        interval: names what this is a report of: the same in all reports of one recorder between
-            two resets, and in no others; empty where the report was put together.
-        differs: of a report that was put together, the fields of `environment` in which its parts
-            differ; there it has what the first of them has.
+        failures: how many of fasttime's CUDA calls failed in this interval, on any thread.
+        interval: an identifier of the recorder and its interval. Reports of one recorder share it
+            until the next reset. Empty for a report made by `merge` or `since`.
+        parts: how many reports were merged into this one; 1 for an ordinary report.
+        differs: the fields of `environment` in which the parts of a merged report differ. There
+            `environment` has the value of the first part.
+        known_environment: the environment, if the report came from a file, from another process or
+            from `merge`; otherwise None. Use `environment` instead.
     """
 
     sites: tuple[SiteReport, ...]
@@ -79,7 +81,9 @@ class Report(Result):
     date: str = ""
     failures: int = 0
     interval: str = ""
+    parts: int = 1
     differs: tuple[str, ...] = ()
+    known_environment: Environment | None = field(default=None, compare=False)
 
     def __getitem__(self, where: str | tuple[str, ...]) -> SiteReport:
         return self._index[where]
@@ -91,26 +95,24 @@ class Report(Result):
     def _index(self) -> SiteIndex[SiteReport]:
         index: SiteIndex[SiteReport] = SiteIndex()
         for site, parent in walk_with_parents(self.sites):
-            # There the root is number 0, and the first site 1.
+            # In the index, the root is number 0 and the first site is number 1.
             index.add(0 if parent is None else parent + 1, site.name, site.path, site)
         return index
 
     def __getstate__(self) -> dict[str, object]:
-        sites = flattened(self.sites)
-        state = {**self.__dict__, "sites": sites, "environment": self.environment}
-        state.pop("_index", None)
-        return state
+        state = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        return {**state, "sites": flattened(self.sites), "known_environment": self.environment}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, sites=nested(state["sites"]))
 
     def __copy__(self) -> Report:
-        return self  # nothing in it can change
+        return self  # immutable
 
     def __deepcopy__(self, _: object) -> Report:
         return self
 
-    # Python would otherwise try the indices 0, 1, ... Paths or sites? `walk` says which.
+    # Without this, Python would try the indices 0, 1, ... `walk` says that it yields sites.
     __iter__ = None
 
     def walk(self) -> Iterator[SiteReport]:
@@ -118,58 +120,52 @@ class Report(Result):
         return (site for site, _ in walk_with_depth(self.sites))
 
     def count(self, status: Status) -> int:
-        """Return how many scopes of this status there are at all sites."""
+        """Return how many scopes have this status, over all sites."""
         return sum(site.counts[status] for site in self.walk())
 
     @property
     def host_only(self) -> int:
-        """Scopes without device time, as CUDA was not up when they began."""
+        """How many scopes have no device time because CUDA was not up when they began."""
         return self.count("host_only")
 
     @property
     def dropped(self) -> int:
-        """Scopes given up for want of room, or never ended."""
+        """How many scopes were given up for lack of room, or never ended."""
         return self.count("dropped")
 
     @property
     def captured(self) -> int:
-        """Scopes without device time, as their stream was capturing a CUDA graph."""
+        """How many scopes have no device time because their stream was capturing a CUDA graph."""
         return self.count("captured")
 
     @property
     def failed(self) -> int:
-        """Scopes without device time, as CUDA answered an error."""
+        """How many scopes have no device time because a CUDA call failed."""
         return self.count("failed")
 
-    @property
+    @cached_property
     def cost(self) -> TimingCost:
-        """What timing itself has cost host and device: an estimate."""
-        from .timing_cost import estimate_cost
-
+        """An estimate of what timing itself cost the host and the device."""
         return estimate_cost(self)
 
-    @property
+    @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:
-        """What to know before the figures are used; empty if all is well."""
-        from .warnings import warnings_of
-
+        """Reasons to distrust the figures; empty if all is well."""
         return warnings_of(self)
 
     @cached_property
     def environment(self) -> Environment:
         """The machine, the versions and the process that the report comes from.
 
-        Looked up when it is first asked for, and when the report is pickled or saved, so that it
-        is the sender's: once in a process, which takes a fraction of a second where ``nvidia-smi``
-        has to be run.
+        fasttime looks the environment up when you first ask for it, and when you pickle, save or
+        merge the report. A report that you send to another process therefore keeps the sender's
+        environment. The first look-up in a process can take a fraction of a second.
         """
-        from ..environment.process import environment_of
-
-        return environment_of(self.backend)
+        return self.known_environment or environment_of(self.backend)
 
     @staticmethod
     def merge(*reports: Report) -> Report:
-        """Return reports of several processes, ranks or intervals as one.
+        """Merge reports of several processes, ranks or intervals into one.
 
             parts = [None] * world_size if rank == 0 else None
             torch.distributed.gather_object(fasttime.report(reset=True), parts)
@@ -177,108 +173,116 @@ class Report(Result):
                 print(fasttime.Report.merge(*parts))
 
         Args:
-            reports: at least one. Several of one recorder must share no scope: they come from
-                ``report(reset=True)``, or from `since`.
+            reports: at least one. Reports of the same recorder must not share scopes: make them
+                with ``report(reset=True)`` or `since`.
 
-        Sites are the same where all their names are. What was counted adds up: counts, totals,
-        means, standard deviations, least and greatest are exact, quantiles within 1 %. Open and
-        pending scopes, failures and refused sites add up as well; `duration` is the longest.
-        Verdicts, self times and shares are worked out anew. Where the environments differ,
-        `differs` says in what.
+        Two sites are the same if all their names from the root on are the same. Counts, totals,
+        means, standard deviations, min and max are exact; quantiles are within 1 %. Open and
+        pending scopes, failures and refused sites add up. `duration` is the longest of the parts.
+        Bottlenecks, self times and shares are computed from the sums. `parts` says how many reports
+        were merged, and `differs` in which fields their environments differ.
 
-        Waits for nothing; looks up `environment` where a report does not have it yet. Raises
-        TypeError for anything but reports, and ValueError where two of them share scopes.
+        Never waits for the device. Looks up `environment` of reports that do not have it yet.
+        Raises TypeError for anything but reports, and ValueError if two reports share scopes.
         """
         for part in reports:
             if not isinstance(part, Report):
                 raise TypeError(
-                    f"merge() takes reports, got a {type(part).__name__}; of a list, write "
-                    "Report.merge(*reports), of a file, fasttime.load(path)"
+                    f"merge() takes reports, got a {type(part).__name__}; for a list, write "
+                    "Report.merge(*reports), for a file, fasttime.load(path)"
                 )
-        from .merging import merge
-
-        return merge(reports)
+        if not reports:
+            raise ValueError("merge() takes at least one report, got none")
+        return reports[0] if len(reports) == 1 else Report(**merged_fields(reports))
 
     def since(self, earlier: Report) -> Report:
-        """Return what came after an earlier report of the same recorder, neither of which reset.
+        """Return a report of what came after an earlier report of the same recorder.
 
             last = fasttime.report()
             ...
             now = fasttime.report()
             new, last = now.since(last), now
 
-        So each of several readers can have intervals of its own: ``report(reset=True)`` would take
-        from the others what it clears.
+        With `since`, several readers can each have their own intervals. ``report(reset=True)``
+        clears the statistics for every reader.
 
         Args:
-            earlier: the one to set this off against; may have been sent, or saved and loaded.
+            earlier: the report to subtract. It may have been pickled, or saved and loaded.
 
-        Counts, totals, means and standard deviations are exact, quantiles within 1 %. Least and
-        greatest are exact where they are new to the recorder, else within 1 % as well. Open and
-        pending scopes are those of this report.
+        Counts, totals, means and standard deviations are exact; quantiles are within 1 %. A min or
+        a max that is new to the recorder is exact, others are within 1 %. Open and pending scopes
+        are those of this report.
 
-        Waits for nothing. Raises TypeError for anything but a report, and ValueError where the
-        recorder was reset in between, where it is another one, and where `earlier` is the later.
+        Never waits. Raises TypeError for anything but a report, and ValueError if the
+        recorder was reset in between, if `earlier` comes from another recorder, or if `earlier` is
+        the later report.
         """
         if not isinstance(earlier, Report):
             raise TypeError(f"since() takes an earlier report, got a {type(earlier).__name__}")
-        from .since import since
-
-        return since(self, earlier)
+        return Report(**fields_since(self, earlier))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as a dict that ``json.dumps`` takes; keys name their units.
+        """Return the report as a dict that ``json.dumps`` accepts; keys name their units.
 
-        Sites come as a flat list, parents first, each with its ``depth`` and the index of its
-        ``parent`` in that list: ``pandas.json_normalize(report.to_dict()["sites"])`` is a table.
+        Sites are a flat list, parents first. Each site has its ``depth`` and the position of its
+        ``parent`` in the list.
         """
-        from .formats.document import as_dict
+        return document.as_dict(self)
 
-        return as_dict(self)
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame with one row per site, parents first.
+
+        Columns: ``path``; ``depth``, 0 for a root site; ``calls``; one count per status (``ok``,
+        ``host_only``, ``dropped``, ``captured``, ``failed``); for each of ``device_`` and ``host_``
+        the columns ``count``, ``total``, ``mean``, ``std``, ``min``, ``max``, ``p50``, ``p95`` and
+        ``p99``; ``self_time``, ``share``, ``bottleneck`` and ``backlog``. Times are in seconds. An
+        unknown value is missing. ``report.save("report.csv")`` writes the same table without
+        pandas.
+
+        Raises ImportError without pandas.
+
+        >>> frame = fasttime.report().to_pandas()
+        >>> frame.sort_values("device_total", ascending=False).head()  # doctest: +SKIP
+        """
+        return rows.to_pandas(self)
 
     def to_markdown(self) -> str:
-        """Return the report as a Markdown table, sites by their paths, with all columns."""
-        from .formats.markdown import as_markdown
-
-        return as_markdown(self)
+        """Return the report as a Markdown table with one row per path and all columns."""
+        return markdown.as_markdown(self)
 
     def to_html(self, *, timeline: Timeline | None = None) -> str:
         """Return the report as one HTML page that needs no other file and no network.
 
         Args:
-            timeline: is drawn below the table, for light and dark; of more than 48 scopes the last
-                ones, in whole rounds.
+            timeline: drawn below the table, in a light and a dark version. Of more than 48 scopes,
+                the page shows the last whole rounds.
 
         Looks up `environment`. With a timeline, raises ImportError without matplotlib, and
-        ValueError where there is no scope in it.
+        ValueError if the timeline has no scopes.
         """
-        from .formats.html import as_page
-
-        return as_page(self, self.environment, timeline)
+        return html.as_page(self, self.environment, timeline)
 
     def save(self, path: str | os.PathLike[str], *, timeline: Timeline | None = None) -> None:
-        """Write the report to a file, in the format that its suffix names.
+        """Write the report to a file, in the format of the file's suffix.
 
         Args:
-            path: ends in ``.html``, ``.md``, ``.json`` (`to_dict`, the environment and the
-                histograms: `fasttime.load` reads it again) or ``.txt`` (the table with all
-                columns). The file is whole or it is not there: it is written beside `path` and then
-                moved there, replacing what there was.
-            timeline: is drawn on an HTML page; see `to_html`.
+            path: ``.html`` (a page), ``.md`` (a table), ``.csv`` (see `to_pandas`), ``.txt`` (the
+                printed table with all columns), or ``.json``. JSON holds `to_dict`, the
+                environment and the histograms, and `fasttime.load` reads it. The file is written
+                whole or not at all: fasttime writes a new file and then replaces the old one.
+            timeline: drawn on an HTML page; see `to_html`.
 
-        Raises ValueError for another suffix, or for a timeline where the format holds no picture,
-        and OSError where the file cannot be written.
+        Looks up `environment`. Raises ValueError for another suffix, or for a timeline with a
+        format other than HTML, and OSError if the file cannot be written.
         """
-        from .formats.saving import save
+        from .formats import saving  # imports rich, which `import fasttime` must not
 
-        save(self, path, timeline)
+        saving.save(self, self.environment, path, timeline)
 
     def _renderable(self, width: int) -> RenderableType:
-        from .formats.table import as_renderable
+        from .formats import table  # imports rich
 
-        return as_renderable(self, width)
+        return table.as_renderable(self, width)
 
     def _html(self) -> str:
-        from .formats.html import as_body
-
-        return as_body(self)
+        return html.as_body(self)

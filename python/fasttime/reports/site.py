@@ -1,79 +1,67 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What was seen at one place in the code, and at those inside it."""
+"""One site of a report, and how to walk a tree of sites."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ..bottleneck import Bottleneck
-from ..sample import Status
-from .checks import BacklogChecks
+from .counts import SiteCounts
 from .durations import Durations
 
 
-@dataclass(frozen=True)
-class SiteReport:
-    """One place in the code that is timed, and all that was seen there.
+@dataclass(frozen=True, kw_only=True)
+class SiteReport(SiteCounts):
+    """The statistics of one place in the code, and of the sites inside it.
 
     Attributes:
-        name: the scope's name.
-        path: the names from the root to it, joined by ``/``.
-        is_section: whether it is a section of laps. A scope of the same name beside it is another
-            site, since the section has the scope's time in it.
-        counts: how many scopes ended or were given up, by status; see `fasttime.Sample`.
+        name: the name of the scope.
+        path: the names from the root to this site, joined by ``/``.
+        counts: how many scopes ended or were dropped, by status; see `fasttime.Sample`.
         host: host times of all scopes that ended.
-        device: device times of the scopes that are ``ok``; None if there are none.
-        self_time: the total of `time` less that of the sites inside, in seconds. Where laps cut it
-            into sections it is less that of the sections, as scopes beside these lie in them. It
-            takes the sites inside to have run one after the other on the site's own stream and
-            thread. What ran beside it is taken off as well; where that makes more than there was,
-            self time is None. So it is where `began_earlier` says that some of the sites inside may
-            have been counted before.
-        share: this site's part of the time of all root sites together, 0.0 to 1.0: of device time
-            where any site has it, of host time otherwise; None where this site has no time of that
-            kind. A root that is shorter than what ran inside, beside it or because it is still
-            open, counts with the time of that.
-        verdict: whether host or device was the bottleneck; None without device times.
-        looks: what the verdict rests on, counted.
-        shared_boundaries: how many scopes share an event with a neighbour, and record one less.
-        began_earlier: a scope that is counted here took longer than the report's `duration`. So it
-            began in an interval before, in which what ran inside it was counted.
-        children: the sites opened inside this one.
+        device: device times of the scopes with status ``ok``; None if there are none.
+        self_time: the total of `time` minus the totals of the children, in seconds. None if the
+            children took longer than the site, because they ran on other streams or threads or
+            because the site's own scope is still open. None if `began_earlier`, since some children
+            may have been counted in the interval before. Concurrent children are subtracted in
+            full.
+        share: this site's part of the time of all root sites, from 0.0 to 1.0. It is a part of the
+            device time if any site has device times, otherwise of the host time. None if this site
+            has no time of that kind. A root that is shorter than its children counts with the time
+            of its children.
+        bottleneck: whether the host or the device limits this site; None without device times.
+        checks: the counted evidence for `bottleneck`.
+        shared_boundaries: how many scopes share an event with a neighbour and so record one less.
+        began_earlier: whether a scope counted here took longer than the report's `duration`. The
+            scope then began in an earlier interval, which already counted some of its children.
+        children: the sites of the scopes opened inside this site.
     """
 
-    name: str
     path: str
-    is_section: bool
-    counts: Mapping[Status, int]
-    host: Durations
-    device: Durations | None
     self_time: float | None
     share: float | None
     bottleneck: Bottleneck | None
-    checks: BacklogChecks
-    shared_boundaries: int
-    began_earlier: bool
     children: tuple[SiteReport, ...] = field(repr=False)
 
     @property
     def count(self) -> int:
-        """How many scopes ended here or were given up."""
+        """How many scopes ended here or were dropped."""
         return sum(self.counts.values())
 
     @property
     def time(self) -> Durations:
-        """Device times where there are any, host times otherwise."""
+        """The device times, or the host times if there are no device times."""
         return self.device or self.host
 
     def walk(self) -> Iterator[SiteReport]:
-        """Yield this site and all below it, parents first."""
+        """Yield this site and all sites below it, parents first."""
         return (site for site, _ in walk_with_depth((self,)))
 
 
 def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport, int]]:
-    """Yield the sites and all below them, parents first, each with its depth below the first."""
-    # Not recursive: scopes may nest deeper than Python functions may.
+    """Yield each site and its depth, parents first. The given sites have depth 0."""
+    # A loop, because scopes may nest deeper than Python functions may recurse.
     waiting = [(site, 0) for site in reversed(sites)]
     while waiting:
         site, depth = waiting.pop()
@@ -84,26 +72,26 @@ def walk_with_depth(sites: tuple[SiteReport, ...]) -> Iterator[tuple[SiteReport,
 def walk_with_parents(
     sites: tuple[SiteReport, ...],
 ) -> Iterator[tuple[SiteReport, int | None]]:
-    """Yield the same, each with its parent's place in what is yielded; None for the first."""
+    """Yield each site and the position of its parent in this walk; None for the given sites."""
     above: list[int] = []
-    for place, (site, depth) in enumerate(walk_with_depth(sites)):
+    for position, (site, depth) in enumerate(walk_with_depth(sites)):
         del above[depth:]
         yield site, above[-1] if above else None
-        above.append(place)
+        above.append(position)
 
 
 def flattened(sites: tuple[SiteReport, ...]) -> list[tuple[SiteReport, int | None]]:
-    """Return the sites and all below them without their children, each with its parent's place.
+    """Return all sites without their children, each with the position of its parent.
 
-    As pickle takes them: it follows a tree no deeper than Python functions may nest.
+    Pickle needs this form: it follows a tree only as deep as Python functions may recurse.
     """
     return [(replace(site, children=()), parent) for site, parent in walk_with_parents(sites)]
 
 
 def nested(sites: list[tuple[SiteReport, int | None]]) -> tuple[SiteReport, ...]:
-    """Return the tree that was flattened."""
+    """Return the tree that `flattened` took apart."""
     below: dict[int | None, list[SiteReport]] = {}
-    for place, (site, parent) in reversed(list(enumerate(sites))):
-        whole = replace(site, children=tuple(reversed(below.pop(place, []))))
+    for position, (site, parent) in reversed(list(enumerate(sites))):
+        whole = replace(site, children=tuple(reversed(below.pop(position, []))))
         below.setdefault(parent, []).append(whole)
     return tuple(reversed(below.get(None, [])))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sites by their paths or by their names."""
+"""Look up sites by their path or by their names."""
 
 from __future__ import annotations
 
@@ -7,79 +7,81 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_MOST_LISTED = 20  # paths in the words of an error
+_MOST_LISTED = 20  # paths in an error message
 
 
 class SiteIndex(Generic[T]):
-    """What belongs to a site, by the site's path or by its names from the root on.
+    """Values of sites, found by a site's path or by its names from the root on.
 
-    Names may hold a slash themselves, so that several sites may have one path. Two have the same
-    names only where one is a section of laps and the other a scope, which alone has sites inside.
+    Names are unique among the children of one site. Paths are not unique, because a name may
+    contain a slash.
     """
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[int]] = {}
-        # By parent and name: whole tuples of names would fill the memory where sites lie deep.
-        self._by_name: dict[tuple[int, str], list[int]] = {}
+        # By parent and name, because whole tuples of names would fill memory in deep trees.
+        self._by_name: dict[tuple[int, str], int] = {}
         self._parents = [0]
         self._names = [""]
         self._paths = [""]
         self._values: list[T] = []
 
     def __len__(self) -> int:
-        """Return the number of sites, the root not among them."""
+        """Return the number of sites, without the root."""
         return len(self._values)
 
     def add(self, parent: int, name: str, path: str, value: T) -> int:
-        """Add a site and return its number: 1, 2, 3 and so on; the root, where no site is, is 0."""
+        """Add a site and return its number. Numbers count from 1; 0 is the root, which is no site.
+
+        Args:
+            parent: the number of the parent.
+            name: the site's name.
+            path: the names from the root on, joined by slashes.
+            value: what a look-up returns.
+        """
         self._values.append(value)
         number = len(self._values)
         self._parents.append(parent)
         self._names.append(name)
         self._paths.append(path)
-        self._by_name.setdefault((parent, name), []).append(number)
+        self._by_name[parent, name] = number
         self._by_path.setdefault(path, []).append(number)
         return number
 
     def path_below(self, parent: int, name: str) -> str:
-        """Return the path of a site with this name inside a parent that was added."""
+        """Return the path of a child with this name; the parent must have been added."""
         return f"{self._paths[parent]}/{name}" if parent else name
 
     def __contains__(self, where: object) -> bool:
-        """Return whether a path is that of any site, or names are those of one."""
+        """Return whether any site has this path or these names."""
         return bool(self._numbers(where))
 
     def __getitem__(self, where: str | tuple[str, ...]) -> T:
-        """Return what belongs to the one site at a path, or of these names.
+        """Return the value of the one site with this path or these names.
 
-        Raises KeyError where there is none, and where there are several.
+        Raises KeyError if no site matches, and if several sites match.
         """
         numbers = self._numbers(where)
         if not numbers:
-            raise KeyError(f"no scope was timed at {where!r}; there are: {self._known()}")
+            raise KeyError(f"no scope was timed at {where!r}; known paths: {self._known()}")
         if len(numbers) > 1:
-            raise KeyError(f"{where!r} stands for {len(numbers)} sites: {self._ways(numbers)}")
+            ways = " or ".join(repr(self._names_of(number)) for number in numbers)
+            raise KeyError(
+                f"{len(numbers)} sites have the path {where!r}, because names may contain a slash; "
+                f"look one up by its names: {ways}"
+            )
         return self._values[numbers[0] - 1]
 
     def _numbers(self, where: object) -> list[int]:
         if isinstance(where, str):
             return self._by_path.get(where, [])
-        if not isinstance(where, tuple):
+        if not isinstance(where, tuple) or not where:
             return []
-        numbers = [0]
+        number: int | None = 0
         for name in where:
-            numbers = [below for one in numbers for below in self._by_name.get((one, name), [])]
-        return numbers if where else []
-
-    def _ways(self, numbers: list[int]) -> str:
-        """Return how to tell sites apart that were meant by one key."""
-        names = {self._names_of(number): None for number in numbers}
-        if len(names) > 1:
-            return f"names hold a slash; look one up by its names, {' or '.join(map(repr, names))}"
-        return (
-            "a scope and a section of laps have one name; give one of them another (walk() of a "
-            "report has both, and is_section tells which is which)"
-        )
+            if number is not None:
+                number = self._by_name.get((number, name))
+        return [] if number is None else [number]
 
     def _names_of(self, number: int) -> tuple[str, ...]:
         names = []

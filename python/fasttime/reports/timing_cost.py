@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What timing itself has cost, by estimate."""
+"""Estimate what timing itself cost."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from .report import Report
 
-# Documented figures instead of a calibration: to measure a scope is to record events, which would
-# put work on a live device, could block behind a full launch queue, and must not happen while a
-# graph is captured; and a report waits for nothing. They come from one H100 machine, and hosts
-# differ by a factor of two: good for "is it 0.1 % or 10 %?", not for a second digit.
-# benchmarks/results/scope_overhead.json has the host's, a test compares them.
-HOST_A_SCOPE = 1.2e-6  # a scope less its two records, which leave the caches cold
-HOST_A_SCOPE_WITHOUT_EVENTS = 0.25e-6  # between one that is off and nullcontext()
-HOST_A_RECORD = 1.73e-6
-DEVICE_A_SCOPE = 3.4e-6  # the two events of a scope
-DEVICE_A_SHARED_EVENT = 1.3e-6  # what one event less saves
+# Seconds, measured on one H100 machine. Hosts differ by a factor of two, so the estimate tells
+# 0.1 % from 10 % and has no second digit. fasttime does not calibrate: recording events would put
+# work on a live device, could block behind a full launch queue, and must not happen during a
+# capture. A test compares the host's figures with benchmarks/results/scope_overhead.json.
+HOST_PER_SCOPE = 1.2e-6  # a scope without its two records, which leave the caches cold
+HOST_PER_SCOPE_WITHOUT_EVENTS = 0.25e-6  # between a disabled scope and nullcontext()
+HOST_PER_RECORD = 1.73e-6
+DEVICE_PER_SCOPE = 3.4e-6  # the two events of a scope
+DEVICE_PER_SHARED_EVENT = 1.3e-6  # saved by each event that two scopes share
 
 
 class TimingCost(NamedTuple):
-    """What timing itself has cost, in seconds: an estimate from figures of an H100 machine.
+    """An estimate of what timing itself cost, in seconds, from figures of an H100 machine.
 
     Attributes:
-        host: what the host spent in beginning, ending and reading scopes.
-        device: what the events added to their streams. Where the device had idle gaps, they fell
-            into these, and nothing took longer.
+        host: the time that the host spent on beginning, ending and reading scopes.
+        device: the time that the events added to their streams. An event that fell into an idle gap
+            of the device cost nothing.
     """
 
     host: float
@@ -34,16 +33,16 @@ class TimingCost(NamedTuple):
 
 
 def estimate_cost(report: Report) -> TimingCost:
-    """Return what timing has cost; a constant for each scope and each event, times their number."""
+    """Return the number of scopes and events, times a constant for each."""
     scopes = with_events = shared = 0
     for site in report.walk():
         scopes += site.count
         with_events += site.counts["ok"]
-        # A scope that borrows both of its events is flagged once: the estimate is then too high.
+        # A scope that shares both of its events counts once, so the estimate is a little high.
         shared += min(site.shared_boundaries, site.counts["ok"])
     return TimingCost(
-        host=with_events * HOST_A_SCOPE
-        + (scopes - with_events) * HOST_A_SCOPE_WITHOUT_EVENTS
-        + (2 * with_events - shared) * HOST_A_RECORD,
-        device=with_events * DEVICE_A_SCOPE - shared * DEVICE_A_SHARED_EVENT,
+        host=with_events * HOST_PER_SCOPE
+        + (scopes - with_events) * HOST_PER_SCOPE_WITHOUT_EVENTS
+        + (2 * with_events - shared) * HOST_PER_RECORD,
+        device=with_events * DEVICE_PER_SCOPE - shared * DEVICE_PER_SHARED_EVENT,
     )

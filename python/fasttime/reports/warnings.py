@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a reader of a report has to know before using its figures, as data."""
+"""What a reader must know before using the figures of a report."""
 
 from __future__ import annotations
 
@@ -14,121 +14,156 @@ if TYPE_CHECKING:
     from .report import Report
 
 WarningKind = Literal[
-    "switched_off",
-    "host_backend",
-    "environments_differ",
-    "unfinished",
-    "dropped",
+    "switched_off",  # scopes were switched off, so nothing was timed
+    "host_backend",  # there are host times only
+    "environments_differ",  # the merged reports come from different environments
+    "unfinished",  # some scopes are open or pending
+    "dropped",  # scopes without device time; see `fasttime.Sample`
     "captured",
     "failed",
     "host_only",
-    "last_failure",
-    "refused_sites",
-    "compiled",
-    "unclear",
-    "overlap",
-    "began_earlier",
-    "host_may_wait",
+    "last_failure",  # what CUDA answered to a failed call
+    "refused_sites",  # more sites than the recorder can hold
+    "compiled",  # scopes inside torch.compile regions are not timed
+    "unclear",  # some sites have an unclear bottleneck
+    "overlap",  # some sites have no self time because children overlap
+    "began_earlier",  # some sites have no self time because a scope began before the interval
+    "host_may_wait",  # some host times may include waiting
 ]
 
-# What each kind means:
-# ``switched_off``: so nothing was timed; ``host_backend``: there are host times only;
-# ``environments_differ``: the report was put together of parts from different ones;
-# ``unfinished``: scopes are open or pending; ``dropped``, ``captured``, ``failed``,
-# ``host_only``: so many scopes have no device time, see `fasttime.Sample`;
-# ``last_failure``: what CUDA answered; ``refused_sites``: there were more sites than can
-# be told apart; ``compiled``: scopes inside torch.compile regions are not timed;
-# ``unclear``: there are sites without a verdict; ``overlap``: there are sites without a
-# self time; ``began_earlier``: there are some because a scope began before the report's
-# interval; ``host_may_wait``: there are host times that need not be what it takes to
-# issue the work.
-
-
-# In what processes of one job differ, and times need not.
-_OF_A_PROCESS = ("gpu_index", "gpu_uuid", "host_name", "process_id")
-
-_WHY_HOST_ONLY = {"cuda": "from before CUDA was up", "mixed": "from where CUDA was not up"}
+# Fields of an environment in which the processes of one job differ although times need not.
+_PER_PROCESS = ("gpu_index", "gpu_uuid", "host_name", "process_id")
 
 
 def warnings_of(report: Report) -> tuple[TimingWarning, ...]:
-    """Return all doubts about a report; empty if all is well."""
-    # Reasons are told by libraries in words of theirs.
-    return tuple(TimingWarning(kind, printable(text, 2000)) for kind, text in _warnings(report))
+    """Return all warnings about a report; empty if all is well."""
+    found = [*_about_the_report(report), *_without_device_time(report), *_about_sites(report)]
+    # Other libraries word some of the reasons, so unprintable characters are escaped.
+    return tuple(TimingWarning(kind, printable(message, 2000)) for kind, message in found)
 
 
-def _warnings(report: Report) -> Iterator[tuple[WarningKind, str]]:
+def _about_the_report(report: Report) -> Iterator[tuple[WarningKind, str]]:
     if report.switched_off and not report.sites:
         yield (
             "switched_off",
-            "Scopes are switched off: by disable(), or by FASTTIME=0 in the environment; enable() "
-            "switches them on.",
+            "Scopes are switched off, by disable() or by FASTTIME=0 in the environment, so nothing "
+            "was timed. Call enable() to switch scopes on.",
         )
-    if report.backend != "cuda":
-        where = "Host time only" if report.backend == "host" else "Host time only in some parts"
-        yield "host_backend", f"{where}: {report.backend_reason}."
-    if differs := [field for field in report.differs if field not in _OF_A_PROCESS]:
-        yield "environments_differ", f"The parts of this report differ in {', '.join(differs)}."
+    if report.backend == "host":
+        yield "host_backend", f"There are host times only, because {report.backend_reason}."
+    if report.backend == "mixed":
+        yield (
+            "host_backend",
+            f"Some of the merged reports have host times only, because {report.backend_reason}.",
+        )
+    if differs := [field for field in report.differs if field not in _PER_PROCESS]:
+        yield (
+            "environments_differ",
+            f"The merged reports come from environments that differ in {', '.join(differs)}, so "
+            "their times may not be comparable. Merge reports of equal environments for one figure "
+            "per environment.",
+        )
     if report.open or report.pending:
-        message = f"Not in the table: {report.open} open, {report.pending} pending on the device."
-        yield "unfinished", message
-    yield from _without_device_time(report)
+        yield (
+            "unfinished",
+            f"The figures do not include {_unfinished(report)}. Call report(wait=True) after the "
+            "scopes have ended to include them.",
+        )
     if report.last_failure:
-        yield "last_failure", f"The last call to CUDA that failed: {report.last_failure}."
+        yield (
+            "last_failure",
+            f"The last CUDA call that failed: {report.last_failure}. Scopes around a failed call "
+            "may have no device time.",
+        )
     if report.refused_sites:
         yield (
             "refused_sites",
-            f"{report.refused_sites:,} scopes, at more sites than can be told apart, are under "
-            "(more); take names from a small set.",
+            f"The recorder is full and counts {_scopes(report.refused_sites)} at new sites "
+            "together under (more). Take scope names from a small set.",
         )
     if report.scopes_were_compiled:
         yield (
             "compiled",
-            "Scopes inside torch.compile regions are not timed; put the scope around the compiled "
-            "call.",
+            "torch.compile has compiled code that contains scopes, and scopes inside compiled "
+            "regions are not timed. Put the scope around the compiled call.",
         )
-    yield from _doubtful_sites(report)
 
 
 def _without_device_time(report: Report) -> Iterator[tuple[WarningKind, str]]:
-    kinds: list[tuple[WarningKind, int, str]] = [
-        ("dropped", report.dropped, "dropped (no room, or never ended)"),
-        ("captured", report.captured, "captured (their stream was capturing a CUDA graph)"),
-        ("failed", report.failed, "failed"),
+    reasons: list[tuple[WarningKind, int, str]] = [
+        (
+            "dropped",
+            report.dropped,
+            "fasttime had no room left, or a scope never ended. End every scope that you begin",
+        ),
+        (
+            "captured",
+            report.captured,
+            "the stream was capturing a CUDA graph. Put the scope around the replay of the graph",
+        ),
+        (
+            "failed",
+            report.failed,
+            "a CUDA call failed. Fix the failure that last_failure names",
+        ),
     ]
-    if report.backend != "host":
-        kinds.append(("host_only", report.host_only, _WHY_HOST_ONLY[report.backend]))
-    for kind, count, why in kinds:
+    if report.backend == "cuda":
+        why = "CUDA was not up yet. Call torch.cuda.init() before the first scope"
+        reasons.append(("host_only", report.host_only, why))
+    if report.backend == "mixed":
+        why = "CUDA was not up in every process. Merge only reports with device times"
+        reasons.append(("host_only", report.host_only, why))
+    for kind, count, why in reasons:
         if count:
-            yield kind, f"Without device time: {count:,} {why}."
+            have = "has" if count == 1 else "have"
+            yield kind, f"{_scopes(count)} {have} no device time: {why}."
 
 
-def _doubtful_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
+def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
     sites = list(report.walk())
     bottlenecks = [site.bottleneck for site in sites if site.bottleneck is not None]
-    unclear = sum(bottleneck.bound == "unclear" for bottleneck in bottlenecks)
-    if unclear:
+    if unclear := sum(bottleneck.bound == "unclear" for bottleneck in bottlenecks):
         yield (
             "unclear",
-            f"The bottleneck is unclear at {unclear:,} of {len(bottlenecks):,} sites: too close to "
-            "call, or the backlog was never seen.",
+            f"The bottleneck is unclear at {unclear:,} of {len(bottlenecks):,} sites: it is too "
+            "close to call, or the backlog was never checked. Time more calls to decide.",
         )
-    overlapped = sum(site.self_time is None and not site.began_earlier for site in sites)
-    if overlapped:
+    if overlapped := sum(site.self_time is None and not site.began_earlier for site in sites):
         yield (
             "overlap",
-            f"No self time at {overlapped:,} of {len(sites):,} sites: what ran inside took longer "
-            "than the site itself, on other streams or threads or because its own scope is open.",
+            f"There is no self time at {overlapped:,} of {len(sites):,} sites: the sites inside "
+            "took longer than the site, on other streams or threads or because its own scope is "
+            "still open. Read the totals of these sites instead.",
         )
     if began_earlier := sum(site.began_earlier for site in sites):
         yield (
             "began_earlier",
-            f"No self time at {began_earlier:,} of {len(sites):,} sites: a scope that began before "
-            "this interval is counted here whole, and what ran inside it before is not.",
+            f"There is no self time at {began_earlier:,} of {len(sites):,} sites: a scope that "
+            "began before this interval counts in full, but part of what ran inside it was counted "
+            "before. Report at longer intervals than the scope takes.",
         )
     if any(bottleneck.host_may_wait for bottleneck in bottlenecks):
         yield (
             "host_may_wait",
-            "* The device was behind, and the host spent about as long here as the device, or "
-            "longer: with work of its own, in a wait, or held back by a full launch queue. So this "
-            "host time need not be what it takes to issue the work.",
+            "Host times marked * may include waiting: the device was behind, and the host spent "
+            "about as long in the scope as the device, or longer. The host may have had work of "
+            "its own, waited, or been held back by a full launch queue, so do not read this time "
+            "as the cost of queueing the work.",
         )
+
+
+def _unfinished(report: Report) -> str:
+    parts = []
+    if report.open:
+        parts.append(f"{_scopes(report.open)} that {_are(report.open)} still open")
+    if report.pending:
+        parts.append(f"{_scopes(report.pending)} that the device has not finished")
+    return " and ".join(parts)
+
+
+def _scopes(count: int) -> str:
+    return f"{count:,} scope" if count == 1 else f"{count:,} scopes"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

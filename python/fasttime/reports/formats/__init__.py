@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One file per output format of a report."""
+"""Formats of a report, one module each. Every format takes a report and returns text or data."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a report says of a site, column by column, in words: the same in every format."""
+"""The columns of a report and its summary line: the same in every printed format."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from ..report import Report
     from ..site import SiteReport
 
-NOTHING = "-"
-MARK = "*"  # before a host time that need not be what it takes to issue the work
+UNKNOWN = "-"
+MARK = "*"  # before a host time that may include waiting
+NO_SITES = "fasttime: no scope has ended in this time."
 
 
 class Column(NamedTuple):
-    """One column, beside the one that names the site.
+    """One column beside the column of names.
 
     Attributes:
-        key: its name in the code, and where it is said what a narrow table leaves out.
-        title: what stands above it.
-        group: whose time it is, ``device`` or ``host``; empty where it is no time of theirs.
-        value: a site's number, for sorting; None where there is none.
-        text: the same in words.
-        meaning: what it says, in a sentence.
+        key: the column's name in the code, and in the note on hidden columns.
+        title: the heading.
+        group: whose time the column shows, ``device`` or ``host``; empty for other columns.
+        value: a site's number, for sorting; None if unknown.
+        text: a site's cell.
+        meaning: what the column shows, in a sentence.
     """
 
     key: str
@@ -40,7 +41,8 @@ class Column(NamedTuple):
 def columns_of(report: Report) -> tuple[Column, ...]:
     """Return the columns of a report.
 
-    Without any device time they tell of host times alone; where nothing is nested, of no self time.
+    A report without device times shows host times. A report without nested sites has no column for
+    self time, which would repeat the total.
     """
     on_device = has_device_times(report)
     kind = "device" if on_device else "host"
@@ -60,31 +62,30 @@ def columns_of(report: Report) -> tuple[Column, ...]:
     columns = [
         Column("calls", "calls", "", _calls, lambda site: f"{site.count:,}", "Scopes that ended."),
         time("p50", lambda times, _: times.median, f"Median {kind} time, within 1 %."),
-        time("mean", lambda times, _: times.mean, f"Mean {kind} time of a call."),
-        time("p95", lambda times, _: times.p95, f"95 % of all {kind} times are below."),
-        time("p99", lambda times, _: times.p99, f"99 % of all {kind} times are below."),
+        time("mean", lambda times, _: times.mean, f"Mean {kind} time per call."),
+        time("p95", lambda times, _: times.p95, f"95 % of the {kind} times are at most this long."),
+        time("p99", lambda times, _: times.p99, f"99 % of the {kind} times are at most this long."),
         time("total", lambda times, _: times.total, f"Sum of the {kind} times."),
     ]
-    if any(site.children for site in report.sites):  # elsewhere it is the total
-        own = f"Total {kind} time less that of the scopes inside."
+    if any(site.children for site in report.sites):
+        own = f"Total {kind} time minus the total of the sites inside."
         columns.append(time("self", lambda _, site: site.self_time, own))
-    share = f"Part of the {kind} time of all root sites."
-    columns.append(Column("share", "share", "", lambda site: site.share, _share, share))
     if on_device:
-        ahead = "How far the host ran ahead of the device when it left the scope, on average."
-        columns[-1:-1] = [
-            Column("host", "mean", "host", host_mean, _host, "Mean host time of a call."),
-            seconds("backlog", "", _backlog, ahead),
-        ]
-        columns.append(
-            Column(
-                "bottleneck",
-                "bottleneck",
+        columns += [
+            Column("host", "mean", "host", host_mean, _host, "Mean host time per call."),
+            seconds(
+                "backlog",
                 "",
-                lambda site: None,
-                lambda site: NOTHING if site.bottleneck is None else site.bottleneck.bound,
-                "Which of the two was waited for.",
-            )
+                backlog,
+                "How far the device was behind when the host left the scope, on average.",
+            ),
+        ]
+    part = f"Part of the {kind} time of all root sites."
+    columns.append(Column("share", "share", "", lambda site: site.share, _share, part))
+    if on_device:
+        limit = "Whether the host or the device limits the site."
+        columns.append(
+            Column("bottleneck", "bottleneck", "", lambda site: None, _bottleneck, limit)
         )
     return tuple(columns)
 
@@ -95,31 +96,47 @@ def has_device_times(report: Report) -> bool:
 
 
 def host_mean(site: SiteReport) -> float | None:
-    """Return the mean host time of a site in seconds; None if there is none."""
+    """Return the mean host time of a site in seconds; None without host times."""
     return site.host.mean if site.host.count else None
 
 
 def summary(report: Report) -> str:
-    """Return what a report is of and what timing itself has cost, as the estimate that it is."""
+    """Return how much was timed and what timing itself cost."""
     calls = sum(site.count for site in report.walk())
     cost = report.cost
     device = f" and {rough_seconds(cost.device)} on the device" if cost.device else ""
     noun = "call" if calls == 1 else "calls"
     return (
-        f"{calls:,} {noun} in {format_seconds(report.duration)}. Timing itself took about "
+        f"{calls:,} {noun} in {period(report)}. Timing itself took about "
         f"{rough_seconds(cost.host)} on the host{device} (estimate)."
     )
 
 
+def period(report: Report) -> str:
+    """Return the time that a report covers, and how many reports were merged into it."""
+    duration = format_seconds(report.duration)
+    if report.parts == 1:
+        return duration
+    return f"{report.parts:,} merged reports (longest: {duration})"
+
+
 def rough_seconds(seconds: float) -> str:
-    """Return a duration in two digits: an estimate has no more to say."""
+    """Return a duration with two digits, which is as precise as an estimate."""
     number, _, unit = format_seconds(float(f"{seconds:.1e}")).partition(" ")
     whole = number.rstrip("0").rstrip(".") if "." in number else number
     return f"{whole} {unit}"
 
 
+def backlog(site: SiteReport) -> float | None:
+    """Return the mean backlog of a site in seconds; None without a check."""
+    if site.bottleneck is None or site.bottleneck.backlog is None:
+        return None
+    # The clocks of host and device agree to 2 us, so a small backlog can come out negative.
+    return max(0.0, site.bottleneck.backlog)
+
+
 def _seconds(value: float | None) -> str:
-    return NOTHING if value is None else format_seconds(value)
+    return UNKNOWN if value is None else format_seconds(value)
 
 
 def _calls(site: SiteReport) -> float:
@@ -127,16 +144,13 @@ def _calls(site: SiteReport) -> float:
 
 
 def _share(site: SiteReport) -> str:
-    return NOTHING if site.share is None else f"{site.share:.1%}"
+    return UNKNOWN if site.share is None else f"{site.share:.1%}"
+
+
+def _bottleneck(site: SiteReport) -> str:
+    return UNKNOWN if site.bottleneck is None else site.bottleneck.bound
 
 
 def _host(site: SiteReport) -> str:
     mark = MARK if site.bottleneck is not None and site.bottleneck.host_may_wait else ""
     return mark + _seconds(host_mean(site))
-
-
-def _backlog(site: SiteReport) -> float | None:
-    if site.bottleneck is None or site.bottleneck.backlog is None:
-        return None
-    # The clocks of host and device are compared to about 2 us: less than nothing is nothing.
-    return max(0.0, site.bottleneck.backlog)

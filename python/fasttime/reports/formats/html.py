@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A report as HTML: a page that needs nothing else, or a piece for a notebook."""
+"""A report as HTML: a whole page that needs no other file, or a fragment for a notebook."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ from ...html.elements import escaped, shown, warning_list
 from ...html.page import asset, page
 from ...text import format_seconds
 from ..site import walk_with_depth
-from .columns import (
-    columns_of,
-    has_device_times,
-    host_mean,
-    rough_seconds,
-    summary,
-)
+from .columns import columns_of, has_device_times, host_mean, rough_seconds, summary
+from .picture import last_scopes, svg_of
 
 if TYPE_CHECKING:
     from ...environment.describe import Environment
@@ -27,13 +22,13 @@ if TYPE_CHECKING:
     from .columns import Column
 
 _NOTHING = "<p>Nothing has been timed yet.</p>"
-_MEANS = "Mean device and host time of a call, the longer one in full."
-_INDENTED = 12  # levels; deeper ones say how deep they are
+_MEANS = "Mean device and host time per call; the longer bar fills the column."
+_INDENTED = 12  # levels; deeper levels are written as a number
 _PLACES = {"share": 0, "bottleneck": 2, "calls": 3, "backlog": 3}  # the other columns: 1
 
 
 def as_body(report: Report) -> str:
-    """Return a report for a notebook: the table, what timing cost, and the warnings."""
+    """Return a report for a notebook: the table, the summary and the warnings."""
     cost = f'<p class="soft">{escaped(summary(report))}</p>'
     table = _table(report) + cost if report.sites else _NOTHING
     return table + warning_list(report.warnings)
@@ -56,7 +51,7 @@ def as_page(report: Report, environment: Environment, timeline: Timeline | None)
 
 
 def _provenance(report: Report, environment: Environment) -> str:
-    told = [
+    fields = [
         ("fasttime", f"fasttime {environment.fasttime}"),
         ("torch", f"torch {environment.torch}"),
         ("cuda", f"CUDA {environment.cuda}" if environment.cuda else ""),
@@ -65,11 +60,15 @@ def _provenance(report: Report, environment: Environment) -> str:
         ("platform", environment.platform),
         ("process_id", _process(environment)),
     ]
-    versions = [_and_others(report, field, words) for field, words in told if words]
+    versions = [_and_others(report, field, words) for field, words in fields if words]
     device = _and_others(report, "gpu" if environment.gpu else "cpu", environment.device)
     when = report.date.replace("T", " ").replace("+00:00", " UTC")
     made = f'<time datetime="{escaped(report.date)}">{escaped(when)}</time> · ' if when else ""
-    return f'<p>{made}{escaped(device)}</p>\n<p class="soft">{escaped(" · ".join(versions))}</p>'
+    merged = f" · merged from {report.parts:,} reports" if report.parts > 1 else ""
+    return (
+        f"<p>{made}{escaped(device)}{merged}</p>\n"
+        f'<p class="soft">{escaped(" · ".join(versions))}</p>'
+    )
 
 
 def _process(environment: Environment) -> str:
@@ -92,7 +91,7 @@ def _tiles(report: Report) -> str:
     if report.cost.device:
         spent, of_whom = f"{spent} + {rough_seconds(report.cost.device)}", "host + device"
     tiles = [
-        ("Period", format_seconds(report.duration), ""),
+        ("Period", format_seconds(report.duration), _longest(report)),
         ("Device time" if on_device else "Host time", format_seconds(total), "all root sites"),
         ("Calls", f"{calls:,}", f"at {sites:,} {'site' if sites == 1 else 'sites'}"),
         ("Timing itself took", spent, f"{of_whom}, an estimate"),
@@ -102,6 +101,10 @@ def _tiles(report: Report) -> str:
         for title, value, note in tiles
     )
     return f"<dl>{cells}</dl>"
+
+
+def _longest(report: Report) -> str:
+    return f"the longest of {report.parts:,} merged reports" if report.parts > 1 else ""
 
 
 def _total(site: SiteReport, on_device: bool) -> float:
@@ -179,7 +182,7 @@ def _cell(site: SiteReport, column: Column) -> str:
 
 
 def _share_bar(site: SiteReport) -> str:
-    """Draw the site's share: its own part dark, that of the sites inside light."""
+    """Draw the site's share: a dark bar for its own part, a light bar for the sites inside."""
     total, share = site.time.total, site.share or 0.0
     own = 0.0 if site.self_time is None or not total else min(1.0, site.self_time / total)
     parts = (("own", own * share), ("inside", (1 - own) * share))
@@ -190,7 +193,7 @@ def _share_bar(site: SiteReport) -> str:
 
 
 def _pair_of_bars(site: SiteReport) -> str:
-    """Draw mean device and host time of a call beside each other, the longer one in full."""
+    """Draw the mean device time and the mean host time per call; the longer bar is full."""
     host = host_mean(site)
     if site.device is None or host is None:
         return '<td class="pair"></td>'
@@ -203,7 +206,7 @@ def _pair_of_bars(site: SiteReport) -> str:
 
 
 def _key(on_device: bool) -> str:
-    kinds = [("own", "share, its own"), ("inside", "share, of the sites inside")]
+    kinds = [("own", "share: the site itself"), ("inside", "share: the sites inside")]
     if on_device:
         kinds += [("device", "mean device time"), ("host", "mean host time")]
     return " ".join(f'<span><i class="{kind}"></i>{words}</span>' for kind, words in kinds)
@@ -212,8 +215,6 @@ def _key(on_device: bool) -> str:
 def _picture(timeline: Timeline | None) -> str:
     if timeline is None:
         return ""
-    from .picture import last_scopes, svg_of
-
     part, which = last_scopes(timeline)
     light, dark = (
         f"data:image/svg+xml;base64,{base64.b64encode(svg_of(part, dark)).decode()}"

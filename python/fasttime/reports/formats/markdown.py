@@ -7,28 +7,25 @@ import re
 from typing import TYPE_CHECKING
 
 from ...text import printable
-from .columns import columns_of, summary
+from .columns import NO_SITES, columns_of, summary
 
 if TYPE_CHECKING:
     from ..report import Report
 
 
 def as_markdown(report: Report) -> str:
-    """Return a report as a table, and below it what it has cost and the doubts."""
-    if not report.sites:
-        lines = ["fasttime: no scope has ended in this time."]
-    else:
-        lines = [*_table(report), "", summary(report)]
+    """Return a table with the summary and the warnings below it."""
+    lines = [*_table(report), "", summary(report)] if report.sites else [NO_SITES]
     if report.warnings:
-        lines += ["", *(f"* {_text(warning.message)}" for warning in report.warnings)]
+        lines += ["", *(f"* {_text(str(warning))}" for warning in report.warnings)]
     return "\n".join(lines) + "\n"
 
 
 def _table(report: Report) -> list[str]:
     columns = columns_of(report)
     titles = [f"{column.group} {column.title}".strip() for column in columns]
-    numbers = ["---" if column.key == "bottleneck" else "---:" for column in columns]
-    lines = [_row(["scope", *titles]), _row(["---", *numbers])]
+    sides = ["---" if column.key == "bottleneck" else "---:" for column in columns]
+    lines = [_row(["scope", *titles]), _row(["---", *sides])]
     for site in report.walk():
         cells = (_text(column.text(site)) for column in columns)
         lines.append(_row([_code(printable(site.path)), *cells]))
@@ -40,13 +37,16 @@ def _row(cells: list[str]) -> str:
 
 
 def _code(name: str) -> str:
-    """In a code span nothing is markup but a backtick, and a bar, which ends the table's cell."""
-    # A backslash before the bar's own escape would undo it, so any other name is made of entities.
+    """Return a name as code: a code span if the name allows one, otherwise an element."""
+    # In a code span, only a backtick and a bar are markup. A bar ends the table's cell even there,
+    # and a backslash before the bar would undo the bar's escape.
     if name.strip() and not re.search(r"[`|\\]", name):
         return f"`{name}`"
     return f"<code>{_text(name)}</code>"
 
 
 def _text(text: str) -> str:
-    """Escape whatever could be markup; words, figures and plain stops stay readable."""
-    return re.sub(r"[^\w\s.,:;/()%+'\"µ…-]|_", lambda found: f"&#{ord(found[0])};", text)
+    """Escape every character that could be markup."""
+    # An underscore between letters or digits is not markup: kinds of warnings stay readable.
+    markup = r"[^\w\s.,:;/()%+'\"µ…-]|(?<![^\W_])_|_(?![^\W_])"
+    return re.sub(markup, lambda found: f"&#{ord(found[0])};", text)

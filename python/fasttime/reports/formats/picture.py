@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The picture of a timeline for a page: its last scopes, as many as can be read at once."""
+"""The picture of a timeline on a page: the last scopes, as many as a reader can tell apart."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from ...timelines.timeline import Timeline
 if TYPE_CHECKING:
     from ...timelines.columns import Columns
 
-_READABLE = 48  # scopes: about as many bars have room for a name on the width of a page
+_READABLE = 48  # scopes: about as many named bars fit the width of a page
 
 
 def last_scopes(timeline: Timeline) -> tuple[Timeline, str]:
-    """Return the part of a timeline that can be read at once, and in words which that is."""
+    """Return the part of a timeline to draw, and a sentence that says which part it is."""
     columns = timeline.columns
     if len(columns) <= _READABLE:
         return timeline, ""
     first, end = _last_rounds(columns)
     whole = len(columns) + timeline.dropped
-    words = f"Scopes {first + 1:,} to {end:,} of {whole:,}, as they began."
+    words = f"Scopes {first + 1:,} to {end:,} of {whole:,}, in the order in which they began."
     return Timeline(columns[first:end], timeline.thread_names), words
 
 
 def _last_rounds(columns: Columns) -> tuple[int, int]:
-    """Begin and end with a scope as far outside as there is: so loops are shown in whole rounds."""
+    """Return the range of scopes to draw: whole rounds of a loop.
+
+    The range begins with an outermost scope and ends with the end of one.
+    """
     depth = columns.depth()
     start = len(columns) - _READABLE
-    # In the first half, as one last scope by itself would tell little.
+    # Only the first half may hold the beginning: a picture of the last scope alone says little.
     first = start + int(np.argmin(depth[start : start + _READABLE // 2]))
     last = int(np.flatnonzero(depth <= depth[first])[-1])
     if not columns.is_ended[last]:

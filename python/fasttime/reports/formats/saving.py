@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writing a report to a file: which suffix stands for which format."""
+"""Write a report to a file in the format of its suffix."""
 
 from __future__ import annotations
 
@@ -7,42 +7,53 @@ import os
 from typing import TYPE_CHECKING
 
 from ...atomic_file import open_for_replacement
+from .document import as_json
+from .html import as_page
+from .markdown import as_markdown
+from .rows import as_csv
+from .table import as_text
 
 if TYPE_CHECKING:
+    from ...environment.describe import Environment
     from ...timelines.timeline import Timeline
     from ..report import Report
 
-_SUFFIXES = (".html", ".md", ".json", ".txt")
+_SUFFIXES = (".html", ".md", ".json", ".csv", ".txt")
 
 
-def save(report: Report, path: str | os.PathLike[str], timeline: Timeline | None) -> None:
-    """Write a report in the format that the path's suffix names; see `Report.save`."""
+def save(
+    report: Report,
+    environment: Environment,
+    path: str | os.PathLike[str],
+    timeline: Timeline | None,
+) -> None:
+    """Write a report; see `Report.save`."""
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _SUFFIXES:
         known = ", ".join(_SUFFIXES)
         raise ValueError(
-            f"a report is saved by its suffix, one of {known}; got {os.fspath(path)!r}, which ends "
-            f"in {suffix!r}"
+            f"the suffix of a report's file names its format, one of {known}; got "
+            f"{os.fspath(path)!r} with the suffix {suffix!r}"
         )
     if timeline is not None and suffix != ".html":
         raise ValueError(
-            f"only an HTML page shows a timeline, got {os.fspath(path)!r}; save the timeline by "
-            "itself, or the report as .html"
+            f"only an HTML page shows a timeline, got {os.fspath(path)!r}; save the timeline to "
+            "its own file, or the report as .html"
         )
-    text = _text_of(report, suffix, timeline)  # before the file is opened: this may fail as well
+    text = _text_of(report, environment, suffix, timeline)  # first, because it may raise as well
     with open_for_replacement(path) as file:
         file.write(text)
 
 
-def _text_of(report: Report, suffix: str, timeline: Timeline | None) -> str:
+def _text_of(
+    report: Report, environment: Environment, suffix: str, timeline: Timeline | None
+) -> str:
     if suffix == ".html":
-        return report.to_html(timeline=timeline)
-    if suffix == ".md":
-        return report.to_markdown()
+        return as_page(report, environment, timeline)
     if suffix == ".json":
-        from .document import as_json
-
-        return as_json(report, report.environment)
-    from .table import as_text
-
+        return as_json(report, environment)
+    if suffix == ".md":
+        return as_markdown(report)
+    if suffix == ".csv":
+        return as_csv(report)
     return as_text(report, width=None) + "\n"

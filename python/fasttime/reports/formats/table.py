@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A report as a table for terminals, by rich."""
+"""A report as a table for terminals, rendered by rich."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from ...console import line, plain_text
 from ...text import printable
-from .columns import columns_of, summary
+from .columns import NO_SITES, columns_of, summary
+from .shortening import shortened, shortened_guide
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from ..site import SiteReport
 
 _UNLIMITED = 10_000
-_MOST_ROWS = 200  # nobody reads more, and rich would take seconds for thousands
+_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _SCOPE = "scope"
 _GAP = 2
+_NARROWEST = 6  # terminal columns for names, even if the bottleneck has to go
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
 
-# What goes first where not all fits. Scope and mean stay: without them there is no report. Before
-# them goes what another column nearly tells: total (share, calls), backlog (bottleneck), p99 (p95).
+# Columns in the order in which a narrow table hides them. First go columns that repeat another one:
+# total (share and calls), backlog (bottleneck), p99 (p95). The mean always stays.
 _LEAST_IMPORTANT_FIRST = (
     "total",
     "backlog",
@@ -38,27 +40,26 @@ _LEAST_IMPORTANT_FIRST = (
     "calls",
     "p50",
     "share",
-    "bottleneck",
 )
 
 
 def as_text(report: Report, width: int | None) -> str:
-    """Return the table as plain text in `width` columns; None: with all columns."""
+    """Return the table as plain text in `width` columns, or with all columns for None."""
     width = _UNLIMITED if width is None else width
     return plain_text(as_renderable(report, width), width)
 
 
 def as_renderable(report: Report, width: int) -> RenderableType:
-    """Return what rich prints: the table, a line about it, and the warnings."""
+    """Return what rich prints: the table, the summary and the warnings."""
     warnings = [line(str(warning), "yellow") for warning in report.warnings]
     if not report.sites:
-        return Group("fasttime: no scope has ended in this time.", *warnings)
+        return Group(NO_SITES, *warnings)
     table, notes = _table(report, width)
     return Group(table, Text(" ".join([summary(report), *notes]), "dim"), *warnings)
 
 
 def _table(report: Report, width: int) -> tuple[Table, list[str]]:
-    """Return the table and, in sentences, what it leaves out."""
+    """Return the table, and sentences on what the table hides."""
     sites = _shown(report)
     names = [(guide, printable(site.name)) for site, guide in sites]
     columns = {column.key: column for column in columns_of(report)}
@@ -67,44 +68,66 @@ def _table(report: Report, width: int) -> tuple[Table, list[str]]:
         key: _GAP + max(map(cell_len, [column.title, column.group, *cells[key]]))
         for key, column in columns.items()
     }
-    wanted = max(len(_SCOPE), *(len(guide) + cell_len(name) for guide, name in names))
-    left_out = []
-    for key in _LEAST_IMPORTANT_FIRST:
-        if min(wanted, max(16, width // 5)) + sum(widths.values()) <= width:
-            break
-        if widths.pop(key, None):
-            left_out.append(key)
-    room = max(1, min(wanted, width - sum(widths.values())))
+    longest = max(len(_SCOPE), *(len(guide) + cell_len(name) for guide, name in names))
+    hidden = _hide_columns(widths, longest, width)
+    room = max(1, min(longest, width - sum(widths.values())))
 
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     table.add_column(f"\n{_SCOPE}", no_wrap=True, width=room)
     for key in widths:
         title = Text.assemble((columns[key].group, "not bold dim"), f"\n{columns[key].title}")
         table.add_column(title, justify="left" if key == "bottleneck" else "right", no_wrap=True)
-    for row, (guide, name) in enumerate(names):
-        guide = _cut_guide(guide, max(room // 2, room - min(16, cell_len(name))))
-        scope = Text.assemble((guide, "dim"), _cut(name, room - len(guide)))
+    guides = [
+        shortened_guide(guide, max(room // 2, room - min(16, cell_len(name))))
+        for guide, name in names
+    ]
+    rooms = [room - len(guide) for guide in guides]
+    short = shortened([name for _, name in names], rooms)
+    for row, (guide, name) in enumerate(zip(guides, short, strict=True)):
+        scope = Text.assemble((guide, "dim"), name)
         texts = (cells[key][row] for key in widths)
         table.add_row(scope, *(Text(text, _STYLES.get(text, "")) for text in texts))
 
     notes = []
-    if left_out:
-        notes.append(f"Columns left out for want of width: {', '.join(left_out)}.")
-    if more := sum(1 for _ in report.walk()) - len(sites):
-        notes.append(f'And {more:,} more sites; report.save("report.html") has all.')
+    if hidden:
+        notes.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
+    if (whole := sum(1 for _ in report.walk())) > len(sites):
+        notes.append(
+            f"{len(sites):,} of {whole:,} sites are shown; "
+            'report.save("report.html") writes all of them.'
+        )
     return table, notes
 
 
-def _shown(report: Report) -> list[tuple[SiteReport, str]]:
-    """Return the sites to show, parents first, each with what stands before its name.
+def _hide_columns(widths: dict[str, int], longest: int, width: int) -> list[str]:
+    """Remove columns from `widths` until the names fit; return the keys of the removed columns.
 
-    They are those with the greatest total time, and the sites that these are inside of.
+    Names longer than half of the table get half of the table.
+    """
+    hidden: list[str] = []
+    wanted = min(longest, max(16, width // 2))
+    for key in _LEAST_IMPORTANT_FIRST:
+        if wanted + sum(widths.values()) <= width:
+            return hidden
+        if key in widths:
+            del widths[key]
+            hidden.append(key)
+    if min(longest, _NARROWEST) + sum(widths.values()) > width and "bottleneck" in widths:
+        del widths["bottleneck"]
+        hidden.append("bottleneck")
+    return hidden
+
+
+def _shown(report: Report) -> list[tuple[SiteReport, str]]:
+    """Return the sites to show, parents first, each with the guide lines before its name.
+
+    Shown are the sites with the greatest total time and the sites above them.
     """
     sites = list(report.walk())
-    weights: dict[int, float] = {}  # a site counts as much as the greatest inside it
+    weights: dict[int, float] = {}  # a site weighs at least as much as its heaviest child
     for site in reversed(sites):
         weights[id(site)] = max([site.time.total, *(weights[id(s)] for s in site.children)])
-    # Sorting is stable: what is inside a site stays behind it.
+    # The sort is stable, so children stay behind their parents.
     ranked = sorted(map(id, sites), key=lambda one: -weights[one])
     shown = set(ranked[:_MOST_ROWS])
 
@@ -114,21 +137,7 @@ def _shown(report: Report) -> list[tuple[SiteReport, str]]:
         site, guide, below = waiting.pop()
         found.append((site, guide))
         children = [child for child in reversed(site.children) if id(child) in shown]
-        for place, child in enumerate(children):
-            own, further = ("├ ", "│ ") if place else ("└ ", "  ")
+        for position, child in enumerate(children):
+            own, further = ("├ ", "│ ") if position else ("└ ", "  ")
             waiting.append((child, below + own, below + further))
     return found
-
-
-def _cut(name: str, width: int) -> str:
-    """Cut in the middle: layers of a model differ at their ends."""
-    if cell_len(name) <= width:
-        return name
-    tail = max(0, width - 1) // 2
-    head = max(0, width - 1 - tail)
-    return f"{set_cell_size(name, head)}…{set_cell_size(name[::-1], tail)[::-1]}"
-
-
-def _cut_guide(guide: str, width: int) -> str:
-    """Keep the last levels of a deep site: they tell it from its neighbours."""
-    return guide if len(guide) <= width else f"… {guide[len(guide) - width + 2 :]}"

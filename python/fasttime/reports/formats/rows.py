@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A report as flat rows, one per site: for pandas and for CSV."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+from ...sample import STATUSES
+from ...text import printable
+from ..site import walk_with_depth
+from .columns import backlog
+
+if TYPE_CHECKING:
+    from ..durations import Durations
+    from ..report import Report
+    from ..site import SiteReport
+
+_FIGURES = ("count", "total", "mean", "std", "min", "max", "p50", "p95", "p99")
+COLUMNS = (
+    "path",
+    "depth",
+    "calls",
+    *STATUSES,
+    *(f"device_{figure}" for figure in _FIGURES),
+    *(f"host_{figure}" for figure in _FIGURES),
+    "self_time",
+    "share",
+    "bottleneck",
+    "backlog",
+)
+_TEXTS = ("path", "bottleneck")
+
+
+def to_pandas(report: Report) -> Any:
+    """Return a pandas.DataFrame of the rows; see `Report.to_pandas`."""
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError as error:
+        raise ImportError("to_pandas() needs pandas: pip install 'fasttime[pandas]'") from error
+    rows = _rows(report)
+    return pandas.DataFrame(
+        {
+            name: [
+                math.nan if row[name] is None and name not in _TEXTS else row[name] for row in rows
+            ]
+            for name in COLUMNS
+        }
+    )
+
+
+def as_csv(report: Report) -> str:
+    """Return the rows as CSV with a heading. An unknown value is an empty cell."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in _rows(report):
+        writer.writerow({**row, "path": printable(row["path"], len(row["path"]) + 1)})
+    return file.getvalue()
+
+
+def _rows(report: Report) -> list[dict[str, Any]]:
+    return [_row(site, depth) for site, depth in walk_with_depth(report.sites)]
+
+
+def _row(site: SiteReport, depth: int) -> dict[str, Any]:
+    return {
+        "path": site.path,
+        "depth": depth,
+        "calls": site.count,
+        **{str(status): count for status, count in site.counts.items()},
+        **_figures("device", site.device),
+        **_figures("host", site.host),
+        "self_time": site.self_time,
+        "share": site.share,
+        "bottleneck": None if site.bottleneck is None else site.bottleneck.bound,
+        "backlog": backlog(site),
+    }
+
+
+def _figures(kind: str, times: Durations | None) -> dict[str, float | None]:
+    if times is None or not times.count:
+        return {f"{kind}_{figure}": None for figure in _FIGURES} | {f"{kind}_count": 0}
+    return {
+        f"{kind}_{figure}": times.median if figure == "p50" else getattr(times, figure)
+        for figure in _FIGURES
+    }
