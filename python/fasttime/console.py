@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How every result uses rich: plain text, tables, lines of text and warnings."""
+"""How every result uses rich: plain text, tables, lines of text and warnings.
+
+Rich is imported when something is printed, so that ``import fasttime`` stays light.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,12 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from .text import LONGEST_LINE, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
     from .timing_warning import TimingWarning
 
@@ -29,6 +30,8 @@ def terminal_width() -> int:
 
 def plain_text(renderable: RenderableType, width: int) -> str:
     """Return what rich prints in `width` columns, without colours or trailing blanks."""
+    from rich.console import Console
+
     file = io.StringIO()
     # Without force_jupyter=False, rich displays its output in a notebook instead of writing it to
     # the file. Without a height, rich reads the environment.
@@ -46,6 +49,8 @@ def plain_text(renderable: RenderableType, width: int) -> str:
 
 def line(text: str, style: str = "") -> Text:
     """Return a line for rich. Markup is not interpreted, and control characters are escaped."""
+    from rich.text import Text
+
     return Text(printable(text, LONGEST_LINE), style)
 
 
@@ -62,6 +67,8 @@ def table(columns: Sequence[str], *, left: int | Collection[int] = 1) -> Table:
         left: how many of the first columns are text, or the indices of all columns with text. Text
             is aligned to the left, figures to the right; `fasttime.html.elements.table` agrees.
     """
+    from rich.table import Table
+
     text_columns = range(left) if isinstance(left, int) else left
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):

@@ -7,8 +7,6 @@ import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
 from .console import plain_text, terminal_width
 from .html.page import fragment
 from .text import encodable, for_stdout
@@ -48,6 +46,8 @@ class Result(ABC):
         """Return the result as HTML, without the surrounding element and style."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
         renderable = self._renderable(options.max_width)
         if options.ascii_only:
             # As a Text, because rich would interpret markup in a string.
