@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -14,10 +16,11 @@ from .atomic_file import open_for_replacement
 MEASUREMENT = "fasttime measurement"
 COMPARISON = "fasttime comparison"
 REPORT = "fasttime report"
+TIMELINE = "fasttime timeline"
 
 # What this fasttime writes, and all that it reads. A change that an older reader would take amiss
 # raises the number. Reports of version 1 have no histograms, so that nothing can be built of them.
-VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, REPORT: 2}
+VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, REPORT: 2, TIMELINE: 1}
 
 _MEND = "measure and save it anew"
 _MEND_REPORT = "save it anew"
@@ -60,11 +63,16 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     with open(path, "rb") as file:
         raw = file.read()
     try:
+        if raw.startswith(b"\x1f\x8b"):  # gzip
+            raw = gzip.decompress(raw)
         document = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(
             f"{os.fspath(path)} holds no JSON, or was cut short ({error}); {_MEND}"
         ) from None
+    # The header of a trace is a part of the document.
+    if isinstance(document, dict) and isinstance(document.get("otherData"), dict):
+        document = {**document["otherData"], "traceEvents": document.get("traceEvents")}
     kind = document.get("format") if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in VERSIONS:
         raise ValueError(
@@ -91,7 +99,7 @@ def damaged(path: str | os.PathLike[str], kind: str, error: ValueError) -> Value
 
 
 def _mend(kind: str) -> str:
-    return _MEND_REPORT if kind == REPORT else _MEND
+    return _MEND_REPORT if kind in (REPORT, TIMELINE) else _MEND
 
 
 def _refuse_constant(name: str) -> NoReturn:

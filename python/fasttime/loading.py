@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .documents import (
     COMPARISON,
     MEASUREMENT,
+    TIMELINE,
     Fields,
     damaged,
     read_document,
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from .comparing.comparison import Comparison
     from .measuring.measurement import Measurement
     from .reports.report import Report
+    from .timelines.timeline import Timeline
 
 
-def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
-    """Return the `Measurement`, the `Comparison` or the `Report` that was saved in a file.
+def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report | Timeline:
+    """Return the `Measurement`, `Comparison`, `Report` or `Timeline` that was saved in a file.
 
     Args:
-        path: what `Measurement.save`, `Comparison.save` or `Report.save` was given; of a report
-            the ``.json`` file.
+        path: what `Measurement.save`, `Comparison.save`, `Report.save` or `Timeline.save` was
+            given; of a report the ``.json`` file, of a timeline the ``.json`` or ``.json.gz`` file.
 
     Raises ValueError, with the name of the file and what is the matter, where it was not saved by
     fasttime, is of another version, was cut short or does not add up; OSError, such as
@@ -40,7 +42,7 @@ def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
         raise damaged(path, document["format"], error) from None
 
 
-def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Report:
+def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Report | Timeline:
     if kind == MEASUREMENT:
         from .measuring import document as measurements
 
@@ -49,6 +51,10 @@ def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Repor
         from .comparing import document as comparisons
 
         return comparisons.from_content(fields)
+    if kind == TIMELINE:
+        from .timelines.timeline import Timeline
+
+        return Timeline._from_fields(fields)
     from .reports.formats import loaded as reports
 
     return reports.from_content(fields)

@@ -58,6 +58,9 @@ def test_without_an_anchor_there_is_no_place(cuda: Simulated, recorder: Recorder
         assert (span.device_begin, span.device_end, span.uncertainty) == (None, None, None)
     assert "3 scopes" in repr(timeline)
     assert "0 placed on a device" in repr(timeline)
+    (warning,) = timeline.warnings
+    assert warning.kind == "unplaced"
+    assert "3 scopes got no place on the device" in warning.message
 
 
 def test_an_anchor_that_took_too_long_does_not_replace_a_better_one(

@@ -71,6 +71,42 @@ def test_a_wait_does_not_change_the_colours_of_what_is_timed() -> None:
     assert {begin: colour for begin, _, colour in bars(figure)} == without
 
 
+def colours(figure: Figure) -> list[str]:
+    """The colour of each bar, sorted by begin."""
+    return [colour for _, _, colour in sorted(bars(figure))]
+
+
+def test_every_path_has_its_own_colour() -> None:
+    drawn = colours(Timeline.from_spans([span(f"s{i}", (i, i + 1)) for i in range(21)]).plot())
+    assert len(set(drawn)) == 21
+
+
+def test_beyond_the_palette_colours_repeat() -> None:
+    drawn = colours(Timeline.from_spans([span(f"s{i}", (i, i + 1)) for i in range(30)]).plot())
+    assert len(set(drawn)) == 21
+
+
+def test_colours_do_not_depend_on_the_order() -> None:
+    paths = [f"s{i}" for i in range(12)]
+    forwards = [span(path, (i, i + 1)) for i, path in enumerate(paths)]
+    backwards = [span(path, (i, i + 1), thread=7) for i, path in enumerate(reversed(paths))]
+    drawn = [colours(Timeline.from_spans(spans).plot()) for spans in (forwards, backwards)]
+    assert drawn[0] == drawn[1][::-1]
+
+
+def test_a_part_has_the_colours_of_the_whole() -> None:
+    spans = [span(f"s{i}", (i, i + 0.9)) for i in range(12)]
+    timeline = Timeline.from_spans(spans)
+    part = [colour for begin, _, colour in bars(timeline.plot(begin=0.0069)) if begin >= -0.1]
+    assert part == colours(timeline.plot())[7:]
+
+
+def test_a_name_of_two_paths_is_shown_as_a_path() -> None:
+    spans = [span("train/forward", (0, 10)), span("eval/forward", (10, 20)), span("x/y", (20, 30))]
+    found = words(Timeline.from_spans(spans).plot())
+    assert {"train/forward  10.00 ms", "eval/forward  10.00 ms", "y  10.00 ms"} <= set(found)
+
+
 def test_threads_and_streams_are_named() -> None:
     spans = [*PIPELINE, span("copy", (1, 2), (2, 3), thread=7, stream=0xABC)]
     found = words(Timeline.from_spans(spans).plot())
@@ -101,9 +137,9 @@ def short_ones(count: int) -> list[Span]:
 
 
 def test_a_legend_begins_with_hatching_and_wraps() -> None:
-    spans = [*short_ones(20), span("sync", (20, 22))]
+    spans = [*short_ones(14), span("sync", (20, 22))]
     found = legend(Timeline.from_spans(spans).plot(waits=["sync"]))
-    names = [f"layer_{i}" for i in range(20)]
+    names = [f"step/layer_{i}" for i in range(14)]
     assert [*found] == ["the host waits", "between timed work", *names]
     lines = sorted({round(y, 3) for y in found.values()})
     assert lines == [0.2, 0.4, 0.6]
@@ -112,7 +148,7 @@ def test_a_legend_begins_with_hatching_and_wraps() -> None:
 def test_a_legend_counts_what_it_has_no_room_for() -> None:
     found = legend(Timeline.from_spans(short_ones(80)).plot())
     *names, more = [*found]
-    assert names == ["between timed work", *(f"layer_{i}" for i in range(len(names) - 1))]
+    assert names == ["between timed work", *(f"step/layer_{i}" for i in range(len(names) - 1))]
     assert more == f"and {80 - (len(names) - 1)} more"
     assert len({round(y, 3) for y in found.values()}) == 4
 
@@ -147,7 +183,7 @@ def test_a_long_title_ends_in_an_ellipsis_and_a_short_one_does_not() -> None:
 
 @pytest.mark.parametrize("theme", [picture_style.LIGHT, picture_style.DARK])
 def test_names_and_lines_stand_out_from_what_they_lie_on(theme: picture_style.Theme) -> None:
-    for colour in map(picture_style.colour_of, range(7)):
+    for colour in picture_style.palette():
         text = picture_style.text_colour_on(colour)
         assert picture_style.contrast(text, colour) >= 4.5, colour
         line = picture_style.line_colour(colour, theme)
@@ -188,7 +224,9 @@ def test_a_wait_is_hatched_on_the_host() -> None:
 
 
 def test_waits_that_are_not_there_are_refused_with_those_that_are() -> None:
-    with pytest.raises(ValueError, match=r"waits=\['zzz'\] are no .*; there are cpu, large, small"):
+    with pytest.raises(
+        ValueError, match=r"waits=\['zzz'\] are not .*; its scopes are cpu, large, small"
+    ):
         Timeline.from_spans(PIPELINE).plot(waits=["zzz", "cpu"])
 
 
@@ -221,7 +259,7 @@ def test_a_host_that_waited_longer_than_the_device_ran_is_the_synchronised_readi
 
 
 def test_a_scope_without_device_time_cannot_be_explained() -> None:
-    with pytest.raises(ValueError, match=r"explain='cpu' is no scope .* there are large, small"):
+    with pytest.raises(ValueError, match=r"explain='cpu' has no device time .*: large, small"):
         Timeline.from_spans(PIPELINE).plot(explain="cpu")
 
 
@@ -251,13 +289,15 @@ def test_an_empty_recording_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_too_many_scopes_are_refused_with_a_way_out() -> None:
     many = [span("a", (i, i + 0.5)) for i in range(5001)]
-    with pytest.raises(ValueError, match=r"5,001 scopes are too many .* save\('trace.json'\)"):
+    with pytest.raises(
+        ValueError, match=r"at most 5,000 scopes, .* 5,001; .* save\('trace.json'\)"
+    ):
         Timeline.from_spans(many).plot()
 
 
 def test_too_many_rows_are_refused_with_a_way_out() -> None:
     tasks = [span("a", (i, 1000 + i)) for i in range(201)]
-    with pytest.raises(ValueError, match=r"more than 200 rows of scopes .* save\('trace.json'\)"):
+    with pytest.raises(ValueError, match=r"at most 200 rows of scopes; .* save\('trace.json'\)"):
         Timeline.from_spans(tasks).plot()
 
 
