@@ -58,7 +58,7 @@ PRINTED = {
 
 @pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_it_is_printed_to_a_stream_of_any_encoding(
+def test_results_print_in_any_encoding(
     printed: object, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
@@ -70,20 +70,18 @@ def test_it_is_printed_to_a_stream_of_any_encoding(
     assert text.isascii() or encoding != "ascii"
 
 
-def test_a_tree_in_ascii_has_its_columns_where_they_were() -> None:
+def test_a_tree_in_ascii_keeps_its_columns() -> None:
     text = "├ größe  2 µs\n└ b…     1 µs"
     assert encodable(text, "utf-8") == encodable(text, None) == text
     assert encodable(text, "ascii") == "| gr??e  2 us\n` b.     1 us"
 
 
-def test_a_report_is_printed_where_there_is_no_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_prints_without_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     assert "2.000 µs" in str(PRINTED["report"])
 
 
-def test_a_file_holds_all_letters_whatever_stdout_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_utf8_whatever_stdout_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     PRINTED["report"].save(tmp_path / "report.txt")
     text = (tmp_path / "report.txt").read_text(encoding="utf-8")

@@ -36,7 +36,7 @@ def anchored(cuda: Simulated, recorder: Recorder) -> int:
     return cuda.now_ns
 
 
-def test_a_span_lies_where_host_and_device_were(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_span_has_the_times_of_host_and_device(cuda: Simulated, recorder: Recorder) -> None:
     start = anchored(cuda, recorder)
     with recorder.record_timeline() as timeline:
         cuda.enqueue(0, 5 * MS)
@@ -52,9 +52,7 @@ def test_a_span_lies_where_host_and_device_were(cuda: Simulated, recorder: Recor
     assert (span.status, span.shares_boundary) == ("ok", False)
 
 
-def test_nested_spans_come_parents_first_with_path_and_depth(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_parents_come_before_their_children(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):
             with recorder.scope("b"):
@@ -69,7 +67,7 @@ def test_nested_spans_come_parents_first_with_path_and_depth(
     ]
 
 
-def test_device_stream_and_thread_are_told(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_span_names_device_stream_and_thread(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream(device=1)
 
     class Stream:
@@ -103,7 +101,7 @@ def test_a_span_belongs_to_the_thread_that_began_it(cuda: Simulated, recorder: R
     assert span.thread_name is not None  # although the thread has ended
 
 
-def test_a_host_only_span_has_its_thread_and_no_device(recorder: Recorder) -> None:
+def test_a_host_only_span_has_no_device(recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):
             pass
@@ -115,9 +113,7 @@ def test_a_host_only_span_has_its_thread_and_no_device(recorder: Recorder) -> No
     assert span.device_time is None
 
 
-def test_only_scopes_that_begin_and_end_inside_are_kept(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_only_scopes_inside_the_interval_are_kept(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("before"):
         cuda.advance(MS)
     early = recorder.begin("early")
@@ -136,9 +132,7 @@ def test_only_scopes_that_begin_and_end_inside_are_kept(
     assert [span.path for span in timeline.spans] == ["inside"]
 
 
-def test_what_ended_inside_and_is_resolved_later_is_kept(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_scope_that_is_resolved_later_is_kept(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):
             cuda.enqueue(0, 50 * MS)
@@ -148,7 +142,7 @@ def test_what_ended_inside_and_is_resolved_later_is_kept(
     assert timeline.pending == 0
 
 
-def test_stop_waits_only_where_asked(cuda: Simulated, recorder: Recorder) -> None:
+def test_stop_waits_only_if_asked(cuda: Simulated, recorder: Recorder) -> None:
     recording = recorder.record_timeline()
     recording.start()
     with recorder.scope("a"):
@@ -178,9 +172,7 @@ def test_a_stop_waits_no_longer_than_its_timeout(cuda: Simulated, recorder: Reco
     cuda.release(0)
 
 
-def test_the_end_of_the_block_waits_no_longer_than_the_timeout(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_block_waits_no_longer_than_its_timeout(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline(timeout=0.25) as timeline:
         with recorder.scope("a"):
             cuda.hold(0)
@@ -225,9 +217,7 @@ def test_nothing_waits_inside_a_capture(cuda: Simulated, recorder: Recorder) -> 
     assert [warning.kind for warning in timeline.warnings] == ["unfinished", "captured"]
 
 
-def test_the_newest_are_not_kept_past_the_bound_but_counted(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_scopes_beyond_the_bound_are_counted(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline(max_scopes=3) as timeline:
         for i in range(5):
             with recorder.scope(str(i)):
@@ -240,9 +230,7 @@ def test_the_newest_are_not_kept_past_the_bound_but_counted(
     assert recorder.report()["4"].count == 1  # the statistics miss nothing
 
 
-def test_a_recording_in_the_background_stops_where_another_one_starts(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_background_recording_gives_way(cuda: Simulated, recorder: Recorder) -> None:
     background = recorder.record_timeline()
     background.start_in_background()
     with recorder.record_timeline() as timeline:
@@ -253,9 +241,7 @@ def test_a_recording_in_the_background_stops_where_another_one_starts(
     assert not background.is_recording
 
 
-def test_a_recording_in_the_background_is_stopped_like_any_other(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_background_recording_can_be_stopped(cuda: Simulated, recorder: Recorder) -> None:
     background = recorder.record_timeline()
     background.start_in_background()
     with recorder.scope("a"):
@@ -317,7 +303,7 @@ class StoppedTwice:
         self._core.drain(timeout)
 
 
-def test_a_stop_while_another_one_waits_takes_nothing_from_it() -> None:
+def test_of_two_stops_at_once_one_gets_the_timeline() -> None:
     recorder = fasttime.Recorder()
     recording = recorder.record_timeline()
     recording.start()
@@ -348,7 +334,7 @@ def test_stop_inside_the_block_ends_the_recording(cuda: Simulated, recorder: Rec
     assert [span.path for span in timeline.spans] == ["a"]
 
 
-def test_a_timeline_cannot_be_read_while_it_is_recorded(recorder: Recorder) -> None:
+def test_a_timeline_is_unreadable_while_recorded(recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         assert repr(timeline) == "Timeline, being recorded"
         assert "being recorded" in timeline._repr_html_()
@@ -363,7 +349,7 @@ def test_a_bound_out_of_range_is_refused(recorder: Recorder, bound: int) -> None
         recorder.record_timeline(max_scopes=bound)
 
 
-def test_a_path_in_place_of_the_bound_is_told_where_it_goes(recorder: Recorder) -> None:
+def test_a_path_instead_of_the_bound_is_explained(recorder: Recorder) -> None:
     message = (
         "max_scopes must be a number of scopes, got 'trace.json'; save the timeline after the "
         "recording: timeline.save('trace.json')"
@@ -454,7 +440,7 @@ def test_a_reset_does_not_touch_a_timeline(cuda: Simulated, recorder: Recorder) 
     assert [span.path for span in timeline.spans] == ["a", "b"]
 
 
-def test_a_shared_boundary_is_told(cuda: Simulated) -> None:
+def test_a_span_says_if_it_shares_a_boundary(cuda: Simulated) -> None:
     recorder = Recorder()  # on a clock that stands still all boundaries are shared
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"), recorder.scope("b"):
@@ -476,9 +462,7 @@ def test_laps_are_spans_end_to_end(cuda: Simulated, recorder: Recorder) -> None:
     assert {span.thread for span in timeline.spans} == {threading.get_native_id()}
 
 
-def test_when_nothing_is_recorded_reading_costs_no_further_call(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_without_a_recording_reading_costs_one_call(cuda: Simulated, recorder: Recorder) -> None:
     def calls() -> int:
         before = cuda.calls("cudaEventElapsedTime")
         for _ in range(10):
@@ -529,7 +513,7 @@ def test_threads_record_into_one_timeline(cuda: Simulated, recorder: Recorder) -
         assert len({span.thread for span in timeline.spans if span.stream == stream}) == 1
 
 
-def test_the_interval_is_that_of_the_recording(cuda: Simulated, recorder: Recorder) -> None:
+def test_the_interval_is_from_start_to_stop(cuda: Simulated, recorder: Recorder) -> None:
     start = cuda.now_ns
     with recorder.record_timeline() as timeline:
         cuda.advance(5 * MS)
@@ -547,7 +531,7 @@ def test_an_empty_recording_says_so(recorder: Recorder) -> None:
     assert timeline.warnings == ()
 
 
-def test_a_repr_says_what_is_in_it(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_repr_is_a_summary_and_a_table(cuda: Simulated, recorder: Recorder) -> None:
     anchored(cuda, recorder)
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):

@@ -94,7 +94,7 @@ def test_spans_are_sorted_by_their_begin_on_the_host() -> None:
     assert list(timeline.spans) == STEP
 
 
-def test_a_timeline_of_spans_spans_them() -> None:
+def test_a_timeline_of_spans_covers_them() -> None:
     timeline = Timeline.from_spans(STEP)
     assert (timeline.begin, timeline.end, timeline.duration) == (0.0, 0.009, 0.009)
     assert repr(timeline).splitlines()[0] == (
@@ -111,7 +111,7 @@ def test_columns_can_be_picked_by_a_mask() -> None:
 # ---- the trace
 
 
-def test_a_trace_has_a_track_for_each_thread_and_stream() -> None:
+def test_a_trace_has_a_track_per_thread_and_stream() -> None:
     timeline = Timeline.from_spans(
         [
             *STEP,
@@ -134,7 +134,7 @@ def test_a_trace_has_a_track_for_each_thread_and_stream() -> None:
     ]
 
 
-def test_a_trace_holds_host_and_device_parts_to_the_nanosecond() -> None:
+def test_a_trace_is_exact_to_the_nanosecond() -> None:
     timeline = Timeline.from_spans([span("a", (1, 2.000_001), (1.5, 3.123_457))])
     document = validated(trace(timeline))
     assert scopes(document, "host") == [("a", 0, 1_000_001)]
@@ -149,7 +149,7 @@ def test_an_arrow_leads_from_host_part_to_device_part() -> None:
     assert {end["cat"] for end in ends.values()} == {"device"}
 
 
-def test_a_device_that_seems_to_begin_first_within_the_uncertainty_is_drawn_later() -> None:
+def test_a_device_that_seems_early_is_drawn_later() -> None:
     # 1 us early at the most, and known to 3 us; the other device is as it should be.
     spans = [
         span("a", (1, 9), (0.999, 4)),
@@ -166,7 +166,7 @@ def test_a_device_that_seems_to_begin_first_within_the_uncertainty_is_drawn_late
     ]
 
 
-def test_a_child_that_begins_at_its_parent_s_event_never_begins_before_it() -> None:
+def test_a_child_never_begins_before_its_parent() -> None:
     # One event is the end of a and the begin of b and of b/c, and the end reads 100 ns later.
     spans = [
         span("a", (0, 1), (1, 10.000_1)),
@@ -181,14 +181,14 @@ def test_a_child_that_begins_at_its_parent_s_event_never_begins_before_it() -> N
     ]
 
 
-def test_no_arrow_leads_back_in_time() -> None:
+def test_no_arrow_points_backwards_in_time() -> None:
     first = span("a", (1, 2), (0.99, 4))
     document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5.001, 6))])))
     starts, _ = arrows(document["traceEvents"])
     assert [start["name"] for start in starts.values()] == ["b"]
 
 
-def test_what_does_not_nest_gets_a_row_of_its_own() -> None:
+def test_overlapping_scopes_get_rows_of_their_own() -> None:
     tasks = [span("a", (0, 3)), span("b", (1, 5)), span("c", (4, 6)), span("b/x", (2, 4))]
     document = validated(trace(Timeline.from_spans(tasks)))
     rows = {e["name"]: e["tid"] for e in document["traceEvents"] if e["ph"] == "X"}
@@ -198,7 +198,7 @@ def test_what_does_not_nest_gets_a_row_of_its_own() -> None:
     assert names == ["MainThread (100)", "MainThread (100), row 2"]
 
 
-def test_one_event_read_with_different_rounding_is_one_boundary() -> None:
+def test_rounding_does_not_split_one_event() -> None:
     # 60 ns early and late: a float of milliseconds, a second from its base.
     timeline = Timeline.from_spans(
         [
@@ -216,7 +216,7 @@ def test_one_event_read_with_different_rounding_is_one_boundary() -> None:
     assert len({e["tid"] for e in document["traceEvents"] if e.get("cat") == "device"}) == 1
 
 
-def test_what_closed_a_scope_and_found_no_room_beside_it_leaves_no_overlap() -> None:
+def test_a_moved_begin_causes_no_overlap() -> None:
     # Of two threads on one stream. "third" begins where "inside" ends but for rounding, outlasts
     # "first", and so has a row of its own; "last" must not begin before "inside" ends all the same.
     spans = [
@@ -254,7 +254,7 @@ def test_an_empty_trace_is_a_trace() -> None:
     assert [e["ph"] for e in document["traceEvents"]] == ["M"]
 
 
-def test_a_trace_is_written_piece_by_piece() -> None:
+def test_a_trace_is_written_in_small_parts() -> None:
     class Counting(io.StringIO):
         longest = 0
 
@@ -285,7 +285,7 @@ def any_span(draw: st.DrawFn) -> Span:
 
 
 @given(st.lists(any_span(), max_size=20))
-def test_whatever_the_spans_the_trace_is_valid(spans: list[Span]) -> None:
+def test_any_spans_make_a_valid_trace(spans: list[Span]) -> None:
     document = validated(trace(Timeline.from_spans(spans)))
     ended = [made.name for made in spans if made.host_end is not None]
     assert sorted(name for name, _, _ in scopes(document, "host")) == sorted(ended)
@@ -325,7 +325,7 @@ def test_without_pandas_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
         Timeline.from_spans(STEP).to_pandas()
 
 
-def test_csv_has_a_heading_and_one_line_a_span() -> None:
+def test_csv_has_a_heading_and_one_line_per_span() -> None:
     file = io.StringIO()
     export.write_csv(Timeline.from_spans(STEP), file)
     heading, *lines = csv.reader(io.StringIO(file.getvalue(), newline=""))
@@ -397,9 +397,7 @@ def peak_while_saving(timeline: Timeline, path: Path) -> int:
 
 
 @pytest.mark.parametrize(("suffix", "to_sort"), [(".json", 40), (".json.gz", 40), (".csv", 0)])
-def test_saving_takes_no_more_memory_for_more_spans_than_it_takes_to_sort_them(
-    tmp_path: Path, suffix: str, to_sort: int
-) -> None:
+def test_saving_takes_little_memory(tmp_path: Path, suffix: str, to_sort: int) -> None:
     few, many = steps(1_500), steps(5_000)
     for_few = peak_while_saving(few, tmp_path / f"few{suffix}")
     for_many = peak_while_saving(many, tmp_path / f"many{suffix}")
@@ -441,9 +439,7 @@ def test_options_are_for_pictures(step: Timeline, tmp_path: Path) -> None:
         step.save(tmp_path / "a.json", explain="step")
 
 
-def test_an_option_that_no_picture_has_is_refused_as_one_that_no_trace_has(
-    step: Timeline, tmp_path: Path
-) -> None:
+def test_unknown_options_of_a_picture_are_refused(step: Timeline, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     there = "a picture has no option foo; its options are explain, waits, begin, end, title, dark"
     with pytest.raises(ValueError, match=there):
@@ -451,7 +447,7 @@ def test_an_option_that_no_picture_has_is_refused_as_one_that_no_trace_has(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_file_is_replaced_and_keeps_its_mode(step: Timeline, tmp_path: Path) -> None:
+def test_a_replaced_file_keeps_its_mode(step: Timeline, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")
     path.chmod(0o640)
@@ -469,7 +465,7 @@ def test_a_link_is_followed(step: Timeline, tmp_path: Path) -> None:
     validated(target.read_text())
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+def test_a_full_disk_leaves_the_old_file(
     step: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"
@@ -506,7 +502,7 @@ def test_a_path_that_cannot_be_written_is_named(step: Timeline, tmp_path: Path) 
     assert caught.value.filename == str(path)
 
 
-def test_a_directory_that_may_not_be_written_is_an_os_error(
+def test_a_read_only_folder_is_an_os_error(
     step: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str, flags: int, mode: int) -> int:
@@ -526,7 +522,7 @@ def test_an_empty_recording_makes_valid_files(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text().strip() == ",".join(Span._fields)
 
 
-def test_times_survive_the_way_into_columns_and_back() -> None:
+def test_columns_keep_times_to_the_nanosecond() -> None:
     made = span("a", (123_456_789.123_456, 123_456_790.5))
     (back,) = Timeline.from_spans([made]).spans
     assert np.isclose(back.host_begin, made.host_begin, rtol=0, atol=1e-9)

@@ -56,7 +56,7 @@ def test_host_and_device_are_drawn_on_one_clock() -> None:
     assert figure.axes[0].get_xlabel() == "time (ms)"
 
 
-def test_a_place_in_the_code_has_one_colour_on_both_sides() -> None:
+def test_a_path_has_one_colour_on_both_sides() -> None:
     large, cpu, small, device_large, device_small = (
         colour for _, _, colour in bars(Timeline.from_spans(PIPELINE).plot())
     )
@@ -64,7 +64,7 @@ def test_a_place_in_the_code_has_one_colour_on_both_sides() -> None:
     assert len({large, cpu, small}) == 3
 
 
-def test_a_wait_does_not_change_the_colours_of_what_is_timed() -> None:
+def test_a_wait_does_not_change_other_colours() -> None:
     waiting = [PIPELINE[0], span("wait", (10, 10.1)), *PIPELINE[1:]]
     without = {begin: colour for begin, _, colour in bars(Timeline.from_spans(PIPELINE).plot())}
     figure = Timeline.from_spans(waiting).plot(waits=["wait"])
@@ -114,7 +114,7 @@ def test_threads_and_streams_are_named() -> None:
         assert name in found
 
 
-def test_a_bar_with_room_says_name_and_time() -> None:
+def test_a_bar_with_room_shows_name_and_time() -> None:
     found = words(Timeline.from_spans(PIPELINE).plot())
     assert "large  30.00 ms" in found
 
@@ -145,7 +145,7 @@ def test_a_legend_begins_with_hatching_and_wraps() -> None:
     assert lines == [0.2, 0.4, 0.6]
 
 
-def test_a_legend_counts_what_it_has_no_room_for() -> None:
+def test_a_legend_counts_entries_without_room() -> None:
     found = legend(Timeline.from_spans(short_ones(80)).plot())
     *names, more = [*found]
     assert names == ["between timed work", *(f"step/layer_{i}" for i in range(len(names) - 1))]
@@ -154,7 +154,7 @@ def test_a_legend_counts_what_it_has_no_room_for() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 20, 80])
-def test_the_room_below_the_axis_is_as_high_as_the_legend(count: int) -> None:
+def test_the_room_below_the_axis_fits_the_legend(count: int) -> None:
     figure = Timeline.from_spans(short_ones(count)).plot()
     axes = figure.axes[0].get_position()
     below, inner = (part * figure.get_figheight() for part in (axes.y0, axes.height))
@@ -174,7 +174,7 @@ def test_no_words_reach_beyond_the_edge() -> None:
         assert left + width <= picture_style.WIDTH - 0.1, text.get_text()
 
 
-def test_a_long_title_ends_in_an_ellipsis_and_a_short_one_does_not() -> None:
+def test_a_long_title_ends_in_an_ellipsis() -> None:
     title = "All that there is to say of this pipeline, " * 3
     found = words(Timeline.from_spans(PIPELINE).plot(title=title))
     assert next(word for word in found if word.startswith("All")).endswith("…")
@@ -182,7 +182,7 @@ def test_a_long_title_ends_in_an_ellipsis_and_a_short_one_does_not() -> None:
 
 
 @pytest.mark.parametrize("theme", [picture_style.LIGHT, picture_style.DARK])
-def test_names_and_lines_stand_out_from_what_they_lie_on(theme: picture_style.Theme) -> None:
+def test_names_and_lines_have_enough_contrast(theme: picture_style.Theme) -> None:
     for colour in picture_style.palette():
         text = picture_style.text_colour_on(colour)
         assert picture_style.contrast(text, colour) >= 4.5, colour
@@ -190,7 +190,7 @@ def test_names_and_lines_stand_out_from_what_they_lie_on(theme: picture_style.Th
         assert picture_style.contrast(line, theme.background) >= 3, colour
 
 
-def test_contrast_is_that_of_wcag() -> None:
+def test_contrast_follows_wcag() -> None:
     assert picture_style.contrast("#000000", "#ffffff") == pytest.approx(21)
     assert picture_style.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
@@ -212,7 +212,7 @@ def test_a_stream_without_timed_work_is_hatched() -> None:
     assert "between timed work" in words(figure)
 
 
-def test_no_gap_is_hatched_where_there_is_none() -> None:
+def test_without_a_gap_there_is_no_hatching() -> None:
     assert hatched(Timeline.from_spans(PIPELINE).plot()) == []
 
 
@@ -223,24 +223,24 @@ def test_a_wait_is_hatched_on_the_host() -> None:
     assert "the host waits" in words(figure)
 
 
-def test_waits_that_are_not_there_are_refused_with_those_that_are() -> None:
+def test_unknown_waits_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"waits=\['zzz'\] are not .*; its scopes are cpu, large, small"
     ):
         Timeline.from_spans(PIPELINE).plot(waits=["zzz", "cpu"])
 
 
-def test_waits_are_a_list_and_not_the_letters_of_a_name() -> None:
+def test_waits_that_are_one_string_are_refused() -> None:
     with pytest.raises(TypeError, match=r"write waits=\['cpu'\]"):
         Timeline.from_spans(PIPELINE).plot(waits="cpu")
 
 
-def test_a_wait_outside_of_the_part_that_is_drawn_is_no_mistake() -> None:
+def test_waits_may_lie_outside_of_the_part() -> None:
     spans = [*PIPELINE, span("sync", (43, 50))]
     assert hatched(Timeline.from_spans(spans).plot(waits=["sync"], begin=0.0, end=0.01)) == []
 
 
-def test_brackets_say_what_each_method_would_have_read() -> None:
+def test_brackets_show_the_reading_of_each_method() -> None:
     figure = Timeline.from_spans(PIPELINE).plot(explain="small")
     found = words(figure)
     assert "small, as read by" in found
@@ -250,7 +250,7 @@ def test_brackets_say_what_each_method_would_have_read() -> None:
     assert readings["events"] == "12.00 ms"
 
 
-def test_a_host_that_waited_longer_than_the_device_ran_is_the_synchronised_reading() -> None:
+def test_a_waiting_host_is_the_synchronised_reading() -> None:
     found = words(Timeline.from_spans([span("a", (0, 12), (1, 9))]).plot(explain="a"))
     readings = dict(pairwise(found))
     assert readings["naive clock"] == "12.00 ms"
@@ -258,7 +258,7 @@ def test_a_host_that_waited_longer_than_the_device_ran_is_the_synchronised_readi
     assert readings["events"] == "8.000 ms"
 
 
-def test_a_scope_without_device_time_cannot_be_explained() -> None:
+def test_explain_needs_a_scope_with_device_time() -> None:
     with pytest.raises(ValueError, match=r"explain='cpu' has no device time .*: large, small"):
         Timeline.from_spans(PIPELINE).plot(explain="cpu")
 

@@ -39,7 +39,7 @@ def test_real_torch_on_devices_whose_clock_jumps(simulated_library: Path) -> Non
 
 
 @needs_cuda_build
-def test_a_recording_does_not_disturb_a_capture_of_torch(simulated_library: Path) -> None:
+def test_a_recording_does_not_disturb_a_capture(simulated_library: Path) -> None:
     simulate(
         """
         import torch, fasttime

@@ -49,12 +49,12 @@ def by_first_fit(spans: Spans, tolerance_ns: int) -> Placed:
     return found
 
 
-def test_what_nests_shares_a_row() -> None:
+def test_nested_spans_share_a_row() -> None:
     spans = [(0, 100), (0, 40), (10, 20), (40, 90)]
     assert [(row, level) for row, level, _, _ in placed(spans)] == [(0, 0), (0, 1), (0, 2), (0, 1)]
 
 
-def test_what_lies_across_another_goes_to_the_first_row_that_is_free() -> None:
+def test_an_overlapping_span_goes_to_a_free_row() -> None:
     spans = [(0, 10), (5, 15), (6, 16), (10, 20), (15, 25)]
     assert [row for row, _, _, _ in placed(spans)] == [0, 1, 2, 0, 1]
 
@@ -73,9 +73,7 @@ spans_in_order = st.lists(st.tuples(times, times), min_size=1, max_size=60).map(
 
 @settings(max_examples=500, deadline=None)
 @given(spans_in_order, st.sampled_from([0, 1, 3, 10]))
-def test_each_span_is_placed_as_by_trying_every_row(
-    spans: list[tuple[int, int]], tolerance_ns: int
-) -> None:
+def test_rows_agree_with_the_reference(spans: list[tuple[int, int]], tolerance_ns: int) -> None:
     in_order = [(begin, -end) for begin, end in spans]
     assert placed(in_order, tolerance_ns) == by_first_fit(in_order, tolerance_ns)
 
@@ -102,7 +100,7 @@ class Counted(int):
         return Counted(int(self) - other)
 
 
-def test_thousands_of_spans_across_one_another_find_their_rows_in_few_steps() -> None:
+def test_overlapping_spans_find_rows_in_few_steps() -> None:
     count = 2000
     spans = [(Counted(i), Counted(i + count)) for i in range(3 * count)]
     Counted.comparisons = 0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ...documents import Fields
-from ...environment import document as environments
+from ...environment.describe import Environment
 from ...sample import STATUSES
 from .. import series_document as series
 from ..build import build_sites
@@ -37,7 +37,7 @@ def from_content(fields: Fields) -> Report:
         interval=fields.text("interval"),
         differs=tuple(map(str, fields.items("differs"))),
     )
-    report.__dict__["environment"] = environments.from_content(fields.object("environment"))
+    report.__dict__["environment"] = Environment.from_fields(fields.object("environment"))
     return report
 
 
