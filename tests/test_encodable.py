@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is printed can be written to a stream that knows ASCII alone."""
+"""Results can be printed to streams with any encoding, even ASCII."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models, data sets and functions with scopes in them are copied and sent to other processes."""
+"""Copying and pickling of models, data sets and functions with scopes in them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes on the timelines of other tools: NVTX ranges, by a fake one, and torch.profiler."""
+"""Scopes as ranges in other tools: a fake NVTX and torch.profiler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fasttime import _C, Recorder, profiler_marks
 
 
 class FakeNvtx:
-    """Stands in for torch.cuda.nvtx; notes what is started and ended."""
+    """Replaces torch.cuda.nvtx and collects the ranges that start and end."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str | int]] = []
@@ -106,7 +106,7 @@ def test_an_interrupt_in_a_mark_reaches_the_program(
     marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     def interrupted(_: object) -> int:
-        raise KeyboardInterrupt  # by a signal handler that happens to run here
+        raise KeyboardInterrupt  # as from a signal handler
 
     with monkeypatch.context() as patch:
         patch.setattr(nvtx, function, interrupted)

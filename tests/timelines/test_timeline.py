@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Recording timelines on the simulated runtime: what is kept, and where it is placed."""
+"""Recording timelines on the simulated runtime: which scopes, and their places in time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def places(span: Span) -> tuple[int, int, int, int]:
 
 
 def anchored(cuda: Simulated, recorder: Recorder) -> int:
-    """Let the recorder learn of the device, whose clock is then anchored. Returns the time."""
+    """Let the recorder meet the device and anchor the device's clock. Returns the time."""
     with recorder.scope("warm-up"):
         pass
     cuda.advance(1)
@@ -227,7 +227,7 @@ def test_scopes_beyond_the_bound_are_counted(cuda: Simulated, recorder: Recorder
     (warning,) = timeline.warnings
     assert warning.kind == "dropped"
     assert warning.message.startswith("fasttime did not keep 2 scopes because max_scopes")
-    assert recorder.report()["4"].count == 1  # the statistics miss nothing
+    assert recorder.report()["4"].count == 1  # the statistics are complete
 
 
 def test_a_background_recording_gives_way(cuda: Simulated, recorder: Recorder) -> None:
@@ -289,7 +289,7 @@ def test_stop_without_start_is_an_error(recorder: Recorder) -> None:
 
 
 class StoppedTwice:
-    """A core at whose drain the recording is stopped once more, as another thread might."""
+    """A core that stops the recording again during drain(), as another thread might."""
 
     def __init__(self, core: Any, recording: Any) -> None:
         self._core, self._recording = core, recording
@@ -318,7 +318,7 @@ def test_a_stop_with_a_wrong_timeout_stops_nothing(recorder: fasttime.Recorder) 
     recording.start_in_background()
     with pytest.raises(ValueError, match="timeout must be"):
         recording.stop(wait=True, timeout=-1)
-    with recorder.record_timeline():  # it gives way as before
+    with recorder.record_timeline():  # the background recording still gives way
         pass
     assert not recording.is_recording
 
@@ -372,7 +372,7 @@ def test_an_interrupted_wait_still_ends_the_recording(
     cuda: Simulated, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupted:
-        """A recorder's core on which Ctrl-C comes while it waits."""
+        """A core that is interrupted by Ctrl-C while it waits."""
 
         def __init__(self, core: object) -> None:
             self._core = core
@@ -425,7 +425,7 @@ def test_a_lost_device_leaves_failed_spans(cuda: Simulated, recorder: Recorder) 
         cuda.set_sticky(700)
         recorder.report()
         cuda.set_sticky(0)
-        cuda.last_error()  # the device's own, which is torch's to find
+        cuda.last_error()  # this error is for torch to find
     (span,) = timeline.spans
     assert (span.status, span.device_begin, span.device) == ("failed", None, 0)
 
@@ -441,7 +441,7 @@ def test_a_reset_does_not_touch_a_timeline(cuda: Simulated, recorder: Recorder) 
 
 
 def test_a_span_says_if_it_shares_a_boundary(cuda: Simulated) -> None:
-    recorder = Recorder()  # on a clock that stands still all boundaries are shared
+    recorder = Recorder()  # the clock stands still, so all boundaries are shared
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"), recorder.scope("b"):
             pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the device lies on the host's clock: anchors, and what is between and beyond them."""
+"""Device times on the host's clock: anchors, and times between and after anchors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fasttime._C import host_now_ns
 US = 1_000
 MS = 1_000_000
 S = 1_000_000_000
-BRACKET = 6 * US  # a record takes the host that long here, so an anchor's bracket is as wide
+BRACKET = 6 * US  # the host time of one record here, and so the width of an anchor
 
 
 def ns(seconds: float | None) -> int:
@@ -47,7 +47,7 @@ def test_the_first_scopes_of_a_process_are_placed_too(cuda: Simulated, recorder:
 
 
 def test_without_an_anchor_there_is_no_place(cuda: Simulated, recorder: Recorder) -> None:
-    cuda.fail("cudaStreamCreateWithFlags", 2)  # the one that anchors are recorded on
+    cuda.fail("cudaStreamCreateWithFlags", 2)  # the stream of the anchors
     with recorder.record_timeline() as timeline:
         for _ in range(3):
             with recorder.scope("a"):
@@ -70,14 +70,14 @@ def test_a_slow_anchor_does_not_replace_a_better_one(cuda: Simulated, recorder: 
             with recorder.scope("a"):
                 pass
             cuda.advance(200 * MS)
-        cuda.set_host_cost(10 * MS)  # as where the thread is put off its core
+        cuda.set_host_cost(10 * MS)  # as if the thread lost its core
         with recorder.scope("late"):
             pass
     assert all(ns(span.uncertainty) < MS for span in timeline.spans)
 
 
 def long_timeline(cuda: Simulated, recorder: Recorder, seconds: int) -> Timeline:
-    """Ten scopes a second, each of 2 ms after 1 ms, for that long."""
+    """Ten scopes per second, each of 2 ms after a delay of 1 ms."""
     with recorder.record_timeline() as timeline:
         for _ in range(10 * seconds):
             cuda.enqueue(0, MS)
@@ -93,11 +93,11 @@ def test_a_long_timeline_stays_accurate(cuda: Simulated, recorder: Recorder) -> 
     for span in timeline.spans:
         assert abs(ns(span.device_begin) - ns(span.host_begin) - MS) <= ns(span.uncertainty)
         assert ns(span.device_time) in range(2 * MS - 1, 2 * MS + 2)
-        # A float of ms, a second from its base, is good to 0.03 us, and so is that second itself.
+        # One second as a float of ms has an error of 0.03 us. The second itself has one too.
         assert ns(span.uncertainty) <= 270
 
 
-def test_a_long_scope_is_placed_as_well_as_a_short_one(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_long_scope_is_placed_like_a_short_one(cuda: Simulated, recorder: Recorder) -> None:
     record_with_bracket(cuda)
     with recorder.record_timeline() as timeline:
         with recorder.scope("long"):
@@ -108,7 +108,9 @@ def test_a_long_scope_is_placed_as_well_as_a_short_one(cuda: Simulated, recorder
     by_name = {span.name: span for span in reversed(timeline.spans)}
     long, short = by_name["long"], by_name["short"]
     apart = abs(ns(long.device_begin) - ns(short.device_begin))
-    assert ns(long.uncertainty) <= ns(short.uncertainty) + 10 * US  # a minute as a float of ms
+    assert (
+        ns(long.uncertainty) <= ns(short.uncertainty) + 10 * US
+    )  # the error of one minute as a float of ms
     assert apart <= ns(short.uncertainty)
 
 
@@ -129,7 +131,7 @@ def test_scopes_are_placed_after_long_gaps(cuda: Simulated, recorder: Recorder) 
     for span in timeline.spans:
         uncertainty = ns(span.uncertainty)
         assert abs(ns(span.device_begin) - ns(span.host_begin)) <= uncertainty
-        assert uncertainty <= 4 * US  # a float of ms, 30 s from its base
+        assert uncertainty <= 4 * US  # the error of 30 s as a float of ms
 
 
 def test_a_shared_event_has_one_time_for_both_scopes(cuda: Simulated) -> None:

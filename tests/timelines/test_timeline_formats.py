@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Timelines as values, traces, tables and CSV, from made-up spans."""
+"""Timelines of made-up spans as values, traces, DataFrames and CSV."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_an_arrow_leads_from_host_part_to_device_part() -> None:
 
 
 def test_a_device_that_seems_early_is_drawn_later() -> None:
-    # 1 us early at the most, and known to 3 us; the other device is as it should be.
+    # Device 0 is up to 1 us early, with an uncertainty of 3 us. Device 1 is in order.
     spans = [
         span("a", (1, 9), (0.999, 4)),
         span("a/b", (2, 9), (2.5, 3)),
@@ -167,7 +167,7 @@ def test_a_device_that_seems_early_is_drawn_later() -> None:
 
 
 def test_a_child_never_begins_before_its_parent() -> None:
-    # One event is the end of a and the begin of b and of b/c, and the end reads 100 ns later.
+    # One event is the end of a and the begin of b and b/c. The end reads 100 ns later.
     spans = [
         span("a", (0, 1), (1, 10.000_1)),
         span("b", (2, 9), (10, 30)),
@@ -199,7 +199,7 @@ def test_overlapping_scopes_get_rows_of_their_own() -> None:
 
 
 def test_rounding_does_not_split_one_event() -> None:
-    # 60 ns early and late: a float of milliseconds, a second from its base.
+    # 60 ns early and late, the rounding of a float of milliseconds after one second.
     timeline = Timeline.from_spans(
         [
             span("a", (0, 4), (1.000_06, 9)),
@@ -217,8 +217,9 @@ def test_rounding_does_not_split_one_event() -> None:
 
 
 def test_a_moved_begin_causes_no_overlap() -> None:
-    # Of two threads on one stream. "third" begins where "inside" ends but for rounding, outlasts
-    # "first", and so has a row of its own; "last" must not begin before "inside" ends all the same.
+    # Two threads use one stream. Except for rounding, "third" begins at the end of "inside". It
+    # lasts longer than "first", so it has a row of its own. Still, "last" must not begin before the
+    # end of "inside".
     spans = [
         span("first", (0, 0.001), (0.0005, 0.0021)),
         span("inside", (0, 0.001), (0.0005, 0.0014)),
@@ -379,7 +380,7 @@ def test_any_name_comes_back_from_csv(name: str) -> None:
 
 
 def steps(count: int) -> Timeline:
-    """That many steps one after another, of three spans each."""
+    """A timeline of `count` steps in a row, with three spans each."""
     columns = Timeline.from_spans(STEP).columns[np.tile(np.arange(3), count)]
     later = np.repeat(np.arange(count), 3) * 10_000_000
     times = ("host_begin_ns", "host_end_ns", "device_begin_ns", "device_end_ns")
@@ -387,7 +388,7 @@ def steps(count: int) -> Timeline:
 
 
 def peak_while_saving(timeline: Timeline, path: Path) -> int:
-    """Bytes that saving takes on top of the timeline."""
+    """The bytes that saving allocates."""
     tracemalloc.start()
     try:
         timeline.save(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pictures of timelines, from made-up spans: what is drawn where."""
+"""Pictures of made-up timelines: bars, colours, legends, brackets and errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PIPELINE = [
 
 
 def bars(figure: Figure) -> list[tuple[float, float, str]]:
-    """Begin, end and colour of each scope drawn, from the top down."""
+    """Begin, end and colour of each bar, from the top down."""
     rectangles = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
     solid = [r for r in rectangles if not r.get_hatch()]
     solid.sort(key=lambda r: (r.get_y(), r.get_x()))
@@ -125,13 +125,13 @@ def test_a_name_without_room_is_in_the_legend() -> None:
 
 
 def legend(figure: Figure) -> dict[str, float]:
-    """What is written below the axis, in order, and how far above the picture's edge, in inches."""
+    """The texts below the axis in order, with their distance from the lower edge in inches."""
     height = figure.get_figheight()
     return {text.get_text(): text.get_position()[1] * height for text in figure.texts}
 
 
 def short_ones(count: int) -> list[Span]:
-    """A step and as many scopes in it, with gaps between them and no room for their names."""
+    """A step with `count` scopes, which have gaps between them and no room for names."""
     inside = [span(f"step/layer_{i}", (i, i + 0.5), (i, i + 0.5)) for i in range(count)]
     return [span("step", (0, count), (0, count)), *inside]
 
@@ -160,7 +160,7 @@ def test_the_room_below_the_axis_fits_the_legend(count: int) -> None:
     below, inner = (part * figure.get_figheight() for part in (axes.y0, axes.height))
     assert below == pytest.approx(max(legend(figure).values()) + 0.38)
     top, bottom = figure.axes[0].get_ylim()
-    assert inner == pytest.approx(abs(top - bottom) - 0.05)  # an inch is an inch
+    assert inner == pytest.approx(abs(top - bottom) - 0.05)  # the scale is one to one
 
 
 def test_no_words_reach_beyond_the_edge() -> None:

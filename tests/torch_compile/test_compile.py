@@ -28,7 +28,7 @@ BEFORE_2_7 = torch.__version__ < (2, 7)
 
 @pytest.fixture(autouse=True)
 def fresh_dynamo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(stand_ins, "_met_a_scope", False)  # monkeypatch restores it
+    monkeypatch.setattr(stand_ins, "_met_a_scope", False)
     torch._dynamo.reset()
     fasttime.reset()
     yield
@@ -56,6 +56,10 @@ def compiled(function: Callable[..., Any], *arguments: Any, fullgraph: bool = Tr
 
 def timed() -> dict[str, int]:
     return {site.path: site.count for site in fasttime.report().walk()}
+
+
+def warning_kinds() -> list[str]:
+    return [warning.kind for warning in fasttime.report().warnings]
 
 
 def run(*parts: str) -> str:
@@ -397,9 +401,8 @@ def test_compiled_scopes_are_logged_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stand_ins, "_met_a_scope", False)
-    line = "Scopes inside torch.compile regions are not timed"
     assert not support.scopes_were_compiled()
-    assert line not in str(fasttime.report())
+    assert "compiled" not in warning_kinds()
     with caplog.at_level(logging.INFO, logger="fasttime"):
         compiled(decorated, X)
         compiled(lambda x: decorated(x) + 1, X)
@@ -408,9 +411,9 @@ def test_compiled_scopes_are_logged_once(
         "Put the scope around the compiled call."
     ]
     assert support.scopes_were_compiled()
-    assert line in str(fasttime.report())
+    assert "compiled" in warning_kinds()
     fasttime.reset()  # the compiled code may still run, so the warning stays
-    assert line in str(fasttime.report())
+    assert "compiled" in warning_kinds()
 
 
 def test_a_compiled_scope_object_is_noted_too(monkeypatch: pytest.MonkeyPatch) -> None:
