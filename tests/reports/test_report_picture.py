@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from made_up_report import training
+from made_up_timeline import span
 from page_reader import Page
-from test_timeline_formats import span
 
 from fasttime import Span, Timeline
 from fasttime.reports.formats.picture import last_scopes

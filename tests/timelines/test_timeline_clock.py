@@ -108,9 +108,8 @@ def test_a_long_scope_is_placed_like_a_short_one(cuda: Simulated, recorder: Reco
     by_name = {span.name: span for span in reversed(timeline.spans)}
     long, short = by_name["long"], by_name["short"]
     apart = abs(ns(long.device_begin) - ns(short.device_begin))
-    assert (
-        ns(long.uncertainty) <= ns(short.uncertainty) + 10 * US
-    )  # the error of one minute as a float of ms
+    # The long scope has the error of one minute as a float of ms.
+    assert ns(long.uncertainty) <= ns(short.uncertainty) + 10 * US
     assert apart <= ns(short.uncertainty)
 
 
@@ -131,7 +130,7 @@ def test_scopes_are_placed_after_long_gaps(cuda: Simulated, recorder: Recorder) 
     for span in timeline.spans:
         uncertainty = ns(span.uncertainty)
         assert abs(ns(span.device_begin) - ns(span.host_begin)) <= uncertainty
-        assert uncertainty <= 4 * US  # the error of 30 s as a float of ms
+        assert uncertainty <= 4 * US  # 30 s as a float of ms
 
 
 def test_a_shared_event_has_one_time_for_both_scopes(cuda: Simulated) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from made_up_timeline import STEP, any_span, span
 from simulated_cuda import Simulated
-from test_timeline_formats import STEP, any_span, span
 
 import fasttime
 from fasttime import Recorder, Span, Timeline

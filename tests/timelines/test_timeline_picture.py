@@ -14,10 +14,10 @@ pytest.importorskip("matplotlib")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_timeline import span
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from test_timeline_formats import span
 
 from fasttime import Span, Timeline
 from fasttime.timelines.picture.figure import style as picture_style

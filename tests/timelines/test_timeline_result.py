@@ -9,8 +9,8 @@ import re
 import sys
 
 import pytest
+from made_up_timeline import STEP, span
 from rich.console import Console
-from test_timeline_formats import STEP, span
 
 from fasttime import Timeline
 from fasttime.result import Result
