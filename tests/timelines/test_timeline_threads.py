@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 
@@ -85,6 +86,7 @@ def test_a_wrapper_of_another_tool_stays(
     with recorder.record_timeline():
         ours = threading.Thread.start
 
+        @functools.wraps(ours)
         def start(self: threading.Thread) -> None:
             seen.append(self.name)
             ours(self)

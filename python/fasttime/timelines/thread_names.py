@@ -12,6 +12,7 @@ from collections.abc import Callable
 # Re-entrant, because a signal handler may stop a recording too.
 _lock = threading.RLock()
 _watching: dict[ThreadNames, dict[int, str]] = {}
+_wrapper: Callable[[threading.Thread], None] | None = None  # of `threading.Thread.start`
 os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
 )
@@ -20,8 +21,8 @@ os.register_at_fork(
 class ThreadNames:
     """Collects the names of all threads that are alive at some moment between start and stop.
 
-    Python forgets a thread when the thread ends. So in this time, `threading.Thread.start` is
-    wrapped: it takes the new thread's name. Recordings share one wrapper.
+    Python forgets a thread when the thread ends. So during a recording, a wrapper around
+    `threading.Thread.start` remembers the name of each new thread. Recordings share one wrapper.
     """
 
     def start(self) -> None:
@@ -50,16 +51,16 @@ def _started(thread: threading.Thread) -> None:
 
 
 def _wrap_start() -> None:
-    original = threading.Thread.start
-    if not hasattr(original, "_fasttime_original"):
-        threading.Thread.start = _wrapped(original)  # type: ignore[assignment,method-assign]
+    global _wrapper
+    if threading.Thread.start is not _wrapper:
+        _wrapper = _wrapped(threading.Thread.start)
+        threading.Thread.start = _wrapper  # type: ignore[assignment,method-assign]
 
 
 def _unwrap_start() -> None:
     # If another tool wrapped our wrapper meanwhile, the wrapper stays and does nothing.
-    original = getattr(threading.Thread.start, "_fasttime_original", None)
-    if original is not None:
-        threading.Thread.start = original  # type: ignore[method-assign]
+    if _wrapper is not None and threading.Thread.start is _wrapper:
+        threading.Thread.start = _wrapper.__wrapped__  # type: ignore[method-assign,attr-defined]
 
 
 def _wrapped(original: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
@@ -68,5 +69,4 @@ def _wrapped(original: Callable[[threading.Thread], None]) -> Callable[[threadin
         original(self)  # returns when the thread runs and has its native id
         _started(self)
 
-    start._fasttime_original = original  # type: ignore[attr-defined]
     return start
