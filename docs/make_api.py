@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fasttime
 from fasttime.reports.checks import BacklogChecks
+
+import fasttime
 from fasttime.reports.timing_cost import TimingCost
 
 PAGE = Path(__file__).parent / "api.md"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models, data sets and functions with scopes in them are copied and sent to other processes."""
+"""Copying and pickling of models, data sets and functions with scopes in them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_copied_model_times_the_same_sites(recorder: Recorder) -> None:
     assert counts(recorder) == EVERYTHING
 
 
-def test_a_pickled_model_begins_empty_with_a_recorder_of_its_own(recorder: Recorder) -> None:
+def test_a_pickled_model_begins_empty(recorder: Recorder) -> None:
     model = Model(recorder)
     model(torch.ones(1))
     file = io.BytesIO()
@@ -53,7 +53,7 @@ def test_a_pickled_model_begins_empty_with_a_recorder_of_its_own(recorder: Recor
     assert counts(loaded.recorder) == counts(recorder) == EVERYTHING
 
 
-def test_a_recorder_keeps_its_options_when_it_is_pickled() -> None:
+def test_a_pickled_recorder_keeps_its_options() -> None:
     loaded = pickle.loads(pickle.dumps(Recorder(keep_samples=3)))
     for _ in range(5):
         with loaded.scope("a"):
@@ -61,7 +61,7 @@ def test_a_recorder_keeps_its_options_when_it_is_pickled() -> None:
     assert len(loaded.samples("a")) == 3
 
 
-def test_the_default_recorder_and_its_functions_stay_what_they_are() -> None:
+def test_the_default_recorder_stays_the_default() -> None:
     for function in (fasttime.scope, fasttime.laps, fasttime.begin, fasttime.end, fasttime.report):
         assert pickle.loads(pickle.dumps(function)) == function
     loaded = pickle.loads(pickle.dumps(fasttime.scope("pickled")))
@@ -73,12 +73,12 @@ def test_the_default_recorder_and_its_functions_stay_what_they_are() -> None:
         fasttime.reset()
 
 
-def test_a_scope_on_a_stream_says_why_it_cannot_be_pickled(recorder: Recorder) -> None:
+def test_a_scope_on_a_stream_cannot_be_pickled(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match="it is on a stream, which another process does not have"):
         pickle.dumps(recorder.scope("a", stream=1234))
 
 
-def test_a_scope_whose_recorder_is_gone_says_so() -> None:
+def test_a_scope_without_a_recorder_cannot_be_pickled() -> None:
     scope = Recorder().scope("a")
     with pytest.raises(TypeError, match="its recorder is gone"):
         pickle.dumps(scope)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes on the timelines of other tools: NVTX ranges, by a fake one, and torch.profiler."""
+"""Scopes as ranges in other tools: a fake NVTX and torch.profiler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fasttime import _C, Recorder, profiler_marks
 
 
 class FakeNvtx:
-    """Stands in for torch.cuda.nvtx; notes what is started and ended."""
+    """Replaces torch.cuda.nvtx and collects the ranges that start and end."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str | int]] = []
@@ -53,7 +53,7 @@ def test_a_scope_is_a_range(marking: Recorder, nvtx: FakeNvtx) -> None:
     assert nvtx.calls == [("start", "a"), ("start", "b"), ("end", 2), ("end", 1)]
 
 
-def test_without_being_asked_there_are_none(recorder: Recorder, nvtx: FakeNvtx) -> None:
+def test_ranges_are_off_by_default(recorder: Recorder, nvtx: FakeNvtx) -> None:
     with recorder.scope("a"):
         pass
     assert nvtx.calls == []
@@ -66,14 +66,14 @@ def test_begin_and_end_make_a_range_across_threads(marking: Recorder, nvtx: Fake
     assert nvtx.calls == [("start", "a"), ("start", "b"), ("end", 1), ("end", 2)]
 
 
-def test_one_scope_object_entered_twice_makes_two_ranges(marking: Recorder, nvtx: FakeNvtx) -> None:
+def test_a_scope_entered_twice_makes_two_ranges(marking: Recorder, nvtx: FakeNvtx) -> None:
     scope = marking.scope("a")
     with scope, scope:
         pass
     assert nvtx.calls == [("start", "a"), ("start", "a"), ("end", 2), ("end", 1)]
 
 
-def test_what_was_begun_before_marking_has_no_range(recorder: Recorder, nvtx: FakeNvtx) -> None:
+def test_a_scope_begun_before_marking_has_no_range(recorder: Recorder, nvtx: FakeNvtx) -> None:
     outer, inner = recorder.scope("outer"), recorder.scope("inner")
     with outer, outer, inner:
         recorder.mark_nvtx()
@@ -81,9 +81,7 @@ def test_what_was_begun_before_marking_has_no_range(recorder: Recorder, nvtx: Fa
     assert nvtx.calls == []
 
 
-def test_a_range_begun_while_marking_is_ended_afterwards(
-    recorder: Recorder, nvtx: FakeNvtx
-) -> None:
+def test_a_range_ends_after_marking_stops(recorder: Recorder, nvtx: FakeNvtx) -> None:
     recorder.mark_nvtx()
     with recorder.scope("a"):
         recorder.mark_nvtx(False)
@@ -92,7 +90,7 @@ def test_a_range_begun_while_marking_is_ended_afterwards(
     assert nvtx.calls == [("start", "a"), ("end", 1)]
 
 
-def test_a_token_that_is_thrown_away_ends_its_range(marking: Recorder, nvtx: FakeNvtx) -> None:
+def test_a_dropped_token_ends_its_range(marking: Recorder, nvtx: FakeNvtx) -> None:
     marking.begin("a")
     assert nvtx.calls == [("start", "a"), ("end", 1)]
 
@@ -104,11 +102,11 @@ def test_an_exception_ends_the_range_and_passes(marking: Recorder, nvtx: FakeNvt
 
 
 @pytest.mark.parametrize("function", ["range_start", "range_end"])
-def test_an_interrupt_within_a_mark_is_the_programs(
+def test_an_interrupt_in_a_mark_reaches_the_program(
     marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     def interrupted(_: object) -> int:
-        raise KeyboardInterrupt  # by a signal handler that happens to run here
+        raise KeyboardInterrupt  # as from a signal handler
 
     with monkeypatch.context() as patch:
         patch.setattr(nvtx, function, interrupted)
@@ -122,7 +120,7 @@ def test_an_interrupt_within_a_mark_is_the_programs(
     assert report["b"].count == 1
 
 
-def test_an_interrupt_where_a_token_is_thrown_away_is_reported(
+def test_an_interrupt_in_a_destructor_is_reported(
     marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_: object) -> int:
@@ -135,9 +133,7 @@ def test_an_interrupt_where_a_token_is_thrown_away_is_reported(
     assert reported == [KeyboardInterrupt]
 
 
-def test_switched_off_scopes_make_no_ranges_and_marking_comes_back(
-    marking: Recorder, nvtx: FakeNvtx
-) -> None:
+def test_scopes_that_are_off_make_no_ranges(marking: Recorder, nvtx: FakeNvtx) -> None:
     marking.disable()
     assert not marking.enabled
     with marking.scope("off"):
@@ -167,7 +163,7 @@ def test_a_decorated_function_is_a_range(marking: Recorder, nvtx: FakeNvtx) -> N
     assert nvtx.calls == [("start", "decode"), ("end", 1)]
 
 
-def test_a_name_that_nvtx_cannot_take_is_made_fit(marking: Recorder, nvtx: FakeNvtx) -> None:
+def test_names_are_adapted_to_nvtx(marking: Recorder, nvtx: FakeNvtx) -> None:
     with marking.scope("a\0b\ud800"):
         pass
     assert nvtx.calls[0] == ("start", "a b?")
@@ -187,7 +183,7 @@ def test_a_failing_nvtx_does_not_reach_the_scope(
     assert marking.report()["a"].count == 1
 
 
-def test_a_mark_lies_outside_of_the_scope_times(
+def test_a_mark_is_outside_the_scope_times(
     cuda: Simulated, marking: Recorder, nvtx: FakeNvtx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow_start(name: str) -> int:
@@ -234,7 +230,7 @@ def test_the_environment_can_ask_for_marks() -> None:
     assert done.stdout.strip() == "['a']"
 
 
-def test_marks_that_are_given_up_may_time_something_as_they_go(recorder: Recorder) -> None:
+def test_the_destructor_of_a_mark_may_use_scopes(recorder: Recorder) -> None:
     class Begin:
         def __call__(self, name: str) -> None:
             pass

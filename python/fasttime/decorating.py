@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes around functions: what ``@fasttime.scope("name")`` makes of each kind of function."""
+"""Scopes as decorators: how ``@fasttime.scope("name")`` wraps each kind of function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-# Both make functions of one code each.
+# Every function that one of these decorators makes has the same code object.
 _CONTEXT_MANAGERS = {
     made(lambda: None).__code__  # type: ignore[arg-type,return-value]
     for made in (contextlib.contextmanager, contextlib.asynccontextmanager)
@@ -28,20 +28,28 @@ def decorate(
     stream: Any,
     function: Any,
 ) -> Any:
-    """Return `function` wrapped so that each call is one scope.
+    """Wrap `function` so that each call is one scope.
 
-    Coroutines and generators are in scope from their first step to their return, failure,
-    cancellation or close: while one is suspended its scope stays open, as time passes for it too.
-    A generator runs in its caller's context, so between its steps the scope is `suspend`ed, lest
-    the caller's own scopes become its children.
+    The scope of a coroutine or generator lasts from the first step to the return, the exception,
+    the cancellation or the close. It stays open while the function is suspended, because that time
+    counts too. A generator runs in its caller's context. So between its steps the scope is
+    suspended, and the caller's own scopes do not become its children.
 
-    A bound method stays one, so that a module which keeps it can be copied.
+    A bound method stays a bound method, so a module that holds one can be copied.
 
-    Raises TypeError for what is no function, for what would no longer be what it was: a class, a
-    module, a staticmethod, a classmethod or a property; and for what contextlib.contextmanager
-    made, of which only the making would be timed.
+    Args:
+        suspend: stops a scope from being a parent, until `resume`.
+        resume: makes a suspended scope a parent again.
+        scope: makes a scope, from `name` and `stream`.
+        name: the scope's name.
+        stream: the scope's stream; None for the current stream.
+        function: the function to wrap.
+
+    Raises TypeError if `function` is not callable. Also raises TypeError for a class, a module, a
+    staticmethod, a classmethod and a property, because they would change their type, and for a
+    function from contextlib.contextmanager, because its block would not be timed.
     """
-    _refuse_what_is_no_function(name, function)
+    _check_function(name, function)
     if isinstance(function, types.MethodType):
         inner = decorate(suspend, resume, scope, name, stream, function.__func__)
         return types.MethodType(inner, function.__self__)
@@ -53,8 +61,8 @@ def decorate(
                 inner = function(*args, **kwargs)
                 step = _first_step(inner)
                 while True:
-                    # What passes through must not be held here, neither while this is suspended
-                    # nor afterwards, by a cycle of this frame and an exception.
+                    # Do not keep values alive that pass through: not while suspended, and not
+                    # afterwards in a reference cycle of this frame and an exception.
                     held = []
                     try:
                         held.append(await step)
@@ -96,7 +104,7 @@ def decorate(
                         finally:
                             resume(token)
                 finally:
-                    held.clear()  # as above
+                    held.clear()  # as in the asynchronous generator
 
         is_coroutine = function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
         return types.coroutine(generator) if is_coroutine else generator
@@ -120,40 +128,41 @@ def decorate(
     return call
 
 
-def _refuse_what_is_no_function(name: str, function: Any) -> None:
+def _check_function(name: str, function: Any) -> None:
     if isinstance(function, type):
         raise TypeError(
-            f"scope {name!r} decorates a function, and {function.__qualname__} is a class; "
-            "decorate its methods, such as __init__"
+            f"scope {name!r} can only decorate a function, and {function.__qualname__} is a "
+            "class; decorate its methods, such as __init__"
         )
     if isinstance(function, torch.nn.Module):
         raise TypeError(
-            f"scope {name!r} decorates a function, and this is a {type(function).__name__}, a "
-            "module, which would no longer be one; decorate its class's forward, or put a `with` "
+            f"scope {name!r} can only decorate a function, and this is a "
+            f"{type(function).__name__}, a module; decorate its class's forward, or put a `with` "
             "around the call"
         )
     for kind in (staticmethod, classmethod, property):
         if isinstance(function, kind):
             raise TypeError(
-                f"scope {name!r} decorates a function, and this is a {kind.__name__} already; "
+                f"scope {name!r} can only decorate a function, and this is a {kind.__name__}; "
                 f"write @{kind.__name__} above the scope"
             )
     if getattr(function, "__code__", None) in _CONTEXT_MANAGERS:
         raise TypeError(
-            f"scope {name!r} decorates a function, and {function.__qualname__} makes a context "
-            "manager, whose block it would not time; put a `with` around that block"
+            f"scope {name!r} cannot time the block of a context manager, and "
+            f"{function.__qualname__} makes a context manager; put a `with` around the block"
         )
     if not callable(function):
         raise TypeError(
-            f"scope {name!r} decorates a function; it was called with {function!r}. To time a "
-            "block, write `with`"
+            f"scope {name!r} can only decorate a function, got {function!r}; to time a block, "
+            "write `with`"
         )
 
 
 def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
-    """Start it unseen by the event loop, which closes at its end all that it has seen start.
+    """Start the inner generator without the event loop's hooks.
 
-    It sees the generator around this one, which closes this one.
+    When an event loop ends, it closes every generator that started under its hooks. The loop knows
+    the outer generator, which closes this one.
     """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -74,11 +76,16 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     with open(path, "rb") as file:
         raw = file.read()
     try:
+        if raw.startswith(b"\x1f\x8b"):  # gzip
+            raw = gzip.decompress(raw)
         document = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(
             f"{where} is not JSON, or was cut short ({error}); save the result again"
         ) from None
+    # The header of a trace is a part of the document.
+    if isinstance(document, dict) and isinstance(document.get("otherData"), dict):
+        document = {**document["otherData"], "traceEvents": document.get("traceEvents")}
     kind = document.get("format") if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in VERSIONS:
         raise ValueError(

@@ -9,18 +9,20 @@ from typing import TypeAlias
 
 from .comparing import document as comparisons
 from .comparing.comparison import Comparison
-from .documents import COMPARISON, MEASUREMENT, REPORT, Fields, damaged, read_document
+from .documents import COMPARISON, MEASUREMENT, REPORT, TIMELINE, Fields, damaged, read_document
 from .measuring.measurement import Measurement
 from .measuring.measurement import from_content as measurement_from_content
 from .reports.formats import document as reports
 from .reports.report import Report
+from .timelines.timeline import Timeline
 
-Loaded: TypeAlias = Measurement | Comparison | Report
+Loaded: TypeAlias = Measurement | Comparison | Report | Timeline
 
 # The function that makes a result from the fields of a document, by format.
 READERS: dict[str, Callable[[Fields], Loaded]] = {
     MEASUREMENT: measurement_from_content,
     COMPARISON: comparisons.from_content,
+    TIMELINE: Timeline._from_fields,
     REPORT: lambda fields: Report(**reports.from_content(fields)),
 }
 
@@ -29,7 +31,7 @@ def load(path: str | os.PathLike[str]) -> Loaded:
     """Return the result that a ``save`` method wrote to a JSON file.
 
     Args:
-        path: the file, such as ``report.json``.
+        path: the file, such as ``report.json``. A timeline is a trace, ``.json`` or ``.json.gz``.
 
     Loading never runs code from the file. Raises ValueError, with the file's name and the reason,
     if the file is not from fasttime, has another version, was cut short or contradicts itself.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes and recorders that are pickled: as parts of models, data sets and functions.
+"""Pickling of scopes and recorders, as parts of models, data sets and functions.
 
-What was measured stays where it was. A scope becomes one of the same name there, of the default
-recorder if it was that one's, otherwise of a recorder that begins empty.
+Measured data is not pickled. An unpickled scope has the same name. A scope of the default recorder
+belongs to the default recorder of the new process. Any other scope gets a new, empty recorder.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-# By their cores, which is what scopes know.
+# By core, because scopes know only their core.
 _recorders: weakref.WeakKeyDictionary[object, weakref.ref[Recorder]] = weakref.WeakKeyDictionary()
 
 
 def adopt(recorder: Recorder, core: object) -> None:
-    """Let scopes of this recorder be pickled, for as long as it lives."""
+    """Let this recorder's scopes be pickled, as long as the recorder lives."""
     _recorders[core] = weakref.ref(recorder)
 
 
 def reduce(core: object, kind: str, name: str | None) -> tuple[Any, ...]:
-    """Return how to pickle a scope, laps, or, for what their functions belong to, a recorder.
+    """Return the value of ``__reduce__`` for a scope or another object of a recorder.
 
-    Raises TypeError where the recorder is gone.
+    Args:
+        core: the recorder's core.
+        kind: the recorder's attribute that makes the object, such as ``scope``.
+        name: the object's name. None pickles the recorder, for functions such as `Recorder.scope`.
+
+    Raises TypeError if the recorder no longer exists.
     """
     reference = _recorders.get(core)
     recorder = reference() if reference else None
@@ -37,10 +42,10 @@ def reduce(core: object, kind: str, name: str | None) -> tuple[Any, ...]:
 
 
 def itself(recorder: Recorder) -> Recorder:
-    """Return the recorder: its functions are attributes of it."""
+    """Return the recorder, whose functions are its attributes."""
     return recorder
 
 
 def made_by(recorder: Recorder, kind: str, name: str) -> object:
-    """Return a scope or laps of that name."""
+    """Return a new object of that kind and name, such as a scope."""
     return getattr(recorder, kind)(name)

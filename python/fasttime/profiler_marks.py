@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Marks on the timelines of other tools: NVTX ranges, and torch.profiler's own."""
+"""Scopes as ranges in other tools: NVTX ranges and ranges of torch.profiler."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class _Mark(NamedTuple):
 
 
 def _has_nvtx() -> bool:
-    # torch.cuda.nvtx can be imported without it, and raises when called.
+    # Without NVTX, torch.cuda.nvtx can be imported, but its functions raise.
     return hasattr(torch._C, "_nvtx")
 
 
 def begin(name: str) -> _Mark:
-    """Open a range on each timeline that somebody may be recording; returns what `end` takes.
+    """Begin a range in NVTX, and in torch.profiler while it records. Return the token for `end`.
 
-    By start and end rather than push and pop: scopes of tasks and threads need not nest.
+    Uses start and end instead of push and pop, because scopes of tasks and threads may not nest.
     """
-    # NVTX takes UTF-8, up to the first NUL.
+    # NVTX reads UTF-8 up to the first NUL.
     printable = name.replace("\0", " ").encode("utf-8", "replace").decode()
     nvtx_range = torch.cuda.nvtx.range_start(printable) if _has_nvtx() else None
     profiler_range: Any = None
@@ -34,7 +34,7 @@ def begin(name: str) -> _Mark:
 
 
 def end(mark: _Mark) -> None:
-    """Close what `begin` opened."""
+    """End the ranges that `begin` began."""
     if mark.profiler_range is not None:
         mark.profiler_range.__exit__(None, None, None)
     if mark.nvtx_range is not None:

@@ -15,7 +15,7 @@ from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
 import fasttime
 from fasttime.cli import env, found, main
-from fasttime.environment import nvidia_smi, nvml
+from fasttime.environment import nvml
 from fasttime.environment.gpu_state import GpuModes, GpuState
 from fasttime.environment.variables import TIMING_VARIABLES
 
@@ -30,7 +30,6 @@ GPU: dict[str, Any] = {
     "uuid": "1111",
     "state": {**STATE._asdict(), "slowdowns": STATE.slowdowns},
     "modes": MODES._asdict(),
-    "source": "nvidia-ml-py",
 }
 FOUND: dict[str, Any] = {
     "fasttime": "1.2",
@@ -77,7 +76,6 @@ def test_the_machine_is_told_a_key_and_a_value_a_line() -> None:
     assert value("gpu 0 power") == "412 of 700 W"
     assert value("gpu 0 temperature") == "61 °C"
     assert value("gpu 0 modes") == "compute default, mig off, persistence on, ecc n/a"
-    assert value("gpu 0 told by") == "nvidia-ml-py"
 
 
 def test_values_stand_below_one_another() -> None:
@@ -94,9 +92,9 @@ def test_throttling_is_told_with_its_reasons() -> None:
     assert of_gpu("gpu 0 throttled", state=free) == "no"
 
 
-def test_a_state_that_is_not_known_says_what_to_install() -> None:
-    told = of_gpu("gpu 0 state", state=None, modes=None, source=None)
-    assert told.startswith("not known: pip install nvidia-ml-py (clocks, ")
+def test_a_state_that_is_not_known_says_why() -> None:
+    told = of_gpu("gpu 0 state", state=None, modes=None)
+    assert told.startswith("not known: NVIDIA's management library does not answer (clocks, ")
 
 
 def test_what_a_gpu_does_not_tell_is_said_so() -> None:
@@ -208,26 +206,17 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: Properties)
     monkeypatch.setattr(nvml, "gpu_state", lambda index: None)
     monkeypatch.setattr(nvml, "gpu_modes", lambda index: None)
-    monkeypatch.setattr(nvidia_smi, "query", dict)
 
 
-def test_a_gpu_s_state_comes_from_nvml_first(monkeypatch: pytest.MonkeyPatch, a_gpu: None) -> None:
+def test_a_gpu_s_state_comes_from_nvml(monkeypatch: pytest.MonkeyPatch, a_gpu: None) -> None:
     monkeypatch.setattr(nvml, "gpu_state", lambda index: STATE)
     monkeypatch.setattr(nvml, "gpu_modes", lambda index: MODES)
     assert found._gpu(0) == GPU
 
 
-def test_a_gpu_s_state_comes_from_nvidia_smi_otherwise(
-    monkeypatch: pytest.MonkeyPatch, a_gpu: None
-) -> None:
-    answer = nvidia_smi.SmiAnswer("580.95", STATE, MODES)
-    monkeypatch.setattr(nvidia_smi, "query", lambda: {"1111": answer})
-    assert found._gpu(0) == {**GPU, "source": "nvidia-smi"}
-
-
 def test_a_gpu_of_which_nobody_tells_has_no_state(a_gpu: None) -> None:
     gpu = found._gpu(0)
-    assert (gpu["state"], gpu["modes"], gpu["source"]) == (None, None, None)
+    assert (gpu["state"], gpu["modes"]) == (None, None)
 
 
 def test_a_gpu_that_does_not_answer_is_a_failure_in_words(

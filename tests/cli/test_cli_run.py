@@ -582,7 +582,7 @@ def test_a_page_comes_without_its_picture_where_no_scope_was_ended(
     assert main(["run", "--html", "r.html", write(code)]) == 0
     assert "<picture>" not in Path("r.html").read_text(encoding="utf-8")
     assert (
-        "r.html has no picture of the timeline: there is nothing to draw: no scope was ended"
+        "r.html has no picture of the timeline: there is nothing to draw: no scope has ended"
         in (capsys.readouterr().err)
     )
 

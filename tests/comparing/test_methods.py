@@ -104,7 +104,9 @@ def test_the_callable_is_warm_before_the_first_round(
     script: ScriptedLoop, warmup: int, before: int
 ) -> None:
     methods: Any = ("naive", "sync")
-    fasttime.compare_methods(script.work, 0.0, 1.0, methods=methods, warmup=warmup, repeat=5, rounds=2)
+    fasttime.compare_methods(
+        script.work, 0.0, 1.0, methods=methods, warmup=warmup, repeat=5, rounds=2
+    )
     assert script.log.count("run") == before + 2 * 3 * 5
     assert script.log[: before + 1] == ["run"] * before + ["wait"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a result comes from, and a GPU's state, by a made-up NVML and a made-up nvidia-smi."""
+"""The environment of a result, and the state of a GPU from a fake NVML."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ import pytest
 import torch
 
 import fasttime
+from fasttime.documents import Fields
 from fasttime.environment import describe as environment
-from fasttime.environment import nvidia_smi, nvml
+from fasttime.environment import nvml
 from fasttime.environment.describe import Environment, describe, gpu_state
 from fasttime.environment.differences import environment_differences
 from fasttime.environment.gpu_state import GpuState, throttle_reasons
@@ -26,7 +27,7 @@ from fasttime.environment.gpu_state import GpuState, throttle_reasons
 UUID = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-2222-3333-4444-555555555555"
 SETTINGS = ("threads", "matmul_precision", "cudnn_tf32", "cudnn_benchmark")
-CACHES = (nvml._library, nvml._handle, nvidia_smi.query, environment.driver_version)
+CACHES = (nvml._library, nvml._handle, environment.driver_version)
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +40,11 @@ def _nothing_remembered() -> Iterator[None]:
 
 
 class NotSupported(Exception):
-    """What a question that the GPU does not answer raises."""
+    """Raised for questions that the GPU does not answer."""
 
 
 class FakeNvml:
-    """As much of the module pynvml as is used, with one GPU that torch calls device 0."""
+    """The parts of pynvml that fasttime uses, with one GPU that is torch's device 0."""
 
     NVML_CLOCK_SM = 1
     NVML_CLOCK_MEM = 2
@@ -112,7 +113,7 @@ class FakeNvml:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CUDA device that torch says it has."""
+    """A fake CUDA device of torch."""
     properties = SimpleNamespace(uuid=UUID, pci_domain_id=0, pci_bus_id=0x1B, pci_device_id=0)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
@@ -145,16 +146,16 @@ def test_the_state_of_a_gpu_is_read_from_nvml(library: FakeNvml) -> None:
     )
 
 
-def test_nvml_is_opened_once_however_often_a_state_is_asked_for(library: FakeNvml) -> None:
+def test_nvml_is_opened_once(library: FakeNvml) -> None:
     gpu_state(0), gpu_state(0), nvml.gpu_modes(0), nvml.driver_version()
     assert library.opened == 1
 
 
-def test_a_gpu_is_found_by_its_uuid_whatever_its_number(library: FakeNvml) -> None:
-    assert gpu_state(5) is not None  # the fake asserts that it is asked about the right one
+def test_a_gpu_is_found_by_its_uuid(library: FakeNvml) -> None:
+    assert gpu_state(5) is not None  # the fake asserts the right handle
 
 
-def test_a_gpu_without_a_known_uuid_is_found_by_its_bus(library: FakeNvml) -> None:
+def test_a_gpu_without_a_uuid_is_found_by_its_bus(library: FakeNvml) -> None:
     del library.handles[f"GPU-{UUID}"]
     library.by_bus["00000000:1B:00.0"] = "ours"
     state = gpu_state(0)
@@ -162,7 +163,7 @@ def test_a_gpu_without_a_known_uuid_is_found_by_its_bus(library: FakeNvml) -> No
     assert state.sm_clock_mhz == 1755
 
 
-def test_an_instance_of_a_gpu_is_found_as_such(library: FakeNvml) -> None:
+def test_an_instance_of_a_gpu_is_found(library: FakeNvml) -> None:
     library.handles = {f"MIG-{UUID}": "ours"}
     assert gpu_state(0) is not None
 
@@ -173,7 +174,7 @@ def test_a_gpu_that_nvml_does_not_know_has_no_state(library: FakeNvml) -> None:
     assert nvml.gpu_modes(0) is None
 
 
-def test_what_a_gpu_does_not_tell_is_none_and_the_rest_is_there(library: FakeNvml) -> None:
+def test_unsupported_values_are_none(library: FakeNvml) -> None:
     library.unsupported = {
         "nvmlDeviceGetPowerUsage",
         "nvmlDeviceGetTemperature",
@@ -185,7 +186,7 @@ def test_what_a_gpu_does_not_tell_is_none_and_the_rest_is_there(library: FakeNvm
     assert (state.sm_clock_mhz, state.power_limit_w) == (1755, 700.0)
 
 
-def test_reasons_are_read_by_their_newer_name_where_the_older_is_gone(
+def test_reasons_are_read_by_their_newer_name(
     library: FakeNvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.unsupported = {"nvmlDeviceGetCurrentClocksThrottleReasons"}
@@ -200,12 +201,12 @@ def test_without_nvidia_ml_py_there_is_no_state(gpu: None, no_library: None) -> 
     assert nvml.driver_version() is None
 
 
-def test_a_library_that_does_not_open_is_done_without(library: FakeNvml) -> None:
+def test_a_library_that_does_not_open_gives_none(library: FakeNvml) -> None:
     library.unsupported = {"nvmlInit"}
     assert gpu_state(0) is None
 
 
-def test_a_state_is_not_asked_for_before_cuda_is_up(
+def test_there_is_no_state_before_cuda_is_up(
     library: FakeNvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
@@ -213,7 +214,7 @@ def test_a_state_is_not_asked_for_before_cuda_is_up(
     assert library.opened == 0
 
 
-def test_the_modes_of_a_gpu_are_those_that_hold_now(library: FakeNvml) -> None:
+def test_modes_are_the_current_ones(library: FakeNvml) -> None:
     assert nvml.gpu_modes(0) == ("exclusive process", "off", "on", "on")
 
 
@@ -236,75 +237,15 @@ def test_modes_without_a_word_keep_their_number(
         (1 << 12, ("reason 0x1000",)),
     ],
 )
-def test_reasons_are_told_in_words(bits: int, words: tuple[str, ...]) -> None:
+def test_reasons_are_words(bits: int, words: tuple[str, ...]) -> None:
     assert throttle_reasons(bits) == words
 
 
-def test_an_idle_gpu_and_set_clocks_are_no_slowdown() -> None:
+def test_idle_and_set_clocks_are_no_slowdown() -> None:
     state = GpuState(None, None, None, None, None, None, throttle_reasons(0x1 | 0x2 | 0x100))
     assert len(state.throttle_reasons) == 3
     assert state.slowdowns == ()
     assert state._replace(throttle_reasons=throttle_reasons(0x1 | 0x4)).slowdowns == ("power cap",)
-
-
-# --- nvidia-smi ---
-
-SMI = (
-    f"GPU-{UUID}, 580.95.05, 1755, 1980, 2619, 412.50, 700.00, 61, 0x0000000000000004, "
-    "Exclusive_Process, Disabled, Enabled, [N/A]"
-)
-
-
-def smi_says(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, code: int = 0) -> None:
-    tool = folder / "nvidia-smi"
-    (folder / "answer").write_text(text)
-    tool.write_text(f"#!/bin/sh\n/bin/cat '{folder}/answer'\nexit {code}\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder))
-
-
-def test_nvidia_smi_tells_the_same_in_the_same_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    smi_says(monkeypatch, tmp_path, SMI + "\n")
-    answer = nvidia_smi.query()[UUID]
-    assert answer.driver == "580.95.05"
-    assert answer.state == (1755, 1980, 2619, 412.5, 700.0, 61, ("power cap",))
-    assert answer.modes == ("exclusive process", "off", "on", None)
-
-
-def test_what_nvidia_smi_does_not_know_is_none(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    cells = [f"GPU-{UUID}", "580.95.05", *["[N/A]"] * 11]
-    smi_says(monkeypatch, tmp_path, ", ".join(cells))
-    answer = nvidia_smi.query()[UUID]
-    assert answer.state == (None, None, None, None, None, None, ())
-    assert answer.modes == (None, None, None, None)
-
-
-@pytest.mark.parametrize(("text", "code"), [("NVIDIA-SMI has failed", 0), (SMI, 9), ("", 0)])
-def test_an_nvidia_smi_that_fails_says_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, code: int
-) -> None:
-    smi_says(monkeypatch, tmp_path, text, code)
-    assert nvidia_smi.query() == {}
-
-
-def test_no_nvidia_smi_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert nvidia_smi.query() == {}
-
-
-def test_an_nvidia_smi_that_does_not_answer_says_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def hang(command: list[str], **options: Any) -> None:
-        raise subprocess.TimeoutExpired(command, options["timeout"])
-
-    smi_says(monkeypatch, tmp_path, SMI)
-    monkeypatch.setattr(subprocess, "run", hang)
-    assert nvidia_smi.query() == {}
 
 
 # --- the environment of a result ---
@@ -332,22 +273,36 @@ def test_the_environment_of_a_gpu_says_which_one(
     assert here.device == here.gpu
 
 
-def test_the_environment_is_plain_data_that_json_gives_back_unchanged(library: FakeNvml) -> None:
+def of_json(content: dict[str, Any]) -> Environment:
+    return Environment.from_fields(Fields(json.loads(json.dumps(content))))
+
+
+def test_json_gives_the_environment_back(library: FakeNvml) -> None:
     here = describe(torch.device("cuda", 0))
-    assert Environment(**json.loads(json.dumps(dataclasses.asdict(here)))) == here
+    assert of_json(dataclasses.asdict(here)) == here
+
+
+def test_json_with_unknown_fields_can_be_read() -> None:
+    here = describe("cpu")
+    assert of_json({**dataclasses.asdict(here), "moon": "full"}) == here
+
+
+def test_json_without_a_needed_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="date is missing"):
+        of_json({"fasttime": "1.0"})
 
 
 LATER = ("gpu_index", "gpu_uuid", "compute_capability", *SETTINGS)
 
 
-def test_an_environment_saved_by_an_older_version_can_be_read() -> None:
+def test_an_older_environment_can_be_read() -> None:
     known = dataclasses.asdict(describe("cpu"))
     for name in LATER:
         del known[name]
-    assert Environment(**known).gpu_uuid is None
+    assert of_json(known).gpu_uuid is None
 
 
-def test_the_settings_of_torch_that_decide_times_are_part_of_it(
+def test_settings_of_torch_are_part_of_it(
     library: FakeNvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
@@ -358,22 +313,22 @@ def test_the_settings_of_torch_that_decide_times_are_part_of_it(
     assert found == [[3, "medium", None, None], [3, "medium", False, True]]
 
 
-def test_settings_that_were_made_by_torch_s_newer_names_are_known_as_well() -> None:
+def test_settings_by_newer_names_are_known() -> None:
     code = """
 import torch
-from fasttime.environment import describe
+from fasttime.environment.describe import describe
 torch.backends.cuda.matmul.fp32_precision = "tf32"
 assert describe("cpu").matmul_precision == "high"
 torch.backends.cuda.matmul.fp32_precision = "ieee"
 assert describe("cpu").matmul_precision == "highest"
 """
     if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
-        pytest.skip("this torch has the older names alone")
+        pytest.skip("this torch has only the older names")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_environments_differ_in_settings_that_both_know() -> None:
+def test_only_settings_that_both_know_differ() -> None:
     here = describe("cpu")
     other = dataclasses.replace(here, threads=1 + (here.threads or 0))
     (difference,) = environment_differences(here, other)
@@ -386,7 +341,7 @@ def no_such_file(path: Path, *_: object, **__: object) -> str:
     raise FileNotFoundError(path)
 
 
-def test_the_driver_s_version_comes_from_the_kernel_s_module_first(
+def test_the_driver_version_comes_from_the_kernel(
     no_library: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build\n"
@@ -394,15 +349,14 @@ def test_the_driver_s_version_comes_from_the_kernel_s_module_first(
     assert environment.driver_version() == "580.95.05"
 
 
-def test_the_driver_s_version_comes_from_nvidia_smi_last(
-    no_library: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_driver_version_comes_from_nvml_otherwise(
+    library: FakeNvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    smi_says(monkeypatch, tmp_path, SMI.replace("580.95.05", "570.1"))
     monkeypatch.setattr(Path, "read_text", no_such_file)
-    assert environment.driver_version() == "570.1"
+    assert environment.driver_version() == "580.95.05"
 
 
-def test_an_older_library_s_version_in_bytes_is_read(
+def test_a_driver_version_in_bytes_is_read(
     library: FakeNvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "read_text", no_such_file)
@@ -410,10 +364,9 @@ def test_an_older_library_s_version_in_bytes_is_read(
     assert environment.driver_version() == "470.57"
 
 
-def test_a_driver_of_no_known_version_is_told_as_unknown(
-    gpu: None, no_library: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_driver_without_a_version_is_unknown(
+    gpu: None, no_library: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(Path, "read_text", no_such_file)
     monkeypatch.setattr(environment.platform, "platform", lambda: "made up")
     assert describe("cuda:0").driver == "unknown"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A validator for the Trace Event Format, as far as viewers rely on it."""
+"""A validator for the parts of the Trace Event Format that viewers need."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ARROW = {"bind_id", "flow_out", "flow_in"}
 
 
 def ns(us: float) -> int:
-    """A time of the file in whole nanoseconds, which it must be."""
+    """A time of the file in whole nanoseconds. Asserts that it is whole."""
     whole = round(us * 1000)
     assert abs(us * 1000 - whole) < 1e-3
     return whole
 
 
 def validated(text: str) -> dict[str, Any]:
-    """Parse a trace and check it; returns the document."""
+    """Parse a trace, check it and return the document."""
     document: dict[str, Any] = json.loads(text)
     assert set(document) == {"displayTimeUnit", "otherData", "traceEvents"}
     events = document["traceEvents"]
@@ -38,7 +38,7 @@ def validated(text: str) -> dict[str, Any]:
 
 
 def check_names(events: list[dict[str, Any]]) -> None:
-    """Every process and track has one name, and has it before its first event."""
+    """Each process and track has one name, which comes before its first event."""
     processes: set[int] = set()
     tracks: dict[int, int] = {}
     for event in events:
@@ -54,7 +54,7 @@ def check_names(events: list[dict[str, Any]]) -> None:
 
 
 def check_tracks(events: list[dict[str, Any]]) -> None:
-    """On each track begins come in order, and scopes nest."""
+    """On each track, scopes nest and are sorted by their begin."""
     tracks: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for event in events:
         if event["ph"] == "X":
@@ -71,20 +71,20 @@ def check_tracks(events: list[dict[str, Any]]) -> None:
 
 
 def check_arrows(events: list[dict[str, Any]]) -> None:
-    """Each leads from one scope to another of the same name, elsewhere and later."""
+    """Each arrow leads to a later scope of the same path in another process."""
     starts, ends = arrows(events)
     assert starts.keys() == ends.keys() == {e["bind_id"] for e in events if "bind_id" in e}
     for number, start in starts.items():
         end = ends[number]
         assert start["args"]["path"] == end["args"]["path"]
         assert start["pid"] != end["pid"]
-        assert start["ts"] < end["ts"], "viewers lose an arrow that leads back in time"
+        assert start["ts"] < end["ts"], "viewers reject arrows that point backwards in time"
 
 
 def arrows(
     events: list[dict[str, Any]],
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
-    """The scopes where arrows start, and those where they end, by the number of the arrow."""
+    """The scopes at which arrows start and the scopes at which they end, by arrow number."""
     starts = [event for event in events if event.get("flow_out")]
     ends = [event for event in events if event.get("flow_in")]
     by_number = tuple({event["bind_id"]: event for event in found} for found in (starts, ends))
@@ -93,7 +93,7 @@ def arrows(
 
 
 def scopes(document: dict[str, Any], category: str) -> list[tuple[str, int, int]]:
-    """Name, begin and duration in ns of the scopes of a category, in the order of the file."""
+    """Name, begin and duration in ns of each scope of a category, in file order."""
     return [
         (event["name"], ns(event["ts"]), ns(event["dur"]))
         for event in document["traceEvents"]

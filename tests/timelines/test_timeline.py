@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Recording timelines on the simulated runtime: what is kept, and where it is placed."""
+"""Recording timelines on the simulated runtime: which scopes, and their places in time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def places(span: Span) -> tuple[int, int, int, int]:
 
 
 def anchored(cuda: Simulated, recorder: Recorder) -> int:
-    """Let the recorder learn of the device, whose clock is then anchored. Returns the time."""
+    """Let the recorder meet the device and anchor the device's clock. Returns the time."""
     with recorder.scope("warm-up"):
         pass
     cuda.advance(1)
@@ -36,7 +36,7 @@ def anchored(cuda: Simulated, recorder: Recorder) -> int:
     return cuda.now_ns
 
 
-def test_a_span_lies_where_host_and_device_were(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_span_has_the_times_of_host_and_device(cuda: Simulated, recorder: Recorder) -> None:
     start = anchored(cuda, recorder)
     with recorder.record_timeline() as timeline:
         cuda.enqueue(0, 5 * MS)
@@ -52,9 +52,7 @@ def test_a_span_lies_where_host_and_device_were(cuda: Simulated, recorder: Recor
     assert (span.status, span.shares_boundary) == ("ok", False)
 
 
-def test_nested_spans_come_parents_first_with_path_and_depth(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_parents_come_before_their_children(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):
             with recorder.scope("b"):
@@ -69,7 +67,7 @@ def test_nested_spans_come_parents_first_with_path_and_depth(
     ]
 
 
-def test_device_stream_and_thread_are_told(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_span_names_device_stream_and_thread(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream(device=1)
 
     class Stream:
@@ -100,10 +98,10 @@ def test_a_span_belongs_to_the_thread_that_began_it(cuda: Simulated, recorder: R
     (span,) = timeline.spans
     assert [span.thread] == numbers
     assert span.thread != threading.get_native_id()
-    assert span.thread_name is None  # that thread was gone by then
+    assert span.thread_name is not None  # although the thread has ended
 
 
-def test_a_host_only_span_has_its_thread_and_no_device(recorder: Recorder) -> None:
+def test_a_host_only_span_has_no_device(recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):
             pass
@@ -115,9 +113,7 @@ def test_a_host_only_span_has_its_thread_and_no_device(recorder: Recorder) -> No
     assert span.device_time is None
 
 
-def test_only_scopes_that_begin_and_end_inside_are_kept(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_only_scopes_inside_the_interval_are_kept(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("before"):
         cuda.advance(MS)
     early = recorder.begin("early")
@@ -136,9 +132,7 @@ def test_only_scopes_that_begin_and_end_inside_are_kept(
     assert [span.path for span in timeline.spans] == ["inside"]
 
 
-def test_what_ended_inside_and_is_resolved_later_is_kept(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_scope_that_is_resolved_later_is_kept(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):
             cuda.enqueue(0, 50 * MS)
@@ -148,7 +142,7 @@ def test_what_ended_inside_and_is_resolved_later_is_kept(
     assert timeline.pending == 0
 
 
-def test_stop_waits_only_where_asked(cuda: Simulated, recorder: Recorder) -> None:
+def test_stop_waits_only_if_asked(cuda: Simulated, recorder: Recorder) -> None:
     recording = recorder.record_timeline()
     recording.start()
     with recorder.scope("a"):
@@ -156,7 +150,10 @@ def test_stop_waits_only_where_asked(cuda: Simulated, recorder: Recorder) -> Non
     timeline = recording.stop()
     assert len(timeline) == 0
     assert timeline.pending == 1
-    assert "1 more pending: stop(wait=True) waits for them" in repr(timeline)
+    (warning,) = timeline.warnings
+    assert warning.kind == "unfinished"
+    assert warning.message.endswith("Stop with stop(wait=True), outside a CUDA graph capture.")
+    assert str(warning) in repr(timeline).replace("\n", " ")
     cuda.advance(50 * MS)
 
 
@@ -169,20 +166,22 @@ def test_a_stop_waits_no_longer_than_its_timeout(cuda: Simulated, recorder: Reco
     timeline = recording.stop(wait=True, timeout=0.5)
     assert timeline.pending == 1
     assert cuda.now_ns - before == S // 2
-    assert "1 more pending: raise timeout>" in repr(timeline)
+    assert [(w.kind, w.message[-18:]) for w in timeline.warnings] == [
+        ("unfinished", "Raise the timeout.")
+    ]
     cuda.release(0)
 
 
-def test_the_end_of_the_block_waits_no_longer_than_the_timeout(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_block_waits_no_longer_than_its_timeout(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline(timeout=0.25) as timeline:
         with recorder.scope("a"):
             cuda.hold(0)
         before = cuda.now_ns
     assert timeline.pending == 1
     assert cuda.now_ns - before == S // 4
-    assert "1 more pending: raise timeout>" in repr(timeline)
+    assert [(w.kind, w.message[-18:]) for w in timeline.warnings] == [
+        ("unfinished", "Raise the timeout.")
+    ]
     cuda.release(0)
 
 
@@ -215,24 +214,23 @@ def test_nothing_waits_inside_a_capture(cuda: Simulated, recorder: Recorder) -> 
     cuda.end_capture(stream)
     assert [(span.path, span.status) for span in timeline.spans] == [("captured", "captured")]
     assert timeline.pending == 1
+    assert [warning.kind for warning in timeline.warnings] == ["unfinished", "captured"]
 
 
-def test_the_newest_are_not_kept_past_the_bound_but_counted(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_scopes_beyond_the_bound_are_counted(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline(max_scopes=3) as timeline:
         for i in range(5):
             with recorder.scope(str(i)):
                 pass
     assert [span.name for span in timeline.spans] == ["0", "1", "2"]
     assert timeline.dropped == 2
-    assert "2 more not kept: raise max_scopes" in repr(timeline)
-    assert recorder.report()["4"].count == 1  # the statistics miss nothing
+    (warning,) = timeline.warnings
+    assert warning.kind == "dropped"
+    assert warning.message.startswith("fasttime did not keep 2 scopes because max_scopes")
+    assert recorder.report()["4"].count == 1  # the statistics are complete
 
 
-def test_a_recording_in_the_background_stops_where_another_one_starts(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_background_recording_gives_way(cuda: Simulated, recorder: Recorder) -> None:
     background = recorder.record_timeline()
     background.start_in_background()
     with recorder.record_timeline() as timeline:
@@ -243,9 +241,7 @@ def test_a_recording_in_the_background_stops_where_another_one_starts(
     assert not background.is_recording
 
 
-def test_a_recording_in_the_background_is_stopped_like_any_other(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_background_recording_can_be_stopped(cuda: Simulated, recorder: Recorder) -> None:
     background = recorder.record_timeline()
     background.start_in_background()
     with recorder.scope("a"):
@@ -270,7 +266,7 @@ def test_a_second_recording_starts_empty(cuda: Simulated, recorder: Recorder) ->
 
 def test_one_timeline_of_a_recorder_at_a_time(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline():
-        with pytest.raises(RuntimeError, match=r"being recorded already: stop\(\) that one first"):
+        with pytest.raises(RuntimeError, match=r"being recorded already; stop\(\) that recording"):
             recorder.record_timeline().start()
         with recorder.scope("a"):
             pass
@@ -288,12 +284,12 @@ def test_two_recorders_record_side_by_side(cuda: Simulated, recorder: Recorder) 
 
 
 def test_stop_without_start_is_an_error(recorder: Recorder) -> None:
-    with pytest.raises(RuntimeError, match=r"no timeline is being recorded: call start\(\) first"):
+    with pytest.raises(RuntimeError, match=r"no timeline is being recorded; call start\(\) first"):
         recorder.record_timeline().stop()
 
 
 class StoppedTwice:
-    """A core at whose drain the recording is stopped once more, as another thread might."""
+    """A core that stops the recording again during drain(), as another thread might."""
 
     def __init__(self, core: Any, recording: Any) -> None:
         self._core, self._recording = core, recording
@@ -307,7 +303,7 @@ class StoppedTwice:
         self._core.drain(timeout)
 
 
-def test_a_stop_while_another_one_waits_takes_nothing_from_it() -> None:
+def test_of_two_stops_at_once_one_gets_the_timeline() -> None:
     recorder = fasttime.Recorder()
     recording = recorder.record_timeline()
     recording.start()
@@ -322,7 +318,7 @@ def test_a_stop_with_a_wrong_timeout_stops_nothing(recorder: fasttime.Recorder) 
     recording.start_in_background()
     with pytest.raises(ValueError, match="timeout must be"):
         recording.stop(wait=True, timeout=-1)
-    with recorder.record_timeline():  # it gives way as before
+    with recorder.record_timeline():  # the background recording still gives way
         pass
     assert not recording.is_recording
 
@@ -338,10 +334,11 @@ def test_stop_inside_the_block_ends_the_recording(cuda: Simulated, recorder: Rec
     assert [span.path for span in timeline.spans] == ["a"]
 
 
-def test_a_timeline_cannot_be_read_while_it_is_recorded(recorder: Recorder) -> None:
+def test_a_timeline_is_unreadable_while_recorded(recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
-        assert repr(timeline) == "<fasttime.Timeline, being recorded>"
-        for read in ("spans", "begin", "duration", "dropped", "pending", "columns"):
+        assert repr(timeline) == "Timeline, being recorded"
+        assert "being recorded" in timeline._repr_html_()
+        for read in ("spans", "begin", "duration", "dropped", "pending", "columns", "warnings"):
             with pytest.raises(RuntimeError, match="still being recorded"):
                 getattr(timeline, read)
 
@@ -352,10 +349,10 @@ def test_a_bound_out_of_range_is_refused(recorder: Recorder, bound: int) -> None
         recorder.record_timeline(max_scopes=bound)
 
 
-def test_a_path_in_place_of_the_bound_is_told_where_it_goes(recorder: Recorder) -> None:
+def test_a_path_instead_of_the_bound_is_explained(recorder: Recorder) -> None:
     message = (
-        "max_scopes is how many scopes to keep, got 'trace.json'; a timeline is saved once it is "
-        "recorded: timeline.save('trace.json')"
+        "max_scopes must be a number of scopes, got 'trace.json'; save the timeline after the "
+        "recording: timeline.save('trace.json')"
     )
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         recorder.record_timeline("trace.json")  # type: ignore[arg-type]
@@ -375,7 +372,7 @@ def test_an_interrupted_wait_still_ends_the_recording(
     cuda: Simulated, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupted:
-        """A recorder's core on which Ctrl-C comes while it waits."""
+        """A core that is interrupted by Ctrl-C while it waits."""
 
         def __init__(self, core: object) -> None:
             self._core = core
@@ -417,6 +414,7 @@ def test_scopes_that_have_no_device_time_say_why(cuda: Simulated, recorder: Reco
     assert by_path["dropped"].host_time is None
     assert by_path["dropped"].device_begin is None
     assert by_path["ok"].device_begin is not None
+    assert [warning.kind for warning in timeline.warnings] == ["never_ended", "failed"]
 
 
 def test_a_lost_device_leaves_failed_spans(cuda: Simulated, recorder: Recorder) -> None:
@@ -427,7 +425,7 @@ def test_a_lost_device_leaves_failed_spans(cuda: Simulated, recorder: Recorder) 
         cuda.set_sticky(700)
         recorder.report()
         cuda.set_sticky(0)
-        cuda.last_error()  # the device's own, which is torch's to find
+        cuda.last_error()  # this error is for torch to find
     (span,) = timeline.spans
     assert (span.status, span.device_begin, span.device) == ("failed", None, 0)
 
@@ -442,8 +440,8 @@ def test_a_reset_does_not_touch_a_timeline(cuda: Simulated, recorder: Recorder) 
     assert [span.path for span in timeline.spans] == ["a", "b"]
 
 
-def test_a_shared_boundary_is_told(cuda: Simulated) -> None:
-    recorder = Recorder()  # on a clock that stands still all boundaries are shared
+def test_a_span_says_if_it_shares_a_boundary(cuda: Simulated) -> None:
+    recorder = Recorder()  # the clock stands still, so all boundaries are shared
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"), recorder.scope("b"):
             pass
@@ -464,9 +462,7 @@ def test_laps_are_spans_end_to_end(cuda: Simulated, recorder: Recorder) -> None:
     assert {span.thread for span in timeline.spans} == {threading.get_native_id()}
 
 
-def test_when_nothing_is_recorded_reading_costs_no_further_call(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_without_a_recording_reading_costs_one_call(cuda: Simulated, recorder: Recorder) -> None:
     def calls() -> int:
         before = cuda.calls("cudaEventElapsedTime")
         for _ in range(10):
@@ -517,7 +513,7 @@ def test_threads_record_into_one_timeline(cuda: Simulated, recorder: Recorder) -
         assert len({span.thread for span in timeline.spans if span.stream == stream}) == 1
 
 
-def test_the_interval_is_that_of_the_recording(cuda: Simulated, recorder: Recorder) -> None:
+def test_the_interval_is_from_start_to_stop(cuda: Simulated, recorder: Recorder) -> None:
     start = cuda.now_ns
     with recorder.record_timeline() as timeline:
         cuda.advance(5 * MS)
@@ -531,17 +527,20 @@ def test_an_empty_recording_says_so(recorder: Recorder) -> None:
         pass
     assert len(timeline) == 0
     assert list(timeline.spans) == []
-    assert repr(timeline).startswith("<fasttime.Timeline: 0 scopes in ")
+    assert repr(timeline).startswith("Timeline: 0 scopes in ")
+    assert timeline.warnings == ()
 
 
-def test_a_repr_says_what_is_in_it(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_repr_is_a_summary_and_a_table(cuda: Simulated, recorder: Recorder) -> None:
     anchored(cuda, recorder)
     with recorder.record_timeline() as timeline:
         with recorder.scope("a"):
             cuda.advance(5 * MS)
-    assert repr(timeline) == (
-        "<fasttime.Timeline: 1 scope in 5.000 ms, 1 placed on a device, 1 thread, 1 stream>"
-    )
+    assert repr(timeline).splitlines() == [
+        "Timeline: 1 scope in 5.000 ms, 1 placed on a device, 1 thread, 1 stream",
+        "scope             scopes  host total  host mean  device total  device mean",
+        "a                      1    5.000 ms   5.000 ms      5.000 ms     5.000 ms",
+    ]
 
 
 def test_the_default_recorder_has_a_timeline_too() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the device lies on the host's clock: anchors, and what is between and beyond them."""
+"""Device times on the host's clock: anchors, and times between and after anchors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fasttime._C import host_now_ns
 US = 1_000
 MS = 1_000_000
 S = 1_000_000_000
-BRACKET = 6 * US  # a record takes the host that long here, so an anchor's bracket is as wide
+BRACKET = 6 * US  # the host time of one record here, and so the width of an anchor
 
 
 def ns(seconds: float | None) -> int:
@@ -47,7 +47,7 @@ def test_the_first_scopes_of_a_process_are_placed_too(cuda: Simulated, recorder:
 
 
 def test_without_an_anchor_there_is_no_place(cuda: Simulated, recorder: Recorder) -> None:
-    cuda.fail("cudaStreamCreateWithFlags", 2)  # the one that anchors are recorded on
+    cuda.fail("cudaStreamCreateWithFlags", 2)  # the stream of the anchors
     with recorder.record_timeline() as timeline:
         for _ in range(3):
             with recorder.scope("a"):
@@ -58,25 +58,26 @@ def test_without_an_anchor_there_is_no_place(cuda: Simulated, recorder: Recorder
         assert (span.device_begin, span.device_end, span.uncertainty) == (None, None, None)
     assert "3 scopes" in repr(timeline)
     assert "0 placed on a device" in repr(timeline)
+    (warning,) = timeline.warnings
+    assert warning.kind == "unplaced"
+    assert "3 scopes got no place on the device" in warning.message
 
 
-def test_an_anchor_that_took_too_long_does_not_replace_a_better_one(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_slow_anchor_does_not_replace_a_better_one(cuda: Simulated, recorder: Recorder) -> None:
     record_with_bracket(cuda)
     with recorder.record_timeline() as timeline:
         for _ in range(3):
             with recorder.scope("a"):
                 pass
             cuda.advance(200 * MS)
-        cuda.set_host_cost(10 * MS)  # as where the thread is put off its core
+        cuda.set_host_cost(10 * MS)  # as if the thread lost its core
         with recorder.scope("late"):
             pass
     assert all(ns(span.uncertainty) < MS for span in timeline.spans)
 
 
 def long_timeline(cuda: Simulated, recorder: Recorder, seconds: int) -> Timeline:
-    """Ten scopes a second, each of 2 ms after 1 ms, for that long."""
+    """Ten scopes per second, each of 2 ms after a delay of 1 ms."""
     with recorder.record_timeline() as timeline:
         for _ in range(10 * seconds):
             cuda.enqueue(0, MS)
@@ -86,21 +87,17 @@ def long_timeline(cuda: Simulated, recorder: Recorder, seconds: int) -> Timeline
     return timeline
 
 
-def test_a_long_timeline_stays_as_good_as_its_beginning(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_long_timeline_stays_accurate(cuda: Simulated, recorder: Recorder) -> None:
     timeline = long_timeline(cuda, recorder, 60)
     assert len(timeline) == 600
     for span in timeline.spans:
         assert abs(ns(span.device_begin) - ns(span.host_begin) - MS) <= ns(span.uncertainty)
         assert ns(span.device_time) in range(2 * MS - 1, 2 * MS + 2)
-        # A float of ms, a second from its base, is good to 0.03 us, and so is that second itself.
+        # One second as a float of ms has an error of 0.03 us. The second itself has one too.
         assert ns(span.uncertainty) <= 270
 
 
-def test_a_long_scope_is_placed_as_well_as_what_began_with_it(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_long_scope_is_placed_like_a_short_one(cuda: Simulated, recorder: Recorder) -> None:
     record_with_bracket(cuda)
     with recorder.record_timeline() as timeline:
         with recorder.scope("long"):
@@ -111,7 +108,8 @@ def test_a_long_scope_is_placed_as_well_as_what_began_with_it(
     by_name = {span.name: span for span in reversed(timeline.spans)}
     long, short = by_name["long"], by_name["short"]
     apart = abs(ns(long.device_begin) - ns(short.device_begin))
-    assert ns(long.uncertainty) <= ns(short.uncertainty) + 10 * US  # a minute as a float of ms
+    # The long scope has the error of one minute as a float of ms.
+    assert ns(long.uncertainty) <= ns(short.uncertainty) + 10 * US
     assert apart <= ns(short.uncertainty)
 
 
@@ -123,7 +121,7 @@ def test_anchors_are_renewed_each_second(cuda: Simulated, recorder: Recorder) ->
     assert 55 <= anchors <= 65
 
 
-def test_a_gap_between_scopes_does_not_lose_the_place(cuda: Simulated, recorder: Recorder) -> None:
+def test_scopes_are_placed_after_long_gaps(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         for _ in range(3):
             with recorder.scope("a"):
@@ -132,10 +130,10 @@ def test_a_gap_between_scopes_does_not_lose_the_place(cuda: Simulated, recorder:
     for span in timeline.spans:
         uncertainty = ns(span.uncertainty)
         assert abs(ns(span.device_begin) - ns(span.host_begin)) <= uncertainty
-        assert uncertainty <= 4 * US  # a float of ms, 30 s from its base
+        assert uncertainty <= 4 * US  # 30 s as a float of ms
 
 
-def test_one_event_lies_at_one_place_for_both_its_scopes(cuda: Simulated) -> None:
+def test_a_shared_event_has_one_time_for_both_scopes(cuda: Simulated) -> None:
     recorder = Recorder()
     with recorder.record_timeline() as timeline:
         for _ in range(50):
@@ -149,7 +147,7 @@ def test_one_event_lies_at_one_place_for_both_its_scopes(cuda: Simulated) -> Non
         assert (a.device_begin, a.device_end) == (b.device_begin, b.device_end)
 
 
-def test_host_times_are_those_of_the_host_clock(cuda: Simulated, recorder: Recorder) -> None:
+def test_host_times_come_from_the_host_clock(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.record_timeline() as timeline:
         before = host_now_ns()
         with recorder.scope("a"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Timelines as values, traces, tables and CSV, from made-up spans."""
+"""Timelines of made-up spans as values, traces, DataFrames and CSV."""
 
 from __future__ import annotations
 
@@ -11,66 +11,24 @@ import math
 import sys
 import tempfile
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_timeline import MAIN, STEP, any_span, span, steps
 from trace_format import arrows, ns, scopes, validated
 
 from fasttime import Span, Timeline
-from fasttime.timelines import export as tables
-from fasttime.timelines import trace as trace_json
-
-MAIN = 100
-
-
-def span(
-    path: str,
-    host: tuple[float, float | None],
-    device: tuple[float, float] | None = None,
-    *,
-    thread: int = MAIN,
-    index: int = 0,
-    stream: int = 0,
-    status: str = "ok",
-    uncertainty: float = 0.003,
-) -> Span:
-    """A span of a made-up timeline; times are in ms."""
-    names = path.split("/")
-    begin, end = device if device is not None else (None, None)
-    return Span(
-        path=path,
-        name=names[-1],
-        parent="/".join(names[:-1]) or None,
-        depth=len(names) - 1,
-        status=status,  # type: ignore[arg-type]
-        thread=thread,
-        thread_name="MainThread" if thread == MAIN else None,
-        device=index if device is not None else None,
-        stream=stream if device is not None else None,
-        host_begin=host[0] / 1e3,
-        host_end=None if host[1] is None else host[1] / 1e3,
-        device_begin=None if begin is None else begin / 1e3,
-        device_end=None if end is None else end / 1e3,
-        uncertainty=uncertainty / 1e3 if device is not None else None,
-        shares_boundary=False,
-    )
+from fasttime.timelines import export
+from fasttime.timelines import trace as trace_format
 
 
 def trace(timeline: Timeline) -> str:
     file = io.StringIO()
-    trace_json.write(timeline, file)
+    trace_format.write(timeline, file)
     return file.getvalue()
-
-
-STEP = [
-    span("step", (0, 4), (1, 9)),
-    span("step/large", (0, 2), (1, 6)),
-    span("step/small", (3, 4), (6, 9)),
-]
 
 
 # ---- the value
@@ -94,11 +52,11 @@ def test_spans_are_sorted_by_their_begin_on_the_host() -> None:
     assert list(timeline.spans) == STEP
 
 
-def test_a_timeline_of_spans_spans_them() -> None:
+def test_a_timeline_of_spans_covers_them() -> None:
     timeline = Timeline.from_spans(STEP)
     assert (timeline.begin, timeline.end, timeline.duration) == (0.0, 0.009, 0.009)
-    assert repr(timeline) == (
-        "<fasttime.Timeline: 3 scopes in 9.000 ms, 3 placed on a device, 1 thread, 1 stream>"
+    assert repr(timeline).splitlines()[0] == (
+        "Timeline: 3 scopes in 9.000 ms, 3 placed on a device, 1 thread, 1 stream"
     )
 
 
@@ -111,7 +69,7 @@ def test_columns_can_be_picked_by_a_mask() -> None:
 # ---- the trace
 
 
-def test_a_trace_has_a_track_for_each_thread_and_stream() -> None:
+def test_a_trace_has_a_track_per_thread_and_stream() -> None:
     timeline = Timeline.from_spans(
         [
             *STEP,
@@ -134,7 +92,7 @@ def test_a_trace_has_a_track_for_each_thread_and_stream() -> None:
     ]
 
 
-def test_a_trace_holds_host_and_device_parts_to_the_nanosecond() -> None:
+def test_a_trace_is_exact_to_the_nanosecond() -> None:
     timeline = Timeline.from_spans([span("a", (1, 2.000_001), (1.5, 3.123_457))])
     document = validated(trace(timeline))
     assert scopes(document, "host") == [("a", 0, 1_000_001)]
@@ -149,8 +107,8 @@ def test_an_arrow_leads_from_host_part_to_device_part() -> None:
     assert {end["cat"] for end in ends.values()} == {"device"}
 
 
-def test_a_device_that_seems_to_begin_first_within_the_uncertainty_is_drawn_later() -> None:
-    # 1 us early at the most, and known to 3 us; the other device is as it should be.
+def test_a_device_that_seems_early_is_drawn_later() -> None:
+    # Device 0 is up to 1 us early, with an uncertainty of 3 us. Device 1 is in order.
     spans = [
         span("a", (1, 9), (0.999, 4)),
         span("a/b", (2, 9), (2.5, 3)),
@@ -166,8 +124,8 @@ def test_a_device_that_seems_to_begin_first_within_the_uncertainty_is_drawn_late
     ]
 
 
-def test_a_child_that_begins_at_its_parent_s_event_never_begins_before_it() -> None:
-    # One event is the end of a and the begin of b and of b/c, and the end reads 100 ns later.
+def test_a_child_never_begins_before_its_parent() -> None:
+    # One event is the end of a and the begin of b and b/c. The end reads 100 ns later.
     spans = [
         span("a", (0, 1), (1, 10.000_1)),
         span("b", (2, 9), (10, 30)),
@@ -181,14 +139,14 @@ def test_a_child_that_begins_at_its_parent_s_event_never_begins_before_it() -> N
     ]
 
 
-def test_no_arrow_leads_back_in_time() -> None:
+def test_no_arrow_points_backwards_in_time() -> None:
     first = span("a", (1, 2), (0.99, 4))
     document = validated(trace(Timeline.from_spans([first, span("b", (5, 6), (5.001, 6))])))
     starts, _ = arrows(document["traceEvents"])
     assert [start["name"] for start in starts.values()] == ["b"]
 
 
-def test_what_does_not_nest_gets_a_row_of_its_own() -> None:
+def test_overlapping_scopes_get_rows_of_their_own() -> None:
     tasks = [span("a", (0, 3)), span("b", (1, 5)), span("c", (4, 6)), span("b/x", (2, 4))]
     document = validated(trace(Timeline.from_spans(tasks)))
     rows = {e["name"]: e["tid"] for e in document["traceEvents"] if e["ph"] == "X"}
@@ -198,8 +156,8 @@ def test_what_does_not_nest_gets_a_row_of_its_own() -> None:
     assert names == ["MainThread (100)", "MainThread (100), row 2"]
 
 
-def test_one_event_read_with_different_rounding_is_one_boundary() -> None:
-    # 60 ns early and late: a float of milliseconds, a second from its base.
+def test_rounding_does_not_split_one_event() -> None:
+    # 60 ns early and late, the rounding of a float of milliseconds after one second.
     timeline = Timeline.from_spans(
         [
             span("a", (0, 4), (1.000_06, 9)),
@@ -216,9 +174,10 @@ def test_one_event_read_with_different_rounding_is_one_boundary() -> None:
     assert len({e["tid"] for e in document["traceEvents"] if e.get("cat") == "device"}) == 1
 
 
-def test_what_closed_a_scope_and_found_no_room_beside_it_leaves_no_overlap() -> None:
-    # Of two threads on one stream. "third" begins where "inside" ends but for rounding, outlasts
-    # "first", and so has a row of its own; "last" must not begin before "inside" ends all the same.
+def test_a_moved_begin_causes_no_overlap() -> None:
+    # Two threads use one stream. Except for rounding, "third" begins at the end of "inside". It
+    # lasts longer than "first", so it has a row of its own. Still, "last" must not begin before the
+    # end of "inside".
     spans = [
         span("first", (0, 0.001), (0.0005, 0.0021)),
         span("inside", (0, 0.001), (0.0005, 0.0014)),
@@ -245,8 +204,8 @@ def test_a_scope_that_was_never_ended_is_an_instant() -> None:
 def test_a_trace_says_what_is_missing() -> None:
     columns = Timeline.from_spans(STEP).columns
     document = validated(trace(Timeline(columns, dropped=5, pending=2)))
-    assert document["otherData"]["scopes_dropped"] == 5
-    assert document["otherData"]["scopes_pending"] == 2
+    assert document["otherData"]["dropped"] == 5
+    assert document["otherData"]["pending"] == 2
 
 
 def test_an_empty_trace_is_a_trace() -> None:
@@ -254,7 +213,7 @@ def test_an_empty_trace_is_a_trace() -> None:
     assert [e["ph"] for e in document["traceEvents"]] == ["M"]
 
 
-def test_a_trace_is_written_piece_by_piece() -> None:
+def test_a_trace_is_written_in_small_parts() -> None:
     class Counting(io.StringIO):
         longest = 0
 
@@ -263,29 +222,15 @@ def test_a_trace_is_written_piece_by_piece() -> None:
             return super().write(text)
 
     few, many = Counting(), Counting()
-    trace_json.write(Timeline.from_spans(STEP * 2_000), few)
-    trace_json.write(Timeline.from_spans(STEP * 8_000), many)
+    trace_format.write(Timeline.from_spans(STEP * 2_000), few)
+    trace_format.write(Timeline.from_spans(STEP * 8_000), many)
     assert len(many.getvalue()) > 3.5 * len(few.getvalue())
     assert many.longest < 1.1 * few.longest
     validated(many.getvalue())
 
 
-times = st.integers(0, 10**12).map(lambda value: value / 1e6)
-
-
-@st.composite
-def any_span(draw: st.DrawFn) -> Span:
-    begin, device_begin = draw(times), draw(times)
-    ended, placed = draw(st.booleans()), draw(st.booleans())
-    end = begin + draw(times) if ended else None
-    device = (device_begin, device_begin + draw(times)) if placed else None
-    made = span("x", (begin, end), device, thread=draw(st.integers(1, 3)), index=draw(st.just(0)))
-    name = draw(st.text(st.characters(), min_size=1))
-    return made._replace(name=name, path=name, stream=draw(st.integers(0, 3)) if placed else None)
-
-
 @given(st.lists(any_span(), max_size=20))
-def test_whatever_the_spans_the_trace_is_valid(spans: list[Span]) -> None:
+def test_any_spans_make_a_valid_trace(spans: list[Span]) -> None:
     document = validated(trace(Timeline.from_spans(spans)))
     ended = [made.name for made in spans if made.host_end is not None]
     assert sorted(name for name, _, _ in scopes(document, "host")) == sorted(ended)
@@ -298,7 +243,7 @@ def test_whatever_the_spans_the_trace_is_valid(spans: list[Span]) -> None:
 
 def test_dicts_hold_the_fields_of_a_span() -> None:
     timeline = Timeline.from_spans(STEP)
-    assert timeline.to_dicts() == [made._asdict() for made in STEP]
+    assert timeline.to_dict()["spans"] == [made._asdict() for made in STEP]
 
 
 def test_a_frame_holds_the_fields_of_a_span() -> None:
@@ -325,9 +270,9 @@ def test_without_pandas_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
         Timeline.from_spans(STEP).to_pandas()
 
 
-def test_csv_has_a_heading_and_one_line_a_span() -> None:
+def test_csv_has_a_heading_and_one_line_per_span() -> None:
     file = io.StringIO()
-    tables.write_csv(Timeline.from_spans(STEP), file)
+    export.write_csv(Timeline.from_spans(STEP), file)
     heading, *lines = csv.reader(io.StringIO(file.getvalue(), newline=""))
     assert heading == list(Span._fields)
     assert [dict(zip(heading, line, strict=True))["path"] for line in lines] == [
@@ -368,7 +313,7 @@ def test_any_name_comes_back_from_csv(name: str) -> None:
     made = STEP[0]._replace(path=name, name=name)
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", newline="")
-    tables.write_csv(Timeline.from_spans([made]), text)
+    export.write_csv(Timeline.from_spans([made]), text)
     text.flush()
     _, line = csv.reader(io.StringIO(raw.getvalue().decode(), newline=""))
     expected = name.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
@@ -378,16 +323,8 @@ def test_any_name_comes_back_from_csv(name: str) -> None:
 # ---- files
 
 
-def steps(count: int) -> Timeline:
-    """That many steps one after another, of three spans each."""
-    columns = Timeline.from_spans(STEP).columns[np.tile(np.arange(3), count)]
-    later = np.repeat(np.arange(count), 3) * 10_000_000
-    times = ("host_begin_ns", "host_end_ns", "device_begin_ns", "device_end_ns")
-    return Timeline(replace(columns, **{time: getattr(columns, time) + later for time in times}))
-
-
 def peak_while_saving(timeline: Timeline, path: Path) -> int:
-    """Bytes that saving takes on top of the timeline."""
+    """The bytes that saving allocates."""
     tracemalloc.start()
     try:
         timeline.save(path)
@@ -397,10 +334,8 @@ def peak_while_saving(timeline: Timeline, path: Path) -> int:
 
 
 @pytest.mark.parametrize(("suffix", "to_sort"), [(".json", 40), (".json.gz", 40), (".csv", 0)])
-def test_saving_takes_no_more_memory_for_more_spans_than_it_takes_to_sort_them(
-    tmp_path: Path, suffix: str, to_sort: int
-) -> None:
-    few, many = steps(4_000), steps(14_000)
+def test_saving_takes_little_memory(tmp_path: Path, suffix: str, to_sort: int) -> None:
+    few, many = steps(1_500), steps(5_000)
     for_few = peak_while_saving(few, tmp_path / f"few{suffix}")
     for_many = peak_while_saving(many, tmp_path / f"many{suffix}")
     assert for_few < 4_000_000
@@ -430,7 +365,7 @@ def test_a_file_of_csv_is_the_table(step: Timeline, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.html", "a", "a.gz", "json"])
 def test_an_unknown_suffix_is_refused_by_name(step: Timeline, tmp_path: Path, name: str) -> None:
-    known = r"known are \.json, \.json\.gz, \.csv, \.svg, \.png, \.pdf"
+    known = r"the suffix must be one of \.json, \.json\.gz, \.csv, \.svg, \.png, \.pdf"
     with pytest.raises(ValueError, match=known):
         step.save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
@@ -441,17 +376,15 @@ def test_options_are_for_pictures(step: Timeline, tmp_path: Path) -> None:
         step.save(tmp_path / "a.json", explain="step")
 
 
-def test_an_option_that_no_picture_has_is_refused_as_one_that_no_trace_has(
-    step: Timeline, tmp_path: Path
-) -> None:
+def test_unknown_options_of_a_picture_are_refused(step: Timeline, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    there = "a picture has no option foo; there are explain, waits, begin, end, title, dark"
+    there = "a picture has no option foo; its options are explain, waits, begin, end, title, dark"
     with pytest.raises(ValueError, match=there):
         step.save(tmp_path / "a.svg", foo=1, dark=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_file_is_replaced_and_keeps_its_mode(step: Timeline, tmp_path: Path) -> None:
+def test_a_replaced_file_keeps_its_mode(step: Timeline, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")
     path.chmod(0o640)
@@ -469,7 +402,7 @@ def test_a_link_is_followed(step: Timeline, tmp_path: Path) -> None:
     validated(target.read_text())
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(
+def test_a_full_disk_leaves_the_old_file(
     step: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"
@@ -480,7 +413,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
         file.flush()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trace_json, "write", write)
+    monkeypatch.setattr(trace_format, "write", write)
     with pytest.raises(OSError, match="No space left on device"):
         step.save(path)
     assert [found.name for found in tmp_path.iterdir()] == ["a.json"]
@@ -506,7 +439,7 @@ def test_a_path_that_cannot_be_written_is_named(step: Timeline, tmp_path: Path) 
     assert caught.value.filename == str(path)
 
 
-def test_a_directory_that_may_not_be_written_is_an_os_error(
+def test_a_read_only_folder_is_an_os_error(
     step: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str, flags: int, mode: int) -> int:
@@ -526,7 +459,7 @@ def test_an_empty_recording_makes_valid_files(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text().strip() == ",".join(Span._fields)
 
 
-def test_times_survive_the_way_into_columns_and_back() -> None:
+def test_columns_keep_times_to_the_nanosecond() -> None:
     made = span("a", (123_456_789.123_456, 123_456_790.5))
     (back,) = Timeline.from_spans([made]).spans
     assert np.isclose(back.host_begin, made.host_begin, rtol=0, atol=1e-9)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pictures of timelines, from made-up spans: what is drawn where."""
+"""Pictures of made-up timelines: bars, colours, legends, brackets and errors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ pytest.importorskip("matplotlib")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_timeline import span
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from test_timeline_formats import span
 
 from fasttime import Span, Timeline
 from fasttime.timelines.picture.figure import style as picture_style
@@ -30,7 +30,7 @@ PIPELINE = [
 
 
 def bars(figure: Figure) -> list[tuple[float, float, str]]:
-    """Begin, end and colour of each scope drawn, from the top down."""
+    """Begin, end and colour of each bar, from the top down."""
     rectangles = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
     solid = [r for r in rectangles if not r.get_hatch()]
     solid.sort(key=lambda r: (r.get_y(), r.get_x()))
@@ -56,7 +56,7 @@ def test_host_and_device_are_drawn_on_one_clock() -> None:
     assert figure.axes[0].get_xlabel() == "time (ms)"
 
 
-def test_a_place_in_the_code_has_one_colour_on_both_sides() -> None:
+def test_a_path_has_one_colour_on_both_sides() -> None:
     large, cpu, small, device_large, device_small = (
         colour for _, _, colour in bars(Timeline.from_spans(PIPELINE).plot())
     )
@@ -64,11 +64,47 @@ def test_a_place_in_the_code_has_one_colour_on_both_sides() -> None:
     assert len({large, cpu, small}) == 3
 
 
-def test_a_wait_does_not_change_the_colours_of_what_is_timed() -> None:
+def test_a_wait_does_not_change_other_colours() -> None:
     waiting = [PIPELINE[0], span("wait", (10, 10.1)), *PIPELINE[1:]]
     without = {begin: colour for begin, _, colour in bars(Timeline.from_spans(PIPELINE).plot())}
     figure = Timeline.from_spans(waiting).plot(waits=["wait"])
     assert {begin: colour for begin, _, colour in bars(figure)} == without
+
+
+def colours(figure: Figure) -> list[str]:
+    """The colour of each bar, sorted by begin."""
+    return [colour for _, _, colour in sorted(bars(figure))]
+
+
+def test_every_path_has_its_own_colour() -> None:
+    drawn = colours(Timeline.from_spans([span(f"s{i}", (i, i + 1)) for i in range(21)]).plot())
+    assert len(set(drawn)) == 21
+
+
+def test_beyond_the_palette_colours_repeat() -> None:
+    drawn = colours(Timeline.from_spans([span(f"s{i}", (i, i + 1)) for i in range(30)]).plot())
+    assert len(set(drawn)) == 21
+
+
+def test_colours_do_not_depend_on_the_order() -> None:
+    paths = [f"s{i}" for i in range(12)]
+    forwards = [span(path, (i, i + 1)) for i, path in enumerate(paths)]
+    backwards = [span(path, (i, i + 1), thread=7) for i, path in enumerate(reversed(paths))]
+    drawn = [colours(Timeline.from_spans(spans).plot()) for spans in (forwards, backwards)]
+    assert drawn[0] == drawn[1][::-1]
+
+
+def test_a_part_has_the_colours_of_the_whole() -> None:
+    spans = [span(f"s{i}", (i, i + 0.9)) for i in range(12)]
+    timeline = Timeline.from_spans(spans)
+    part = [colour for begin, _, colour in bars(timeline.plot(begin=0.0069)) if begin >= -0.1]
+    assert part == colours(timeline.plot())[7:]
+
+
+def test_a_name_of_two_paths_is_shown_as_a_path() -> None:
+    spans = [span("train/forward", (0, 10)), span("eval/forward", (10, 20)), span("x/y", (20, 30))]
+    found = words(Timeline.from_spans(spans).plot())
+    assert {"train/forward  10.00 ms", "eval/forward  10.00 ms", "y  10.00 ms"} <= set(found)
 
 
 def test_threads_and_streams_are_named() -> None:
@@ -78,7 +114,7 @@ def test_threads_and_streams_are_named() -> None:
         assert name in found
 
 
-def test_a_bar_with_room_says_name_and_time() -> None:
+def test_a_bar_with_room_shows_name_and_time() -> None:
     found = words(Timeline.from_spans(PIPELINE).plot())
     assert "large  30.00 ms" in found
 
@@ -89,42 +125,42 @@ def test_a_name_without_room_is_in_the_legend() -> None:
 
 
 def legend(figure: Figure) -> dict[str, float]:
-    """What is written below the axis, in order, and how far above the picture's edge, in inches."""
+    """The texts below the axis in order, with their distance from the lower edge in inches."""
     height = figure.get_figheight()
     return {text.get_text(): text.get_position()[1] * height for text in figure.texts}
 
 
 def short_ones(count: int) -> list[Span]:
-    """A step and as many scopes in it, with gaps between them and no room for their names."""
+    """A step with `count` scopes, which have gaps between them and no room for names."""
     inside = [span(f"step/layer_{i}", (i, i + 0.5), (i, i + 0.5)) for i in range(count)]
     return [span("step", (0, count), (0, count)), *inside]
 
 
 def test_a_legend_begins_with_hatching_and_wraps() -> None:
-    spans = [*short_ones(20), span("sync", (20, 22))]
+    spans = [*short_ones(14), span("sync", (20, 22))]
     found = legend(Timeline.from_spans(spans).plot(waits=["sync"]))
-    names = [f"layer_{i}" for i in range(20)]
+    names = [f"step/layer_{i}" for i in range(14)]
     assert [*found] == ["the host waits", "between timed work", *names]
     lines = sorted({round(y, 3) for y in found.values()})
     assert lines == [0.2, 0.4, 0.6]
 
 
-def test_a_legend_counts_what_it_has_no_room_for() -> None:
+def test_a_legend_counts_entries_without_room() -> None:
     found = legend(Timeline.from_spans(short_ones(80)).plot())
     *names, more = [*found]
-    assert names == ["between timed work", *(f"layer_{i}" for i in range(len(names) - 1))]
+    assert names == ["between timed work", *(f"step/layer_{i}" for i in range(len(names) - 1))]
     assert more == f"and {80 - (len(names) - 1)} more"
     assert len({round(y, 3) for y in found.values()}) == 4
 
 
 @pytest.mark.parametrize("count", [2, 20, 80])
-def test_the_room_below_the_axis_is_as_high_as_the_legend(count: int) -> None:
+def test_the_room_below_the_axis_fits_the_legend(count: int) -> None:
     figure = Timeline.from_spans(short_ones(count)).plot()
     axes = figure.axes[0].get_position()
     below, inner = (part * figure.get_figheight() for part in (axes.y0, axes.height))
     assert below == pytest.approx(max(legend(figure).values()) + 0.38)
     top, bottom = figure.axes[0].get_ylim()
-    assert inner == pytest.approx(abs(top - bottom) - 0.05)  # an inch is an inch
+    assert inner == pytest.approx(abs(top - bottom) - 0.05)  # the scale is one to one
 
 
 def test_no_words_reach_beyond_the_edge() -> None:
@@ -138,7 +174,7 @@ def test_no_words_reach_beyond_the_edge() -> None:
         assert left + width <= picture_style.WIDTH - 0.1, text.get_text()
 
 
-def test_a_long_title_ends_in_an_ellipsis_and_a_short_one_does_not() -> None:
+def test_a_long_title_ends_in_an_ellipsis() -> None:
     title = "All that there is to say of this pipeline, " * 3
     found = words(Timeline.from_spans(PIPELINE).plot(title=title))
     assert next(word for word in found if word.startswith("All")).endswith("…")
@@ -146,15 +182,15 @@ def test_a_long_title_ends_in_an_ellipsis_and_a_short_one_does_not() -> None:
 
 
 @pytest.mark.parametrize("theme", [picture_style.LIGHT, picture_style.DARK])
-def test_names_and_lines_stand_out_from_what_they_lie_on(theme: picture_style.Theme) -> None:
-    for colour in map(picture_style.colour_of, range(7)):
+def test_names_and_lines_have_enough_contrast(theme: picture_style.Theme) -> None:
+    for colour in picture_style.palette():
         text = picture_style.text_colour_on(colour)
         assert picture_style.contrast(text, colour) >= 4.5, colour
         line = picture_style.line_colour(colour, theme)
         assert picture_style.contrast(line, theme.background) >= 3, colour
 
 
-def test_contrast_is_that_of_wcag() -> None:
+def test_contrast_follows_wcag() -> None:
     assert picture_style.contrast("#000000", "#ffffff") == pytest.approx(21)
     assert picture_style.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
@@ -176,7 +212,7 @@ def test_a_stream_without_timed_work_is_hatched() -> None:
     assert "between timed work" in words(figure)
 
 
-def test_no_gap_is_hatched_where_there_is_none() -> None:
+def test_without_a_gap_there_is_no_hatching() -> None:
     assert hatched(Timeline.from_spans(PIPELINE).plot()) == []
 
 
@@ -187,22 +223,24 @@ def test_a_wait_is_hatched_on_the_host() -> None:
     assert "the host waits" in words(figure)
 
 
-def test_waits_that_are_not_there_are_refused_with_those_that_are() -> None:
-    with pytest.raises(ValueError, match=r"waits=\['zzz'\] are no .*; there are cpu, large, small"):
+def test_unknown_waits_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"waits=\['zzz'\] are not .*; its scopes are cpu, large, small"
+    ):
         Timeline.from_spans(PIPELINE).plot(waits=["zzz", "cpu"])
 
 
-def test_waits_are_a_list_and_not_the_letters_of_a_name() -> None:
+def test_waits_that_are_one_string_are_refused() -> None:
     with pytest.raises(TypeError, match=r"write waits=\['cpu'\]"):
         Timeline.from_spans(PIPELINE).plot(waits="cpu")
 
 
-def test_a_wait_outside_of_the_part_that_is_drawn_is_no_mistake() -> None:
+def test_waits_may_lie_outside_of_the_part() -> None:
     spans = [*PIPELINE, span("sync", (43, 50))]
     assert hatched(Timeline.from_spans(spans).plot(waits=["sync"], begin=0.0, end=0.01)) == []
 
 
-def test_brackets_say_what_each_method_would_have_read() -> None:
+def test_brackets_show_the_reading_of_each_method() -> None:
     figure = Timeline.from_spans(PIPELINE).plot(explain="small")
     found = words(figure)
     assert "small, as read by" in found
@@ -212,7 +250,7 @@ def test_brackets_say_what_each_method_would_have_read() -> None:
     assert readings["events"] == "12.00 ms"
 
 
-def test_a_host_that_waited_longer_than_the_device_ran_is_the_synchronised_reading() -> None:
+def test_a_waiting_host_is_the_synchronised_reading() -> None:
     found = words(Timeline.from_spans([span("a", (0, 12), (1, 9))]).plot(explain="a"))
     readings = dict(pairwise(found))
     assert readings["naive clock"] == "12.00 ms"
@@ -220,8 +258,8 @@ def test_a_host_that_waited_longer_than_the_device_ran_is_the_synchronised_readi
     assert readings["events"] == "8.000 ms"
 
 
-def test_a_scope_without_device_time_cannot_be_explained() -> None:
-    with pytest.raises(ValueError, match=r"explain='cpu' is no scope .* there are large, small"):
+def test_explain_needs_a_scope_with_device_time() -> None:
+    with pytest.raises(ValueError, match=r"explain='cpu' has no device time .*: large, small"):
         Timeline.from_spans(PIPELINE).plot(explain="cpu")
 
 
@@ -251,13 +289,15 @@ def test_an_empty_recording_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_too_many_scopes_are_refused_with_a_way_out() -> None:
     many = [span("a", (i, i + 0.5)) for i in range(5001)]
-    with pytest.raises(ValueError, match=r"5,001 scopes are too many .* save\('trace.json'\)"):
+    with pytest.raises(
+        ValueError, match=r"at most 5,000 scopes, .* 5,001; .* save\('trace.json'\)"
+    ):
         Timeline.from_spans(many).plot()
 
 
 def test_too_many_rows_are_refused_with_a_way_out() -> None:
     tasks = [span("a", (i, 1000 + i)) for i in range(201)]
-    with pytest.raises(ValueError, match=r"more than 200 rows of scopes .* save\('trace.json'\)"):
+    with pytest.raises(ValueError, match=r"at most 200 rows of scopes; .* save\('trace.json'\)"):
         Timeline.from_spans(tasks).plot()
 
 

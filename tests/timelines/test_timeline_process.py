@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Timelines under the real torch on simulated devices, and across a fork."""
+"""Timelines with the real torch on simulated devices, and across a fork."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def test_real_torch_on_devices_whose_clock_jumps(simulated_library: Path) -> Non
                 with torch.cuda.stream(stream), recorder.scope("a"):
                     cuda.enqueue(handle, 3_000_000)
                     cuda.advance(1_000_000)
-                cuda.advance(5_000_000_000)  # longer than any host is at it
+                cuda.advance(5_000_000_000)  # longer than the host needs for this loop
         assert len(timeline) == 2
         for span, stream in zip(timeline.spans, streams):
             assert (span.device, span.stream) == (stream.device_index, stream.cuda_stream)
             assert span.host_begin <= span.host_end
             assert span.device_begin <= span.device_end
-            # The device is on virtual time here and the host is not: the clocks do not run alike.
+            # Only the device is on virtual time here, so the clocks drift apart.
             assert span.uncertainty > 1e-3, span
         """,
         simulated_library,
@@ -39,7 +39,7 @@ def test_real_torch_on_devices_whose_clock_jumps(simulated_library: Path) -> Non
 
 
 @needs_cuda_build
-def test_a_recording_does_not_disturb_a_capture_of_torch(simulated_library: Path) -> None:
+def test_a_recording_does_not_disturb_a_capture(simulated_library: Path) -> None:
     simulate(
         """
         import torch, fasttime
@@ -70,7 +70,7 @@ def test_a_forked_child_records_its_own_timeline() -> None:
         with fasttime.scope("parent"):
             child = os.fork()
             if child == 0:
-                with fasttime.scope("lost"):  # the recording is the parent's
+                with fasttime.scope("lost"):  # only the parent records
                     pass
                 mine = recording.stop(wait=True)
                 with fasttime.record_timeline() as timeline:

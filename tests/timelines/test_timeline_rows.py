@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows of a track: which one a span goes to, and how many are looked at for that."""
+"""Rows of a track: the row of each span, and the steps to find it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasttime.timelines.rows import Rows
+from fasttime.timelines.tracks import Rows
 
 Spans = Sequence[tuple[int, int]]
 Placed = list[tuple[int, int, int, int]]
 
 
-def placed(spans: Spans, tolerance_ns: int = 0, piece: int = 4096) -> Placed:
+def placed(spans: Spans, tolerance_ns: int = 0) -> Placed:
     """Row, level, begin and end of each span."""
     rows = Rows(tolerance_ns)
     found: Placed = []
-    for start in range(0, len(spans), piece):
-        begins, ends = map(list, zip(*spans[start : start + piece], strict=True))
-        found += zip(*rows.place(begins, ends), begins, ends, strict=True)
+    for asked_begin, asked_end in spans:
+        begin, end, row, level = rows.place(asked_begin, asked_end)
+        found.append((row, level, begin, end))
     return found
 
 
 def by_first_fit(spans: Spans, tolerance_ns: int) -> Placed:
-    """The same by trying each row in turn: what is meant, and slow."""
+    """The slow reference: try each row in turn."""
     rows: list[list[int]] = []
     newest: list[int] = []
     found: Placed = []
@@ -49,12 +49,12 @@ def by_first_fit(spans: Spans, tolerance_ns: int) -> Placed:
     return found
 
 
-def test_what_nests_shares_a_row() -> None:
+def test_nested_spans_share_a_row() -> None:
     spans = [(0, 100), (0, 40), (10, 20), (40, 90)]
     assert [(row, level) for row, level, _, _ in placed(spans)] == [(0, 0), (0, 1), (0, 2), (0, 1)]
 
 
-def test_what_lies_across_another_goes_to_the_first_row_that_is_free() -> None:
+def test_an_overlapping_span_goes_to_a_free_row() -> None:
     spans = [(0, 10), (5, 15), (6, 16), (10, 20), (15, 25)]
     assert [row for row, _, _, _ in placed(spans)] == [0, 1, 2, 0, 1]
 
@@ -72,16 +72,14 @@ spans_in_order = st.lists(st.tuples(times, times), min_size=1, max_size=60).map(
 
 
 @settings(max_examples=500, deadline=None)
-@given(spans_in_order, st.sampled_from([0, 1, 3, 10]), st.sampled_from([1, 7, 4096]))
-def test_each_span_is_placed_as_by_trying_every_row(
-    spans: list[tuple[int, int]], tolerance_ns: int, piece: int
-) -> None:
+@given(spans_in_order, st.sampled_from([0, 1, 3, 10]))
+def test_rows_agree_with_the_reference(spans: list[tuple[int, int]], tolerance_ns: int) -> None:
     in_order = [(begin, -end) for begin, end in spans]
-    assert placed(in_order, tolerance_ns, piece) == by_first_fit(in_order, tolerance_ns)
+    assert placed(in_order, tolerance_ns) == by_first_fit(in_order, tolerance_ns)
 
 
 class Counted(int):
-    """A moment that counts how often it is compared."""
+    """A moment that counts its comparisons."""
 
     comparisons = 0
 
@@ -102,10 +100,10 @@ class Counted(int):
         return Counted(int(self) - other)
 
 
-def test_thousands_of_spans_across_one_another_find_their_rows_in_few_steps() -> None:
+def test_overlapping_spans_find_rows_in_few_steps() -> None:
     count = 2000
     spans = [(Counted(i), Counted(i + count)) for i in range(3 * count)]
     Counted.comparisons = 0
     found = placed(spans)
     assert [row for row, _, _, _ in found] == [i % count for i in range(3 * count)]
-    assert Counted.comparisons < 60 * len(spans)  # some for each doubling, not for each row
+    assert Counted.comparisons < 60 * len(spans)  # a few per doubling, not one per row

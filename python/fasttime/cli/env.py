@@ -19,7 +19,7 @@ _EXAMPLES = """examples:
   fasttime env                  to be pasted into a bug report
   fasttime env --json | jq .gpus[0].state"""
 
-_NOT_KNOWN = "not known: pip install nvidia-ml-py"
+_NOT_KNOWN = "not known: NVIDIA's management library does not answer"
 _Line = tuple[str, str]
 
 
@@ -110,7 +110,6 @@ def _gpu(gpu: dict[str, Any]) -> Iterator[_Line]:
     yield f"{name} temperature", _of(state["temperature_c"], None, "°C")
     yield f"{name} throttled", _throttled(state)
     yield f"{name} modes", ", ".join(f"{key} {value or 'n/a'}" for key, value in modes.items())
-    yield f"{name} told by", gpu["source"]
 
 
 def _of(value: float | None, most: float | None, unit: str) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from .. import _native
 from ..environment import describe as environment
-from ..environment import nvidia_smi, nvml
+from ..environment import nvml
 from ..environment.variables import timing_variables
 
 
@@ -82,14 +82,9 @@ def _gpu(index: int) -> dict[str, Any]:
     except Exception as error:
         gpu["failure"] = f"{type(error).__name__}: {_one_line(error)}"
         return gpu
-    state, modes, source = nvml.gpu_state(index), nvml.gpu_modes(index), "nvidia-ml-py"
-    if state is None:
-        answer = nvidia_smi.query().get(gpu["uuid"] or "")
-        if answer is not None:
-            state, modes, source = answer.state, answer.modes, "nvidia-smi"
+    state, modes = nvml.gpu_state(index), nvml.gpu_modes(index)
     gpu["state"] = None if state is None else {**state._asdict(), "slowdowns": state.slowdowns}
     gpu["modes"] = None if modes is None else modes._asdict()
-    gpu["source"] = None if state is None else source
     return gpu
 
 

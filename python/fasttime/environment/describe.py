@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a result comes from: machine, versions, settings, the day; and the state of its GPU."""
+"""The environment of a result: machine, versions, settings and date."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import platform
@@ -11,13 +12,17 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from .._version import __version__
-from . import nvidia_smi, nvml
+from . import nvml
 from .gpu_state import GpuState
 from .nvml import gpu_state
+
+if TYPE_CHECKING:
+    from ..documents import Fields
 
 __all__ = [
     "Environment",
@@ -32,29 +37,29 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Environment:
-    """The machine, the versions and the settings of torch that a result was measured with.
+    """The machine, the versions and torch's settings behind a result.
 
     Attributes:
-        date: when, in UTC, to the second.
+        date: the date and time of the measurement, in UTC, to the second.
         fasttime, torch, python: versions.
-        cuda: the CUDA version that torch was built for; None without.
-        gpu: the device's name; None on the CPU.
-        driver: version of the GPU's driver, or ``unknown``; None on the CPU.
+        cuda: the CUDA version that torch was built for; None without CUDA.
+        gpu: the GPU's name; None on the CPU.
+        driver: the version of the GPU's driver, or ``unknown``; None on the CPU.
         cpu: the processor's name.
-        cpu_count: its logical cores.
+        cpu_count: the number of logical cores.
         platform: the operating system.
-        gpu_index: the device's number, as torch counts; None on the CPU.
-        gpu_uuid: which GPU of all it was; None on the CPU, or if unknown.
-        compute_capability: of the GPU, such as ``9.0``; None on the CPU.
-        host_name: the machine's name in its network; only reports of scopes have it.
-        process_id: the process's number there; only these have it.
-        threads: how many threads torch has for one operation on the CPU.
-        matmul_precision: of products of float32 matrices, as `torch.set_float32_matmul_precision`
-            takes it: ``highest``, or ``high`` where TF32 does.
-        cudnn_tf32: whether convolutions of float32 may be done in TF32; None on the CPU.
-        cudnn_benchmark: whether cuDNN tries its algorithms and takes the fastest; None on the CPU.
+        gpu_index: the GPU's number in torch; None on the CPU.
+        gpu_uuid: the GPU's unique id; None on the CPU, or if unknown.
+        compute_capability: the GPU's compute capability, such as ``9.0``; None on the CPU.
+        host_name: the machine's network name. Only reports of scopes have it.
+        process_id: the number of the process. Only reports of scopes have it.
+        threads: how many threads torch uses for one operation on the CPU.
+        matmul_precision: the precision of float32 matrix products, as in
+            `torch.set_float32_matmul_precision`: ``highest``, or ``high`` with TF32.
+        cudnn_tf32: whether float32 convolutions may use TF32; None on the CPU.
+        cudnn_benchmark: whether cuDNN tries its algorithms and uses the fastest; None on the CPU.
 
-    The last four are None, too, in what an earlier version of fasttime has saved.
+    The last four are also None in results that an earlier version of fasttime saved.
     """
 
     date: str
@@ -67,7 +72,7 @@ class Environment:
     cpu: str
     cpu_count: int
     platform: str
-    # Later ones have defaults, so that what was saved before they were there can still be read.
+    # Fields that came later have defaults, so that older files can be read.
     gpu_index: int | None = None
     gpu_uuid: str | None = None
     compute_capability: str | None = None
@@ -83,12 +88,24 @@ class Environment:
         """The device in a few words."""
         return self.gpu or f"{self.cpu}, {self.cpu_count} cores"
 
+    @classmethod
+    def from_fields(cls, found: Fields) -> Environment:
+        """Return the environment in a document.
+
+        The document may come from a fasttime with more fields or fewer fields. Raises ValueError if
+        a field without a default is missing.
+        """
+        known = {}
+        for field in dataclasses.fields(cls):
+            if field.name in found.names() or field.default is dataclasses.MISSING:
+                known[field.name] = found.raw(field.name)
+        return cls(**known)
+
 
 def describe(device: str | torch.device) -> Environment:
-    """Return the environment of results measured on `device`: ``cpu``, ``cuda``, ``cuda:<index>``.
+    """Return the environment of results on `device`: ``cpu``, ``cuda`` or ``cuda:<index>``.
 
-    Starts CUDA if the device is a CUDA device. Waits for nothing, but may take a second where the
-    driver's version has to be asked of nvidia-smi; that is asked once in a process.
+    Starts CUDA for a CUDA device. Waits for nothing.
     """
     where = torch.device(device)
     on_gpu = where.type == "cuda"
@@ -126,7 +143,7 @@ def _compute_capability(index: int) -> str:
 def _matmul_precision() -> str:
     try:
         return torch.get_float32_matmul_precision()
-    except RuntimeError:  # it was set by the names of torch 2.9, which the old ones do not read
+    except RuntimeError:  # it was set by the names of torch 2.9, which the old names cannot read
         is_tf32 = torch.backends.cuda.matmul.fp32_precision == "tf32"
         return "high" if is_tf32 else "highest"
 
@@ -140,12 +157,12 @@ def _cudnn_tf32() -> bool:
 
 @functools.cache
 def driver_version() -> str | None:
-    """Return the version of NVIDIA's driver, None if unknown; torch itself does not know it."""
+    """Return the version of NVIDIA's driver, or None if unknown. Torch does not know it."""
     with contextlib.suppress(OSError):
         kernel_module = Path("/proc/driver/nvidia/version").read_text()
         if found := re.search(r"\d+\.\d+(\.\d+)?", kernel_module):
             return found[0]
-    return nvml.driver_version() or next((gpu.driver for gpu in nvidia_smi.query().values()), None)
+    return nvml.driver_version()
 
 
 @functools.cache
@@ -160,7 +177,7 @@ def cpu_name() -> str:
 
 
 def cpu_governor() -> str | None:
-    """Return what sets the processor's clock, such as ``performance``; None if unknown."""
+    """Return the policy of the processor's clock, such as ``performance``; None if unknown."""
     with contextlib.suppress(OSError):
         return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
     return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""In what two environments differ."""
+"""The differences between two environments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from .describe import Environment
 
-# What differs each time, and says nothing about the machine: a container's name is often made up.
+# These fields differ in every process and say nothing about the machine. The host name of a
+# container is often random.
 _IGNORED = ("date", "host_name", "process_id")
 
 
@@ -16,9 +17,9 @@ class EnvironmentDifference(NamedTuple):
     """A field in which two environments differ.
 
     Attributes:
-        field: its name, such as ``driver``.
-        old: its value in the one.
-        new: its value in the other.
+        field: the field's name, such as ``driver``.
+        old: the value in the old environment.
+        new: the value in the new environment.
     """
 
     field: str
@@ -32,10 +33,10 @@ class EnvironmentDifference(NamedTuple):
 def environment_differences(
     old: Environment | None, new: Environment | None
 ) -> tuple[EnvironmentDifference, ...]:
-    """Return the fields that differ; none where either is unknown.
+    """Return the fields that differ; empty if one environment is unknown.
 
-    Those that only say when, and by which process of which host, are left out; and those that were
-    not there from the beginning, where one of the two does not know.
+    The date, the host name and the process id do not count. A field that earlier versions of
+    fasttime did not save counts only if both environments have a value.
     """
     if old is None or new is None:
         return ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The state of a GPU as it affects timing, in one vocabulary, wherever it was asked for."""
+"""The state and the modes of a GPU that affect timing, in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 IDLE = "gpu idle"
 
-# The bits of NVML's "clocks event reasons", which older drivers call throttle reasons.
+# The bits of NVML's "clocks event reasons". Older drivers call them throttle reasons.
 _REASONS = {
     0x1: IDLE,
     0x2: "applications clocks setting",
@@ -19,21 +19,21 @@ _REASONS = {
     0x80: "power brake (hardware)",
     0x100: "display clock setting",
 }
-# An idle GPU clocks down and comes back with the first work; set clocks are what was asked for.
+# An idle GPU lowers its clock until work arrives. The user chose the settings.
 _HARMLESS = frozenset({IDLE, "applications clocks setting", "display clock setting"})
 
 
 class GpuState(NamedTuple):
-    """The state of a GPU at one moment. What the driver does not tell is None.
+    """The state of a GPU at one moment. Values that the driver does not report are None.
 
     Attributes:
-        sm_clock_mhz: what its multiprocessors run at.
-        sm_clock_max_mhz: the most that they can.
-        memory_clock_mhz: what its memory runs at.
-        power_w: what it draws.
-        power_limit_w: the most that it may draw.
-        temperature_c: of the chip, in degrees Celsius.
-        throttle_reasons: why its clock is not higher, in words; among them harmless ones.
+        sm_clock_mhz: the clock of the multiprocessors.
+        sm_clock_max_mhz: the highest clock of the multiprocessors.
+        memory_clock_mhz: the clock of the memory.
+        power_w: the power draw.
+        power_limit_w: the highest power draw that is allowed.
+        temperature_c: the temperature of the chip, in degrees Celsius.
+        throttle_reasons: why the clock is not higher, in words, including harmless reasons.
     """
 
     sm_clock_mhz: int | None
@@ -46,18 +46,18 @@ class GpuState(NamedTuple):
 
     @property
     def slowdowns(self) -> tuple[str, ...]:
-        """Those of `throttle_reasons` that make work take longer than it need."""
+        """The `throttle_reasons` that make work slower than necessary."""
         return tuple(reason for reason in self.throttle_reasons if reason not in _HARMLESS)
 
 
 class GpuModes(NamedTuple):
-    """How a GPU is set up, in words. What the driver does not tell is None.
+    """The settings of a GPU, in words. Values that the driver does not report are None.
 
     Attributes:
-        compute: who may use it, such as ``default`` or ``exclusive process``.
-        mig: whether it is cut into instances, ``on`` or ``off``.
-        persistence: whether the driver stays loaded when nobody uses it, ``on`` or ``off``.
-        ecc: whether its memory corrects errors, ``on`` or ``off``.
+        compute: who may use the GPU, such as ``default`` or ``exclusive process``.
+        mig: whether the GPU is split into instances, ``on`` or ``off``.
+        persistence: whether the driver stays loaded while no process uses it, ``on`` or ``off``.
+        ecc: whether the memory corrects errors, ``on`` or ``off``.
     """
 
     compute: str | None
@@ -67,7 +67,7 @@ class GpuModes(NamedTuple):
 
 
 def throttle_reasons(bits: int) -> tuple[str, ...]:
-    """Return NVML's reasons in words, those without a word by their bit.
+    """Return NVML's reasons in words, and unknown reasons by their bit.
 
     >>> throttle_reasons(0x5)
     ('gpu idle', 'power cap')

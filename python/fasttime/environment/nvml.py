@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What NVIDIA's management library tells of a GPU, through nvidia-ml-py where that is installed.
+"""Questions to NVIDIA's management library, through nvidia-ml-py.
 
-Nothing here starts CUDA, raises, or is needed: what is not to be had is None.
+These functions never start CUDA and never raise. Unknown values are None.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import warnings
 from collections.abc import Callable
@@ -24,12 +23,12 @@ _ON_OFF = {0: "off", 1: "on"}
 
 
 def gpu_state(index: int) -> GpuState | None:
-    """Return the state of torch's CUDA device `index` now, or None where it is not to be had.
+    """Return the current state of torch's CUDA device `index`.
 
-    That takes nvidia-ml-py (``pip install nvidia-ml-py``), NVIDIA's driver, and CUDA being up.
-    Takes a few milliseconds, waits for nothing, never starts CUDA and never raises.
+    None without NVIDIA's driver, and before CUDA is up. Takes a few milliseconds and waits for
+    nothing.
     """
-    found = _handle(os.getpid(), index) if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    found = _gpu(index)
     if found is None:
         return None
     nvml, handle = found
@@ -45,7 +44,7 @@ def gpu_state(index: int) -> GpuState | None:
             lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
         ),
         throttle_reasons=throttle_reasons(
-            # Throttle reasons are called event reasons by newer drivers, and by theirs alone.
+            # Newer drivers call throttle reasons event reasons, and know only that name.
             _ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
             or _ask(lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
             or 0
@@ -54,26 +53,22 @@ def gpu_state(index: int) -> GpuState | None:
 
 
 def gpu_modes(index: int) -> GpuModes | None:
-    """Return how torch's CUDA device `index` is set up; as `gpu_state` otherwise."""
-    found = _handle(os.getpid(), index) if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    """Return the settings of torch's CUDA device `index`. None in the cases of `gpu_state`."""
+    found = _gpu(index)
     if found is None:
         return None
     nvml, handle = found
-    compute = _ask(lambda: nvml.nvmlDeviceGetComputeMode(handle))
-    # Two numbers each: what holds now, and what will after the next reset.
-    mig = _ask(lambda: nvml.nvmlDeviceGetMigMode(handle)[0])
-    ecc = _ask(lambda: nvml.nvmlDeviceGetEccMode(handle)[0])
-    persistence = _ask(lambda: nvml.nvmlDeviceGetPersistenceMode(handle))
+    # MIG and ECC have two values each: the current value, and the value after the next reset.
     return GpuModes(
-        compute=_word(_COMPUTE_MODES, compute),
-        mig=_word(_ON_OFF, mig),
-        persistence=_word(_ON_OFF, persistence),
-        ecc=_word(_ON_OFF, ecc),
+        compute=_word(_COMPUTE_MODES, lambda: nvml.nvmlDeviceGetComputeMode(handle)),
+        mig=_word(_ON_OFF, lambda: nvml.nvmlDeviceGetMigMode(handle)[0]),
+        persistence=_word(_ON_OFF, lambda: nvml.nvmlDeviceGetPersistenceMode(handle)),
+        ecc=_word(_ON_OFF, lambda: nvml.nvmlDeviceGetEccMode(handle)[0]),
     )
 
 
 def driver_version() -> str | None:
-    """Return the version of NVIDIA's driver, or None where it is not to be had."""
+    """Return the version of NVIDIA's driver, or None if unknown."""
     nvml = _library(os.getpid())
     version = None if nvml is None else _ask(lambda: nvml.nvmlSystemGetDriverVersion())
     # Older versions of nvidia-ml-py answer in bytes.
@@ -81,44 +76,50 @@ def driver_version() -> str | None:
 
 
 def device_uuid(index: int) -> str | None:
-    """Return the UUID of torch's CUDA device `index`, without NVIDIA's prefix; None if unknown."""
+    """Return the UUID of torch's CUDA device `index` without NVIDIA's prefix; None if unknown."""
     uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
     return None if uuid is None else str(uuid)
 
 
-# Both are kept by process, as a forked child has to open the library anew.
+def _gpu(index: int) -> tuple[Any, Any] | None:
+    """Return the library and its handle for the device."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return None
+    nvml, handle = _library(os.getpid()), _handle(os.getpid(), index)
+    return None if handle is None else (nvml, handle)
+
+
+# The process is part of the key, because a forked child has to open the library again.
 
 
 @functools.cache
 def _library(process: int) -> Any:
     try:
         with warnings.catch_warnings():
-            # A package of the same name that is long out of use warns that it is.
+            # An outdated package of the same name warns when it is imported.
             warnings.simplefilter("ignore")
-            nvml = importlib.import_module("pynvml")
-            nvml.nvmlInit()
+            import pynvml  # type: ignore[import-untyped]
+
+            pynvml.nvmlInit()
     except Exception:
-        # Whatever is wrong with an optional library on a machine unknown to us: do without.
+        # There is no driver, or the library fails on this machine.
         return None
-    return nvml
+    return pynvml
 
 
 @functools.cache
-def _handle(process: int, index: int) -> tuple[Any, Any] | None:
+def _handle(process: int, index: int) -> Any:
     nvml = _library(process)
     if nvml is None:
         return None
-    # NVML counts all GPUs of the machine, in another order: an index would lead to another one.
+    # NVML numbers all GPUs of the machine in its own order, so torch's index does not help.
     uuid = _ask(lambda: device_uuid(index))
     ways: list[Callable[[], Any]] = [
         lambda: nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"),
         lambda: nvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}"),
         lambda: nvml.nvmlDeviceGetHandleByPciBusId(_pci_bus_id(index)),
     ]
-    for way in ways:
-        if (handle := _ask(way)) is not None:
-            return nvml, handle
-    return None
+    return next((handle for way in ways if (handle := _ask(way)) is not None), None)
 
 
 def _pci_bus_id(index: int) -> str:
@@ -126,7 +127,8 @@ def _pci_bus_id(index: int) -> str:
     return f"{device.pci_domain_id:08X}:{device.pci_bus_id:02X}:{device.pci_device_id:02X}.0"
 
 
-def _word(words: dict[int, str], number: int | None) -> str | None:
+def _word(words: dict[int, str], question: Callable[[], int]) -> str | None:
+    number = _ask(question)
     return None if number is None else words.get(number, f"mode {number}")
 
 
@@ -134,5 +136,5 @@ def _ask(question: Callable[[], _T]) -> _T | None:
     try:
         return question()
     except Exception:
-        # Not every GPU, driver or version of nvidia-ml-py answers every question.
+        # Some GPUs, drivers and versions of nvidia-ml-py lack the answer.
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a report comes from: looked up once in a process; but torch's settings can change."""
+"""The environment of this process, collected once per process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def environment_of(backend: str) -> Environment:
-    """Return the environment of this process; the GPU only where CUDA is up, which starts none."""
-    return _environment_of(backend, os.getpid())  # the child of a fork is another process
+    """Return the environment of this process. Includes the GPU only if CUDA is up already.
+
+    Torch's settings are taken at the first call, so later changes do not show.
+    """
+    return _environment_of(backend, os.getpid())  # a forked child is another process
 
 
 @functools.cache
@@ -25,7 +28,7 @@ def _environment_of(backend: str, process: int) -> Environment:
     from .describe import describe
 
     on_gpu = backend == "cuda" and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    # Which of several processes it is matters here alone: results of benchmarks are published.
+    # Only reports name the host and the process: results of benchmarks are often published.
     return dataclasses.replace(
         describe("cuda" if on_gpu else "cpu"),
         host_name=platform.node() or None,

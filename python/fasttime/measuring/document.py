@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bottleneck import BOUNDS, Bottleneck
 from ..documents import Fields
-from ..environment import document as environments
+from ..environment.describe import Environment
 from ..timing_warning import TimingWarning
 from .options import Cache, EndedBy, Method
 
@@ -66,7 +66,7 @@ def read_fields(fields: Fields) -> dict[str, Any]:
         "processes": _counts(fields.items("processes")),
         "environment": None
         if fields.is_null("environment")
-        else environments.from_content(fields.object("environment")),
+        else Environment.from_fields(fields.object("environment")),
         "bottleneck": None
         if fields.is_null("bottleneck")
         else _bottleneck(fields.object("bottleneck")),

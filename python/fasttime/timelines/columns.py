@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Spans by columns: a million of them take 80 MB so, and ten times that as tuples."""
+"""Spans as columns, one array per field.
+
+A million spans take 80 MB as columns and ten times as much as tuples.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +16,14 @@ import numpy.typing as npt
 from ..sample import STATUSES
 from .span import Span
 
-_PIECE = 4096  # spans
+if TYPE_CHECKING:
+    from .._C import SpanColumns
+
+CHUNK = 2048  # spans that are Python objects at one time
 
 
 class Site(NamedTuple):
-    """What the spans of one place in the code have in common."""
+    """What all spans of one place in the code have in common."""
 
     path: str
     name: str
@@ -27,12 +33,12 @@ class Site(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """One array a field, all equally long, in the order in which the scopes began on the host.
+    """One array per field, all of equal length, sorted by the begin on the host.
 
-    Times are whole nanoseconds on the clock of ``time.perf_counter``. `site` and `status` are
-    positions in `sites` and `STATUSES`; `device` is -1 where a span is on none. `device_begin_ns`,
-    `device_end_ns` and `uncertainty_ns` mean nothing unless `is_placed`, `host_end_ns` unless
-    `is_ended`.
+    Times are whole nanoseconds on the clock of ``time.perf_counter``. `site` is an index into
+    `sites`, `status` an index into `STATUSES`. `device` is -1 without a device. `host_end_ns` has a
+    meaning only if `is_ended`. `device_begin_ns`, `device_end_ns` and `uncertainty_ns` have a
+    meaning only if `is_placed`.
     """
 
     sites: Sequence[Site]
@@ -53,65 +59,138 @@ class Columns:
     def __len__(self) -> int:
         return len(self.site)
 
-    def __getitem__(self, rows: Any) -> Columns:
-        """Return some of the spans: those that a slice, a mask or positions pick."""
-        return Columns(self.sites, *(getattr(self, field.name)[rows] for field in fields(self)[1:]))
+    def __getitem__(self, picked: Any) -> Columns:
+        """Return some of the spans, picked by a slice, a mask or indices."""
+        arrays = (getattr(self, field.name)[picked] for field in fields(self)[1:])
+        return Columns(self.sites, *arrays)
 
     def depth(self) -> npt.NDArray[np.int32]:
-        """Return in how many scopes each span is nested."""
+        """Return how many scopes are around each span."""
         depths = np.array([site.depth for site in self.sites], dtype=np.int32)
         return depths[self.site] if len(self) else np.zeros(0, dtype=np.int32)
 
+    def used_sites(self) -> list[int]:
+        """Return the indices of the sites that have a span, in ascending order."""
+        return np.flatnonzero(np.bincount(self.site, minlength=len(self.sites))).tolist()
+
     def in_order(self) -> Columns:
-        """Return the same spans as they began, parents before their children."""
+        """Return the spans sorted by their begin, parents before their children."""
         return self[np.lexsort((self.depth(), self.host_begin_ns))]
 
+    def equals(self, other: Columns) -> bool:
+        """Say whether both hold the same spans, however their sites are numbered."""
+        numbers: dict[Site, int] = {}
+        found = [_known_values(columns, numbers) for columns in (self, other)]
+        return len(self) == len(other) and all(map(np.array_equal, *found))
+
     @classmethod
-    def of_spans(cls, spans: Iterable[Span]) -> Columns:
+    def of_core(cls, taken: SpanColumns, sites: Sequence[Site]) -> Columns:
+        """Return the columns of the spans that the core recorded."""
+        return cls(
+            sites=sites,
+            site=taken["site"].astype(np.int32),
+            status=taken["status"],
+            thread=taken["thread"],
+            device=taken["device"],
+            stream=taken["stream"],
+            host_begin_ns=taken["host_begin_ns"],
+            host_end_ns=taken["host_end_ns"],
+            is_ended=taken["host_end_ns"] >= taken["host_begin_ns"],
+            device_begin_ns=taken["device_begin_ns"],
+            device_end_ns=taken["device_end_ns"],
+            is_placed=taken["is_placed"],
+            uncertainty_ns=taken["uncertainty_ns"],
+            shares_boundary=taken["shares_boundary"],
+        ).in_order()
+
+    @classmethod
+    def of_spans(cls, spans: Sequence[Span]) -> Columns:
         """Return the columns of spans from anywhere."""
-        sites: dict[Site, int] = {}
-        rows = [
-            (
-                sites.setdefault(Site(s.path, s.name, s.parent, s.depth), len(sites)),
-                STATUSES.index(s.status),
-                s.thread,
-                -1 if s.device is None else s.device,
-                s.stream or 0,
-                _ns(s.host_begin),
-                _ns(s.host_end),
-                s.host_end is not None,
-                _ns(s.device_begin),
-                _ns(s.device_end),
-                s.device_begin is not None and s.device_end is not None,
-                _ns(s.uncertainty),
-                s.shares_boundary,
-            )
-            for s in spans
+        numbers: dict[Site, int] = {}
+        site = [
+            numbers.setdefault(Site(s.path, s.name, s.parent, s.depth), len(numbers)) for s in spans
         ]
-        types: list[npt.DTypeLike] = [np.int32, np.uint8, np.uint64, np.int32, np.uint64]
-        types += [np.int64, np.int64, np.bool_, np.int64, np.int64, np.bool_, np.int64, np.bool_]
-        columns = zip(*rows, strict=True) if rows else ((),) * len(types)
-        arrays = [np.array(c, dtype=t) for c, t in zip(columns, types, strict=True)]
-        return cls(list(sites), *arrays).in_order()
+        is_placed = [s.device_begin is not None and s.device_end is not None for s in spans]
+        return cls(
+            sites=list(numbers),
+            site=np.array(site, np.int32),
+            status=np.array([STATUSES.index(s.status) for s in spans], np.uint8),
+            thread=np.array([s.thread for s in spans], np.uint64),
+            device=np.array([-1 if s.device is None else s.device for s in spans], np.int32),
+            stream=np.array([s.stream or 0 for s in spans], np.uint64),
+            host_begin_ns=_ns(s.host_begin for s in spans),
+            host_end_ns=_ns(s.host_end for s in spans),
+            is_ended=np.array([s.host_end is not None for s in spans], np.bool_),
+            device_begin_ns=_ns(s.device_begin for s in spans),
+            device_end_ns=_ns(s.device_end for s in spans),
+            is_placed=np.array(is_placed, np.bool_),
+            uncertainty_ns=_ns(s.uncertainty for s in spans),
+            shares_boundary=np.array([s.shares_boundary for s in spans], np.bool_),
+        ).in_order()
+
+    def values(self, thread_names: Mapping[int, str]) -> dict[str, list[Any]]:
+        """Return the values of every field of `Span`, one list per field."""
+        sites = [self.sites[site] for site in self.site.tolist()]
+        has_device = self.device >= 0
+        found: dict[str, list[Any]] = {
+            "path": [site.path for site in sites],
+            "name": [site.name for site in sites],
+            "parent": [site.parent for site in sites],
+            "depth": [site.depth for site in sites],
+            "status": [STATUSES[status] for status in self.status.tolist()],
+            "thread": self.thread.tolist(),
+            "thread_name": [thread_names.get(thread) for thread in self.thread.tolist()],
+            "device": _or_none(self.device, has_device),
+            "stream": _or_none(self.stream, has_device),
+            "host_begin": (self.host_begin_ns / 1e9).tolist(),
+            "host_end": _or_none(self.host_end_ns / 1e9, self.is_ended),
+            "device_begin": _or_none(self.device_begin_ns / 1e9, self.is_placed),
+            "device_end": _or_none(self.device_end_ns / 1e9, self.is_placed),
+            "uncertainty": _or_none(self.uncertainty_ns / 1e9, self.is_placed),
+            "shares_boundary": self.shares_boundary.tolist(),
+        }
+        return found
+
+    def chunks(self) -> Iterator[Columns]:
+        """Yield the spans in chunks of bounded size, in order."""
+        for start in range(0, len(self), CHUNK):
+            yield self[start : start + CHUNK]
 
 
-_Sliced = TypeVar("_Sliced", Columns, npt.NDArray[np.int64])
+def _ns(seconds: Iterable[float | None]) -> npt.NDArray[np.int64]:
+    return np.array([0 if s is None else round(s * 1e9) for s in seconds], np.int64)
 
 
-def in_pieces(spans: _Sliced) -> Iterator[_Sliced]:
-    """Yield the spans some thousands at a time: as Python objects they take ten times the room."""
-    for start in range(0, len(spans), _PIECE):
-        yield spans[start : start + _PIECE]
+def _or_none(values: npt.NDArray[Any], is_known: npt.NDArray[np.bool_]) -> list[Any]:
+    known = is_known.tolist()
+    return [v if k else None for v, k in zip(values.tolist(), known, strict=True)]
 
 
-def _ns(seconds: float | None) -> int:
-    return 0 if seconds is None else round(seconds * 1e9)
+def _known_values(columns: Columns, numbers: dict[Site, int]) -> list[npt.NDArray[Any]]:
+    """Return the arrays with 0 for all values that have no meaning."""
+    site = [numbers.setdefault(site, len(numbers)) for site in columns.sites]
+    has_device, is_ended, is_placed = columns.device >= 0, columns.is_ended, columns.is_placed
+    return [
+        np.array(site, np.int32)[columns.site] if len(columns) else columns.site,
+        columns.status,
+        columns.thread,
+        np.where(has_device, columns.device, -1),
+        columns.stream * has_device,
+        columns.host_begin_ns,
+        is_ended,
+        columns.host_end_ns * is_ended,
+        is_placed,
+        columns.device_begin_ns * is_placed,
+        columns.device_end_ns * is_placed,
+        columns.uncertainty_ns * is_placed,
+        columns.shares_boundary,
+    ]
 
 
 class Spans(Sequence[Span]):
-    """The spans of a timeline, as they began on the host; each is made when it is asked for."""
+    """The spans of a timeline, sorted by their begin on the host. Each access makes the `Span`."""
 
-    def __init__(self, columns: Columns, thread_names: dict[int, str]) -> None:
+    def __init__(self, columns: Columns, thread_names: Mapping[int, str]) -> None:
         self._columns = columns
         self._thread_names = thread_names
 
@@ -128,46 +207,9 @@ class Spans(Sequence[Span]):
     def __getitem__(self, index: int | slice) -> Span | Spans:
         if isinstance(index, slice):
             return Spans(self._columns[index], self._thread_names)
-        index = range(len(self))[index]  # as a list counts, from either end
+        index = range(len(self))[index]  # negative indices; raises IndexError
         return next(iter(Spans(self._columns[index : index + 1], self._thread_names)))
 
     def __iter__(self) -> Iterator[Span]:
-        for some in in_pieces(self._columns):
-            yield from self._tuples(some)
-
-    def _tuples(self, some: Columns) -> Iterator[Span]:
-        sites, names = some.sites, self._thread_names
-        columns = [getattr(some, field.name).tolist() for field in fields(some)[1:]]
-        for (
-            site,
-            status,
-            thread,
-            device,
-            stream,
-            host_begin,
-            host_end,
-            is_ended,
-            device_begin,
-            device_end,
-            is_placed,
-            uncertainty,
-            shares,
-        ) in zip(*columns, strict=True):
-            path, name, parent, depth = sites[site]
-            yield Span(
-                path,
-                name,
-                parent,
-                depth,
-                STATUSES[status],
-                thread,
-                names.get(thread),
-                device if device >= 0 else None,
-                stream if device >= 0 else None,
-                host_begin / 1e9,
-                host_end / 1e9 if is_ended else None,
-                device_begin / 1e9 if is_placed else None,
-                device_end / 1e9 if is_placed else None,
-                uncertainty / 1e9 if is_placed else None,
-                shares,
-            )
+        for chunk in self._columns.chunks():
+            yield from map(Span, *chunk.values(self._thread_names).values())

@@ -9,33 +9,34 @@ from ..sample import Status
 
 
 def stream_name(handle: int) -> str:
-    """Return what a stream is called in tracks and legends."""
+    """Return the name of a stream for tracks and legends."""
     return "default" if handle == 0 else f"{handle:#x}"
 
 
 class Span(NamedTuple):
-    """One pass through a scope, with where it lies on host and device. Times are in seconds.
+    """One pass through a scope: when it ran on the host and when on the device.
 
-    All four moments are on the clock of ``time.perf_counter``, those of the device too.
+    Times are in seconds. All four moments are on the clock of ``time.perf_counter``, also those of
+    the device.
 
     Attributes:
         path: the names from the root to the scope, joined by ``/``.
-        name: the last of them.
-        parent: the path of the scope that it is nested in; None at the root.
-        depth: how many scopes it is nested in.
-        status: what became of it; see `Sample.status`.
-        thread: the native id of the thread that began it.
-        thread_name: that thread's name, where Python knew one when the recording stopped.
-        device: the index of its device; None where it is on none.
-        stream: the handle of its CUDA stream, 0 for the default stream; None where it is on none.
-        host_begin: when the host began it.
-        host_end: when the host ended it; None where it was never ended.
-        device_begin: when its stream reached its beginning; None unless the status is ``ok`` and
-            the clocks of host and device could be compared.
-        device_end: when its stream reached its end, likewise.
-        uncertainty: by how many seconds `device_begin` and `device_end` may be off, together: their
-            difference is not touched by it. None where they are.
-        shares_boundary: one of its two events serves a neighbouring scope as well.
+        name: the scope's own name, the last part of the path.
+        parent: the path of the scope around this scope; None at the root.
+        depth: how many scopes are around this scope.
+        status: how the scope ended; see `Sample.status`.
+        thread: the native id of the thread that began the scope.
+        thread_name: the thread's name; None if Python did not know the thread.
+        device: the device's index; None without a device.
+        stream: the handle of the CUDA stream, 0 for the default stream; None without a device.
+        host_begin: when the host began the scope.
+        host_end: when the host ended the scope; None if the scope never ended.
+        device_begin: when the stream reached the scope's beginning. None unless the status is
+            ``ok`` and fasttime could compare the clocks of host and device.
+        device_end: when the stream reached the scope's end; None like `device_begin`.
+        uncertainty: the largest error of `device_begin` and `device_end`, in seconds. Both have the
+            same error, so their difference is exact. None like `device_begin`.
+        shares_boundary: whether one of the two events also serves a neighbouring scope.
     """
 
     path: str
@@ -56,17 +57,17 @@ class Span(NamedTuple):
 
     @property
     def host_time(self) -> float | None:
-        """Seconds from begin to end on the host; None where it was never ended."""
+        """Seconds from begin to end on the host; None if the scope never ended."""
         return None if self.host_end is None else self.host_end - self.host_begin
 
     @property
     def device_time(self) -> float | None:
-        """Seconds from begin to end on the stream; None where they are not known."""
+        """Seconds from begin to end on the stream; None if unknown."""
         if self.device_begin is None or self.device_end is None:
             return None
         return self.device_end - self.device_begin
 
     @property
     def stream_name(self) -> str | None:
-        """The stream's handle in hexadecimal, ``default`` for the default stream."""
+        """The stream's handle in hexadecimal, or ``default`` for the default stream."""
         return None if self.stream is None else stream_name(self.stream)

@@ -1,29 +1,55 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The timeline: what was recorded of an interval."""
+"""The timeline: everything recorded in an interval."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Group
 
-from ..text import for_stdout, format_seconds
-from . import export as tables
-from . import saving
+from ..console import line
+from ..html.elements import escaped, warning_list
+from ..result import Result
+from ..text import format_seconds
+from . import export, loaded, table
 from .columns import Columns, Spans
 from .span import Span
+from .warnings import warnings_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+    from ..documents import Fields
+    from ..timing_warning import TimingWarning
+
+_MOST_DRAWN_IN_A_NOTEBOOK = 200  # scopes; more take seconds to draw, and few names have room
 
 
-class Timeline:
+@dataclass(frozen=True, eq=False)
+class _Contents:
+    columns: Columns
+    thread_names: dict[int, str]
+    begin_ns: int
+    end_ns: int
+    dropped: int
+    pending: int
+    waited: bool
+
+
+class Timeline(Result):
     """What host and device did in an interval, on one clock; `record_timeline` makes it.
 
-    A plain value: it goes on without its recorder. Times are seconds on the clock of
-    ``time.perf_counter``.
+    A timeline does not need its recorder any more. Times are seconds on the clock of
+    ``time.perf_counter``. Two timelines are equal if they have the same content. ``print`` shows a
+    table with one row per path, a notebook shows the picture.
+
+    A timeline is empty while it is being recorded. Until the end of the ``with`` block, everything
+    but printing raises RuntimeError.
     """
 
     def __init__(
@@ -35,62 +61,66 @@ class Timeline:
         end_ns: int | None = None,
         dropped: int = 0,
         pending: int = 0,
+        waited: bool = False,
     ) -> None:
-        self._columns: Columns | None = None
-        self._fill(columns, dict(thread_names or {}), begin_ns, end_ns, dropped, pending)
+        first_ns, last_ns = _extent(columns)
+        begin_ns = first_ns if begin_ns is None else begin_ns
+        self._contents: _Contents | None = _Contents(
+            columns=columns,
+            thread_names=dict(thread_names or {}),
+            begin_ns=begin_ns,
+            end_ns=max(last_ns, begin_ns if end_ns is None else end_ns),
+            dropped=dropped,
+            pending=pending,
+            waited=waited,
+        )
 
     @classmethod
     def from_spans(cls, spans: Iterable[Span]) -> Timeline:
-        """Return a timeline of spans from anywhere, such as some of another timeline's."""
+        """Return a timeline of any spans, such as some spans of another timeline."""
         spans = list(spans)
         names = {span.thread: span.thread_name for span in spans if span.thread_name is not None}
         return cls(Columns.of_spans(spans), names)
 
     @classmethod
-    def _unfilled(cls) -> Timeline:
+    def _from_fields(cls, fields: Fields) -> Timeline:
+        """Return the timeline that was saved as this document. Raises ValueError."""
+        return cls(**loaded.contents(fields))
+
+    @classmethod
+    def _being_recorded(cls) -> Timeline:
+        """Return the timeline that a ``with`` block gets before there is anything to read."""
         timeline = cls.__new__(cls)
-        timeline._columns = None
+        timeline._contents = None
         return timeline
 
-    def _fill(
-        self,
-        columns: Columns,
-        thread_names: dict[int, str],
-        begin_ns: int | None,
-        end_ns: int | None,
-        dropped: int,
-        pending: int,
-        *,
-        was_awaited: bool = False,
-    ) -> None:
-        first, last = _extent(columns)
-        self._thread_names = thread_names
-        self._begin_ns = first if begin_ns is None else begin_ns
-        self._end_ns = max(last, self._begin_ns if end_ns is None else end_ns)
-        self._dropped = dropped
-        self._pending = pending
-        self._was_awaited = was_awaited
-        self._columns = columns
+    def _complete(self, recorded: Timeline) -> None:
+        """Take over what was recorded, once the recording has stopped."""
+        self._contents = recorded._contents
+
+    @property
+    def _known(self) -> _Contents:
+        if self._contents is None:
+            raise RuntimeError(
+                "this timeline is still being recorded; read it after the `with` block or after "
+                "stop()"
+            )
+        return self._contents
 
     @property
     def columns(self) -> Columns:
-        """The spans by columns, as numpy arrays. Raises RuntimeError while being recorded."""
-        if self._columns is None:
-            raise RuntimeError(
-                "this timeline is still being recorded; it can be read after the `with` block, "
-                "or after stop()"
-            )
-        return self._columns
+        """The spans as numpy arrays, one array per field."""
+        return self._known.columns
 
     @property
     def spans(self) -> Spans:
-        """The scopes, as they began on the host: a sequence of `Span`."""
-        return Spans(self.columns, self._thread_names)
+        """The scopes as a sequence of `Span`, sorted by their begin on the host."""
+        return Spans(self._known.columns, self._known.thread_names)
 
     @property
     def thread_names(self) -> dict[int, str]:
-        """The names of threads by native id, as far as they were known."""
-        return dict(self._thread_names) if self.columns is not None else {}
+        """The names of the threads that Python knew, by native id."""
+        return dict(self._known.thread_names)
 
     @property
     def begin(self) -> float:
@@ -99,18 +129,18 @@ class Timeline:
 
     @property
     def end(self) -> float:
-        """When it was stopped or the device had finished its last scope, whichever was later."""
+        """When the recording stopped or the device finished its last scope, in seconds."""
         return self.end_ns / 1e9
 
     @property
     def begin_ns(self) -> int:
         """`begin` in whole nanoseconds."""
-        return self._begin_ns if self.columns is not None else 0
+        return self._known.begin_ns
 
     @property
     def end_ns(self) -> int:
         """`end` in whole nanoseconds."""
-        return self._end_ns if self.columns is not None else 0
+        return self._known.end_ns
 
     @property
     def duration(self) -> float:
@@ -119,62 +149,86 @@ class Timeline:
 
     @property
     def dropped(self) -> int:
-        """How many scopes were not kept, the newest ones, as `max_scopes` was reached."""
-        return self._dropped if self.columns is not None else 0
+        """How many scopes were not kept because `max_scopes` was reached; the newest scopes."""
+        return self._known.dropped
 
     @property
     def pending(self) -> int:
-        """How many of the recorder's scopes the device had not finished when it was taken."""
-        return self._pending if self.columns is not None else 0
+        """How many of the recorder's scopes the device had not finished when recording stopped."""
+        return self._known.pending
+
+    @property
+    def waited(self) -> bool:
+        """Whether the recording waited for the device when it stopped."""
+        return self._known.waited
+
+    @property
+    def warnings(self) -> tuple[TimingWarning, ...]:
+        """What the timeline lacks; empty if all is well.
+
+        The kinds are:
+
+        * ``dropped``: scopes were not kept because `max_scopes` was reached
+        * ``unfinished``: the device had not finished some scopes
+        * ``never_ended``: some scopes have no end on the host
+        * ``unplaced``: the clocks of host and device could not be compared
+        * ``captured``, ``failed``, ``no_room``, ``host_only``: some scopes have no device time; see
+          `Sample.status`
+        """
+        known = self._known
+        return warnings_of(known.columns, known.dropped, known.pending, known.waited)
 
     def __len__(self) -> int:
         return len(self.columns)
 
-    def __repr__(self) -> str:
-        if self._columns is None:
-            return "<fasttime.Timeline, being recorded>"
-        columns = self._columns
-        placed = int(columns.is_placed.sum())
-        threads = len(np.unique(columns.thread))
-        on_device = columns.device >= 0
-        streams = len(set(zip(columns.device[on_device], columns.stream[on_device], strict=True)))
-        facts = [
-            f"{_count(len(columns), 'scope')} in {format_seconds(self.duration)}",
-            f"{placed:,} placed on a device",
-            _count(threads, "thread"),
-            _count(streams, "stream"),
-        ]
-        if self.dropped:
-            facts.append(f"{self.dropped:,} more not kept: raise max_scopes")
-        if self.pending:
-            mend = "raise timeout" if self._was_awaited else "stop(wait=True) waits for them"
-            facts.append(f"{self.pending:,} more pending: {mend}")
-        return for_stdout(f"<fasttime.Timeline: {', '.join(facts)}>")
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Timeline):
+            return NotImplemented
+        ours, theirs = self._contents, other._contents
+        if ours is None or theirs is None:
+            return self is other
+        return _facts(ours) == _facts(theirs) and ours.columns.equals(theirs.columns)
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return one dict a scope, with the fields of `Span` as keys."""
-        return tables.to_dicts(self)
+    __hash__ = None  # type: ignore[assignment]  # like other values that compare by content
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the timeline as a dict that ``json.dumps`` accepts.
+
+        ``spans`` is a list with one dict per scope, with the fields of `Span` as keys.
+        """
+        known = self._known
+        return {
+            "begin": self.begin,
+            "end": self.end,
+            "dropped": known.dropped,
+            "pending": known.pending,
+            "waited": known.waited,
+            "thread_names": {str(thread): name for thread, name in known.thread_names.items()},
+            "warnings": [warning.to_dict() for warning in self.warnings],
+            "spans": [span._asdict() for span in self.spans],
+        }
 
     def to_pandas(self) -> Any:
-        """Return a pandas.DataFrame with one row a scope and the fields of `Span` as columns.
+        """Return a pandas.DataFrame with one row per scope and the fields of `Span` as columns.
 
-        What is None in a `Span` is missing there. Raises ImportError without pandas.
+        Values that are None in a `Span` are missing in the frame. Raises ImportError without
+        pandas.
         """
-        return tables.to_pandas(self)
+        return export.to_pandas(self)
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the timeline to a file, in the format that its suffix names.
+        """Write the timeline to a file. The suffix decides the format.
 
-        * ``.json``, ``.json.gz``: a trace for https://ui.perfetto.dev or ``chrome://tracing``
-        * ``.csv``: one line a scope, with the fields of `Span` as columns
+        * ``.json``, ``.json.gz``: a trace for https://ui.perfetto.dev or ``chrome://tracing``.
+          `fasttime.load` gives the timeline back, exact to the nanosecond.
+        * ``.csv``: one line per scope, with the fields of `Span` as columns
         * ``.svg``, ``.png``, ``.pdf``: a picture, with the `options` of `plot`
 
-        An existing file is replaced, and only once all is written: a full disk leaves the old one
-        and nothing else. Raises ValueError for another suffix and for options that the format does
-        not know, OSError where the file cannot be written, ImportError for a picture without
-        matplotlib.
+        The file appears only when all of it is written. If the disk is full, an existing file stays
+        as it was. Raises ValueError for another suffix and for unknown options, OSError if the file
+        cannot be written, and ImportError for a picture without matplotlib.
         """
-        saving.save(self, path, options)
+        export.save(self, path, options)
 
     def plot(
         self,
@@ -186,26 +240,28 @@ class Timeline:
         title: str | None = None,
         dark: bool = False,
     ) -> Figure:
-        """Draw the host above, the device below, and return the matplotlib Figure.
+        """Draw the host above and the device below, and return the matplotlib Figure.
 
         Args:
-            explain: the path or name of a scope; its first pass shown gets brackets that say what
-                the naive clock, synchronising and events would each have measured.
-            waits: a list of the paths or names of scopes in which the host does nothing but wait,
-                such as one around a ``synchronize()``; they are hatched.
-            begin: where the picture begins, in seconds after `Timeline.begin`; its first scope
-                where not given.
-            end: where it ends, likewise.
-            title: what stands above it.
-            dark: for a dark background.
+            explain: the path or name of a scope. Its first pass gets brackets, which show the times
+                that a naive clock, synchronising and events would measure.
+            waits: a list of paths or names of scopes in which the host only waits, such as a scope
+                around ``synchronize()``. They are hatched.
+            begin: where the picture begins, in seconds after `Timeline.begin`. The default is the
+                first scope.
+            end: where the picture ends, in seconds after `Timeline.begin`. The default is the last
+                scope.
+            title: the text above the picture.
+            dark: use colours for a dark background.
 
-        Scopes are drawn inside their parents' time, below them, and one place in the code has one
-        colour on both sides; dotted lines lead from where the host began a scope to where the
-        device did. Hatching on a stream marks where nothing timed ran between two scopes: the
-        device was idle there, or at work that no scope was around. Raises ImportError
-        without matplotlib, ValueError where nothing lies in the interval, for more scopes than can
-        be seen (5,000), for an `explain` that is not among them and for `waits` that the timeline
-        does not have, TypeError for `waits` that are one string.
+        Scopes are drawn below their parents. Each path has its own colour, the same on host and
+        device and in every picture of the timeline. Beyond 21 paths, colours repeat. Dotted lines
+        lead from where the host began a scope to where the device began it. Hatching on a stream
+        marks the time between two scopes: the device was idle, or worked outside any scope.
+
+        Raises ImportError without matplotlib. Raises ValueError if the interval is empty, has more
+        than 5,000 scopes or lacks the scope `explain`, or if the timeline lacks one of `waits`.
+        Raises TypeError if `waits` is a single string.
         """
         from .picture.figure import plot
 
@@ -213,13 +269,58 @@ class Timeline:
             self, explain=explain, waits=waits, begin=begin, end=end, title=title, dark=dark
         )
 
+    def _renderable(self, width: int) -> RenderableType:
+        if self._contents is None:
+            return line(_summary(None))
+        warnings = [line(str(warning), "yellow") for warning in self.warnings]
+        columns = self.columns
+        tables = [table.as_renderable(columns, width)] if len(columns) else []
+        return Group(line(_summary(self._contents)), *tables, *warnings)
+
+    def _html(self) -> str:
+        summary = f"<p>{escaped(_summary(self._contents))}</p>"
+        if self._contents is None:
+            return summary
+        columns = self.columns
+        picture = ""
+        if 0 < len(columns) <= _MOST_DRAWN_IN_A_NOTEBOOK:
+            picture = export.picture_html(self)
+        shown = picture or (table.as_html(columns) if len(columns) else "")
+        return f"{summary}{shown}{warning_list(self.warnings)}"
+
+
+def _facts(contents: _Contents) -> tuple[object, ...]:
+    return (
+        contents.thread_names,
+        contents.begin_ns,
+        contents.end_ns,
+        contents.dropped,
+        contents.pending,
+        contents.waited,
+    )
+
+
+def _summary(contents: _Contents | None) -> str:
+    """Say in one line what was recorded."""
+    if contents is None:
+        return "Timeline, being recorded"
+    columns = contents.columns
+    on_device = columns.device >= 0
+    streams = set(zip(columns.device[on_device], columns.stream[on_device], strict=True))
+    return (
+        f"Timeline: {_count(len(columns), 'scope')} in "
+        f"{format_seconds((contents.end_ns - contents.begin_ns) / 1e9)}, "
+        f"{int(columns.is_placed.sum()):,} placed on a device, "
+        f"{_count(len(np.unique(columns.thread)), 'thread')}, {_count(len(streams), 'stream')}"
+    )
+
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _extent(columns: Columns) -> tuple[int, int]:
-    """The first and the last moment of any span, in ns; (0, 0) without one."""
+    """The first and the last moment of any span, in ns; (0, 0) without spans."""
     if len(columns) == 0:
         return 0, 0
     first, last = int(columns.host_begin_ns.min()), int(columns.host_begin_ns.max())

@@ -1,115 +1,196 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Timelines in the Trace Event Format, which Perfetto and chrome://tracing read.
+"""Timelines in the Trace Event Format, for Perfetto, chrome://tracing and `fasttime.load`.
 
-One process is the host, with a track a thread; one is each device, with a track a stream. An arrow
-leads from a scope's host part to its device part; it is a property of the two, as events of its own
-("s" and "f") would hang on whichever scope lies innermost at that moment. Times are in us after the
-recording's begin, with three digits: to the nanosecond, for the first 50 days.
+The host is one process with a track per thread. Each device is one process with a track per
+stream. An arrow leads from a scope's host part to its device part. The arrow is a property of the
+two parts, because separate events ("s" and "f") would attach to the innermost scope of that moment.
+
+`ts` and `dur` say where to draw, in us after the recording's begin, with three digits. Viewers need
+nested spans and arrows that point forwards, so the drawing may differ slightly from the data. The
+exact times are in `args`, in ns on the clock of ``time.perf_counter``. Each span has one event on
+the host, which holds everything but the place on the device. `otherData` is the file's header.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from ..documents import TIMELINE, VERSIONS
 from ..sample import STATUSES
-from .columns import in_pieces
+from .columns import CHUNK
 from .span import stream_name
-from .tracks import (
-    Track,
-    device_tracks,
-    gathered_begins,
-    host_tracks,
-)
+from .tracks import Bar, Track, device_tracks, gathered_begins, host_tracks
 
 if TYPE_CHECKING:
-    from .columns import Columns
     from .timeline import Timeline
 
-_SEPARATOR = ",\n"
-_HOST = 1  # process numbers; those of devices follow
+_HOST = 1  # process number; the devices' numbers follow
 
 
 def write(timeline: Timeline, file: TextIO) -> None:
-    """Write the trace, a few thousand events at a time.
+    """Write the trace, one event at a time.
 
-    The file must write half a surrogate pair, which a name may hold, as its escape.
+    The file must write a lone surrogate, which a name may contain, as its escape.
     """
-    common = _Common(timeline.columns)
-    facts = {
-        "perf_counter_begin_s": timeline.begin,
-        "duration_s": timeline.duration,
-        "scopes_dropped": timeline.dropped,
-        "scopes_pending": timeline.pending,
-        "drawn_later_us": {f"cuda:{device}": ns / 1e3 for device, ns in common.late_ns.items()},
-    }
-    file.write('{"displayTimeUnit":"ns","otherData":' + json.dumps(facts) + ',"traceEvents":[\n')
+    writer = _Writer(timeline)
+    header = _header(timeline, writer.late_ns)
+    file.write(f'{{"displayTimeUnit":"ns","otherData":{_json(header)},"traceEvents":[\n')
     separator = ""
-    for some in _events(timeline, common):
-        file.write(separator + some)
-        separator = _SEPARATOR
+    for event in writer.events():
+        file.write(separator + event)
+        separator = ",\n"
     file.write("\n]}\n")
 
 
-def _events(timeline: Timeline, common: _Common) -> Iterator[str]:
-    """Yield one event or several as JSON."""
-    # Each row has a number, as viewers want them; threads and streams never share one.
-    tid = yield from _host(timeline, common)
-    yield from _devices(timeline, tid, common)
+def _header(timeline: Timeline, late_ns: dict[int, int]) -> dict[str, Any]:
+    return {
+        "format": TIMELINE,
+        "version": VERSIONS[TIMELINE],
+        "begin_ns": timeline.begin_ns,
+        "end_ns": timeline.end_ns,
+        "dropped": timeline.dropped,
+        "pending": timeline.pending,
+        "waited": timeline.waited,
+        "drawn_later_us": {f"cuda:{device}": ns / 1e3 for device, ns in late_ns.items()},
+        "thread_names": {str(thread): name for thread, name in timeline.thread_names.items()},
+        "sites": [site._asdict() for site in timeline.columns.sites],
+    }
 
 
-def _host(timeline: Timeline, common: _Common) -> Generator[str, None, int]:
-    """Return the last number that it gave to a row."""
-    yield _named("process", _HOST, 0, "host")
-    tid = 0
-    for track in host_tracks(timeline.columns):
-        name = timeline.thread_names.get(track.handle)
-        label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
-        tid += yield from _host_spans(timeline, track, label, tid, common)
-    yield from _never_ended(timeline, tid, common)
-    return tid + 1
+class _Writer:
+    """Makes the events of one timeline.
 
-
-def _devices(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
-    devices: set[int] = set()
-    for track in device_tracks(timeline.columns):
-        pid = _HOST + 1 + track.device
-        if track.device not in devices:
-            devices.add(track.device)
-            yield _named("process", pid, 0, f"cuda:{track.device}")
-        tid += yield from _device_spans(timeline, track, pid, tid, common)
-
-
-class _Common:
-    """What is found once: names and arguments as JSON, by site, and which spans have an arrow.
-
-    Viewers know none that leads back in time, and complain of it. But an idle device begins at
-    once, and so may seem to have begun first, within the uncertainty: then all that it did is drawn
-    later by as much (`late_ns`, by device, told in the file), as lengths and gaps are certain. What
-    would have to be moved by more has no arrow, as where the host was put off its core.
+    Viewers reject arrows that point backwards in time. But an idle device begins at once, so within
+    the uncertainty it may seem to begin before the host. Then the whole device is drawn later by
+    `late_ns`, which keeps lengths and gaps exact. The header says by how much. A span that would
+    need a larger shift gets no arrow, for example if the host lost its core.
     """
 
-    def __init__(self, columns: Columns) -> None:
-        self.has_arrow = columns.is_ended & columns.is_placed
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._columns = columns = timeline.columns
+        self._begin_ns = timeline.begin_ns
+        self._has_arrow = columns.is_ended & columns.is_placed
+        self._names = [_json(site.name) for site in columns.sites]
+        self._paths = [_json(site.path) for site in columns.sites]
+        self._last_tid = 0  # viewers want a different number for every row of every process
+        self.late_ns: dict[int, int] = {}  # by device
         early_ns = columns.host_begin_ns - gathered_begins(columns)
-        self.late_ns: dict[int, int] = {}
-        for device in np.unique(columns.device[self.has_arrow]).tolist():
-            of_it = self.has_arrow & (columns.device == device)
-            most = int(np.quantile(early_ns[of_it], 0.99, method="higher")) + 1
-            late_ns = min(max(most, 0), int(np.median(columns.uncertainty_ns[of_it])))
+        for device in np.unique(columns.device[self._has_arrow]).tolist():
+            on_device = self._has_arrow & (columns.device == device)
+            most = int(np.quantile(early_ns[on_device], 0.99, method="higher")) + 1
+            late_ns = min(max(most, 0), int(np.median(columns.uncertainty_ns[on_device])))
             self.late_ns[device] = late_ns
-            self.has_arrow &= ~of_it | (early_ns < late_ns)
-        self.name = [_json(site.name) for site in columns.sites]
-        self.path = [_json(site.path) for site in columns.sites]
-        self.status = [_json(status) for status in STATUSES]
+            self._has_arrow &= ~on_device | (early_ns < late_ns)
+
+    def events(self) -> Iterator[str]:
+        """Yield one event after the other as JSON."""
+        yield _named("process", _HOST, 0, "host")
+        for track in host_tracks(self._columns):
+            name = self._timeline.thread_names.get(track.handle)
+            label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
+            yield from self._track(track, _HOST, label)
+        yield from self._never_ended()
+        named: set[int] = set()
+        for track in device_tracks(self._columns):
+            pid = _HOST + 1 + track.device
+            if track.device not in named:
+                named.add(track.device)
+                yield _named("process", pid, 0, f"cuda:{track.device}")
+            yield from self._track(track, pid, f"stream {stream_name(track.handle)}")
+
+    def _track(self, track: Track, pid: int, label: str) -> Iterator[str]:
+        """Yield the names of the track's rows and the spans in them."""
+        on_host = track.device < 0
+        category, way = ("host", "out") if on_host else ("device", "in")
+        describe = self._host_args if on_host else self._device_args
+        origin_ns = self._begin_ns - self.late_ns.get(track.device, 0)
+        first_tid = self._last_tid + 1
+        bars = track.bars()
+        while chunk := list(islice(bars, CHUNK)):
+            spans = np.array([bar.span for bar in chunk])
+            has_arrow = self._has_arrow[spans].tolist()
+            sites = self._columns.site[spans].tolist()
+            for bar, site, linked, args in zip(
+                chunk, sites, has_arrow, describe(spans), strict=True
+            ):
+                tid = first_tid + bar.row
+                if tid > self._last_tid:
+                    self._last_tid = tid
+                    row = f"{label}, row {bar.row + 1}" if bar.row else label
+                    yield _named("thread", pid, tid, row)
+                arrow = f'"bind_id":{bar.span + 1},"flow_{way}":true,' if linked else ""
+                yield (
+                    f'{{"ph":"X","cat":"{category}","name":{self._names[site]},'
+                    f"{_drawn(bar, origin_ns)},"
+                    f'"pid":{pid},"tid":{tid},{arrow}"args":{{{args}}}}}'
+                )
+
+    def _never_ended(self) -> Iterator[str]:
+        """Yield an instant per span that never ended, because its length is unknown."""
+        lost = np.flatnonzero(~self._columns.is_ended)
+        if len(lost) == 0:
+            return
+        self._last_tid += 1
+        yield _named("thread", _HOST, self._last_tid, "never ended")
+        for start in range(0, len(lost), CHUNK):
+            spans = lost[start : start + CHUNK]
+            begins_ns = self._columns.host_begin_ns[spans].tolist()
+            sites = self._columns.site[spans].tolist()
+            for begin_ns, site, args in zip(begins_ns, sites, self._host_args(spans), strict=True):
+                yield (
+                    f'{{"ph":"i","s":"t","cat":"host","name":{self._names[site]},'
+                    f'"ts":{(begin_ns - self._begin_ns) / 1000:.3f},'
+                    f'"pid":{_HOST},"tid":{self._last_tid},"args":{{{args}}}}}'
+                )
+
+    def _host_args(self, spans: np.ndarray[Any, Any]) -> Iterator[str]:
+        some = self._columns[spans]
+        for span, site, status, thread, device, stream, begin_ns, end_ns, is_ended, shares in zip(
+            spans.tolist(),
+            some.site.tolist(),
+            some.status.tolist(),
+            some.thread.tolist(),
+            some.device.tolist(),
+            some.stream.tolist(),
+            some.host_begin_ns.tolist(),
+            some.host_end_ns.tolist(),
+            some.is_ended.tolist(),
+            some.shares_boundary.tolist(),
+            strict=True,
+        ):
+            end = f'"end_ns":{end_ns},' if is_ended else ""
+            where = f'"device":{device},"stream":{stream},' if device >= 0 else ""
+            yield (
+                f'"path":{self._paths[site]},"status":"{STATUSES[status]}",'
+                f'"begin_ns":{begin_ns},{end}"thread":{thread},{where}'
+                f'"shares_boundary":{"true" if shares else "false"},"site":{site},"span":{span}'
+            )
+
+    def _device_args(self, spans: np.ndarray[Any, Any]) -> Iterator[str]:
+        some = self._columns[spans]
+        for span, site, begin_ns, end_ns, uncertainty_ns in zip(
+            spans.tolist(),
+            some.site.tolist(),
+            some.device_begin_ns.tolist(),
+            some.device_end_ns.tolist(),
+            some.uncertainty_ns.tolist(),
+            strict=True,
+        ):
+            yield (
+                f'"path":{self._paths[site]},"begin_ns":{begin_ns},"end_ns":{end_ns},'
+                f'"uncertainty_ns":{uncertainty_ns},"span":{span}'
+            )
 
 
-def _json(value: object) -> str:
-    # Characters as they are: Perfetto (52.0) shows most escapes as they are written.
-    return json.dumps(value, ensure_ascii=False)
+def _drawn(bar: Bar, origin_ns: int) -> str:
+    ts_us, dur_us = (bar.begin_ns - origin_ns) / 1000, (bar.end_ns - bar.begin_ns) / 1000
+    return f'"ts":{ts_us:.3f},"dur":{dur_us:.3f}'
 
 
 def _named(kind: str, pid: int, tid: int, name: str) -> str:
@@ -118,93 +199,6 @@ def _named(kind: str, pid: int, tid: int, name: str) -> str:
     )
 
 
-def _rows(pid: int, tid: int, label: str, rows: range) -> Iterator[str]:
-    for row in rows:
-        yield _named("thread", pid, tid + 1 + row, label if row == 0 else f"{label}, row {row + 1}")
-
-
-def _host_spans(
-    timeline: Timeline, track: Track, label: str, tid: int, common: _Common
-) -> Generator[str, None, int]:
-    """Return how many rows they take."""
-    origin_ns = timeline.begin_ns
-    row_count = 0
-    for piece in track.pieces():
-        yield from _rows(_HOST, tid, label, range(row_count, piece.row_count))
-        row_count = piece.row_count
-        some = timeline.columns[piece.spans]
-        yield _SEPARATOR.join(
-            f'{{"ph":"X","cat":"host","name":{common.name[site]},'
-            f'"ts":{(begin - origin_ns) / 1000:.3f},"dur":{(end - begin) / 1000:.3f},'
-            f'"pid":{_HOST},"tid":{tid + 1 + row}{_arrow(index, "out") if has_arrow else ""},'
-            f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
-            for index, begin, end, row, site, status, has_arrow in zip(
-                piece.spans.tolist(),
-                piece.begins_ns,
-                piece.ends_ns,
-                piece.rows,
-                some.site.tolist(),
-                some.status.tolist(),
-                common.has_arrow[piece.spans].tolist(),
-                strict=True,
-            )
-        )
-    return row_count
-
-
-def _device_spans(
-    timeline: Timeline, track: Track, pid: int, tid: int, common: _Common
-) -> Generator[str, None, int]:
-    """Return how many rows they take."""
-    origin_ns = timeline.begin_ns - common.late_ns.get(track.device, 0)
-    label = f"stream {stream_name(track.handle)}"
-    row_count = 0
-    for piece in track.pieces():
-        yield from _rows(pid, tid, label, range(row_count, piece.row_count))
-        row_count = piece.row_count
-        some = timeline.columns[piece.spans]
-        yield _SEPARATOR.join(
-            f'{{"ph":"X","cat":"device","name":{common.name[site]},'
-            f'"ts":{(begin - origin_ns) / 1000:.3f},"dur":{(end - begin) / 1000:.3f},'
-            f'"pid":{pid},"tid":{tid + 1 + row}{_arrow(index, "in") if has_arrow else ""},'
-            f'"args":{{"path":{common.path[site]},"uncertainty_us":{uncertainty / 1000:.3f},'
-            f'"shares_boundary":{"true" if shares else "false"}}}}}'
-            for index, begin, end, row, site, uncertainty, shares, has_arrow in zip(
-                piece.spans.tolist(),
-                piece.begins_ns,
-                piece.ends_ns,
-                piece.rows,
-                some.site.tolist(),
-                some.uncertainty_ns.tolist(),
-                some.shares_boundary.tolist(),
-                common.has_arrow[piece.spans].tolist(),
-                strict=True,
-            )
-        )
-    return row_count
-
-
-def _arrow(index: int, way: str) -> str:
-    return f',"bind_id":{index + 1},"flow_{way}":true'
-
-
-def _never_ended(timeline: Timeline, tid: int, common: _Common) -> Iterator[str]:
-    """Instants, as nobody knows how long these took."""
-    if timeline.columns.is_ended.all():
-        return
-    yield _named("thread", _HOST, tid + 1, "never ended")
-    origin_ns = timeline.begin_ns
-    for some in in_pieces(timeline.columns):
-        lost = some[~some.is_ended]
-        if len(lost):
-            yield _SEPARATOR.join(
-                f'{{"ph":"i","s":"t","cat":"host","name":{common.name[site]},'
-                f'"ts":{(begin - origin_ns) / 1000:.3f},"pid":{_HOST},"tid":{tid + 1},'
-                f'"args":{{"path":{common.path[site]},"status":{common.status[status]}}}}}'
-                for begin, site, status in zip(
-                    lost.host_begin_ns.tolist(),
-                    lost.site.tolist(),
-                    lost.status.tolist(),
-                    strict=True,
-                )
-            )
+def _json(value: object) -> str:
+    # Characters stay as they are: Perfetto (52.0) shows most escapes literally.
+    return json.dumps(value, ensure_ascii=False)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..._native import Series
 from ...documents import REPORT, VERSIONS, Fields
-from ...environment import document as environments
+from ...environment.describe import Environment
 from ...sample import STATUSES
 from ..bottleneck import BacklogChecks
 from ..build import Tally, build_sites
@@ -28,7 +28,6 @@ from ..site import walk_with_parents
 
 if TYPE_CHECKING:
     from ...bottleneck import Bottleneck
-    from ...environment.describe import Environment
     from ..report import Report
     from ..site import SiteReport
 
@@ -95,7 +94,7 @@ def from_content(content: Fields) -> dict[str, Any]:
         "duration": content.number("duration_s"),
         "parts": content.count("parts", at_least=1),
         "differs": tuple(map(str, content.items("differs"))),
-        "known_environment": environments.from_content(content.object("environment")),
+        "known_environment": Environment.from_fields(content.object("environment")),
     }
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Timelines as pictures."""
+"""Timelines as pictures, drawn with matplotlib."""

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Brackets: what each of the three methods would have measured of one pass."""
+"""Brackets: the times that each of the three methods would measure for one pass."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ...text import format_seconds
-from . import style as style
+from . import style
 from .parts import margin_text
 from .scene import Scene
 
@@ -17,7 +17,7 @@ HEIGHT = 3 * style.BRACKET + 0.3
 
 
 def draw_brackets(scene: Scene, axes: Axes, index: int) -> None:
-    """Draw the stretch of time that each method reads as that of this pass."""
+    """Draw one bracket per method, as long as the time that the method would measure."""
     columns, theme = scene.columns, scene.theme
     host = (int(columns.host_begin_ns[index]), int(columns.host_end_ns[index]))
     device = (int(columns.device_begin_ns[index]), int(columns.device_end_ns[index]))
@@ -36,7 +36,7 @@ def draw_brackets(scene: Scene, axes: Axes, index: int) -> None:
             linestyle=(0, (4, 3)),
             zorder=2.5,
         )
-    name = scene.name(int(columns.site[index]))
+    name = scene.label(int(columns.site[index]))
     heading = style.fitting([f"{name}, as read by", name], style.LEFT - 0.25, style.SMALL_PT)
     margin_text(scene, axes, -style.LEFT + 0.2, y - 0.12, heading, style.SMALL_PT, False)
     for label, begin_ns, end_ns in readings:

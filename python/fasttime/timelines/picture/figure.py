@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Timelines as pictures: the host above, the device below, as one would draw them by hand."""
+"""The whole picture: the host above, the device below."""
 
 from __future__ import annotations
 
@@ -16,16 +16,11 @@ try:
 except ImportError as error:
     raise ImportError("a picture needs matplotlib: pip install 'fasttime[plot]'") from error
 
-from . import style as style
+from . import style
 from .brackets import HEIGHT as BRACKETS_HEIGHT
 from .brackets import draw_brackets
 from .legend import draw_legend, legend_lines
-from .parts import (
-    draw_bars,
-    draw_gaps,
-    draw_label,
-    draw_links,
-)
+from .parts import draw_bars, draw_gaps, draw_label, draw_links
 from .scene import MARGIN, Scene
 
 if TYPE_CHECKING:
@@ -50,26 +45,28 @@ def plot(
     _check_waits(timeline, waits)
     columns = _shown(timeline, begin, end)
     first_ns, last_ns = _interval(timeline, columns, begin, end)
-    scene = Scene(columns, timeline.thread_names, first_ns, last_ns, waits, dark)
+    whole = timeline.columns
+    sites = [whole.sites[site] for site in whole.used_sites()]
+    scene = Scene(columns, sites, timeline.thread_names, first_ns, last_ns, waits, dark)
     return _drawn(scene, None if explain is None else _explained(columns, explain), title)
 
 
 def _check_waits(timeline: Timeline, waits: Collection[str]) -> None:
-    """Of the whole timeline, as the part that is drawn need not have every one of its waits."""
+    """Look for the waits in the whole timeline; the part to draw may lack some."""
     if isinstance(waits, str):
-        raise TypeError(f"waits is a list of names, got {waits!r}: write waits=[{waits!r}]")
+        raise TypeError(f"waits must be a list of names, got {waits!r}; write waits=[{waits!r}]")
     columns = timeline.columns
-    sites = [columns.sites[site] for site in np.unique(columns.site).tolist()]
+    sites = [columns.sites[site] for site in columns.used_sites()]
     unknown = set(waits) - {name for site in sites for name in (site.path, site.name)}
     if unknown and sites:
         raise ValueError(
-            f"waits={sorted(unknown)} are no scopes of this timeline; there are "
+            f"waits={sorted(unknown)} are not in this timeline; its scopes are "
             + ", ".join(sorted(site.path for site in sites)[:20])
         )
 
 
 def _shown(timeline: Timeline, begin: float | None, end: float | None) -> Columns:
-    """The spans that touch the interval on host or device."""
+    """Return the spans that touch the interval on host or device."""
     columns = timeline.columns
     since = -math.inf if begin is None else timeline.begin_ns + begin * 1e9
     until = math.inf if end is None else timeline.begin_ns + end * 1e9
@@ -85,15 +82,15 @@ def _shown(timeline: Timeline, begin: float | None, end: float | None) -> Column
             + (
                 "was recorded"
                 if len(columns) == 0
-                else "was ended"
+                else "has ended"
                 if begin is None and end is None
                 else f"lies between begin={begin} and end={end}"
             )
         )
     if count > _MAX_SPANS:
         raise ValueError(
-            f"{count:,} scopes are too many for a picture ({_MAX_SPANS:,} at most): choose a "
-            "part by begin= and end=, or look at a trace, save('trace.json')"
+            f"a picture shows at most {_MAX_SPANS:,} scopes, and here are {count:,}; draw a part "
+            "with begin= and end=, or save a trace: save('trace.json')"
         )
     return columns[is_shown]
 
@@ -114,14 +111,14 @@ def _interval(
 
 
 def _explained(columns: Columns, wanted: str) -> int:
-    """The first pass through that site that lies on host and device."""
+    """Return the first pass through that site with a place on host and device."""
     for index in np.nonzero(columns.is_placed & columns.is_ended)[0].tolist():
         site = columns.sites[columns.site[index]]
         if wanted in (site.path, site.name):
             return int(index)
     there = sorted({columns.sites[site].path for site in columns.site[columns.is_placed].tolist()})
     raise ValueError(
-        f"explain={wanted!r} is no scope with a device time in this picture; there are "
+        f"explain={wanted!r} has no device time in this picture; scopes with a device time: "
         + (", ".join(there[:20]) or "none")
     )
 
@@ -129,7 +126,7 @@ def _explained(columns: Columns, wanted: str) -> int:
 def _drawn(scene: Scene, explained: int | None, title: str | None) -> Figure:
     brackets = 0.0 if explained is None else BRACKETS_HEIGHT
     inner = scene.bottom + brackets + 0.1
-    # Its size is set last, as the legend's is known only when all bars are drawn.
+    # The size is set last: the legend's height is known only after all bars are drawn.
     figure = Figure(dpi=160, facecolor=scene.theme.background)
     axes = figure.add_axes((0, 0, 1, 1))
     _prepare(scene, axes, inner)

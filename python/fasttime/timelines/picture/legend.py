@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The legend of a picture: the names that no bar had room for, and what hatching means."""
+"""The legend of a picture: the paths whose names did not fit on a bar, and the hatching."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.patches import Rectangle
 
-from . import style as style
+from . import style
 from .scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_LINES = 4
-_SWATCH = 0.26  # inches, with the space after it
+_SWATCH = 0.26  # inches, including the space after it
 _BETWEEN = 0.19
-_FIRST_LINE_END = style.WIDTH - 1.0  # where the axis is named
+_FIRST_LINE_END = style.WIDTH - 1.0  # the label of the axis is to the right
 _LINE_END = style.WIDTH - style.RIGHT
 
 
 class _Entry(NamedTuple):
     text: str
-    look: dict[str, Any] | None  # None: words alone
+    look: dict[str, Any] | None  # None: text without a swatch
     x: float  # in inches
 
     @property
@@ -35,7 +35,7 @@ Lines = list[list[_Entry]]
 
 
 def legend_lines(scene: Scene, has_gaps: bool) -> Lines:
-    """Return what the legend says, by lines; what they have no room for is counted in the last."""
+    """Return the lines of the legend. The last line counts the entries that do not fit."""
     wanted = _wanted(scene, has_gaps)
     lines: Lines = [[]]
     for count, (text, look) in enumerate(wanted):
@@ -51,7 +51,7 @@ def legend_lines(scene: Scene, has_gaps: bool) -> Lines:
 
 
 def draw_legend(scene: Scene, figure: Figure, height: float, lines: Lines) -> None:
-    """Write the lines below the axis of a picture of this height, in inches."""
+    """Write the lines below the axis. The picture's height is in inches."""
     for number, line in enumerate(lines, 1):
         y = 0.2 + (len(lines) - number) * style.LEGEND_LINE
         for entry in line:
@@ -73,7 +73,7 @@ def draw_legend(scene: Scene, figure: Figure, height: float, lines: Lines) -> No
 
 
 def _wanted(scene: Scene, has_gaps: bool) -> list[tuple[str, dict[str, Any]]]:
-    """What there is to explain: hatching first, as no bar ever says that."""
+    """Return all entries. Hatching comes first, because no bar explains it."""
     wanted: list[tuple[str, dict[str, Any]]] = []
     if any(scene.is_wait.values()):
         wanted.append(("the host waits", {**style.HATCHED, "edgecolor": scene.theme.faint}))
@@ -81,12 +81,12 @@ def _wanted(scene: Scene, has_gaps: bool) -> list[tuple[str, dict[str, Any]]]:
         wanted.append(("between timed work", {**style.HATCHED, "edgecolor": scene.theme.hatch}))
     for site, colour in scene.colours.items():
         if site in scene.unnamed and not scene.is_wait[site]:
-            wanted.append((scene.name(site), {"facecolor": colour}))
+            wanted.append((scene.path(site), {"facecolor": colour}))
     return wanted
 
 
 def _next_to(lines: Lines, text: str, look: dict[str, Any] | None) -> _Entry:
-    """Return an entry behind the last one, cut where a whole line has no room for it."""
+    """Return an entry after the last entry. A text longer than a line is cut."""
     room = _end(lines) - style.LEFT - _SWATCH
     text = style.fitting([text], room, style.SMALL_PT)
     return _Entry(text, look, lines[-1][-1].beyond if lines[-1] else style.LEFT)
@@ -97,7 +97,7 @@ def _end(lines: Lines) -> float:
 
 
 def _count_the_rest(lines: Lines, rest: int) -> None:
-    """Say how many have no room, in the place of as many as the words for it take."""
+    """Add how many entries do not fit, and remove entries to make room for this text."""
     while True:
         more = _next_to(lines, f"and {rest:,} more", None)
         if more.beyond - _BETWEEN <= _end(lines) or not lines[-1]:

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The parts of a picture: bars, their labels, gaps and links."""
+"""The parts of a picture: bars, labels, gaps and links."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib.patches import Rectangle
 
 from ...text import format_seconds
 from ..span import stream_name
-from ..tracks import gaps
-from . import style as style
+from ..tracks import Bar
+from . import style
 from .scene import MARGIN, Place, Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MAX_LINKS = 60  # more lines from host to device than that hide what they show
+_MAX_LINKS = 60  # more lines from host to device would hide the picture
 
 
 def draw_label(scene: Scene, axes: Axes, place: Place) -> None:
-    """Say left of a track which thread or stream it is; the first of a device names that too."""
+    """Write the thread or stream left of a track. The first track of a device names the device."""
     track = place.track
     if track.device < 0:
         name, detail = "host", scene.thread_names.get(track.handle, f"thread {track.handle}")
@@ -43,7 +43,7 @@ def draw_label(scene: Scene, axes: Axes, place: Place) -> None:
 def margin_text(
     scene: Scene, axes: Axes, inches: float, y: float, text: str, size: float, bold: bool
 ) -> None:
-    """Write left of the axes, `inches` from their edge."""
+    """Write text beside the axes, `inches` from their left edge."""
     axes.annotate(
         text,
         (0, y),
@@ -60,12 +60,12 @@ def margin_text(
 
 
 def draw_bars(scene: Scene, axes: Axes, place: Place) -> None:
-    """Draw a track's scopes, each with its name and time as far as they fit."""
+    """Draw a track's scopes, with their names and times if they fit."""
     is_host = place.track.device < 0
-    for index, begin_ns, end_ns, row, level in place.track.bars():
+    for index, begin_ns, end_ns, row, level in place.bars:
         site = int(scene.columns.site[index])
         left, right = scene.x(begin_ns), scene.x(end_ns)
-        # What takes no time is seen all the same.
+        # Scopes that take no time must be visible too.
         width = max(right - left, 0.012 / scene.inches_per_unit)
         top = place.row_tops[row] + level * style.BAR
         is_wait = scene.is_wait[site] and is_host
@@ -97,10 +97,10 @@ def _bar_text(
     seconds: float,
     is_wait: bool,
 ) -> bool:
-    """Write the name on the bar; False where it does not fit whole."""
+    """Write the name on the bar, or as much as fits. Return whether all of it fits."""
     seen_left = max(left, -MARGIN * scene.length)
     seen_right = min(right, (1 + MARGIN) * scene.length)
-    name = scene.name(site)
+    name = scene.label(site)
     room = (seen_right - seen_left) * scene.inches_per_unit - 0.1
     text = style.fitting([f"{name}  {format_seconds(seconds)}", name], room)
     if not text:
@@ -125,9 +125,9 @@ def _bar_text(
 
 
 def draw_gaps(scene: Scene, axes: Axes, place: Place) -> bool:
-    """Hatch where a stream lies idle between its scopes, as far as scopes can tell."""
+    """Hatch the time between the scopes of a stream. Return whether there is any."""
     found = False
-    for level, left_ns, right_ns in gaps(place.track):
+    for level, left_ns, right_ns in _gaps(place.bars):
         left, width = scene.x(left_ns), (right_ns - left_ns) / scene.ns_per_unit
         if width * scene.inches_per_unit > 0.03:
             found = True
@@ -144,8 +144,29 @@ def draw_gaps(scene: Scene, axes: Axes, place: Place) -> bool:
     return found
 
 
+def _gaps(bars: Sequence[Bar]) -> Iterator[tuple[int, int, int]]:
+    """Yield level, begin and end in ns of each gap between the scopes of a track.
+
+    A level of the first row has a gap if no scope of that level runs, and no outer scope without
+    scopes inside.
+    """
+    is_leaf = [True] * len(bars)
+    newest: dict[tuple[int, int], int] = {}  # by row and level
+    for i, bar in enumerate(bars):
+        newest[bar.row, bar.level] = i
+        if bar.level > 0:
+            is_leaf[newest[bar.row, bar.level - 1]] = False
+    for level in range(max(bar.level for bar in bars if bar.row == 0) + 1):
+        covered_ns: int | None = None
+        for bar, ends_here in zip(bars, is_leaf, strict=True):
+            if bar.level == level or (bar.level < level and ends_here):
+                if covered_ns is not None and bar.begin_ns > covered_ns:
+                    yield level, covered_ns, bar.begin_ns
+                covered_ns = bar.end_ns if covered_ns is None else max(covered_ns, bar.end_ns)
+
+
 def draw_links(scene: Scene, axes: Axes) -> None:
-    """Draw thin lines from where the host began a scope to where the device did."""
+    """Draw thin lines from where the host began a scope to where the device began it."""
     host = {i: (x, place.bottom) for i, x, place in _starts(scene, scene.host)}
     device = {i: (x, place.top) for i, x, place in _starts(scene, scene.device)}
     leaves = _leaves(scene)
@@ -165,7 +186,7 @@ def draw_links(scene: Scene, axes: Axes) -> None:
 
 
 def _leaves(scene: Scene) -> set[int]:
-    """Spans without a child: a parent's line would lie on that of its first child."""
+    """Return the spans without children. A parent's line would cover its first child's line."""
     sites = scene.columns.sites
     parents = {sites[site].parent for site in scene.colours}
     return {
@@ -175,5 +196,5 @@ def _leaves(scene: Scene) -> set[int]:
 
 def _starts(scene: Scene, places: list[Place]) -> Iterator[tuple[int, float, Place]]:
     for place in places:
-        for bar in place.track.bars():
+        for bar in place.bars:
             yield bar.span, scene.x(bar.begin_ns), place

@@ -1,34 +1,47 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What stands where in a picture, and in which colour."""
+"""The layout and the colours of a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from ..columns import Columns
-from ..tracks import Track, device_tracks, host_tracks
-from . import style as style
+from ..columns import Columns, Site
+from ..tracks import Bar, Track, device_tracks, host_tracks
+from . import style
 
-MARGIN = 0.012  # of the interval, on either side
+MARGIN = 0.012  # on each side, as a part of the interval
 _MAX_ROWS = 200
 
 
 class Place(NamedTuple):
-    """Where a track is drawn, in inches from the top."""
+    """Where to draw a track, in inches from the top."""
 
     track: Track
+    bars: list[Bar]
     top: float
     row_tops: list[float]
     bottom: float
 
 
 class Scene:
-    """The tracks of a picture laid out, and how times become positions."""
+    """The tracks of a picture with their positions and colours, and the scale of time.
+
+    Args:
+        columns: the spans to draw.
+        sites: all sites of the timeline. The colours depend on them, not on the spans to draw.
+        thread_names: names by native id.
+        first_ns: where the picture begins.
+        last_ns: where the picture ends.
+        waits: paths or names of scopes in which the host only waits.
+        dark: for a dark background.
+    """
 
     def __init__(
         self,
         columns: Columns,
+        sites: Sequence[Site],
         thread_names: dict[int, str],
         first_ns: float,
         last_ns: float,
@@ -43,15 +56,13 @@ class Scene:
         self.length = (last_ns - first_ns) / self.ns_per_unit
         inches = style.WIDTH - style.LEFT - style.RIGHT
         self.inches_per_unit = inches / (self.length * (1 + 2 * MARGIN))
-        order = dict.fromkeys(columns.site.tolist())  # by appearance
-        self.is_wait = {
-            site: bool({columns.sites[site].path, columns.sites[site].name} & set(waits))
-            for site in order
-        }
-        # Waits come last, so that what is timed looks the same in a picture with and without them.
-        by_colour = sorted(order, key=self.is_wait.__getitem__)
-        self.colours = {site: style.colour_of(i) for i, site in enumerate(by_colour)}
-        self.unnamed: set[int] = set()  # sites with a bar too short for their name
+        waiting = {site.path for site in sites if {site.path, site.name} & set(waits)}
+        colours = style.colours_of((site.path for site in sites), last=waiting)
+        shown = {i: columns.sites[i] for i in columns.site.tolist()}  # sorted by appearance
+        self.colours = {i: colours[site.path] for i, site in shown.items()}
+        self.is_wait = {i: site.path in waiting for i, site in shown.items()}
+        self._same_name = Counter(site.name for site in shown.values())
+        self.unnamed: set[int] = set()  # sites with a bar too short for their label
         self.host: list[Place] = []
         self.device: list[Place] = []
         self.bottom = 0.0
@@ -68,7 +79,8 @@ class Scene:
         top = y = self.bottom + (gap if self.bottom else 0.0)
         row_tops = []
         depths: list[int] = []
-        for bar in track.bars():
+        bars = list(track.bars())
+        for bar in bars:
             if bar.row == len(depths):
                 depths.append(0)
             depths[bar.row] = max(depths[bar.row], bar.level + 1)
@@ -77,19 +89,24 @@ class Scene:
             y += style.BAR * depth
         if y > _MAX_ROWS * style.BAR:
             raise ValueError(
-                f"more than {_MAX_ROWS} rows of scopes are too many for a picture: choose a part "
-                "by begin= and end=, or look at a trace, save('trace.json')"
+                f"a picture shows at most {_MAX_ROWS} rows of scopes; draw a part with begin= and "
+                "end=, or save a trace: save('trace.json')"
             )
-        places.append(Place(track, top, row_tops, y))
+        places.append(Place(track, bars, top, row_tops, y))
         self.bottom = y
 
     def x(self, ns: float) -> float:
-        """Return a moment in units of the axis."""
+        """Return the position of a moment on the axis."""
         return (ns - self._first_ns) / self.ns_per_unit
 
-    def name(self, site: int) -> str:
-        """Return a site's name as the font can show it."""
-        return style.printable(self.columns.sites[site].name)
+    def label(self, site: int) -> str:
+        """Return the site's name, or its path if several sites have that name."""
+        name = self.columns.sites[site].name
+        return style.printable(name) if self._same_name[name] == 1 else self.path(site)
+
+    def path(self, site: int) -> str:
+        """Return the site's path, with a box for each character that the font lacks."""
+        return style.printable(self.columns.sites[site].path)
 
 
 def _axis_unit(length_ns: float) -> tuple[str, float]:
