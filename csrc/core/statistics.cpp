@@ -176,7 +176,7 @@ void StatisticsTable::set_keep(size_t count) noexcept {
   }
 }
 
-void StatisticsTable::abandon() noexcept {
+void StatisticsTable::forget() noexcept {
   for (auto& slot : blocks_) {
     slot.store(nullptr, std::memory_order_relaxed);
   }

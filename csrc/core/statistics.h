@@ -79,7 +79,7 @@ class StatisticsTable {
   }
   void reset(uint32_t epoch) noexcept;
   // In the child of a fork: forgets all, frees nothing, as a block may be half written.
-  void abandon() noexcept;
+  void forget() noexcept;
 
   // How many samples to keep for each site; 0 for none.
   void set_keep(size_t count) noexcept;

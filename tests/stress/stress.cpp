@@ -30,13 +30,13 @@ void check_pools() {
   for (int index = 0; index < kDevices; ++index) {
     EventPool& pool = device_at(runtime(), index)->pool;
     FASTTIME_CHECK(pool.created() <= EventPool::kMaxEvents);
-    FASTTIME_CHECK(pool.at_home() == pool.created());
+    FASTTIME_CHECK(pool.in_pool() == pool.created());
     // What is free comes at the first call; what is parked at the second, as there is nothing else.
     for (int i = 0; i < 2; ++i) {
       int status = 0;
       pool.take(runtime(), index, EventPool::kMaxEvents, status);
     }
-    FASTTIME_CHECK(pool.at_home() == 0);
+    FASTTIME_CHECK(pool.in_pool() == 0);
   }
 }
 
