@@ -109,7 +109,7 @@ def test_streams_can_be_held_side_by_side_up_to_a_bound(cuda: Simulated) -> None
     for _ in range(64):
         cuda.set_current_stream(cuda.create_stream())
         holds.append(_C.StreamHold(LONG))
-    with pytest.raises(RuntimeError, match="64 others are held already; release one"):
+    with pytest.raises(RuntimeError, match="64 streams are held already; release one"):
         _C.StreamHold(LONG)
     del holds
     assert _C.StreamHold(LONG).release() is True
@@ -128,7 +128,7 @@ def test_what_was_let_go_leaves_room_for_others_though_it_is_kept(cuda: Simulate
     cuda.advance(MS)
     assert cuda.backlog_ns(0) is None  # none of them lets go of one that came later
     assert no_stream_is_held(63)
-    with pytest.raises(RuntimeError, match="64 others are held already"):
+    with pytest.raises(RuntimeError, match="64 streams are held already"):
         no_stream_is_held(64)
     assert hold.release() is True
 

@@ -22,7 +22,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
   if (is_before(sample.epoch, epoch_)) {
     return;
   }
-  if (sample.epoch != epoch_) {  // of a reset that is under way and has not come here yet
+  if (sample.epoch != epoch_) {  // a reset is under way and has not reached this site yet
     clear(sample.epoch);
   }
   SiteSummary& summary = summary_;
@@ -38,7 +38,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
       ++summary.device_outlasted;
     }
   }
-  if (sample.backlog != Backlog::kNotSampled) {
+  if (sample.backlog != Backlog::kNotChecked) {
     summary.backlog_near += sample.backlog == Backlog::kNear ? 1 : 0;
     summary.backlog_above += sample.backlog == Backlog::kAbove ? 1 : 0;
     summary.backlog_between += sample.backlog == Backlog::kBetween ? 1 : 0;
@@ -60,7 +60,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
       recent_[oldest_] = sample;
       oldest_ = (oldest_ + 1) % recent_.size();
     }
-  } catch (const std::bad_alloc&) {  // the history stays as long as it is
+  } catch (const std::bad_alloc&) {  // the history does not grow
   }
 }
 
@@ -147,7 +147,8 @@ StatisticsTable::~StatisticsTable() {
     delete made;
     return other;
   }
-  // After it can be seen: either this sees the epoch of a reset, or that reset sees the block.
+  // After publishing the block: either this call sees the epoch of a concurrent reset, or that
+  // reset sees the block.
   for (SiteStatistics& site : *made) {
     site.reset(epoch_.load());
   }
