@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -188,30 +189,88 @@ def test_other_threads_can_hold_streams_at_the_same_time(cuda: Simulated) -> Non
     assert answers == [True] * 200
 
 
-def test_a_first_hold_without_memory_says_so_and_the_next_one_asks_again(
-    simulated_library: Path,
-) -> None:
-    run_in_a_process_of_its_own = f"""
+def run_in_a_new_process(code: str, library: Path) -> None:
+    """Run `code` with the simulation as `cuda`, before any hold. It must print no error."""
+    head = f"""
 from simulated_cuda import Simulated
 from fasttime import _C
-cuda = Simulated({str(simulated_library)!r})
+cuda = Simulated({str(library)!r})
 cuda.reset()
-_C.testing_bind_library({str(simulated_library)!r})
-cuda.fail("cudaHostAlloc", 2)
-try:
-    _C.StreamHold(60.0)
-except RuntimeError as error:
-    assert "the stream cannot be held: cudaHostAlloc answered 2" in str(error), error
-else:
-    raise SystemExit("held without memory")
-assert _C.StreamHold(60.0).release()
+_C.testing_bind_library({str(library)!r})
 """
     paths = [str(Path(__file__).parent / "simulated_cuda"), *sys.path]
     done = subprocess.run(
-        [sys.executable, "-c", run_in_a_process_of_its_own],
+        [sys.executable, "-c", head + textwrap.dedent(code)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_first_hold_without_memory_can_be_repeated(simulated_library: Path) -> None:
+    run_in_a_new_process(
+        """
+        cuda.fail("cudaHostAlloc", 2)
+        try:
+            _C.StreamHold(60.0)
+        except RuntimeError as error:
+            assert "the stream cannot be held: cudaHostAlloc answered 2" in str(error), error
+        else:
+            raise SystemExit("held without memory")
+        assert _C.StreamHold(60.0).release()
+        """,
+        simulated_library,
+    )
+
+
+def test_the_first_hold_allocates_without_the_gil(simulated_library: Path) -> None:
+    """The allocation ends only when another Python thread lets it."""
+    run_in_a_new_process(
+        """
+        import threading
+        started = threading.Event()
+
+        def allow() -> None:
+            started.wait()
+            while cuda.calls("cudaHostAlloc") == 0:
+                pass
+            cuda.hold_allocations(False)
+
+        cuda.hold_allocations(True)
+        thread = threading.Thread(target=allow)
+        thread.start()
+        started.set()
+        hold = _C.StreamHold(60.0)
+        thread.join()
+        assert hold.release()
+        """,
+        simulated_library,
+    )
+
+
+def test_two_first_holds_at_once_share_the_words(simulated_library: Path) -> None:
+    run_in_a_new_process(
+        """
+        import threading
+        cuda.hold_allocations(True)
+        kept = []
+
+        def hold() -> None:
+            cuda.set_current_stream(cuda.create_stream())
+            kept.append(_C.StreamHold(60.0))
+
+        threads = [threading.Thread(target=hold) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while cuda.calls("cudaHostAlloc") < 2:
+            pass
+        cuda.hold_allocations(False)
+        for thread in threads:
+            thread.join()
+        assert [hold.release() for hold in kept] == [True, True]
+        assert _C.StreamHold(60.0).release()
+        """,
+        simulated_library,
+    )

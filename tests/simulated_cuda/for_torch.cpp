@@ -43,6 +43,7 @@ int launch_as(const char* function, void* stream) {
 int allocate(const char* function, void** pointer, size_t bytes) {
   return call(function, [&](Call& c) -> int {
     if (const int error = c.world.refuse_unsafe(c.thread)) return error;
+    if (const int error = c.world.wait_for_allocations(c.lock)) return error;
     *pointer = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
     if (!*pointer) return kOutOfMemory;
     c.world.memory[*pointer] = {bytes, c.thread.current(),

@@ -23,6 +23,8 @@ void sim_set_devices(int count);  // default 2
 int64_t fasttime_host_now_ns(void);
 void fasttime_pause(int64_t ns);  // moves the clock, and lets another thread run
 void sim_advance(int64_t ns);
+// The clock starts anew, as a host clock may after a suspension. Work keeps its old times.
+void sim_restart_clock(void);
 // What every record, launch and copy takes the host; default 0.
 void sim_set_host_cost(int64_t ns);
 // What a kernel or an asynchronous copy takes the device; default 10,000.
@@ -43,6 +45,8 @@ int64_t sim_backlog_ns(void* stream);  // work in front of the next launch; -1 w
 void sim_set_queue_limit(int64_t entries);
 // 1: the streams of a device share one queue, as under CUDA_DEVICE_MAX_CONNECTIONS=1.
 void sim_set_one_queue(int on);
+// 1: allocations wait, as cudaMalloc and cudaHostAlloc may for the device; 0 lets them go on.
+void sim_hold_allocations(int on);
 
 // Captures.
 // How much was issued into the capture so far, plain records included; -1: the stream captures

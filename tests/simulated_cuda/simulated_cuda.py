@@ -77,6 +77,8 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_backlog_ns": (c_int64, [c_void_p]),
     "sim_set_queue_limit": (None, [c_int64]),
     "sim_set_one_queue": (None, [c_int]),
+    "sim_hold_allocations": (None, [c_int]),
+    "sim_restart_clock": (None, []),
     "sim_capture_nodes": (c_int64, [c_void_p]),
     "sim_capture_alive": (c_int, [c_void_p]),
     "sim_fail": (c_int, [c_char_p, c_int, c_int64, c_int64]),
@@ -179,6 +181,10 @@ class Simulated:
         """Move the clock."""
         self.lib.sim_advance(ns)
 
+    def restart_clock(self) -> None:
+        """Let the clock start anew, as a host clock may after a suspension."""
+        self.lib.sim_restart_clock()
+
     def pause(self, ns: int) -> None:
         """What a drain does between two readings: the clock moves, another thread may run."""
         self.lib.fasttime_pause(ns)
@@ -266,6 +272,10 @@ class Simulated:
     def set_one_queue(self, on: bool) -> None:
         """The streams of a device share one queue, as under CUDA_DEVICE_MAX_CONNECTIONS=1."""
         self.lib.sim_set_one_queue(int(on))
+
+    def hold_allocations(self, on: bool) -> None:
+        """Make allocations wait until this is called with False."""
+        self.lib.sim_hold_allocations(int(on))
 
     # ---- events
 

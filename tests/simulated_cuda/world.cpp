@@ -57,6 +57,7 @@ void World::reset() {
   event_ns = 0;
   queue_limit = 0;
   has_one_queue = false;
+  holds_allocations = false;
   driver_needs_context = false;
   sticky_error = kSuccess;
   started = {0, 1};
@@ -214,6 +215,15 @@ int World::wait(Lock& lock, const TicketPtr& ticket) {
     // A word in memory changes without a notification, so look again now and then.
     changed.wait_for(lock, std::chrono::milliseconds(value_waits.empty() ? 200 : 1));
   }
+}
+
+int World::wait_for_allocations(Lock& lock) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (holds_allocations) {
+    if (std::chrono::steady_clock::now() > deadline) return kUnknownError;
+    changed.wait_for(lock, std::chrono::milliseconds(200));
+  }
+  return kSuccess;
 }
 
 int World::admit(Lock& lock, Stream& stream) {

@@ -154,7 +154,9 @@ class World {
   // Waits for the device: moves the clock if the moment is known, really waits for another thread
   // if it is not.
   int wait(Lock& lock, const TicketPtr& ticket);
-  // Room in the launch queue, and the host's cost of one call.
+  // Really waits until allocations are no longer held.
+  int wait_for_allocations(Lock& lock);
+  // Waits for room in the launch queue, and adds the host's cost of one call.
   int admit(Lock& lock, Stream& stream);
   void stamp(Event& event, Stream& stream);
 
@@ -182,6 +184,7 @@ class World {
   int64_t event_ns = 0;
   size_t queue_limit = 0;
   bool has_one_queue = false;
+  bool holds_allocations = false;
   bool driver_needs_context = false;
   int sticky_error = kSuccess;
   uint64_t next_capture_id = 1;
