@@ -8,6 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from simulated_cuda import Simulated
+
+from fasttime import Recorder
 
 HERE = Path(__file__).parent
 
@@ -58,3 +61,18 @@ def test_without_a_counter_it_is_the_steady_clock(found: dict[str, list[int]]) -
 
 def test_only_the_exact_name_of_a_source_counts(found: dict[str, list[int]]) -> None:
     assert found["names"] == [1, 0, 1, 1, 0, 0]
+
+
+def test_no_boundary_is_shared_across_a_restart(cuda: Simulated) -> None:
+    """The time outside then is negative; its lower 32 bits must not count."""
+    recorder = Recorder()
+    cuda.advance(10 * 2**32 + 500_000_000)
+    with recorder.scope("before"):
+        pass
+    cuda.restart_clock()
+    with recorder.scope("after"):
+        pass
+    cuda.advance(11 * 2**32)
+    report = recorder.report(wait=True)
+    assert report["before"].shared_boundaries == 0
+    assert report["after"].shared_boundaries == 0
