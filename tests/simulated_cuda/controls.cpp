@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The functions by which a test steers the simulation; simulated.h says what each does.
+// The controls of the simulation; simulated.h is their contract.
 #include <dlfcn.h>
 
 #include "simulated.h"
@@ -9,7 +9,7 @@ using namespace simulated;
 
 namespace {
 
-// A control takes the lock and nothing else: it is not counted, and no fault is ordered on it.
+// A control takes the lock. It is not counted and never fails on request.
 template <class Body>
 auto control(Body body) {
   World& world = World::instance();
