@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The figures of a sample of times, on made-up samples."""
+"""Statistics of a sample of times, on made-up samples."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from fasttime.measuring.student import student_quantile
 # --- the interval of the median ---
 
 
-def test_six_runs_are_the_fewest_that_bound_the_median_with_95_percent() -> None:
+def test_the_median_needs_six_runs_for_95_percent() -> None:
     assert np.isnan(median_interval(np.arange(5.0))).all()
     assert median_interval(np.arange(6.0)) == (0.0, 5.0)
 
 
 @pytest.fixture
 def no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the interval of order statistics alone."""
+    """Use the interval of order statistics without blocks."""
     monkeypatch.setattr(statistics, "_BLOCKS", 0)
 
 
@@ -41,20 +41,20 @@ def no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     # The ranks in the tables of the sign test, such as Conover's.
     [(8, 1), (9, 2), (12, 3), (15, 4), (20, 6), (25, 8), (100, 40)],
 )
-def test_its_ends_are_the_order_statistics_of_the_sign_test(count: int, rank: int) -> None:
+def test_the_ends_match_the_tables_of_the_sign_test(count: int, rank: int) -> None:
     shuffled = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))
     assert median_interval(shuffled) == (rank, count + 1 - rank)
 
 
 @pytest.mark.usefixtures("no_blocks")
-def test_it_becomes_wider_with_the_level() -> None:
+def test_a_higher_level_gives_a_wider_interval() -> None:
     times = np.arange(1.0, 101.0)
     low, high = median_interval(times, 0.99)
     assert (low, high) == (37.0, 64.0)
 
 
 @pytest.mark.parametrize("tail", ["normal", "exponential", "cauchy"])
-def test_it_covers_the_median_as_often_as_it_says(tail: str) -> None:
+def test_coverage_matches_the_level(tail: str) -> None:
     rng = np.random.default_rng(1)
     draw = {
         "normal": rng.standard_normal,
@@ -88,7 +88,7 @@ def like_their_neighbours(rng: np.random.Generator) -> Times:
         (like_their_neighbours, 0.93, 0.56),
     ],
 )
-def test_it_covers_the_median_where_runs_resemble_their_neighbours(
+def test_dependent_runs_are_covered_too(
     draw: Callable[[np.random.Generator], Times],
     share: float,
     share_without_blocks: float,
@@ -104,7 +104,7 @@ def test_it_covers_the_median_where_runs_resemble_their_neighbours(
     assert covered() == pytest.approx(share_without_blocks, abs=0.04)
 
 
-def test_it_is_that_of_the_medians_of_ten_blocks_where_these_say_less() -> None:
+def test_ten_blocks_can_widen_the_interval() -> None:
     low, high = median_interval(np.repeat(np.arange(10.0), 7))
     spread = np.array([1, 1, 2, 3, 4, 5, 6, 7, 8, 8]).std(ddof=1) / 0.8
     half = student_quantile(0.975, 7) * spread / math.sqrt(10)
@@ -112,7 +112,7 @@ def test_it_is_that_of_the_medians_of_ten_blocks_where_these_say_less() -> None:
 
 
 @pytest.mark.parametrize("runs", [40, 400])
-def test_a_burst_of_odd_runs_does_not_widen_it(runs: int) -> None:
+def test_a_burst_of_outliers_does_not_widen_it(runs: int) -> None:
     times = 1 + 0.01 * np.random.default_rng(8).standard_normal(runs)
     before = median_interval(times)
     burst = slice(runs // 2, runs // 2 + runs // 13)
@@ -121,7 +121,7 @@ def test_a_burst_of_odd_runs_does_not_widen_it(runs: int) -> None:
     assert high - low < 1.5 * (before[1] - before[0])
 
 
-def test_it_goes_no_further_than_the_readings_do() -> None:
+def test_the_interval_stays_within_the_readings() -> None:
     times = np.repeat([1.0, 10.0, 1.0, 10.0, 1.0, 10.0, 1.0, 10.0], 15)
     assert median_interval(times + np.arange(120) * 1e-9) == pytest.approx((1.0, 10.0))
 
@@ -131,12 +131,12 @@ def test_fewer_than_40_runs_make_no_blocks() -> None:
 
 
 def in_steps(rng: np.random.Generator, times: Times, step: float) -> Times:
-    """Read durations by a clock that only moves in steps, from a begin anywhere between two."""
+    """Read durations with a clock that moves in steps, beginning anywhere between two steps."""
     begins = step * rng.random(len(times))
     return step * (np.floor((begins + times) / step) - np.floor(begins / step))
 
 
-def test_it_holds_the_truth_where_the_clock_moves_in_steps() -> None:
+def test_a_coarse_clock_is_covered_too() -> None:
     rng = np.random.default_rng(2)
     step = 0.03125
     covered = bare = 0
@@ -146,18 +146,18 @@ def test_it_holds_the_truth_where_the_clock_moves_in_steps() -> None:
         covered += low <= truth <= high
         bare += low + step / 2 <= truth <= high - step / 2
     assert covered >= 950
-    assert bare < 500  # the order statistics alone are mostly one value, next to the truth
+    assert bare < 500  # order statistics alone mostly give one value, beside the truth
 
 
-def test_equal_order_statistics_are_as_wide_as_the_step_that_shows() -> None:
+def test_equal_ends_are_widened_by_a_clock_step() -> None:
     assert median_interval(np.array([2.0] * 20 + [2.125] * 2)) == (1.9375, 2.0625)
 
 
-def test_no_width_is_made_up_where_all_readings_are_one_value() -> None:
+def test_equal_readings_give_an_interval_of_width_0() -> None:
     assert median_interval(np.full(20, 2.0)) == (2.0, 2.0)
 
 
-def test_above_200_000_runs_the_approximate_rank_meets_the_exact_one() -> None:
+def test_the_approximate_rank_meets_the_exact_one() -> None:
     limit = statistics._EXACT_UP_TO
     assert statistics._lower_rank(limit + 1, 0.95) - statistics._lower_rank(limit, 0.95) in (0, 1)
 
@@ -165,16 +165,16 @@ def test_above_200_000_runs_the_approximate_rank_meets_the_exact_one() -> None:
 # --- the rest ---
 
 
-def test_the_median_deviation_does_not_see_one_odd_run() -> None:
+def test_one_outlier_leaves_the_median_deviation() -> None:
     assert median_deviation(np.array([1.0, 2.0, 3.0, 4.0, 1000.0])) == 1.0
 
 
-def test_far_outliers_are_flagged_on_either_side_and_nothing_else_is() -> None:
+def test_far_outliers_are_flagged_on_both_sides() -> None:
     times = np.concatenate((np.linspace(9.0, 11.0, 21), [5.0, 14.5]))
     assert np.flatnonzero(far_outliers(times)).tolist() == [21, 22]
 
 
-def test_one_run_away_from_runs_that_are_all_alike_is_far_out() -> None:
+def test_one_run_away_from_equal_runs_is_far_out() -> None:
     assert far_outliers(np.array([1.0] * 20 + [4.0])).sum() == 1
 
 
@@ -185,20 +185,20 @@ def test_a_step_of_the_clock_is_not_far_out() -> None:
     assert far_outliers(np.append(ticks, 36) * step).sum() == 1
 
 
-def test_the_middle_mean_leaves_out_a_quarter_at_either_end() -> None:
+def test_the_middle_mean_drops_a_quarter_at_each_end() -> None:
     times = np.array([[5.0, 1.0, 2.0, 1000.0], [1.0, 1.0, 2.0, 2.0]])
     assert middle_mean(times).tolist() == [3.5, 1.5]
     assert middle_mean(np.array([1.0, 2.0])) == 1.5
 
 
-def test_a_clock_step_shows_only_where_values_come_again() -> None:
+def test_a_clock_step_needs_repeated_values() -> None:
     assert clock_step(np.array([2.0, 2.0, 2.125, 2.0, 2.125, 3.5])) == 0.125
     assert clock_step(np.array([1.0, 1.0625, 2.0])) == 0.0
     assert clock_step(np.ones(5)) == 0.0
 
 
 @pytest.mark.parametrize("strays", [[2.9e-6], [2.9e-6, 3.5e-6], [2.9e-6, 2.95e-6, 3.2e-6]])
-def test_stray_readings_are_no_step_of_the_clock(strays: list[float]) -> None:
+def test_outliers_are_not_a_clock_step(strays: list[float]) -> None:
     times = np.array([2.016e-6] * 44 + strays)
     assert clock_step(times) == 0.0
     assert far_outliers(times).sum() == len(strays)
@@ -206,24 +206,24 @@ def test_stray_readings_are_no_step_of_the_clock(strays: list[float]) -> None:
 
 
 @pytest.mark.parametrize("odd", [math.inf, math.nan])
-def test_readings_that_are_no_times_show_no_step(odd: float) -> None:
+def test_infinite_readings_show_no_clock_step(odd: float) -> None:
     assert clock_step(np.array([2.0] * 8 + [2.125, 2.125, odd, odd])) == 0.0
     assert clock_step(np.array([])) == 0.0
 
 
-def test_a_step_shows_in_long_readings_that_floats_of_24_bits_hold() -> None:
+def test_a_clock_step_survives_float32() -> None:
     step = 32e-9
     milliseconds = (np.array([0, 1, 1, 2, 3, 1, 2, 2, 5, 3] * 10) * step + 50e-3) * 1e3
     times = milliseconds.astype(np.float32).astype(np.float64) * 1e-3
     assert clock_step(times) == pytest.approx(step, rel=0.2)
 
 
-def test_a_gap_of_more_than_a_tenth_is_a_clock_step_only_below_a_microsecond() -> None:
+def test_a_large_clock_step_needs_short_times() -> None:
     assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5])) == 0.0
     assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5]) * 1e-6) == pytest.approx(0.5e-6)
 
 
-def test_a_measurement_shows_them() -> None:
+def test_a_measurement_shows_these_statistics() -> None:
     found = measurement([*np.linspace(1.0, 2.0, 11), 9.0])
     assert found.mad == pytest.approx(0.3)
     assert found.median_interval == median_interval(found.times)
