@@ -40,8 +40,8 @@ class Histogram {
   void add(const Histogram& other);
   // Counts `count` durations in a bucket below kBuckets.
   void add_to_bucket(size_t bucket, uint64_t count);
-  // Takes off what an earlier state of this histogram held. False, and nothing changed, if a bucket
-  // holds less than that.
+  // Subtracts the counts of an earlier state of this histogram. False, with nothing changed, if a
+  // bucket holds fewer durations than it did then.
   bool subtract(const Histogram& earlier) noexcept;
 
   // The duration in ns below which a fraction `q` lies, q in [0, 1]. 0 when empty.

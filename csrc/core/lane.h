@@ -38,10 +38,10 @@ struct alignas(64) Pending {
 //   push, pop  the scope ends, then the reader removes it. Its events are released, or parked if
 //              the device may not have passed them.
 //   abandon    a booked scope will never be pushed. Its recorded begin is released, or parked.
-//   release    an event that was taken but never recorded.
+//   release    an event that was taken but not recorded is free again.
 //
 // Bounded: at most kMaxScopes scopes are open or pending, twice as many as a launch queue of some
-// 1,020 entries can hold. So the bound is only reached if nobody reads, or if scopes are never
+// 1,020 entries can hold. So the bound is only reached if no thread reads, or if scopes are never
 // ended. The newest scope is then dropped before it records anything.
 class alignas(64) Lane {
  public:
@@ -96,8 +96,8 @@ class alignas(64) Lane {
   // Books room for a scope that begins at an event to which the caller holds a reference, and adds
   // a reference. Returns false, with nothing changed, if the lane is full.
   bool book(Event* begin) noexcept;
-  // Drops one reference to an event that was not recorded. With `unbook` it also frees the room of
-  // one scope.
+  // Drops one reference to an event that was not recorded, or whose device is lost. With `unbook`
+  // it also frees the room of one scope.
   void release(Event* event, bool unbook) noexcept;
   // Drops a booked scope that will never be pushed: frees its room and drops one reference to its
   // recorded begin. If that was the last reference, the event is parked in the pool.

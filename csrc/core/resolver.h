@@ -14,8 +14,8 @@ namespace fasttime {
 
 // Turns pending scopes of `lane` into samples, oldest first, until the device has not reached one
 // or `limit` are done. Thread-safe. Reads with cudaEventElapsedTime alone, which never waits and
-// disturbs no capture. Returns at once if another thread is reading this lane. The caller may have
-// to let the GIL go for up to 30 us: see DeviceClock::renew().
+// disturbs no capture. Returns at once if another thread is reading this lane. May take an anchor,
+// which releases the GIL for up to 30 us: see DeviceClock::renew().
 //
 // A reading may also check the backlog: how far the device was behind when the host left a scope. A
 // check costs one more call. `now_ns` is the caller's reading of the host clock.

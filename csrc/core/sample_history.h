@@ -9,8 +9,8 @@
 
 namespace fasttime {
 
-// The last samples of a site, oldest first, in blocks of a fixed size: a sample never moves, and
-// neither add() nor drop_all_but() takes longer with more samples. Not thread-safe.
+// The last samples of a site, oldest first, in blocks of a fixed size. A sample never moves, so
+// add() takes the same time for any number of samples. Not thread-safe.
 class SampleHistory {
  public:
   SampleHistory() = default;
@@ -24,7 +24,8 @@ class SampleHistory {
   // Adds a sample and drops the oldest ones beyond `keep`, which is not 0. Allocates at most one
   // block, and none once it is full. Without memory, the sample is left out.
   void add(const Sample& sample, size_t keep) noexcept;
-  // Moves all samples but the last `keep` out, in blocks: the result is only good for freeing.
+  // Drops all samples but the last `keep`. Returns the memory to free, so that the caller can free
+  // it after it has released its lock.
   [[nodiscard]] SampleHistory drop_all_but(size_t keep) noexcept;
   // Appends the samples to a vector that has room for them.
   void copy_to(std::vector<Sample>& samples) const noexcept;

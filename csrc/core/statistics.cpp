@@ -75,7 +75,7 @@ SiteSummary SiteStatistics::take() {
 }
 
 void SiteStatistics::reset(uint32_t epoch) noexcept {
-  SampleHistory freed;  // after the lock
+  SampleHistory freed;  // declared before the lock, so freed after it
   const std::lock_guard<SpinLock> hold(lock_);
   if (is_before(epoch_, epoch)) {
     freed = clear(epoch);
@@ -90,7 +90,7 @@ SampleHistory SiteStatistics::clear(uint32_t epoch) noexcept {
 }
 
 void SiteStatistics::trim(size_t keep) noexcept {
-  SampleHistory freed;  // after the lock
+  SampleHistory freed;  // declared before the lock, so freed after it
   const std::lock_guard<SpinLock> hold(lock_);
   freed = recent_.drop_all_but(keep);
 }
@@ -98,7 +98,7 @@ void SiteStatistics::trim(size_t keep) noexcept {
 std::vector<Sample> SiteStatistics::recent() const {
   std::vector<Sample> ordered;
   size_t room = 0;
-  do {  // allocates without the lock, for as many samples as there are by then
+  do {  // allocates outside the lock, and again if samples were added meanwhile
     ordered.reserve(room);
     const std::lock_guard<SpinLock> hold(lock_);
     room = recent_.size();

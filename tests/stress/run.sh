@@ -17,14 +17,15 @@ mapfile -t core < <(ls csrc/{host,cuda,core}/*.cpp | sed 's|\.cpp$||')
 build() {
   local out=$work/$1
   flags="-std=c++17 -Wall -Wextra -Werror -fPIC -pthread ${*:2}"
-  mkdir "$out" "$out/simulated"
+  mkdir "$out" "$out/core" "$out/simulated"
   {
-    printf '%s\n' "${core[@]}" tests/stress/{stress,actors,forks} | sed "s|.*|& $out/|"
+    printf '%s\n' "${core[@]}" | sed "s|.*|& $out/core/|"
+    printf '%s\n' tests/stress/{stress,actors,forks} | sed "s|.*|& $out/|"
     ls tests/simulated_cuda/*.cpp | sed "s|\.cpp\$| $out/simulated/|"
   } | xargs -P "$(nproc)" -L 1 bash -c \
     "g++ $flags -Icsrc -Itests/simulated_cuda -c \$0.cpp -o \$1\$(basename \$0).o"
   objects=("${core[@]##*/}")
-  objects=("${objects[@]/#/$out/}")
+  objects=("${objects[@]/#/$out/core/}")
   objects=("${objects[@]/%/.o}")
   g++ $flags -shared "$out"/simulated/*.o -ldl -o "$out/simulated.so"
   g++ $flags "${objects[@]}" "$out"/{stress,actors,forks}.o -ldl -o "$out/stress"
