@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Import, host backend, fork and exit: each in a process of its own, whose exit is the verdict."""
+"""Import, host backend, fork and exit. Each test runs a process that must exit with 0."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ needs_cuda_build = pytest.mark.skipif(
 
 
 def run(code: str, *options: str) -> str:
-    """Run `code`; it must exit with 0 and leave stderr empty. Returns what it printed."""
+    """Run `code`, which must exit with 0 and print no error. Return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", *options, "-c", textwrap.dedent(code)],
         capture_output=True,
@@ -30,13 +30,13 @@ def run(code: str, *options: str) -> str:
 
 
 def simulate(code: str, library: Path) -> str:
-    """The same under the real CUDA build of torch, on simulated devices."""
+    """Run `code` in the same way, with the real CUDA build of torch on simulated devices."""
     done = run_under_simulation(textwrap.dedent(code), library)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
-def test_import_starts_no_cuda_and_brings_little() -> None:
+def test_import_starts_no_cuda_and_imports_little() -> None:
     run("""
         import sys
         import torch
@@ -65,9 +65,7 @@ def test_without_cuda_host_time_is_the_time() -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "off", "False"])
-def test_the_environment_can_switch_scopes_off_from_the_start(
-    monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_the_environment_can_switch_scopes_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("FASTTIME", value)
     run("""
         import fasttime
@@ -81,7 +79,7 @@ def test_the_environment_can_switch_scopes_off_from_the_start(
     """)
 
 
-def test_an_unsupported_torch_is_refused_by_name() -> None:
+def test_an_unsupported_torch_is_refused() -> None:
     run("""
         import torch
         from torch.torch_version import TorchVersion
@@ -210,11 +208,11 @@ def test_laps_around_the_start_of_cuda_time_the_sections_after_it(simulated_libr
 
 
 @needs_cuda_build
-def test_a_forked_child_has_an_interval_of_its_own() -> None:
+def test_a_forked_child_has_its_own_interval() -> None:
     run("""
         import os, fasttime
         recorder = fasttime.Recorder()
-        # As if it had been made an hour ago.
+        # Pretend that it was made an hour ago.
         began = recorder._interval
         recorder._interval = began._replace(begin_ns=began.begin_ns - 3_600_000_000_000)
         assert recorder.report().duration >= 3600
@@ -226,12 +224,12 @@ def test_a_forked_child_has_an_interval_of_its_own() -> None:
     """)
 
 
-def test_a_fork_waits_for_a_report_that_is_being_taken() -> None:
-    """Else the child could inherit a lock that nobody lets go."""
+def test_a_fork_waits_for_a_report_under_way() -> None:
+    """Otherwise the child could inherit a lock without its holder."""
     run("""
         import os
         held = []
-        # Comes before the package's own hook, as it is registered before.
+        # Runs before the package's own hook, because it is registered first.
         os.register_at_fork(after_in_child=lambda: held.append(recorder._taking._is_owned()))
         from fasttime import recorder
         child = os.fork()
@@ -243,7 +241,7 @@ def test_a_fork_waits_for_a_report_that_is_being_taken() -> None:
     """)
 
 
-def test_a_child_forked_after_cuda_started_is_on_the_host(simulated_library: Path) -> None:
+def test_a_fork_after_cuda_started_times_the_host(simulated_library: Path) -> None:
     simulate(
         """
         import os, torch, fasttime
@@ -270,7 +268,7 @@ def test_a_child_forked_after_cuda_started_is_on_the_host(simulated_library: Pat
 
 
 @needs_cuda_build
-def test_a_child_forked_while_a_stream_is_held_ends_and_the_parent_holds_on(
+def test_a_fork_leaves_a_held_stream_to_its_parent(
     simulated_library: Path,
 ) -> None:
     simulate(
@@ -284,11 +282,11 @@ def test_a_child_forked_while_a_stream_is_held_ends_and_the_parent_holds_on(
         warnings.simplefilter("ignore", DeprecationWarning)  # Python's, on forking with threads
         child = os.fork()
         if child == 0:
-            signal.alarm(20)  # for a child that waits for a thread it does not have
+            signal.alarm(20)  # in case the child waits for a thread that it does not have
             raise SystemExit(0)
         assert os.waitpid(child, 0)[1] == 0
         cuda.enqueue(0, 1_000_000)
-        assert cuda.backlog_ns(0) is None, "the child let go"
+        assert cuda.backlog_ns(0) is None, "the child released the stream"
         assert hold.release() is True
         assert cuda.backlog_ns(0) == 1_000_000
         """,
@@ -337,7 +335,7 @@ def test_exit_with_pending_scopes_is_silent(simulated_library: Path) -> None:
     )
 
 
-def test_a_report_may_be_waited_for_after_a_sub_interpreter_has_come_and_gone(
+def test_a_report_can_wait_after_a_sub_interpreter(
     simulated_library: Path,
 ) -> None:
     run(f"""
@@ -356,13 +354,13 @@ def test_a_report_may_be_waited_for_after_a_sub_interpreter_has_come_and_gone(
         interpreters.destroy(interpreters.create())
         with fasttime.scope("a"):
             pass
-        cuda.advance(300_000_000)  # ns: a look at the device's clock is due, in the drain
+        cuda.advance(300_000_000)  # ns: the drain has to take an anchor
         assert fasttime.report(wait=True)["a"].counts["ok"] == 1
     """)
 
 
 @needs_cuda_build
-def test_a_child_of_a_process_that_only_torch_had_started_cuda_in_goes_on_with_host_time(
+def test_a_fork_before_the_first_scope_times_the_host(
     simulated_library: Path,
 ) -> None:
     out = simulate(
@@ -372,7 +370,7 @@ def test_a_child_of_a_process_that_only_torch_had_started_cuda_in_goes_on_with_h
         torch.cuda.init()  # as model.cuda() does; no scope yet
         child = os.fork()  # such as a worker of a DataLoader
         if child == 0:
-            Simulated.preloaded().set_sticky(3)  # what every call answers in such a child
+            Simulated.preloaded().set_sticky(3)  # what every call returns in such a child
             with fasttime.scope("load"):
                 pass
             report = fasttime.report()
@@ -393,15 +391,13 @@ def test_a_child_of_a_process_that_only_torch_had_started_cuda_in_goes_on_with_h
 
 @needs_cuda_build
 @pytest.mark.parametrize("threads", [1, 8])
-def test_daemon_threads_may_be_recording_when_the_process_ends(
-    simulated_library: Path, threads: int
-) -> None:
+def test_daemon_threads_may_record_at_exit(simulated_library: Path, threads: int) -> None:
     simulate(
         f"""
         import threading, torch, fasttime
         from simulated_cuda import Simulated
         torch.cuda.init()
-        Simulated.preloaded().set_host_cost(400_000)  # ns: so that each record lets the GIL go
+        Simulated.preloaded().set_host_cost(400_000)  # ns: so that each record releases the GIL
         done = threading.Semaphore(0)
 
         def work():
@@ -420,7 +416,7 @@ def test_daemon_threads_may_be_recording_when_the_process_ends(
 
 
 @needs_cuda_build
-def test_daemon_threads_may_be_waiting_for_a_report_when_the_process_ends(
+def test_daemon_threads_may_wait_for_a_report_at_exit(
     simulated_library: Path,
 ) -> None:
     simulate(

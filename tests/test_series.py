@@ -69,6 +69,13 @@ def test_copies_are_equal(cuda: Simulated, values: list[int]) -> None:
         assert hash(again) == hash(series)
 
 
+@pytest.mark.parametrize("seconds", [4_000, 3 * 3_600, 7 * 24 * 3_600])
+def test_quantiles_are_right_up_to_a_week(cuda: Simulated, seconds: int) -> None:
+    ns = seconds * 10**9
+    series = series_of(cuda, [ns // 30, ns, ns + 1, ns + 2, 2 * ns])
+    assert series.quantile_ns(0.5) == pytest.approx(ns, rel=0.01)
+
+
 def test_an_empty_series_holds_nothing() -> None:
     empty = Series()
     assert told(empty) == [0] * len(told(empty))

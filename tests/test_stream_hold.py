@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A held stream: it waits until it is let go, by whoever made it wait or by the watchdog."""
+"""Held streams wait until their hold or its watchdog releases them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from simulated_cuda import Simulated
 
 from fasttime import _C
 
-LONG = 60.0  # seconds; no watchdog is to be seen
+LONG = 60.0  # seconds: the watchdog must not come first
 MS = 1_000_000
 
 
-def test_work_behind_a_hold_starts_when_it_is_let_go(cuda: Simulated) -> None:
+def test_work_behind_a_hold_starts_at_its_release(cuda: Simulated) -> None:
     hold = _C.StreamHold(LONG)
     cuda.enqueue(0, MS)
     cuda.advance(10 * MS)
@@ -29,7 +30,7 @@ def test_work_behind_a_hold_starts_when_it_is_let_go(cuda: Simulated) -> None:
     assert cuda.backlog_ns(0) == MS
 
 
-def test_the_current_stream_is_held_and_no_other(cuda: Simulated) -> None:
+def test_only_the_current_stream_is_held(cuda: Simulated) -> None:
     mine, other = cuda.create_stream(), cuda.create_stream()
     cuda.set_current_stream(mine)
     hold = _C.StreamHold(LONG)
@@ -41,14 +42,14 @@ def test_the_current_stream_is_held_and_no_other(cuda: Simulated) -> None:
     assert cuda.backlog_ns(mine) == MS
 
 
-def test_the_watchdog_lets_go_of_a_host_that_waits_for_its_own_release(cuda: Simulated) -> None:
+def test_the_watchdog_frees_a_waiting_host(cuda: Simulated) -> None:
     hold = _C.StreamHold(0.01)
     cuda.enqueue(0, MS)
-    cuda.synchronize(cuda.recorded())  # would not come back
+    cuda.synchronize(cuda.recorded())  # returns only thanks to the watchdog
     assert hold.release() is False
 
 
-def test_the_watchdog_lets_go_of_a_host_that_fills_the_launch_queue(cuda: Simulated) -> None:
+def test_the_watchdog_frees_a_host_with_a_full_queue(cuda: Simulated) -> None:
     cuda.set_queue_limit(8)
     hold = _C.StreamHold(0.01)
     for _ in range(20):
@@ -56,7 +57,7 @@ def test_the_watchdog_lets_go_of_a_host_that_fills_the_launch_queue(cuda: Simula
     assert hold.release() is False
 
 
-def test_a_hold_that_finds_the_queue_full_lets_a_python_thread_let_it_go(cuda: Simulated) -> None:
+def test_a_hold_waits_for_room_without_the_gil(cuda: Simulated) -> None:
     cuda.set_queue_limit(8)
     cuda.hold(0)
     for _ in range(8):
@@ -70,17 +71,17 @@ def test_a_hold_that_finds_the_queue_full_lets_a_python_thread_let_it_go(cuda: S
     thread = threading.Thread(target=let_go)
     thread.start()
     may_start.set()
-    hold = _C.StreamHold(LONG)  # would wait for room with the GIL in hand
+    hold = _C.StreamHold(LONG)  # waits for room; would never return with the GIL
     thread.join()
     assert hold.release() is True
 
 
-def test_a_release_can_be_repeated_and_answers_the_same(cuda: Simulated) -> None:
+def test_a_second_release_returns_the_same(cuda: Simulated) -> None:
     hold = _C.StreamHold(LONG)
     assert [hold.release(), hold.release()] == [True, True]
 
 
-def test_a_hold_that_is_forgotten_lets_go(cuda: Simulated) -> None:
+def test_a_hold_that_dies_is_released(cuda: Simulated) -> None:
     hold = _C.StreamHold(LONG)
     cuda.enqueue(0, MS)
     del hold
@@ -89,11 +90,11 @@ def test_a_hold_that_is_forgotten_lets_go(cuda: Simulated) -> None:
     assert cuda.backlog_ns(0) == 0
 
 
-def test_one_hold_after_another_waits_for_its_own_release(cuda: Simulated) -> None:
+def test_each_hold_waits_for_its_own_release(cuda: Simulated) -> None:
     first = _C.StreamHold(LONG)
     first.release()
     del first
-    for _ in range(200):  # more often than there are words to wait on
+    for _ in range(200):  # more often than there are words
         hold = _C.StreamHold(LONG)
         cuda.enqueue(0, MS)
         cuda.advance(5 * MS)
@@ -104,18 +105,18 @@ def test_one_hold_after_another_waits_for_its_own_release(cuda: Simulated) -> No
         cuda.advance(MS)
 
 
-def test_streams_can_be_held_side_by_side_up_to_a_bound(cuda: Simulated) -> None:
+def test_64_streams_can_be_held_at_once(cuda: Simulated) -> None:
     holds = []
     for _ in range(64):
         cuda.set_current_stream(cuda.create_stream())
         holds.append(_C.StreamHold(LONG))
-    with pytest.raises(RuntimeError, match="64 others are held already; release one"):
+    with pytest.raises(RuntimeError, match="64 streams are held already; release one"):
         _C.StreamHold(LONG)
     del holds
     assert _C.StreamHold(LONG).release() is True
 
 
-def test_what_was_let_go_leaves_room_for_others_though_it_is_kept(cuda: Simulated) -> None:
+def test_a_released_hold_leaves_room_while_it_lives(cuda: Simulated) -> None:
     kept = []
     for _ in range(65):
         kept.append(_C.StreamHold(LONG))
@@ -126,14 +127,14 @@ def test_what_was_let_go_leaves_room_for_others_though_it_is_kept(cuda: Simulate
     del kept
     gc.collect()
     cuda.advance(MS)
-    assert cuda.backlog_ns(0) is None  # none of them lets go of one that came later
+    assert cuda.backlog_ns(0) is None  # an old hold does not release a newer one
     assert no_stream_is_held(63)
-    with pytest.raises(RuntimeError, match="64 others are held already"):
+    with pytest.raises(RuntimeError, match="64 streams are held already"):
         no_stream_is_held(64)
     assert hold.release() is True
 
 
-def test_what_cannot_be_held_takes_no_room(cuda: Simulated) -> None:
+def test_a_failed_hold_takes_no_room(cuda: Simulated) -> None:
     cuda.fail("cuStreamWaitValue32_v2", 801, times=100)
     for _ in range(100):
         with pytest.raises(RuntimeError, match="cuStreamWaitValue32_v2 answered 801"):
@@ -141,7 +142,7 @@ def test_what_cannot_be_held_takes_no_room(cuda: Simulated) -> None:
     assert no_stream_is_held()
 
 
-def test_what_the_watchdog_let_go_leaves_room_once_it_is_released(cuda: Simulated) -> None:
+def test_a_hold_that_timed_out_leaves_room(cuda: Simulated) -> None:
     hold = _C.StreamHold(0.001)
     cuda.synchronize(cuda.recorded())
     assert [hold.release(), hold.release()] == [False, False]
@@ -158,7 +159,7 @@ def test_a_hold_on_another_device_than_the_first(cuda: Simulated) -> None:
         assert cuda.backlog_ns(0) == MS
 
 
-def test_a_stream_that_cannot_be_held_says_why_and_is_not_held(cuda: Simulated) -> None:
+def test_a_failed_hold_gives_the_reason(cuda: Simulated) -> None:
     cuda.fail("cuStreamWaitValue32_v2", 801)
     message = "the stream cannot be held: cuStreamWaitValue32_v2 answered 801"
     with pytest.raises(RuntimeError, match=message):
@@ -168,12 +169,12 @@ def test_a_stream_that_cannot_be_held_says_why_and_is_not_held(cuda: Simulated) 
     assert _C.StreamHold(LONG).release() is True
 
 
-def test_without_cuda_a_hold_is_refused_with_the_reason() -> None:
+def test_without_cuda_a_hold_gives_the_reason() -> None:
     with pytest.raises(RuntimeError, match="the stream cannot be held: torch has not started CUDA"):
         _C.StreamHold(LONG)
 
 
-def test_other_threads_can_hold_streams_at_the_same_time(cuda: Simulated) -> None:
+def test_threads_can_hold_streams_at_the_same_time(cuda: Simulated) -> None:
     answers: list[bool] = []
 
     def hold_often() -> None:
@@ -188,30 +189,88 @@ def test_other_threads_can_hold_streams_at_the_same_time(cuda: Simulated) -> Non
     assert answers == [True] * 200
 
 
-def test_a_first_hold_without_memory_says_so_and_the_next_one_asks_again(
-    simulated_library: Path,
-) -> None:
-    run_in_a_process_of_its_own = f"""
+def run_in_a_new_process(code: str, library: Path) -> None:
+    """Run `code` with the simulation as `cuda`, before any hold. It must print no error."""
+    head = f"""
 from simulated_cuda import Simulated
 from fasttime import _C
-cuda = Simulated({str(simulated_library)!r})
+cuda = Simulated({str(library)!r})
 cuda.reset()
-_C.testing_bind_library({str(simulated_library)!r})
-cuda.fail("cudaHostAlloc", 2)
-try:
-    _C.StreamHold(60.0)
-except RuntimeError as error:
-    assert "the stream cannot be held: cudaHostAlloc answered 2" in str(error), error
-else:
-    raise SystemExit("held without memory")
-assert _C.StreamHold(60.0).release()
+_C.testing_bind_library({str(library)!r})
 """
     paths = [str(Path(__file__).parent / "simulated_cuda"), *sys.path]
     done = subprocess.run(
-        [sys.executable, "-c", run_in_a_process_of_its_own],
+        [sys.executable, "-c", head + textwrap.dedent(code)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_first_hold_without_memory_can_be_repeated(simulated_library: Path) -> None:
+    run_in_a_new_process(
+        """
+        cuda.fail("cudaHostAlloc", 2)
+        try:
+            _C.StreamHold(60.0)
+        except RuntimeError as error:
+            assert "the stream cannot be held: cudaHostAlloc answered 2" in str(error), error
+        else:
+            raise SystemExit("held without memory")
+        assert _C.StreamHold(60.0).release()
+        """,
+        simulated_library,
+    )
+
+
+def test_the_first_hold_allocates_without_the_gil(simulated_library: Path) -> None:
+    """The allocation ends only when another Python thread lets it."""
+    run_in_a_new_process(
+        """
+        import threading
+        started = threading.Event()
+
+        def allow() -> None:
+            started.wait()
+            while cuda.calls("cudaHostAlloc") == 0:
+                pass
+            cuda.hold_allocations(False)
+
+        cuda.hold_allocations(True)
+        thread = threading.Thread(target=allow)
+        thread.start()
+        started.set()
+        hold = _C.StreamHold(60.0)
+        thread.join()
+        assert hold.release()
+        """,
+        simulated_library,
+    )
+
+
+def test_two_first_holds_at_once_share_the_words(simulated_library: Path) -> None:
+    run_in_a_new_process(
+        """
+        import threading
+        cuda.hold_allocations(True)
+        kept = []
+
+        def hold() -> None:
+            cuda.set_current_stream(cuda.create_stream())
+            kept.append(_C.StreamHold(60.0))
+
+        threads = [threading.Thread(target=hold) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while cuda.calls("cudaHostAlloc") < 2:
+            pass
+        cuda.hold_allocations(False)
+        for thread in threads:
+            thread.join()
+        assert [hold.release() for hold in kept] == [True, True]
+        assert _C.StreamHold(60.0).release()
+        """,
+        simulated_library,
+    )

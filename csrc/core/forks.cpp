@@ -17,7 +17,7 @@
 namespace fasttime {
 namespace {
 
-// Leaked, so that no static destructor runs while a daemon thread still records.
+// Never destroyed: a daemon thread may still record while static destructors run.
 struct Registry {
   std::mutex mutex;  // guards recorders; taken before any other mutex
   std::vector<Recorder*> recorders;

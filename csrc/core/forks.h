@@ -5,14 +5,16 @@ namespace fasttime {
 
 class Recorder;
 
-// Every recorder is known here while it lives, so that a fork leaves the child with recorders that
-// are empty, on locks nobody holds. Before the fork the mutexes are taken, so that what they guard
-// is whole in the child; then all events and pending scopes are forgotten without a call to CUDA,
-// and CUDA, if it had been bound, is retired: its state belongs to the parent.
+// The list of living recorders, for forks. In the child of a fork every recorder is empty and no
+// lock is held. The parent takes the mutexes before the fork, so the data that they guard is
+// consistent in the child. The child then forgets all events and pending scopes without a call to
+// CUDA. If CUDA was bound, the child retires it, because its state belongs to the parent.
+//
+// Both functions are thread-safe and may wait for a fork of another thread.
 void register_recorder(Recorder* recorder);
 void unregister_recorder(Recorder* recorder) noexcept;
 
-// The same forgetting on demand, for tests that change the runtime under a process.
+// Empties all recorders as in the child of a fork, for tests that replace the runtime.
 void restart_recorders() noexcept;
 
 }  // namespace fasttime

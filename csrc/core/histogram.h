@@ -12,16 +12,16 @@
 namespace fasttime {
 
 // Counts durations in log-linear buckets, 64 per octave: the middle of a bucket is within 0.8 % of
-// every duration in it. The range is 0 to 2^42 ns (73 minutes); longer durations count as that
-// long. An octave's buckets are allocated at the first hit and kept, so memory is bounded by
-// 20 KiB, and a site whose times stay within a few octaves uses a tenth of that.
+// every duration in it. The range is 0 to 2^52 ns (52 days); longer durations count as that long.
+// An octave's buckets are allocated at the first hit and kept, so memory is bounded by 24 KiB, and
+// a site whose times stay within a few octaves uses a tenth of that.
 //
 // Buckets are numbered from 0, in the order of the durations they hold. Not thread-safe. Functions
 // that are not noexcept may throw std::bad_alloc.
 class Histogram {
   static constexpr int kSubBits = 6;
   static constexpr size_t kSteps = size_t{1} << kSubBits;
-  static constexpr int kTopBit = 42;
+  static constexpr int kTopBit = 52;
   static constexpr size_t kOctaves = kTopBit - kSubBits + 1;
 
  public:
@@ -40,8 +40,8 @@ class Histogram {
   void add(const Histogram& other);
   // Counts `count` durations in a bucket below kBuckets.
   void add_to_bucket(size_t bucket, uint64_t count);
-  // Takes off what an earlier state of this histogram held. False, and nothing changed, if a bucket
-  // holds less than that.
+  // Subtracts the counts of an earlier state of this histogram. False, with nothing changed, if a
+  // bucket holds fewer durations than it did then.
   bool subtract(const Histogram& earlier) noexcept;
 
   // The duration in ns below which a fraction `q` lies, q in [0, 1]. 0 when empty.

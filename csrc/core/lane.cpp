@@ -12,9 +12,14 @@ bool Lane::refill(const CudaRuntime& cuda, int& status) noexcept {
   const bool found = fresh.size() > 0;
   const std::lock_guard<SpinLock> hold(lock_);
   while (Event* event = fresh.pop()) {
-    free_.push(event);
+    spare_.push(event);
   }
   return found;
+}
+
+void Lane::return_spare_to_pool() noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  pool_.put_back(spare_);
 }
 
 bool Lane::book(Event* begin) noexcept {
@@ -30,22 +35,23 @@ bool Lane::book(Event* begin) noexcept {
 void Lane::release(Event* event, bool unbook) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   if (--event->references == 0) {
-    set_free(event);
+    event->change_serial();
+    spare_.push(event);
   }
   booked_ -= unbook ? 1 : 0;
 }
 
-void Lane::give_up(Event* begin) noexcept {
-  bool is_orphan = false;
+void Lane::abandon(Event* begin) noexcept {
+  bool is_unused = false;
   {
     const std::lock_guard<SpinLock> hold(lock_);
-    is_orphan = --begin->references == 0;
-    if (is_orphan) {
-      begin->move_on();
+    is_unused = --begin->references == 0;
+    if (is_unused) {
+      begin->change_serial();
     }
     --booked_;
   }
-  if (is_orphan) {
+  if (is_unused) {
     pool_.park(begin);
   }
 }
@@ -60,11 +66,11 @@ void Lane::give_up(Event* begin) noexcept {
   return push_locked(pending);
 }
 
-void Lane::drop_references(const Pending& pending, EventQueue& orphans) noexcept {
+void Lane::release_events(const Pending& pending, EventQueue& freed) noexcept {
   for (Event* event : {pending.begin, pending.end}) {
     if (event != nullptr && --event->references == 0) {
-      event->move_on();  // before another lane can have it
-      orphans.push(event);
+      event->change_serial();  // before another lane can take it
+      freed.push(event);
     }
   }
 }
@@ -74,34 +80,29 @@ void Lane::drop_references(const Pending& pending, EventQueue& orphans) noexcept
     return;
   }
   const uint64_t first = popped_.load(std::memory_order_relaxed);
-  EventQueue orphans;
+  EventQueue to_park;
   EventQueue surplus;
   {
     const std::lock_guard<SpinLock> hold(lock_);
-    EventQueue& released = events_are_done ? free_ : orphans;
+    EventQueue& freed = events_are_done ? spare_ : to_park;
     for (uint64_t i = first; i != first + count; ++i) {
-      drop_references(ring_[i % kMaxScopes], released);
+      release_events(ring_[i % kMaxScopes], freed);
     }
     booked_ -= static_cast<uint32_t>(count);
     popped_.store(first + count, std::memory_order_release);
-    if (free_.size() > kMaxAtHand) {
-      // A burst leaves events here that other lanes of the device may want.
+    if (spare_.size() > kMaxSpare) {
+      // A burst has left events here that other lanes of the device may need.
       while (surplus.size() < kRefill) {
-        surplus.push(free_.pop());
+        surplus.push(spare_.pop());
       }
     }
   }
-  while (Event* event = orphans.pop()) {
+  while (Event* event = to_park.pop()) {
     pool_.park(event);
   }
   if (surplus.size() > 0) {
-    pool_.give_back(surplus);
+    pool_.put_back(surplus);
   }
-}
-
-void Lane::give_back_spare() noexcept {
-  const std::lock_guard<SpinLock> hold(lock_);
-  pool_.give_back(free_);
 }
 
 size_t Lane::booked() const noexcept {
@@ -109,17 +110,17 @@ size_t Lane::booked() const noexcept {
   return booked_;
 }
 
-void Lane::dissolve() noexcept {
-  EventQueue orphans;
+void Lane::return_all_to_pool() noexcept {
+  EventQueue to_park;
   {
     const std::lock_guard<SpinLock> hold(lock_);
-    pool_.give_back(free_);
+    pool_.put_back(spare_);
     for (uint64_t i = popped_.load(); i != pushed_.load(); ++i) {
-      drop_references(ring_[i % kMaxScopes], orphans);
+      release_events(ring_[i % kMaxScopes], to_park);
     }
     popped_.store(pushed_.load());
   }
-  while (Event* event = orphans.pop()) {
+  while (Event* event = to_park.pop()) {
     pool_.park(event);
   }
 }

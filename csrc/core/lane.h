@@ -14,32 +14,39 @@
 
 namespace fasttime {
 
-// A scope that has ended and whose events the device may not have reached yet.
+// A scope that has ended, and whose events the device may not have reached yet.
 struct alignas(64) Pending {
   Event* begin = nullptr;
-  Event* end = nullptr;  // null: the scope has no device end; only `begin` is waited for
+  Event* end = nullptr;  // null: there is no device end, and only `begin` has to be reached
   int64_t host_begin_ns = 0;
   int64_t host_end_ns = 0;
-  uint64_t thread = 0;  // that began it, as thread_number() has it
+  uint64_t thread = 0;  // thread_number() of the thread that began the scope
   uint32_t site = 0;
   uint32_t epoch = 0;
   Status status = Status::kOk;
   bool shares_boundary = false;
 };
 
-// One (device, stream) pair with its pending scopes, oldest first, and a few free events at hand.
+// One (device, stream) pair: its pending scopes, oldest first, and a few spare events.
 //
-// Any thread may open, borrow, push; they share a lock held for pointer swaps. One thread at a time
-// reads: it asks with try_start_reading(), and whoever is refused goes on, since somebody else is
-// at it. Threads may push in another order than they recorded; "not ready" just means "later".
+// Any thread may begin and end scopes here. These calls share a spin lock that is held for a few
+// pointer swaps, and never wait for the device. One thread at a time may read: it asks with
+// try_start_reading(), and a thread that is refused continues without reading. Threads may push in
+// a different order than they recorded; "not ready" then only means "later".
 //
-// Bounded: at most kMaxScopes are open or pending. That is twice what a launch queue of some 1,020
-// entries can hold, so it is reached where nobody reads, or where scopes are opened and never
-// ended. The newest is given up then, before it has recorded anything.
+// How a scope and its events leave the lane (event_pool.h has the verbs for events alone):
+//   push, pop  the scope ends, then the reader removes it. Its events are released, or parked if
+//              the device may not have passed them.
+//   abandon    a booked scope will never be pushed. Its recorded begin is released, or parked.
+//   release    an event that was taken but not recorded is free again.
+//
+// Bounded: at most kMaxScopes scopes are open or pending, twice as many as a launch queue of some
+// 1,020 entries can hold. So the bound is only reached if no thread reads, or if scopes are never
+// ended. The newest scope is then dropped before it records anything.
 class alignas(64) Lane {
  public:
   static constexpr size_t kMaxScopes = 2048;
-  // The most that one pop() takes: it is done under the lock that begin() and end() need.
+  // The most that one pop() removes: it holds the lock that begin() and end() need.
   static constexpr size_t kMaxPop = 16;
 
   Lane(Place place, EventPool& pool);
@@ -51,14 +58,14 @@ class alignas(64) Lane {
 
   // --- scopes ---
 
-  // A free event from those at hand, counted as one reference; with `book`, room for one scope is
-  // booked in the same step. Null, with nothing done, where there is no event or no room.
+  // Takes a spare event, with one reference. With `book` it also books room for one scope. Returns
+  // null, with nothing changed, if there is no spare event or no room.
   Event* take(bool book) noexcept {
     const std::lock_guard<SpinLock> hold(lock_);
     if (book && booked_ == kMaxScopes) {
       return nullptr;
     }
-    Event* event = free_.pop();
+    Event* event = spare_.pop();
     if (event != nullptr) {
       event->references = 1;
       booked_ += book ? 1 : 0;
@@ -66,8 +73,8 @@ class alignas(64) Lane {
     return event;
   }
 
-  // Adds a reference to an event still in use here, with `book` as above. False, with nothing done,
-  // if the event has gone back since `serial` or there is no room.
+  // Adds a reference to an event that is still in use here; `book` as above. Returns false, with
+  // nothing changed, if the event has become free since `serial` or there is no room.
   bool borrow(Event* event, uint32_t serial, bool book) noexcept {
     const std::lock_guard<SpinLock> hold(lock_);
     if (event->serial.load(std::memory_order_relaxed) != serial || event->references == 0 ||
@@ -79,64 +86,64 @@ class alignas(64) Lane {
     return true;
   }
 
-  // Gets free events from the pool, which may create them; false if there are none to be had.
-  // Waits for nothing. `status` as EventPool::take has it. Fewer at a time once the pool has made
-  // half of what it may: what is at hand here is nobody else's, in other recorders neither.
+  // Gets spare events from the pool, which may create them. Returns false if it got none; `status`
+  // as in EventPool::take. Takes fewer at a time once the pool has created half of its maximum:
+  // other lanes, also of other recorders, cannot use the spare events of this one.
   bool refill(const CudaRuntime& cuda, int& status) noexcept;
-  // Gives the free events at hand back to the pool, for lanes that have none.
-  void give_back_spare() noexcept;
+  // Returns the spare events to the pool, for lanes that have none.
+  void return_spare_to_pool() noexcept;
 
-  // Books room for a scope that begins at an event which the caller holds a reference to, and adds
-  // one. False, with nothing done, when the lane is full.
+  // Books room for a scope that begins at an event to which the caller holds a reference, and adds
+  // a reference. Returns false, with nothing changed, if the lane is full.
   bool book(Event* begin) noexcept;
-  // Takes one reference off an event that holds no unread time; with `unbook`, gives up the room of
-  // one scope too.
+  // Drops one reference to an event that was not recorded, or whose device is lost. With `unbook`
+  // it also frees the room of one scope.
   void release(Event* event, bool unbook) noexcept;
-  // The same for the begin of a booked scope, which was recorded: where nobody else refers to it,
-  // it rests in the pool until the device is seen to have passed it.
-  void give_up(Event* begin) noexcept;
+  // Drops a booked scope that will never be pushed: frees its room and drops one reference to its
+  // recorded begin. If that was the last reference, the event is parked in the pool.
+  void abandon(Event* begin) noexcept;
 
-  // Hands over a booked scope. Returns how many scopes have been pushed so far.
+  // Adds a booked scope to the pending ones. Returns how many scopes have been pushed so far.
   uint64_t push(const Pending& pending) noexcept {
     const std::lock_guard<SpinLock> hold(lock_);
     return push_locked(pending);
   }
-  // The same, and books room for another scope that begins where this one ends, in one step.
-  // `booked` says whether there was room.
+  // The same, and books room for a scope that begins where this one ends. `booked` tells whether
+  // there was room.
   uint64_t push_and_book(const Pending& pending, bool& booked) noexcept;
 
   // --- the reader ---
 
   bool try_start_reading() noexcept { return reading_.try_lock(); }
   void stop_reading() noexcept { reading_.unlock(); }
-  // The pending scope after `skipped` older ones, or null. Stays valid until pop().
+  // The pending scope after `skipped` older ones, or null. Valid until pop().
   const Pending* oldest(size_t skipped = 0) const noexcept {
     const uint64_t index = popped_.load(std::memory_order_relaxed) + skipped;
     return index == pushed_.load(std::memory_order_acquire) ? nullptr : &ring_[index % kMaxScopes];
   }
-  // Removes the `count` oldest, at most kMaxPop; their events lose one reference for each, and
-  // those with none left are free. Where it is not certain that the device is done with them, they
-  // are parked in the pool instead.
+  // Removes the `count` oldest scopes, at most kMaxPop. Their events are released; with
+  // `events_are_done` false, events without references are parked in the pool.
   void pop(size_t count = 1, bool events_are_done = true) noexcept;
 
-  // Counts: pushed ever, popped ever, open or pending now.
+  // How many scopes were ever pushed, were ever popped, are pending, and are open or pending.
   uint64_t pushed() const noexcept { return pushed_.load(std::memory_order_acquire); }
   uint64_t popped() const noexcept { return popped_.load(std::memory_order_acquire); }
   size_t unread() const noexcept {
-    // In this order: the other way round both may move on in between, to less than nothing.
+    // In this order. If popped() came second, both could advance in between, and the difference
+    // could be negative.
     const uint64_t popped_before = popped();
     return static_cast<size_t>(pushed() - popped_before);
   }
   size_t booked() const noexcept;
 
-  // Gives every event back to the pool, parking those that the device has not reached. The lane
-  // must not be used afterwards.
-  void dissolve() noexcept;
+  // Returns every event to the pool; parks those that the device may not have passed. The lane must
+  // not be used afterwards.
+  void return_all_to_pool() noexcept;
 
  private:
-  // So many that an event rests between two records for longer than the device lags as a rule.
+  // Enough that an event usually rests between two records for longer than the device lags.
   static constexpr size_t kRefill = EventPool::kBatch;
-  static constexpr size_t kMaxAtHand = 2 * kRefill;
+  static constexpr size_t kMaxSpare = 2 * kRefill;
   static constexpr size_t kRefillOfFew = 16;
 
   uint64_t push_locked(const Pending& pending) noexcept {
@@ -145,33 +152,29 @@ class alignas(64) Lane {
     pushed_.store(index + 1, std::memory_order_release);
     return index + 1;
   }
-  void set_free(Event* event) noexcept {
-    event->move_on();
-    free_.push(event);
-  }
-  // Takes the references of a scope off its events; those left with none are moved to `orphans`.
-  void drop_references(const Pending& pending, EventQueue& orphans) noexcept;
+  // Drops a scope's references to its events. Moves events without references to `freed`.
+  void release_events(const Pending& pending, EventQueue& freed) noexcept;
 
-  // All that a begin or an end writes lies in the first cache line, with `place`; what it looks up
-  // of the reader's is in the second.
-  mutable SpinLock lock_;  // guards free_, booked_, references of events, and pushing
+  // Everything that a begin or an end writes lies in the first cache line, with `place`. What they
+  // read of the reader's data is in the second.
+  mutable SpinLock lock_;  // guards spare_, booked_, references of events, and pushing
   uint32_t booked_ = 0;
-  EventQueue free_;
+  EventQueue spare_;
   const std::unique_ptr<Pending[]> ring_;
-  // The release on each pairs with the acquire of the other side: a slot is written before it is
-  // counted as pushed, and read before it is counted as popped.
+  // The release of each counter pairs with the acquire of the other side: a slot is written before
+  // it counts as pushed, and read before it counts as popped.
   std::atomic<uint64_t> pushed_{0};
 
  public:
-  // What the reader last learnt, on the host's clock: when it looked, when it last compared the
-  // clocks, and the moment up to which the device is known to have done what was issued here.
+  // What the reader last learnt, on the host's clock: when it read, when it checked the backlog,
+  // and up to which moment the device has done everything that was issued to this stream.
   alignas(64) std::atomic<int64_t> last_poll_ns{0};
-  std::atomic<int64_t> last_look_ns{0};
+  std::atomic<int64_t> last_check_ns{0};
   std::atomic<int64_t> caught_up_ns{0};
 
  private:
   std::atomic<uint64_t> popped_{0};
-  SpinLock reading_;  // the reader's right; only ever tried
+  SpinLock reading_;  // the right to read; only ever tried
   EventPool& pool_;
 };
 

@@ -259,7 +259,7 @@ void Recorder::drop_section(OpenScope& section) noexcept {
   if (section.lane == nullptr) {
     open_on_host_.fetch_sub(1, std::memory_order_relaxed);
   } else {
-    section.lane->give_up(section.begin_event);
+    section.lane->abandon(section.begin_event);
   }
 }
 

@@ -119,7 +119,7 @@ Event* Recorder::boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope&
   if (event == nullptr && status == cuda::kSuccess) {
     // The pool has reached its bound: what other lanes hold may be done by now, or at hand there.
     poll();
-    each_lane([](Lane& other) { other.give_back_spare(); });
+    each_lane([](Lane& other) { other.return_spare_to_pool(); });
     lane.refill(cuda, status);
     event = lane.take(is_first);
   }

@@ -6,13 +6,14 @@
 namespace fasttime {
 namespace {
 
-// Looks cost a reading each, so they are kept apart by this much on each lane.
-constexpr int64_t kLookAgeNs = 500'000;
+// A backlog check costs one more reading. Each lane makes one in this time; SiteStatistics says
+// which other scopes get one, so that every site gets its share.
+constexpr int64_t kCheckAgeNs = 500'000;
 
-// Backlog at the scope's end: when the device reached its end event, less when the host recorded
-// it. Called before the event goes back to its pool.
-void look_at_backlog(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pending,
-                     Sample& sample) noexcept {
+// Sets the backlog at the scope's end: the time at which the device reached the end event, minus
+// the time at which the host recorded it. Must come before the event is released.
+void check_backlog(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pending,
+                   Sample& sample) noexcept {
   PlacedMoment reached;
   if (!clock.place(cuda, pending.end->handle, reached)) {
     return;
@@ -28,7 +29,7 @@ void look_at_backlog(const CudaRuntime& cuda, DeviceClock& clock, const Pending&
   }
 }
 
-// While the driver is asked for one scope, what the next needs is on its way.
+// Fetches what the next scope needs into the cache while the driver answers for this one.
 void prefetch(const Pending& next, const Pending& now, const StatisticsTable& statistics) noexcept {
   __builtin_prefetch(next.begin, 1);
   __builtin_prefetch(next.end, 1);
@@ -62,7 +63,8 @@ Span span_of(const Pending& pending, const Sample& sample, const Place& place) n
   return span;
 }
 
-// Called before the events go back to their pool. False: the clock is taken, try later.
+// Adds the scope to the timeline. Must come before its events are released. False, with nothing
+// added, if another thread is using the clock.
 bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pending,
                const Sample& sample, const Place& place, SpanStore& spans) noexcept {
   Span span = span_of(pending, sample, place);
@@ -79,6 +81,113 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
   return true;
 }
 
+// What a pending scope says once the device has answered for it.
+Sample answered(const CudaRuntime& cuda, const Pending& pending, int status,
+                float elapsed_ms) noexcept {
+  Sample sample = sample_of(pending);
+  if (is_captured_event(status)) {
+    // A capture began between the question about the stream and the record. The record became a
+    // dependency in a graph, so the event never gets a time.
+    sample.status = Status::kCaptured;
+  } else if (status != cuda::kSuccess) {
+    note_failure(cuda, "cudaEventElapsedTime", status);
+    sample.status = Status::kFailed;
+  } else if (sample.status == Status::kOk) {
+    sample.device_ns = whole_ns(elapsed_ms);
+  }
+  return sample;
+}
+
+// One reading of a lane, by the thread that has the right to read.
+class Reading {
+ public:
+  Reading(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock, StatisticsTable& statistics,
+          SpanStore& spans, int64_t now_ns) noexcept
+      : cuda_(cuda),
+        lane_(lane),
+        clock_(clock),
+        statistics_(statistics),
+        spans_(spans),
+        now_ns_(now_ns),
+        caught_up_ns_(lane.caught_up_ns.load(std::memory_order_relaxed)),
+        check_is_due_(
+            has_aged(lane.last_check_ns.load(std::memory_order_relaxed), now_ns, kCheckAgeNs)) {}
+
+  // Turns the next pending scope into a sample. False if there is none, or it has to wait.
+  bool resolve_next() noexcept {
+    const Pending* pending = lane_.oldest(read_);
+    if (pending == nullptr) {
+      return false;
+    }
+    if (const Pending* next = lane_.oldest(read_ + 1)) {
+      prefetch(*next, *pending, statistics_);
+    }
+    float elapsed_ms = 0;
+    const int status = ask(*pending, elapsed_ms);
+    if (status == cuda::kNotReady) {
+      return false;
+    }
+    Sample sample = answered(cuda_, *pending, status, elapsed_ms);
+    if (sample.status == Status::kOk &&
+        (check_is_due_ || statistics_.wants_check(sample.site, pending->host_end_ns))) {
+      check_backlog(cuda_, clock_, *pending, sample);
+      lane_.last_check_ns.store(now_ns_, std::memory_order_relaxed);
+      check_is_due_ = false;
+    }
+    if (spans_.is_on() && !keep_span(cuda_, clock_, *pending, sample, lane_.place, spans_)) {
+      return false;
+    }
+    const bool is_done = status == cuda::kSuccess;
+    if (is_done && pending->end != nullptr) {
+      // The end only: the host time of a begin is taken after its record and a possible wait for
+      // the GIL, during which other threads may have filled the queue.
+      caught_up_ns_ = pending->host_end_ns;
+    }
+    statistics_.add(sample);
+    remove(is_done);
+    return true;
+  }
+
+  // Takes the scopes that were read off the lane.
+  void finish() noexcept { pop(read_, true); }
+
+ private:
+  // A scope without an end event only waits for its begin: comparing an event with itself tells
+  // whether it is done.
+  int ask(const Pending& pending, float& elapsed_ms) const noexcept {
+    void* begin = pending.begin->handle;
+    return elapsed_time(cuda_, &elapsed_ms, begin,
+                        pending.end != nullptr ? pending.end->handle : begin);
+  }
+
+  // Takes scopes off the lane many at a time, because each time takes the lane's lock.
+  void remove(bool is_done) noexcept {
+    ++read_;
+    if (!is_done) {
+      pop(read_ - 1, true);
+      pop(1, false);
+    } else if (read_ == Lane::kMaxPop) {
+      pop(read_, true);
+    }
+  }
+
+  void pop(size_t count, bool events_are_done) noexcept {
+    lane_.caught_up_ns.store(caught_up_ns_, std::memory_order_relaxed);
+    lane_.pop(count, events_are_done);
+    read_ -= count;
+  }
+
+  const CudaRuntime& cuda_;
+  Lane& lane_;
+  DeviceClock& clock_;
+  StatisticsTable& statistics_;
+  SpanStore& spans_;
+  const int64_t now_ns_;
+  size_t read_ = 0;  // scopes that were read and are still on the lane
+  int64_t caught_up_ns_;
+  bool check_is_due_;
+};
+
 }  // namespace
 
 [[gnu::hot]] void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
@@ -89,71 +198,14 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
   }
   lane.last_poll_ns.store(now_ns, std::memory_order_relaxed);
   clock.renew(cuda, lane.place.device, now_ns);
-  // Read, and still to be taken off: many at a time, as each time takes the lane's lock.
-  size_t read = 0;
-  int64_t caught_up_ns = lane.caught_up_ns.load(std::memory_order_relaxed);
-  const auto pop = [&](size_t count, bool events_are_done) noexcept {
-    lane.caught_up_ns.store(caught_up_ns, std::memory_order_relaxed);
-    lane.pop(count, events_are_done);
-    read -= count;
-  };
-  bool look = has_aged(lane.last_look_ns.load(std::memory_order_relaxed), now_ns, kLookAgeNs);
-  for (size_t done = 0; done < limit; ++done) {
-    const Pending* pending = lane.oldest(read);
-    if (pending == nullptr) {
-      break;
-    }
-    if (const Pending* next = lane.oldest(read + 1)) {
-      prefetch(*next, *pending, statistics);
-    }
-    // A scope without an end event waits for its begin: an event compared with itself says
-    // whether it is done.
-    void* begin = pending->begin->handle;
-    void* end = pending->end != nullptr ? pending->end->handle : begin;
-    float elapsed_ms = 0;
-    const int status = elapsed_time(cuda, &elapsed_ms, begin, end);
-    if (status == cuda::kNotReady) {
-      break;
-    }
-    Sample sample = sample_of(*pending);
-    if (is_captured_event(status)) {
-      // A capture began between our look at the stream and the record, which then became a
-      // dependency in a graph: the event has no time, while the capture lasts and afterwards.
-      sample.status = Status::kCaptured;
-    } else if (status != cuda::kSuccess) {
-      note_failure(cuda, "cudaEventElapsedTime", status);
-      sample.status = Status::kFailed;
-    } else if (sample.status == Status::kOk) {
-      sample.device_ns = whole_ns(elapsed_ms);
-      if (look) {
-        look_at_backlog(cuda, clock, *pending, sample);
-        lane.last_look_ns.store(now_ns, std::memory_order_relaxed);
-        look = false;
-      }
-    }
-    if (spans.is_on() && !keep_span(cuda, clock, *pending, sample, lane.place, spans)) {
-      break;
-    }
-    const bool is_done = status == cuda::kSuccess;
-    if (is_done && pending->end != nullptr) {
-      // A begin tells nothing: its host time is taken after the record and a wait for the GIL,
-      // in which others may have filled the queue.
-      caught_up_ns = pending->host_end_ns;
-    }
-    statistics.add(sample);
-    ++read;
-    if (!is_done) {
-      pop(read - 1, true);
-      pop(1, false);
-    } else if (read == Lane::kMaxPop) {
-      pop(read, true);
-    }
+  Reading reading(cuda, lane, clock, statistics, spans, now_ns);
+  for (size_t done = 0; done < limit && reading.resolve_next(); ++done) {
   }
-  pop(read, true);
+  reading.finish();
   lane.stop_reading();
 }
 
-void give_up_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept {
+void fail_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept {
   if (!lane.try_start_reading()) {
     return;
   }

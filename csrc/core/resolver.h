@@ -13,21 +13,21 @@
 namespace fasttime {
 
 // Turns pending scopes of `lane` into samples, oldest first, until the device has not reached one
-// or `limit` are done. Reads by cudaEventElapsedTime alone, which waits for nothing and disturbs no
-// capture. Returns at once where another thread is reading this lane. Thread-safe.
+// or `limit` are done. Thread-safe. Reads with cudaEventElapsedTime alone, which never waits and
+// disturbs no capture. Returns at once if another thread is reading this lane. May take an anchor,
+// which releases the GIL for up to 30 us: see DeviceClock::renew().
 //
-// The first scope that a call resolves also says how far the device was behind when the host left
-// it: one such look a call, for one more reading. `now_ns` is the caller's reading of the host
-// clock.
+// A reading may also check the backlog: how far the device was behind when the host left a scope. A
+// check costs one more call. `now_ns` is the caller's reading of the host clock.
 //
-// Where a timeline is recorded every scope is placed on the device's clock too, for one more
-// reading each; where that clock is taken for longer than a moment the rest stays pending.
+// While a timeline is recorded, each scope is also placed on the device's clock, for one more call.
+// If another thread uses that clock for more than a moment, the remaining scopes stay pending.
 void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
                    StatisticsTable& statistics, SpanStore& spans, size_t limit,
                    int64_t now_ns) noexcept;
 
-// Makes failed samples of all that is pending on `lane`, without a call to CUDA: for when the
-// device is lost.
-void give_up_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept;
+// Turns all pending scopes of `lane` into failed samples, without a call to CUDA. For a lost
+// device.
+void fail_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept;
 
 }  // namespace fasttime

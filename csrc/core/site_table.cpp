@@ -17,7 +17,7 @@ size_t scatter(uint64_t key) noexcept {
   return static_cast<size_t>((key * 0x9E3779B97F4A7C15ull) >> 32);
 }
 
-// Cuts at a whole UTF-8 character, so that the rest can still be decoded.
+// Cuts between two UTF-8 characters, so that the result can be decoded.
 std::string shortened(std::string_view name) {
   size_t length = SiteTable::kMaxNameBytes - 20;
   while (length > 0 && (static_cast<unsigned char>(name[length]) & 0xC0) == 0x80) {
@@ -52,7 +52,7 @@ SiteTable::Id SiteTable::intern(std::string_view name) {
     return kMore;
   }
   if (names_.size() == names_.capacity()) {
-    names_.reserve(2 * names_.size());  // now, as nothing may fail once the name is in
+    names_.reserve(2 * names_.size());  // first: nothing may fail once the name is added
   }
   const auto added = name_ids_.emplace(std::move(stored), static_cast<Id>(names_.size())).first;
   names_.push_back(&added->first);
@@ -113,7 +113,7 @@ void SiteTable::insert(Index& index, uint64_t key, Id id) noexcept {
   }
   const Id site = static_cast<Id>(count);
   sites_[site] = {parent, name};
-  // Before the key: whoever finds the site may ask for it.
+  // Before the key: a reader that finds the site may ask for its parent.
   count_.store(count + 1, std::memory_order_release);
   insert(*index, key, site);
   return site;

@@ -13,29 +13,29 @@
 
 namespace fasttime {
 
-// Names the places in the code that are timed. A site is a name under a parent site; both names and
-// sites are small integers that never change their meaning. Only grows.
+// Names the places in the code that are timed. A site is a name under a parent site. Names and
+// sites are small integers that never change their meaning. The table only grows.
 //
 // A section of laps and a scope of the same name under the same parent are two sites, since the
 // section has the scope's time in it.
 //
-// child() of a pair already known reads without a lock; the rest takes a mutex. May throw
-// std::bad_alloc, and is then unchanged.
+// Thread-safe. child() of a known pair reads without a lock; all other calls take a mutex. Calls
+// that add may throw std::bad_alloc and then leave the table unchanged.
 //
-// Bounded: past kMaxSites new pairs map to one site named "(more)" and new names to one such name,
-// so that a program which makes its names up keeps the sites it started with.
+// Bounded: beyond kMaxSites, new pairs map to one site named "(more)" and new names to one such
+// name. A program that generates names keeps the sites it started with.
 class SiteTable {
  public:
   using Id = uint32_t;
-  static constexpr Id kRoot = 0;  // the parent of sites without one; no scope is ever at it
+  static constexpr Id kRoot = 0;  // the parent of top-level sites; not a site itself
   static constexpr Id kMore = 1;
   static constexpr size_t kMaxSites = 8192;
   static constexpr size_t kMaxNameBytes = 256;
 
   SiteTable();
 
-  // The id of a name; bytes are kept as they are. A name longer than kMaxNameBytes is cut, and a
-  // digest of the whole makes up the end, so that two long names stay two.
+  // The id of a name; its bytes are kept unchanged. The end of a name longer than kMaxNameBytes is
+  // replaced by a digest of the whole name, so that two long names stay different.
   Id intern(std::string_view name);
 
   // The site for this name under `parent`: a scope's, or under sections_of(parent) a section's.
@@ -46,10 +46,10 @@ class SiteTable {
   Id parent_of(Id site) const noexcept { return sites_[site].parent & ~kSections; }
   bool is_section(Id site) const noexcept { return (sites_[site].parent & kSections) != 0; }
   std::string name_of(Id site) const;
-  // How many calls of child() the bound turned away, for the name or for the site.
+  // How many calls of child() got "(more)" because of the bound, for the name or for the site.
   uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
-  // The one lock, for a fork: taken before, let go after in both processes.
+  // The mutex, for a fork: taken before the fork, released after it in both processes.
   std::mutex& mutex() noexcept { return mutex_; }
 
  private:
@@ -61,8 +61,9 @@ class SiteTable {
     Id name;
   };
 
-  // Open addressing, read without a lock. Key: parent in the upper half, name in the lower; names
-  // start at 1, so 0 is an empty slot. The release on a key pairs with the acquire in find().
+  // Open addressing, read without a lock. The upper half of a key is the parent, the lower half the
+  // name. Names start at 1, so a key of 0 is an empty slot. The release on a key pairs with the
+  // acquire in find().
   struct Slot {
     std::atomic<uint64_t> key{0};
     std::atomic<Id> id{0};
@@ -76,14 +77,14 @@ class SiteTable {
   static Id find(const Index& index, uint64_t key) noexcept;
   static void insert(Index& index, uint64_t key, Id id) noexcept;
 
-  mutable std::mutex mutex_;  // guards names, and the writing of the rest
+  mutable std::mutex mutex_;  // guards names, and writes to everything else
   std::unordered_map<std::string, Id> name_ids_;
   std::vector<const std::string*> names_;  // by name id; the strings live in name_ids_
-  std::unique_ptr<Site[]> sites_;  // by site id; room for all, so that no reader sees it move
+  std::unique_ptr<Site[]> sites_;          // by site id; has room for all sites, so it never moves
   std::atomic<size_t> count_{0};
   std::atomic<uint64_t> refused_{0};
   std::atomic<Index*> index_{nullptr};
-  std::vector<std::unique_ptr<Index>> indexes_;  // outgrown ones too: a reader may still be inside
+  std::vector<std::unique_ptr<Index>> indexes_;  // all of them: readers may use an old one
 };
 
 }  // namespace fasttime

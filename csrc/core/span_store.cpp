@@ -72,7 +72,7 @@ void SpanStore::note_anchor(int device, const AnchorPoint& anchor) noexcept {
   if (is_on()) {
     try {
       note_anchor_locked(device, anchor);
-    } catch (const std::bad_alloc&) {  // then what came before it is placed less well
+    } catch (const std::bad_alloc&) {  // earlier spans are then placed less precisely
     }
   }
 }

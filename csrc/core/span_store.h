@@ -15,16 +15,16 @@
 
 namespace fasttime {
 
-// One sample of a timeline. Where it lies on the device is said by an anchor, and turned into host
-// time only when the recording is over: by then the anchor that came after it is known too.
+// One sample of a timeline. Its place on the device is stored relative to an anchor, and becomes
+// host time only when the recording is over: by then the next anchor is known too.
 struct Span {
   int64_t host_begin_ns = 0;
-  int64_t host_end_ns = 0;  // host_begin_ns + kNoHostTime: it was never ended
-  uint64_t thread = 0;      // as thread_number() has it: the one that began it
+  int64_t host_end_ns = 0;  // host_begin_ns + kNoHostTime if the scope was never ended
+  uint64_t thread = 0;      // thread_number() of the thread that began the scope
   void* stream = nullptr;
-  double after_anchor_ns = 0;  // from the anchor to the begin on the device's clock
+  double after_anchor_ns = 0;  // from the anchor to the begin, on the device's clock
   double device_ns = 0;
-  uint32_t anchor = 0;  // 0: nobody knows where it lies
+  uint32_t anchor = 0;  // 0: its place on the device is unknown
   uint32_t site = 0;
   int32_t device = -1;  // -1: on no device
   Status status = Status::kOk;
@@ -32,26 +32,27 @@ struct Span {
 };
 
 // Keeps the spans of one interval while a timeline is recorded; otherwise does nothing.
-// Thread-safe.
+// Thread-safe. Waits only for its spin lock.
 //
-// Bounded: past the limit the newest are not kept, but counted. A picture of the beginning is whole
-// so, with every child there; to make room by dropping the oldest would leave holes all over it.
+// Bounded: beyond the limit it counts new spans without keeping them. The beginning of the timeline
+// is then complete, with every child. Dropping the oldest spans would leave holes everywhere.
 class SpanStore {
  public:
-  // From now on keeps scopes that begin at `from_ns` or later. False where it is at it already.
+  // Starts to keep scopes that begin at `from_ns` or later. False if it has started already.
   bool start(size_t limit, int64_t from_ns) noexcept;
-  // Scopes that end later than `until_ns` are not kept.
+  // Stops keeping scopes that end later than `until_ns`.
   void close(int64_t until_ns) noexcept;
-  // Ends the recording and hands over what it kept.
+  // Ends the recording and moves the kept spans out.
   class Taken;
   Taken take() noexcept;
 
-  // Whether spans are worth making. One relaxed load.
+  // Whether a timeline is being recorded. One relaxed load.
   bool is_on() const noexcept { return is_on_.load(std::memory_order_relaxed); }
 
-  // Keeps a span if it lies in the interval; `anchor` is the one it refers to, or has no number.
+  // Keeps a span if it lies in the interval. `anchor` is the anchor that the span refers to; its
+  // number is 0 if there is none.
   void add(const Span& span, const AnchorPoint& anchor) noexcept;
-  // Notes an anchor that may come after spans kept earlier.
+  // Keeps an anchor that may help to place earlier spans.
   void note_anchor(int device, const AnchorPoint& anchor) noexcept;
 
  private:
@@ -61,8 +62,8 @@ class SpanStore {
   void note_anchor_locked(int device, const AnchorPoint& anchor);
 
   std::atomic<bool> is_on_{false};
-  SpinLock lock_;  // guards everything below; held for one span, or to swap all of them out
-  std::vector<std::unique_ptr<Block>> blocks_;  // never moved while they fill
+  SpinLock lock_;  // guards everything below; held to add one span, or to swap all of them out
+  std::vector<std::unique_ptr<Block>> blocks_;  // spans never move
   size_t count_ = 0;
   size_t limit_ = 0;
   uint64_t dropped_ = 0;
@@ -71,7 +72,7 @@ class SpanStore {
   std::vector<AnchorLog> anchors_;  // by device
 };
 
-// What was kept, as it was kept: a million spans are 64 MB, and nothing is gained by a copy.
+// The spans of a recording, in their original blocks: copying a million spans would take 64 MB.
 class SpanStore::Taken {
  public:
   uint64_t dropped = 0;
@@ -82,7 +83,7 @@ class SpanStore::Taken {
   const Span& operator[](size_t index) const noexcept {
     return (*blocks_[index / kBlock])[index % kBlock];
   }
-  // Where a span lies on its device; nowhere without an anchor.
+  // When a span began and ended on its device. Only valid for a span with an anchor.
   PlacedMoment device_begin(const Span& span) const noexcept { return place(span, 0); }
   PlacedMoment device_end(const Span& span) const noexcept { return place(span, span.device_ns); }
 

@@ -22,7 +22,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
   if (is_before(sample.epoch, epoch_)) {
     return;
   }
-  if (sample.epoch != epoch_) {  // of a reset that is under way and has not come here yet
+  if (sample.epoch != epoch_) {  // a reset is under way and has not reached this site yet
     clear(sample.epoch);
   }
   SiteSummary& summary = summary_;
@@ -37,8 +37,9 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
       ++summary.device_outlasted;
     }
+    unchecked_.store(unchecked_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
-  if (sample.backlog != Backlog::kNotSampled) {
+  if (sample.backlog != Backlog::kNotChecked) {
     summary.backlog_near += sample.backlog == Backlog::kNear ? 1 : 0;
     summary.backlog_above += sample.backlog == Backlog::kAbove ? 1 : 0;
     summary.backlog_between += sample.backlog == Backlog::kBetween ? 1 : 0;
@@ -46,21 +47,11 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     if (sample.backlog == Backlog::kAbove && host_ns >= 0.9 * sample.device_ns) {
       ++summary.host_took_as_long;
     }
+    unchecked_.store(0, std::memory_order_relaxed);
+    last_check_ns_.store(sample.host_begin_ns + sample.host_ns, std::memory_order_relaxed);
   }
-  if (keep == 0) {
-    return;
-  }
-  if (recent_.size() != keep) {
-    fit_history(keep);
-  }
-  try {
-    if (recent_.size() < keep) {
-      recent_.push_back(sample);
-    } else {
-      recent_[oldest_] = sample;
-      oldest_ = (oldest_ + 1) % recent_.size();
-    }
-  } catch (const std::bad_alloc&) {  // the history stays as long as it is
+  if (keep != 0) {
+    recent_.add(sample, keep);
   }
 }
 
@@ -84,41 +75,37 @@ SiteSummary SiteStatistics::take() {
 }
 
 void SiteStatistics::reset(uint32_t epoch) noexcept {
+  SampleHistory freed;  // declared before the lock, so freed after it
   const std::lock_guard<SpinLock> hold(lock_);
   if (is_before(epoch_, epoch)) {
-    clear(epoch);
+    freed = clear(epoch);
   }
 }
 
-void SiteStatistics::clear(uint32_t epoch) noexcept {
+SampleHistory SiteStatistics::clear(uint32_t epoch) noexcept {
   summary_ = SiteSummary{};
-  recent_.clear();
-  oldest_ = 0;
+  unchecked_.store(kCheckEvery, std::memory_order_relaxed);
   epoch_ = epoch;
+  return std::move(recent_);
 }
 
 void SiteStatistics::trim(size_t keep) noexcept {
+  SampleHistory freed;  // declared before the lock, so freed after it
   const std::lock_guard<SpinLock> hold(lock_);
-  fit_history(keep);
-}
-
-// Straightens the ring, so that it can grow or shrink.
-void SiteStatistics::fit_history(size_t keep) noexcept {
-  std::rotate(recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(oldest_),
-              recent_.end());
-  oldest_ = 0;
-  if (recent_.size() > keep) {
-    recent_.erase(recent_.begin(), recent_.end() - static_cast<std::ptrdiff_t>(keep));
-  }
+  freed = recent_.drop_all_but(keep);
 }
 
 std::vector<Sample> SiteStatistics::recent() const {
-  const std::lock_guard<SpinLock> hold(lock_);
   std::vector<Sample> ordered;
-  ordered.reserve(recent_.size());
-  for (size_t i = 0; i < recent_.size(); ++i) {
-    ordered.push_back(recent_[(oldest_ + i) % recent_.size()]);
-  }
+  size_t room = 0;
+  do {  // allocates outside the lock, and again if samples were added meanwhile
+    ordered.reserve(room);
+    const std::lock_guard<SpinLock> hold(lock_);
+    room = recent_.size();
+    if (room <= ordered.capacity()) {
+      recent_.copy_to(ordered);
+    }
+  } while (room > ordered.capacity());
   return ordered;
 }
 
@@ -147,7 +134,8 @@ StatisticsTable::~StatisticsTable() {
     delete made;
     return other;
   }
-  // After it can be seen: either this sees the epoch of a reset, or that reset sees the block.
+  // After publishing the block: either this call sees the epoch of a concurrent reset, or that
+  // reset sees the block.
   for (SiteStatistics& site : *made) {
     site.reset(epoch_.load());
   }
@@ -176,7 +164,7 @@ void StatisticsTable::set_keep(size_t count) noexcept {
   }
 }
 
-void StatisticsTable::abandon() noexcept {
+void StatisticsTable::forget() noexcept {
   for (auto& slot : blocks_) {
     slot.store(nullptr, std::memory_order_relaxed);
   }

@@ -8,57 +8,74 @@
 #include <vector>
 
 #include "core/sample.h"
+#include "core/sample_history.h"
 #include "core/series.h"
 #include "core/site_table.h"
 #include "host/spin_lock.h"
 
 namespace fasttime {
 
-// What is known of one site. A value; copied out for a report.
+// The statistics of one site. A value, copied out for a report.
 struct SiteSummary {
   std::array<uint64_t, kStatusCount> counts{};  // by Status
   uint64_t shared_boundaries = 0;
-  Series host;    // every scope
-  Series device;  // the scopes whose status is ok
-  // Verdict material; see Resolver.
+  Series host;    // every scope that was ended
+  Series device;  // scopes with status ok
+  // Backlog checks, by result, and what else tells the bottleneck.
   uint64_t backlog_near = 0;
   uint64_t backlog_above = 0;
   uint64_t backlog_between = 0;
-  double backlog_total_ns = 0;     // over the three above
+  double backlog_total_ns = 0;     // sum over all checks
   uint64_t device_outlasted = 0;   // ok scopes whose device time clearly exceeded their host time
-  uint64_t host_took_as_long = 0;  // sampled above, and host time at least 0.9 x device time
+  uint64_t host_took_as_long = 0;  // checks that were above, with host time >= 0.9 device time
 };
 
-// A SiteSummary that many threads add to, with the last few samples if any are to be kept.
+// A SiteSummary that many threads add to, and the last samples if some are to be kept. Thread-safe;
+// waits only for its spin lock.
 class alignas(64) SiteStatistics {
  public:
-  // Counts the sample, unless reset() has moved on from the epoch it began in.
+  // Counts the sample, unless it began before the last reset(). Keeps it among the last `keep`.
   void add(const Sample& sample, size_t keep) noexcept;
-  // Says that an add is near: gets what it touches into the cache.
+  // Fetches what add() needs into the cache.
   void prefetch() const noexcept;
+  // Whether a scope of this site that ended at `host_end_ns` should get a backlog check of its own.
+  // Never waits.
+  bool wants_check(int64_t host_end_ns) const noexcept {
+    return unchecked_.load(std::memory_order_relaxed) >= kCheckEvery ||
+           host_end_ns - last_check_ns_.load(std::memory_order_relaxed) > kCheckAgeNs;
+  }
 
   SiteSummary copy() const;
-  // Copies and clears in one step: each sample is in one such copy, and in one only.
+  // Copies and clears in one step, so each sample is in exactly one such copy.
   SiteSummary take();
-  // Forgets everything, and refuses samples from before `epoch`.
+  // Forgets everything, and from now on ignores samples from before `epoch`.
   void reset(uint32_t epoch) noexcept;
-  // Keeps at most the last `keep` of what is kept.
+  // Keeps at most the last `keep` samples, and frees the memory of the others.
   void trim(size_t keep) noexcept;
   // The kept samples, oldest first.
   std::vector<Sample> recent() const;
 
  private:
-  void clear(uint32_t epoch) noexcept;
-  void fit_history(size_t keep) noexcept;
+  // Every site gets this share of the backlog checks. A check costs one reading, so a sample costs
+  // up to a sixteenth of a reading more, and a site up to 50 readings per second.
+  static constexpr uint32_t kCheckEvery = 16;
+  static constexpr int64_t kCheckAgeNs = 20'000'000;
+
+  // Returns the old history, so that the caller can free it without the lock.
+  SampleHistory clear(uint32_t epoch) noexcept;
 
   mutable SpinLock lock_;  // guards everything below; held for one update or, by a report, one copy
+  // Written under the lock, read without it. Samples with device time since the last check, and the
+  // host time at which that check's scope ended.
+  std::atomic<uint32_t> unchecked_{kCheckEvery};
+  std::atomic<int64_t> last_check_ns_{0};
   SiteSummary summary_;
   uint32_t epoch_ = 0;
-  std::vector<Sample> recent_;  // a ring once it is full
-  size_t oldest_ = 0;
+  SampleHistory recent_;
 };
 
-// The statistics of all sites of a recorder, by site id. Thread-safe. Made in blocks at first use.
+// The statistics of all sites of a recorder, by site id. Thread-safe. Allocated in blocks at first
+// use.
 class StatisticsTable {
  public:
   StatisticsTable() = default;
@@ -72,16 +89,22 @@ class StatisticsTable {
       statistics->prefetch();
     }
   }
-  // Null where nothing was ever counted near this site.
+  // Whether the sample of a scope should get a backlog check; see SiteStatistics.
+  bool wants_check(SiteTable::Id site, int64_t host_end_ns) const noexcept {
+    const SiteStatistics* statistics = find(site);
+    return statistics == nullptr || statistics->wants_check(host_end_ns);
+  }
+  // Null if neither this site nor a site in the same block has ever had a sample.
   SiteStatistics* find(SiteTable::Id site) const noexcept {
     Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);
     return block == nullptr ? nullptr : &(*block)[site % kBlock];
   }
   void reset(uint32_t epoch) noexcept;
-  // In the child of a fork: forgets all, frees nothing, as a block may be half written.
-  void abandon() noexcept;
+  // For the child of a fork: forgets everything and frees nothing, since a block may be half
+  // written.
+  void forget() noexcept;
 
-  // How many samples to keep for each site; 0 for none.
+  // Sets how many samples to keep for each site.
   void set_keep(size_t count) noexcept;
 
  private:

@@ -27,7 +27,9 @@ struct alignas(64) ThreadBoundary {
   static constexpr int64_t kLong = 1'000'000'000;
 
   void enter_call(int64_t now_ns) noexcept {
-    outside_ns = static_cast<int32_t>(std::min(outside_ns + (now_ns - left_ns), kLong));
+    // Unsigned, so that a clock that has started anew counts as a long time.
+    outside_ns = static_cast<int32_t>(
+        std::min(static_cast<uint64_t>(outside_ns + (now_ns - left_ns)), uint64_t{kLong}));
     left_ns = now_ns;  // so that whoever comes in without going out was outside all the time
   }
 };

@@ -7,12 +7,12 @@
 namespace fasttime {
 namespace {
 
-// No two clocks run further apart than this.
+// The largest relative difference between the rates of two clocks.
 constexpr double kMostDrift = 1e-3;
 
-// By how much one of the clocks jumped between an anchor and the one before it, as where the
-// machine was suspended; 0 where brackets and drift explain the difference. Nobody knows when it
-// jumped.
+// How far one of the clocks jumped between the previous anchor and this one, for example while the
+// machine was suspended. 0 if brackets and drift explain the difference. The moment of the jump is
+// unknown.
 double jump_before(const AnchorPoint& anchor) noexcept {
   const auto host_ns = static_cast<double>(anchor.host_ns - anchor.previous_host_ns);
   const double difference_ns = std::abs(host_ns - anchor.since_previous_ns);
@@ -43,7 +43,7 @@ PlacedMoment place_by(const AnchorPoint& anchor, double after_ns) noexcept {
 }
 
 void AnchorLog::add(const AnchorPoint& anchor) {
-  // Nearly always the newest: only lanes that are read at the same time come out of order.
+  // Searches from the back: anchors only arrive out of order when two lanes are read at once.
   auto slot = anchors_.end();
   while (slot != anchors_.begin() && std::prev(slot)->number >= anchor.number) {
     --slot;
@@ -57,7 +57,7 @@ PlacedMoment AnchorLog::place(uint32_t number, double after_ns) const noexcept {
   const auto found = std::lower_bound(
       anchors_.begin(), anchors_.end(), number,
       [](const AnchorPoint& anchor, uint32_t wanted) { return anchor.number < wanted; });
-  // Whether the stretch from an anchor to the next is known.
+  // Whether the time from an anchor to the next one is known.
   const auto leads_to = [&](auto anchor, auto next) {
     return next != anchors_.end() && next->number == anchor->number + 1 &&
            next->since_previous_ns > 0;
@@ -74,7 +74,7 @@ PlacedMoment AnchorLog::place(uint32_t number, double after_ns) const noexcept {
     --anchor;
   }
   PlacedMoment moment = place_by(*anchor, after_ns);
-  // What was measured was rounded at its full length, and so were the stretches on the way.
+  // The measured time was rounded at its full length, and so was each time between two anchors.
   const double walked_ns = std::max(measured_ns - std::abs(after_ns), 0.0);
   moment.uncertainty_ns += std::llround(2 * walked_ns * kElapsedRounding);
   return moment;

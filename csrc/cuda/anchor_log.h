@@ -6,19 +6,19 @@
 
 namespace fasttime {
 
-// A moment of the device on the host's clock, and by how much it may be off.
+// A moment on the device, given on the host's clock, and its possible error.
 struct PlacedMoment {
   int64_t host_ns = 0;
   int64_t uncertainty_ns = 0;
 };
 
-// One moment of which both clocks are known, and what was known when it was taken. A value, whole
-// in itself: the stretch back to the anchor before it can be placed by this one alone.
+// A moment whose time is known on both clocks, with what was known about the clocks at that time. A
+// self-contained value: it can place every moment back to the previous anchor.
 struct AnchorPoint {
-  uint32_t number = 0;  // one more with each anchor of a device; 0: none
+  uint32_t number = 0;  // counts the anchors of a device from 1; 0: no anchor
   int64_t host_ns = 0;  // the middle of its bracket
   int64_t bracket_ns = 0;
-  // The anchor before; a stretch of 0 device ns where the two could not be compared.
+  // The previous anchor. since_previous_ns is 0 if the two could not be compared.
   int64_t previous_host_ns = 0;
   int64_t previous_bracket_ns = 0;
   double since_previous_ns = 0;  // on the device's clock
@@ -26,22 +26,24 @@ struct AnchorPoint {
   double rate_error = 0;
 };
 
-// Elapsed times come as a float of milliseconds: half a step of it, as a share of the time.
+// Half a step of a float, relative to its value: the rounding of an elapsed time in milliseconds.
 constexpr double kElapsedRounding = 1.0 / (1 << 24);
 
-// Places a moment that many device ns after the anchor, or before it where negative, by this anchor
-// alone: between the one before and this one by the two of them, elsewhere by the known rate.
+// Places a moment `after_ns` device nanoseconds after the anchor (before it if negative), by this
+// anchor alone. Between the previous anchor and this one it interpolates; elsewhere it uses the
+// rate.
 PlacedMoment place_by(const AnchorPoint& anchor, double after_ns) noexcept;
 
-// The anchors that some moments refer to. Not thread-safe.
+// The anchors of one device that spans refer to. Not thread-safe.
 class AnchorLog {
  public:
-  // Keeps the anchor if it is not known yet. May throw std::bad_alloc, and is then unchanged.
+  // Keeps the anchor if it is new. May throw std::bad_alloc, and then keeps the old ones.
   void add(const AnchorPoint& anchor);
 
-  // Places a moment by the anchors on either side of it, however far they are from anchor `number`,
-  // which must have been added: between two anchors neither rate nor drift is guessed. Before the
-  // first and after the last of those that are known by that one's rate.
+  // Places a moment `after_ns` device nanoseconds after anchor `number`, which must have been
+  // added. Interpolates between the anchors on both sides of the moment, however far they are from
+  // anchor `number`, so it does not have to guess rate or drift. Before the first and after the
+  // last known anchor it uses that anchor's rate.
   PlacedMoment place(uint32_t number, double after_ns) const noexcept;
 
  private:

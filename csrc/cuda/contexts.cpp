@@ -4,7 +4,7 @@
 namespace fasttime {
 namespace {
 
-// What puts the user's thread back as it was is worth a second try.
+// A failure would leave the user's thread with another device, so it is worth another try.
 constexpr int kTriesToRestore = 4;
 
 bool has_contexts(const CudaRuntime& cuda) noexcept {
@@ -13,8 +13,8 @@ bool has_contexts(const CudaRuntime& cuda) noexcept {
          cuda.context_get_current != nullptr;
 }
 
-// The device's primary context, which is the one that the runtime uses. Retained once and never let
-// go: it is the process's until that ends. Null after noting the failure.
+// The device's primary context, which the runtime uses too. Retained once and never released, so it
+// lives as long as the process. On failure: notes it and returns null.
 void* context_of(const CudaRuntime& cuda, int device) noexcept {
   auto& slot = known_contexts[static_cast<size_t>(device)];
   void* context = slot.load(std::memory_order_relaxed);
@@ -51,7 +51,7 @@ bool is_started(const CudaRuntime& cuda, int device) noexcept {
   int is_active = 0;
   if (const int status = cuda.primary_context_get_state(device, &flags, &is_active)) {
     note_failure(cuda, "cuDevicePrimaryCtxGetState", status);
-    return true;  // what comes next will tell
+    return true;  // the next call will fail if it is not
   }
   return is_active != 0;
 }
@@ -78,7 +78,10 @@ ScopedContext::ScopedContext(const CudaRuntime& cuda, int device) noexcept : cud
 
 bool ScopedContext::push(int device) noexcept {
   if (!has_contexts(cuda_)) {
-    note_failure("the driver has no cuCtxPushCurrent_v2: what is not on the current device fails");
+    note_failure(
+        "the CUDA driver has no cuCtxPushCurrent_v2, so scopes on other devices than the current "
+        "one "
+        "cannot be timed; update the driver");
     return false;
   }
   if (!is_started(cuda_, device)) {

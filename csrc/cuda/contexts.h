@@ -9,27 +9,27 @@
 
 namespace fasttime {
 
-// Whether anybody in this process uses the device: whether its context is there. Starts nothing.
-// What is not started runs nothing and captures nothing, and we must not be who starts it: that
-// takes half a gigabyte and a tenth of a second. True where the process has one device, or
-// the driver does not tell.
+// Whether this process uses the device: whether its primary context exists. Starts nothing. A
+// device that is not started runs nothing and captures nothing, and fasttime must not start it,
+// because that takes half a gigabyte and a tenth of a second. True if the process has one device,
+// or if the driver cannot tell.
 bool is_started(const CudaRuntime& cuda, int device) noexcept;
 
-// Whether the device's context is the calling thread's, so that the driver takes a default stream
-// for this device's. False also where that is not known, as before keep_context().
+// Whether the device's context is current on the calling thread, so that the driver takes a default
+// stream for the one of this device. Also false if this is unknown, as before keep_context().
 inline bool has_current_context(const CudaRuntime& cuda, int device) noexcept;
-// Learns which context that is. The device must be started.
+// Looks up the device's context once. The device must be started.
 void keep_context(const CudaRuntime& cuda, int device) noexcept;
 
-// Forgets the contexts, for when they belong to another process, or to a simulation that has ended.
+// Forgets the contexts: they belong to the parent process, or to a simulation that has ended.
 void forget_contexts() noexcept;
 
-// Makes `device` current for its lifetime. Does nothing where it already is, and at no cost where
-// the process has one device or `device` is kNoDevice. Failures are noted.
+// Makes `device` current for its lifetime. Does nothing if the device is current already, and costs
+// nothing if the process has one device or `device` is kNoDevice. Failures are noted.
 //
-// By way of the driver's stack of contexts. cudaSetDevice(), from CUDA 12 on, starts the device
-// that it is given, and to return to where a thread was could so start device 0, which is the
-// current one of each new thread.
+// It uses the driver's stack of contexts. From CUDA 12 on, cudaSetDevice() starts the device that
+// it is given. Restoring a thread's device with it could start device 0, which is current on each
+// new thread.
 class ScopedContext {
  public:
   static constexpr int kNoDevice = -1;
@@ -39,7 +39,7 @@ class ScopedContext {
   ScopedContext(const ScopedContext&) = delete;
   ScopedContext& operator=(const ScopedContext&) = delete;
 
-  // False where the device could not be made current: then nothing may be done in its name.
+  // False if the device could not be made current. The caller must then not use the device.
   bool holds() const noexcept { return holds_; }
 
  private:
@@ -50,7 +50,7 @@ class ScopedContext {
   bool holds_ = true;
 };
 
-// --- what is above and hot is read in line ---
+// --- inline definitions of hot functions ---
 
 constexpr int kMaxDevices = 64;
 extern std::array<std::atomic<void*>, kMaxDevices> known_contexts;

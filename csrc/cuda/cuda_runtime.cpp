@@ -25,23 +25,24 @@ CudaRuntime host_runtime() noexcept {
 }
 
 constexpr const char* kUnboundReason =
-    "torch has not started CUDA in this process (it does so at the first use of a CUDA tensor, or "
-    "by torch.cuda.init(); without a GPU it never does)";
+    "torch has not started CUDA in this process (it starts CUDA when you first use a CUDA tensor "
+    "or "
+    "call torch.cuda.init(); without a GPU it never does)";
 
 enum class Binding { kUnbound, kBound, kMissing, kRetired };
 
-// Every table that was ever in use is kept: a reader may still hold it.
+// Tables are never freed, because a reader may still use an old one.
 const CudaRuntime g_host = host_runtime();
 std::atomic<Binding> g_binding{Binding::kUnbound};
 
-std::mutex g_mutex;  // guards what follows, and binding
-// Leaked, so that no static destructor runs while a daemon thread still has a failure to note.
+std::mutex g_mutex;  // guards the variables below, and binding
+// Never destroyed: a daemon thread may note a failure while static destructors run.
 std::string& g_reason = *new std::string(kUnboundReason);
 std::string& g_last_failure = *new std::string;
 uint64_t g_failure_count = 0;
 int g_version = 0;
 
-// Fills the CUDA half of the table. Returns the name of the first symbol that is missing.
+// Fills the CUDA part of the table. Returns the name of the first missing symbol, or null.
 const char* fill(CudaRuntime& table, const SymbolSource& source) {
   const char* missing = nullptr;
   const auto find = [&](auto& entry, const char* name) {
@@ -89,7 +90,7 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   return missing;
 }
 
-// What is asked once. Called without the mutex, as a failure is noted.
+// Asks CUDA for the facts that never change. Call without the mutex: noting a failure takes it.
 void probe(CudaRuntime& table, int& version) noexcept {
   if (const int status = table.runtime_get_version(&version)) {
     note_runtime_failure(table, "cudaRuntimeGetVersion", status);
@@ -105,11 +106,11 @@ void publish(const CudaRuntime& table, int version) {
   g_version = version;
   g_reason = "bound to the CUDA runtime that torch uses";
   g_binding.store(Binding::kBound, std::memory_order_relaxed);
-  // Pairs with the acquire in runtime(): whoever sees the table sees it filled.
+  // Pairs with the acquire in runtime(): a reader of the pointer sees the filled table.
   active_runtime.store(new CudaRuntime(table), std::memory_order_release);
 }
 
-// After these no call on the device can succeed again.
+// After these errors no call on the device can succeed again.
 bool is_sticky(int status) noexcept {
   switch (status) {
     case 4:    // cudaErrorCudartUnloading
@@ -150,7 +151,7 @@ bool bind_torch_runtime() {
   CudaRuntime table = host_runtime();
   const char* missing = why.empty() ? fill(table, source) : nullptr;
   if (missing != nullptr) {
-    why = std::string("torch's CUDA runtime has no symbol ") + missing +
+    why = std::string("torch's CUDA runtime does not have ") + missing +
           "; fasttime needs torch >= 2.6 with CUDA >= 11.8";
   }
   int version = 0;
@@ -212,8 +213,8 @@ void retire(const std::string& reason) noexcept {
 
 void retire_after_fork() noexcept {
   retire(
-      "this process was forked after CUDA had started, and CUDA cannot be used in it; timing goes "
-      "on with host time. Use the spawn start method to have CUDA in a child");
+      "this process was forked after CUDA had started, so it cannot use CUDA and times the host "
+      "only. Use the spawn start method to use CUDA in a child process");
 }
 
 bool is_retired() noexcept {
@@ -235,10 +236,11 @@ void note_failure(const CudaRuntime& cuda, const char* function, int status) noe
                               cuda.get_error_name(status) + ": " + cuda.get_error_string(status) +
                               ")";
     if (is_sticky(status)) {
-      retire(words + "; the device is lost to this process, so timing went on with host time only");
+      retire(words +
+             "; the device is lost to this process, which times the host only from then on");
     }
     note_failure(words.c_str());
-  } catch (...) {  // out of memory: the status of the sample still tells
+  } catch (...) {  // out of memory: the sample's status still tells of the failure
   }
 }
 
@@ -247,7 +249,7 @@ void note_failure(const char* words) noexcept {
   ++g_failure_count;
   try {
     g_last_failure = words;
-  } catch (...) {  // out of memory: the status of the sample still tells
+  } catch (...) {  // out of memory: the count still tells of the failure
   }
 }
 
@@ -265,7 +267,7 @@ uint64_t failure_count() noexcept {
 
 namespace {
 
-// What puts the user's thread back as it was is worth a second try.
+// A failure would leave the user's thread in another capture mode, so it is worth another try.
 constexpr int kTriesToRestore = 4;
 
 }  // namespace

@@ -63,15 +63,15 @@ void DeviceClock::renew(const CudaRuntime& cuda, int device, int64_t now_ns,
   float elapsed_ms = 0;
   int status = cuda::kSuccess;
   if (spare_is_recorded_) {
-    // An earlier attempt may have been given up with its event still on the way.
+    // An earlier attempt may have timed out before the device reached its event.
     status = elapsed_time(cuda, &elapsed_ms, spare_event_, spare_event_);
     if (status != cuda::kSuccess) {
       note_unless_not_ready(cuda, status);
       return;
     }
   }
-  // Our stream has nothing to wait for, but where all streams of a device have one queue
-  // (CUDA_DEVICE_MAX_CONNECTIONS=1) that may be full.
+  // This stream is idle. But if all streams of the device share one launch queue
+  // (CUDA_DEVICE_MAX_CONNECTIONS=1), that queue may be full and the record may block.
   const ScopedGilRelease meanwhile;
   const int64_t before_ns = cuda.host_now_ns();
   status = cuda.event_record(spare_event_, stream_);
@@ -94,7 +94,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int device, int64_t now_ns,
   double since_anchor_ns = 0;
   if (anchor_.number != 0 && read(cuda, spare_event_, since_anchor_ns) &&
       place_by(anchor_, since_anchor_ns).uncertainty_ns < bracket_ns / 2) {
-    // Something came between the two reads of the clock: the anchor there is says more.
+    // The thread was interrupted between the two reads of the clock. The last anchor is better.
     rest_ns_ = kFirstRenewNs;
     return;
   }
@@ -118,7 +118,8 @@ void DeviceClock::adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracke
       next.previous_bracket_ns = anchor_.bracket_ns;
       next.since_previous_ns = device_ns;
     }
-    // Apart far enough for a ratio, near enough for a float of milliseconds to hold microseconds.
+    // Far enough apart for a precise ratio, and near enough for a float of milliseconds to resolve
+    // microseconds.
     if (status == cuda::kSuccess && device_ns > 5e7 && device_ns < 1e10) {
       next.rate = static_cast<double>(host_ns - anchor_.host_ns) / device_ns;
       next.rate_error = static_cast<double>(bracket_ns + anchor_.bracket_ns) / device_ns;
@@ -159,7 +160,7 @@ AnchorPoint DeviceClock::measure(const CudaRuntime& cuda, void* event, double& a
                                  bool& is_busy) noexcept {
   int tries = 0;
   while (!lock_.try_lock()) {
-    if (++tries == kPatience) {
+    if (++tries == kMaxTries) {
       is_busy = true;
       return {};
     }

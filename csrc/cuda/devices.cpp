@@ -34,8 +34,8 @@ std::array<std::atomic<Device*>, kMaxDevices> g_devices{};
   made->pool.prefill(cuda);
   made->clock.prepare(cuda);
   Device* expected = nullptr;
-  // Pairs with the acquire above. Where two threads raced, the loser's handful of events is left
-  // to the process: destroying them is a driver call that can hang.
+  // Pairs with the acquire above. If two threads race, the second one's events are leaked, because
+  // destroying them is a driver call that can hang.
   return slot.compare_exchange_strong(expected, made, std::memory_order_acq_rel) ? made : expected;
 }
 

@@ -7,19 +7,19 @@
 
 namespace fasttime {
 
-// What the process owns on one device, whatever recorders there are.
+// The event pool and the clock of one device, shared by all recorders of the process.
 struct Device {
   EventPool pool;
   DeviceClock clock;
 };
 
-// The device's entry, made at first use: then the first events and the clock's stream are created.
-// The device need not be current. Null where it is not started, `index` is out of range, memory is
-// short, or the device cannot be made current.
+// The entry of a device. The first call creates it, with the first events and the clock's stream.
+// Thread-safe. The device need not be current. Null if the device is not started, `index` is out of
+// range, memory is short, or the device cannot be made current.
 Device* device_at(const CudaRuntime& cuda, int index) noexcept;
 
-// Forgets all devices without touching CUDA: their events belong to another process, or to a
-// simulation that has ended. Nothing is freed, as somebody may still hold a pointer.
+// Forgets all devices without a call to CUDA: their events belong to the parent process, or to a
+// simulation that has ended. Frees nothing, because another thread may still hold a pointer.
 void forget_devices() noexcept;
 
 }  // namespace fasttime

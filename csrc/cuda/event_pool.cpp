@@ -16,7 +16,7 @@ void EventPool::prefill(const CudaRuntime& cuda) noexcept {
   }
 }
 
-// Events are made outside the lock, which must never be held across a driver call.
+// Creates events outside the lock, which must never be held across a driver call.
 bool EventPool::grow(const CudaRuntime& cuda, int& status) noexcept {
   {
     const std::lock_guard<SpinLock> hold(lock_);
@@ -35,8 +35,8 @@ bool EventPool::grow(const CudaRuntime& cuda, int& status) noexcept {
     }
     ++made;
   }
-  // In one piece, as neighbours in time are neighbours in memory. Never freed, so made only for
-  // what there is.
+  // One array: events that are used one after another then lie side by side in memory. It is never
+  // freed, so it only holds as many events as CUDA created.
   auto* batch = made == 0 ? nullptr : new (std::nothrow) Event[made];
   made = batch == nullptr ? 0 : made;
   const std::lock_guard<SpinLock> hold(lock_);
@@ -48,8 +48,8 @@ bool EventPool::grow(const CudaRuntime& cuda, int& status) noexcept {
   return made > 0;
 }
 
-// What was parked and is done by now is free again. An event compared with itself answers whether
-// it is done, without a query, which could destroy somebody's capture.
+// Frees the parked events that the device has passed. Comparing an event with itself tells whether
+// it is done. cudaEventQuery would tell too, but could destroy a capture of another thread.
 void EventPool::collect_parked(const CudaRuntime& cuda) noexcept {
   EventQueue parked;
   {
@@ -61,14 +61,14 @@ void EventPool::collect_parked(const CudaRuntime& cuda) noexcept {
   while (Event* event = parked.pop()) {
     float elapsed_ms = 0;
     const int status = elapsed_time(cuda, &elapsed_ms, event->handle, event->handle);
-    // Caught in a capture, it has no time to wait for.
+    // An event that became part of a capture never gets a time.
     const bool is_done = status == cuda::kSuccess || is_captured_event(status);
     if (!is_done && status != cuda::kNotReady) {
       note_failure(cuda, "cudaEventElapsedTime", status);
     }
     (is_done ? done : waiting).push(event);
   }
-  give_back(done);
+  put_back(done);
   const std::lock_guard<SpinLock> hold(lock_);
   while (Event* event = waiting.pop()) {
     parked_.push(event);
@@ -100,11 +100,11 @@ EventQueue EventPool::take(const CudaRuntime& cuda, int device, size_t count,
   return taken;
 }
 
-void EventPool::give_back(EventQueue& events) noexcept {
+void EventPool::put_back(EventQueue& events) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   while (Event* event = events.pop()) {
     event->references = 0;
-    event->move_on();
+    event->change_serial();
     free_.push(event);
   }
 }
@@ -119,7 +119,7 @@ size_t EventPool::created() const noexcept {
   return created_;
 }
 
-size_t EventPool::at_home() const noexcept {
+size_t EventPool::in_pool() const noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   return free_.size() + parked_.size();
 }

@@ -10,24 +10,25 @@
 
 namespace fasttime {
 
-// A timing event, bound for life to the device it was made on. `references` counts the boundaries
-// that it serves (of scopes that are open or pending); the lane it was recorded on guards it.
+// A timing event. It belongs for life to the device on which it was created.
 struct Event {
   void* handle = nullptr;
-  Event* next = nullptr;  // in the queue that it is in
+  Event* next = nullptr;  // within the queue that holds it
+  // How many boundaries of open or pending scopes use this event. Guarded by the lane on which it
+  // was recorded.
   uint32_t references = 0;
-  // Moves on each time the event is set free, so that a stale pointer can be told. Atomic only
-  // because such a pointer may look while another lane has the event by now.
+  // Changes each time the event becomes free, so that a stale pointer can be recognised. Atomic
+  // only because a thread with a stale pointer may read it while another lane owns the event.
   std::atomic<uint32_t> serial{0};
 
-  // A plain add rather than an atomic one: whoever sets the event free is the only one to write.
-  void move_on() noexcept {
+  // A plain add, not an atomic one: only the thread that frees the event writes.
+  void change_serial() noexcept {
     serial.store(serial.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 };
 
-// Free events, first in, first out, linked through the events themselves. In turn rather than last
-// in, first out: to record an event again soon after the device has written its time costs 0.1 us.
+// Free events, linked through the events themselves. First in, first out: recording an event soon
+// after the device has written its time costs 0.1 us more.
 class EventQueue {
  public:
   void push(Event* event) noexcept {
@@ -37,7 +38,7 @@ class EventQueue {
     ++size_;
   }
 
-  // The one that has waited longest; null if there is none.
+  // The event that has waited longest, or null.
   Event* pop() noexcept {
     Event* event = head_;
     if (event != nullptr) {
@@ -51,38 +52,44 @@ class EventQueue {
 
  private:
   Event* head_ = nullptr;
-  Event* tail_ = nullptr;  // of use only where there is a head
+  Event* tail_ = nullptr;  // valid only if there is a head
   uint32_t size_ = 0;
 };
 
-// Timing events of one device. Thread-safe. Creating an event takes a third of a microsecond as a
-// rule and now and then milliseconds, so the pool makes them in batches, the first before the first
-// scope, and never destroys one: at exit the CUDA runtime may be gone before us.
+// The timing events of one device. Thread-safe. Never waits for the device.
 //
-// Bounded: past kMaxEvents take() answers null, and the scope is counted as dropped. The newest is
-// given up, since giving up the oldest could mean never to yield a sample at all.
+// How the use of an event ends, here and in Lane:
+//   release    drops one reference. Without references the event is free, in its lane.
+//   put_back   returns free events to the pool.
+//   park       returns an event without references that the device may not have passed yet. The
+//              pool hands it out again only after the device has passed it.
+//
+// Creating an event usually takes a third of a microsecond, but sometimes milliseconds. So the pool
+// creates events in batches, the first one before the first scope. It never destroys an event: at
+// exit the CUDA runtime may be gone already.
+//
+// Bounded: with kMaxEvents events in use take() returns none, and the new scope is counted as
+// dropped. The newest scope is dropped because dropping the oldest could mean that no scope ever
+// yields a sample.
 class EventPool {
  public:
   static constexpr size_t kMaxEvents = 16384;
   static constexpr size_t kBatch = 128;
 
-  // Makes the first batch. The pool's device must be current. Idempotent.
+  // Creates the first batch. The pool's device must be current. Idempotent.
   void prefill(const CudaRuntime& cuda) noexcept;
 
-  // Up to `count` free events. May create a batch; `device` need not be current. Where none come,
-  // `status` is what cudaEventCreateWithFlags answered, or 0 as the pool has reached its bound.
+  // Takes up to `count` free events. May create a batch. `device` need not be current. If it
+  // returns none, `status` is the error of cudaEventCreateWithFlags, or 0 if the pool has reached
+  // its bound.
   EventQueue take(const CudaRuntime& cuda, int device, size_t count, int& status) noexcept;
 
-  // Gives back events that the device is done with, or that were never recorded.
-  void give_back(EventQueue& events) noexcept;
-
-  // Takes in an event that the device has not reached yet. It is handed out again only once it
-  // has been seen to be done.
+  void put_back(EventQueue& events) noexcept;
   void park(Event* event) noexcept;
 
   // Counts, for reports and tests.
   size_t created() const noexcept;
-  size_t at_home() const noexcept;  // free, or parked
+  size_t in_pool() const noexcept;  // free or parked
 
  private:
   bool grow(const CudaRuntime& cuda, int& status) noexcept;

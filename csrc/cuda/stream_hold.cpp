@@ -18,25 +18,25 @@
 namespace fasttime {
 namespace {
 
-// A word of pinned memory that one stream at a time waits on. Each hold waits for a number greater
-// than the last, so that a word can serve again at once, whether or not the stream has seen that it
-// was let go.
+// A word of pinned memory on which one stream at a time waits. Each hold waits for a greater number
+// than the hold before it. So a word can be used again at once, even if the stream has not yet seen
+// its release.
 struct Word {
   std::atomic<uint32_t>* address = nullptr;
   uint32_t last = 0;
   bool in_use = false;
 };
 
-// What the device looks at is four plain bytes.
+// The device reads four plain bytes.
 static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_always_lock_free);
 
 constexpr size_t kWords = 64;
 constexpr size_t kBytesApart = 64;
 
-// Made at the first hold and never freed: a stream may still look at a word. In the child of a fork
-// nobody asks for it, as CUDA is retired there.
+// Allocated by the first hold and never freed, because a stream may still wait on a word. The child
+// of a fork does not use it: CUDA is retired there.
 struct Words {
-  std::mutex mutex;  // guards all; taken before the runtime mutex
+  std::mutex mutex;  // guards words; taken before the runtime mutex
   std::array<Word, kWords> words;
 };
 Words& words() {
@@ -48,28 +48,38 @@ Words& words() {
   throw std::runtime_error("the stream cannot be held: " + last_failure());
 }
 
-void make_words(const CudaRuntime& cuda, std::array<Word, kWords>& all) {
+// Allocates the memory of all words. May wait for the device, so it releases the GIL. The caller
+// must not hold the words mutex.
+unsigned char* allocate_words(const CudaRuntime& cuda) {
   void* memory = nullptr;
+  int status = cuda::kSuccess;
   {
-    // An allocation on any thread would destroy a capture in global mode.
+    // Without the guard, an allocation on any thread would destroy a capture in global mode.
     const RelaxedCaptureGuard guard(cuda);
-    if (const int status = cuda.host_alloc(&memory, kWords * kBytesApart,
-                                           cuda::kHostAllocPortable | cuda::kHostAllocMapped)) {
-      note_runtime_failure(cuda, "cudaHostAlloc", status);
-      refuse();
-    }
+    const ScopedGilRelease meanwhile;
+    status = cuda.host_alloc(&memory, kWords * kBytesApart,
+                             cuda::kHostAllocPortable | cuda::kHostAllocMapped);
   }
-  auto* bytes = static_cast<unsigned char*>(memory);
-  for (size_t i = 0; i < kWords; ++i) {
-    all[i].address = new (bytes + i * kBytesApart) std::atomic<uint32_t>(0);
+  if (status != cuda::kSuccess) {
+    note_runtime_failure(cuda, "cudaHostAlloc", status);
+    refuse();
   }
+  return static_cast<unsigned char*>(memory);
+}
+
+bool are_allocated() {
+  const std::lock_guard<std::mutex> lock(words().mutex);
+  return words().words[0].address != nullptr;
 }
 
 Word& take_word(const CudaRuntime& cuda) {
+  // If two threads allocate at once, the memory of the second one is leaked: cudaFreeHost may wait
+  // for the device too.
+  unsigned char* memory = are_allocated() ? nullptr : allocate_words(cuda);
   const std::lock_guard<std::mutex> lock(words().mutex);
   auto& all = words().words;
-  if (all[0].address == nullptr) {
-    make_words(cuda, all);
+  for (size_t i = 0; i < kWords && memory != nullptr && all[i].address == nullptr; ++i) {
+    all[i].address = new (memory + i * kBytesApart) std::atomic<uint32_t>(0);
   }
   for (Word& word : all) {
     if (!word.in_use) {
@@ -78,18 +88,18 @@ Word& take_word(const CudaRuntime& cuda) {
       return word;
     }
   }
-  throw std::runtime_error("the stream cannot be held: 64 others are held already; release one");
+  throw std::runtime_error("the stream cannot be held: 64 streams are held already; release one");
 }
 
-// From here on the stream waits until the word is at least `last`; what is in it wraps around
-// together with that. Where the launch queue is full the call itself waits for the device.
+// Makes the stream wait until the word is at least `last`. Both wrap around together. If the launch
+// queue is full, the call itself waits for the device.
 int hold(const CudaRuntime& cuda, void* stream, const Word& word) {
   const ScopedGilRelease meanwhile;
   return cuda.stream_wait_value(stream, reinterpret_cast<uintptr_t>(word.address), word.last,
                                 cuda::kWaitValueAtLeast);
 }
 
-void give_back(Word& word) noexcept {
+void return_word(Word& word) noexcept {
   const std::lock_guard<std::mutex> lock(words().mutex);
   word.in_use = false;
 }
@@ -99,9 +109,10 @@ void give_back(Word& word) noexcept {
 struct StreamHold::Watchdog {
   explicit Watchdog(Word& held) noexcept : word(held) {}
 
-  // The first caller's answer stands. The store is what the stream waits for; what the host wrote
-  // before is to be seen by what runs then.
-  bool let_go(bool in_time) noexcept {
+  // Releases the stream, unless it is released already. Returns whether the first release was in
+  // time. The stream waits for this store; its release order makes earlier writes of the host
+  // visible to the work that then runs.
+  bool release(bool in_time) noexcept {
     const std::lock_guard<std::mutex> lock(mutex);
     if (!released) {
       released = true;
@@ -115,12 +126,12 @@ struct StreamHold::Watchdog {
     std::unique_lock<std::mutex> lock(mutex);
     if (!done.wait_until(lock, deadline, [this] { return released; })) {
       lock.unlock();
-      let_go(false);
+      release(false);
     }
   }
 
   Word& word;
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable done;
   bool released = false;
   bool was_in_time = true;
@@ -131,14 +142,15 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
     : process_(process_number()) {
   if (cuda.stream_wait_value == nullptr || cuda.host_alloc == nullptr) {
     throw std::runtime_error(
-        "the stream cannot be held: the driver has no cuStreamWaitValue32_v2 (it came with CUDA "
-        "11.7)");
+        "the stream cannot be held: the CUDA driver has no cuStreamWaitValue32_v2; update it to "
+        "CUDA "
+        "11.7 or newer");
   }
   const ScopedContext guard(cuda, place.device);
   Word& word = take_word(cuda);
   try {
     watchdog_ = std::make_unique<Watchdog>(word);
-    // The watchdog first: if there can be no thread, nothing is held.
+    // The watchdog comes first: if its thread cannot start, no stream is held.
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::nanoseconds(timeout_ns);
     watchdog_->thread = std::thread(&Watchdog::watch, watchdog_.get(), deadline);
     if (const int status = hold(cuda, place.stream, word)) {
@@ -149,7 +161,7 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
     if (watchdog_ != nullptr && watchdog_->thread.joinable()) {
       release();
     } else {
-      give_back(word);
+      return_word(word);
     }
     throw;
   }
@@ -157,7 +169,7 @@ StreamHold::StreamHold(const CudaRuntime& cuda, const Place& place, int64_t time
 
 StreamHold::~StreamHold() {
   if (process_ != process_number()) {
-    // The thread, and what waits for it, are the parent's.
+    // The watchdog thread belongs to the parent, so it cannot be joined here.
     watchdog_.release();
     return;
   }
@@ -168,15 +180,14 @@ bool StreamHold::release() noexcept {
   if (process_ != process_number()) {
     return false;
   }
-  const bool in_time = watchdog_->let_go(true);
+  const bool in_time = watchdog_->release(true);
   watchdog_->done.notify_one();
-  if (!word_is_back_) {
-    word_is_back_ = true;
-    // There is none where it could not be started.
+  if (!word_is_returned_) {
+    word_is_returned_ = true;
     if (watchdog_->thread.joinable()) {
       watchdog_->thread.join();
     }
-    give_back(watchdog_->word);
+    return_word(watchdog_->word);
   }
   return in_time;
 }

@@ -26,8 +26,8 @@ void* SymbolSource::cuda(const char* name) const {
   return dlsym(cuda_library, name);
 }
 
-// Never from the global scope: torch loads its libraries locally, so that a symbol of this name
-// found there would be somebody else's.
+// Not from the global scope: torch loads its libraries locally, so a symbol of this name in the
+// global scope would belong to another library.
 void* SymbolSource::torch(const char* name) const { return dlsym(torch_library, name); }
 
 void* SymbolSource::driver(const char* name) const {

@@ -5,8 +5,8 @@
 
 namespace fasttime {
 
-// Where the entries of the runtime table are looked up. A handle is what dlopen gave; null where
-// the library is not loaded.
+// Where the entries of the runtime table are looked up. Each handle comes from dlopen; it is null
+// if the library is not loaded.
 struct SymbolSource {
   void* cuda_library = nullptr;
   void* torch_library = nullptr;
@@ -18,12 +18,12 @@ struct SymbolSource {
   void* driver(const char* name) const;
 };
 
-// The libraries that torch has loaded, in the order in which torch's own calls are resolved: the
-// global scope first, then what libc10_cuda reaches. Loads nothing. On failure `why` says what is
-// missing and what to do.
+// The libraries that torch has loaded, searched in the order in which torch's own calls are
+// resolved: the global scope, then libc10_cuda and its dependencies. Loads nothing. On failure
+// `why` says what is missing and what to do.
 SymbolSource torch_symbols(std::string& why);
 
-// Everything from one library. Throws std::runtime_error where it cannot be loaded.
+// All symbols from one library. Throws std::runtime_error if it cannot be loaded.
 SymbolSource library_symbols(const std::string& path);
 
 }  // namespace fasttime

@@ -13,8 +13,8 @@ bool note_no_stream() noexcept {
   return false;
 }
 
-// The driver has no such function or answered an error, such as 201 for the NULL stream on a thread
-// that has no context yet: the runtime, which binds the context by itself, is asked.
+// The driver does not have the function or returned an error, such as 201 for the NULL stream on a
+// thread without a context. Asks the runtime, which makes a context current by itself.
 CaptureState capture_state_otherwise(const CudaRuntime& cuda, const Place& place,
                                      int& status) noexcept {
   if (cuda.driver_stream_is_capturing != nullptr && status == cuda::kStreamCaptureImplicit) {

@@ -12,49 +12,48 @@ struct Place {
   void* stream = nullptr;
 };
 
-// The handles that mean a stream of whatever device is current.
+// Whether the handle means a stream of the current device, whichever that is.
 inline bool belongs_to_current_device(void* stream) noexcept {
   return reinterpret_cast<uintptr_t>(stream) <= 2;
 }
 
-// cudaStreamPerThread: one handle for as many streams as there are threads.
+// Whether the handle is cudaStreamPerThread, which means another stream on each thread.
 inline bool is_per_thread(void* stream) noexcept {
   return reinterpret_cast<uintptr_t>(stream) == 2;
 }
 
-// A record on, or a question about, a handle of the current device's needs the stream's device to
-// be current.
+// The device that must be current for calls on this stream, or kNoDevice if any device will do.
 inline int device_to_switch_to(const Place& place) noexcept {
   return belongs_to_current_device(place.stream) ? place.device : ScopedContext::kNoDevice;
 }
 
-// Where torch would launch work on this thread now: its current device and that device's current
-// stream. `stream` null is CUDA's legacy default stream, which is torch's default. Calls no driver
-// function that could wait. False after noting the failure; `place` is then left as it was.
+// The device and stream on which torch would launch work on this thread now. A null `stream` is
+// CUDA's legacy default stream, which is also torch's default. Never waits. On failure: notes it,
+// returns false and leaves `place` unchanged.
 inline bool current_place(const CudaRuntime& cuda, Place& place) noexcept;
 
-// What is known of a stream's capture, asked of the stream that is about to be recorded on. A plain
-// record inside a capture would become a graph dependency without a time, and one on the NULL
-// stream while a blocking stream captures would destroy that capture.
+// Whether the stream is capturing. Ask before each record on a stream. A plain record inside a
+// capture would become a graph dependency without a time. A record on the NULL stream while a
+// blocking stream captures would destroy that capture.
 enum class CaptureState { kNone, kCapturing, kUnknown };
 
-// Never disturbs a capture and leaves no last error. On kUnknown `status` says why. The device must
-// be current where the stream belongs to whichever is.
+// Never waits, never disturbs a capture and leaves no last error. With kUnknown, `status` is the
+// error. If the stream belongs to the current device, its device must be current.
 inline CaptureState capture_state(const CudaRuntime& cuda, const Place& place,
                                   int& status) noexcept;
 
-// Whether the driver takes the stream for that of its device: it does, unless that is a default
-// stream and the device's context not the thread's.
+// Whether the driver understands the handle as the stream of its device. It does unless the handle
+// is a default stream and the device's context is not current.
 inline bool is_plain_to_driver(const CudaRuntime& cuda, const Place& place) noexcept;
 
-// Records by way of the driver, which takes less than by way of the runtime. Leaves no last error.
-// The runtime records where only it knows what is meant: on a thread that has no context yet
-// (the driver answers 201), and on what is not plain to the driver. The device must be current
-// there.
+// Records an event. Leaves no last error. May block while the launch queue is full. It uses the
+// driver, which is faster, except in two cases: the thread has no context yet (the driver returns
+// 201), or the handle is not plain to the driver. Then it uses the runtime; in the second case the
+// stream's device must be current.
 inline int record_event(const CudaRuntime& cuda, void* event, const Place& place,
                         bool is_plain) noexcept;
 
-// --- what is above, but for the rare cases, is read in line: it stands beside every record ---
+// --- inline definitions: these functions run at every record, except for the rare cases ---
 
 [[gnu::cold]] bool note_no_device(const CudaRuntime& cuda, int status) noexcept;
 [[gnu::cold]] bool note_no_stream() noexcept;
@@ -63,7 +62,7 @@ inline int record_event(const CudaRuntime& cuda, void* event, const Place& place
 [[gnu::cold]] int record_event_otherwise(const CudaRuntime& cuda, void* event,
                                          const Place& place) noexcept;
 
-// The device that torch would launch on.
+// The device on which torch would launch.
 inline int current_device(const CudaRuntime& cuda, int& device) noexcept {
   if (cuda.torch_get_device == nullptr) {
     return cuda.get_device(&device);

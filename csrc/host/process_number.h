@@ -5,11 +5,11 @@
 
 namespace fasttime {
 
-// A number for this process. The child of a fork gets another one, so that a scope or a context
-// stack inherited from the parent can be recognised. Thread-safe, never waits.
+// A number for this process. The child of a fork gets a new number, so that it can recognise a
+// scope or a context stack of its parent. Thread-safe, never waits.
 uint32_t process_number() noexcept;
 
-// Called once in the child of a fork.
+// Call once in the child of a fork.
 void renew_process_number() noexcept;
 
 }  // namespace fasttime

@@ -3,18 +3,18 @@
 
 namespace fasttime {
 
-// What to let go of around a driver call that may block, and how to get it back: the GIL, where
-// there is one. Null: nothing.
+// How to release a lock around a driver call that may block, and how to take it back. In Python
+// this lock is the GIL; a null hook does nothing.
 struct BlockingHooks {
   void* (*let_go)() = nullptr;
   void (*take_back)(void* token) = nullptr;
 };
 
-// Called once, at import.
+// Call once, at import.
 void set_blocking_hooks(BlockingHooks hooks) noexcept;
 
-// Lets go for its lifetime. Its end may wait for the others, and must find no lock of ours held but
-// one that is only tried.
+// Releases the GIL for its lifetime. The destructor waits for the GIL, so the caller must not hold
+// a lock of fasttime, except one that other threads only try.
 class ScopedGilRelease {
  public:
   ScopedGilRelease() noexcept;

@@ -6,9 +6,9 @@
 
 namespace fasttime {
 
-// A lock for short sections such as a few pointer swaps: one atomic exchange to take, one store to
-// let go. Whoever takes it by lock() must not call CUDA or Python before unlock(). After a short
-// spin it yields, so that a holder that lost its core can run.
+// A lock for short sections such as a few pointer swaps: one atomic exchange to lock, one store to
+// unlock. Do not call CUDA or Python between lock() and unlock(). After a short spin lock() yields,
+// so that a holder that lost its core can run.
 class SpinLock {
  public:
   void lock() noexcept {
@@ -19,7 +19,7 @@ class SpinLock {
     }
   }
 
-  // Pairs its release with the acquire in lock() and try_lock().
+  // The release pairs with the acquire in lock() and try_lock().
   void unlock() noexcept { taken_.store(false, std::memory_order_release); }
 
   bool try_lock() noexcept { return !taken_.exchange(true, std::memory_order_acquire); }

@@ -5,8 +5,8 @@
 
 namespace fasttime {
 
-// The calling thread's number as the system has it, which is also Python's
-// threading.get_native_id(). Never 0. A system call: whoever needs it often keeps it.
+// The operating system's number of the calling thread, as threading.get_native_id() returns it.
+// Never 0. This is a system call, so keep the result if you need it often.
 uint64_t thread_number() noexcept;
 
 }  // namespace fasttime

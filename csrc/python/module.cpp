@@ -197,7 +197,7 @@ py::object event_pool(int index) {
   if (device == nullptr) {
     return py::none();
   }
-  return py::make_tuple(device->pool.created(), device->pool.at_home());
+  return py::make_tuple(device->pool.created(), device->pool.in_pool());
 }
 
 void define_statistics(py::module_& module) {

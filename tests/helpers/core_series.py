@@ -48,6 +48,7 @@ CASES = {
     "equal": [123_456_789] * 40,
     "close": [10**15 + step for step in range(50)],
     "spread": spread(300),
-    "longer than any bucket": [2**51, 2**42, 2**42 - 1],
+    "hours": [3 * 3_600 * 10**9] * 4 + [360 * 10**9],
+    "longer than any bucket": [2**53, 2**52, 2**52 - 1],
 }
 cases = pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())

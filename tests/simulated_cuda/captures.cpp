@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Stream captures and the graphs that come of them.
+// Stream captures, and the graphs that they make.
 #include <utility>
 
 #include "world.h"
@@ -23,8 +23,7 @@ Executable* find_executable(World& world, void* handle) {
 
 }  // namespace
 
-// Asking NULL while a blocking stream captures answers 906, and unlike a record it destroys
-// nothing.
+// For NULL while a blocking stream captures it returns 906. Unlike a record it destroys nothing.
 SIMULATED_EXPORT int cudaStreamIsCapturing(void* handle, int* status) {
   return call("cudaStreamIsCapturing", [&](Call& c) {
     Stream* stream = c.world.find_stream(c.thread, handle);
@@ -35,7 +34,7 @@ SIMULATED_EXPORT int cudaStreamIsCapturing(void* handle, int* status) {
   });
 }
 
-// The driver's twin. It never touches the runtime's last error, and it needs a context for NULL.
+// The driver's version. It never sets the runtime's last error, and it needs a context for NULL.
 SIMULATED_EXPORT int cuStreamIsCapturing(void* handle, int* status) {
   World& world = World::instance();
   Lock lock(world.mutex);
@@ -94,7 +93,7 @@ SIMULATED_EXPORT int cudaStreamEndCapture(void* handle, void** graph) {
   });
 }
 
-// CUDA 13's signature (12 has no edge data here).
+// The signature of CUDA 13; CUDA 12 has no edge data here.
 SIMULATED_EXPORT int cudaStreamGetCaptureInfo(void* handle, int* status, unsigned long long* id,
                                               void** graph, const void** dependencies,
                                               const void** edges, size_t* count) {
@@ -129,7 +128,7 @@ SIMULATED_EXPORT int cudaGraphInstantiateWithFlags(void** executable, void* hand
   });
 }
 
-// Graphs are never freed: a handle of the past must not become a dangling pointer.
+// Graphs are never freed: an old handle must not become a dangling pointer.
 SIMULATED_EXPORT int cudaGraphDestroy(void*) {
   return call("cudaGraphDestroy", [](Call&) { return kSuccess; });
 }
@@ -165,7 +164,7 @@ SIMULATED_EXPORT int cudaGraphEventRecordNodeGetEvent(void* node, void** event) 
   });
 }
 
-// Affects launches to come, not those already issued.
+// Affects later launches only.
 SIMULATED_EXPORT int cudaGraphExecEventRecordNodeSetEvent(void* handle, void* node,
                                                           void* event_handle) {
   return call("cudaGraphExecEventRecordNodeSetEvent", [&](Call& c) {

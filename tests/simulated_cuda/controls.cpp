@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The functions by which a test steers the simulation; simulated.h says what each does.
+// The controls of the simulation; simulated.h is their contract.
 #include <dlfcn.h>
 
 #include "simulated.h"
@@ -9,7 +9,7 @@ using namespace simulated;
 
 namespace {
 
-// A control takes the lock and nothing else: it is not counted, and no fault is ordered on it.
+// A control takes the lock. It is not counted and never fails on request.
 template <class Body>
 auto control(Body body) {
   World& world = World::instance();
@@ -64,6 +64,10 @@ SIMULATED_EXPORT void sim_advance(int64_t ns) {
   control([&](World& world) { advance(world, ns); });
 }
 
+SIMULATED_EXPORT void sim_restart_clock() {
+  control([](World& world) { world.now_ns = kStartNs; });
+}
+
 SIMULATED_EXPORT void sim_set_host_cost(int64_t ns) {
   control([&](World& world) { world.host_cost_ns = ns; });
 }
@@ -116,6 +120,13 @@ SIMULATED_EXPORT void sim_set_queue_limit(int64_t entries) {
 
 SIMULATED_EXPORT void sim_set_one_queue(int on) {
   control([&](World& world) { world.has_one_queue = on != 0; });
+}
+
+SIMULATED_EXPORT void sim_hold_allocations(int on) {
+  control([&](World& world) {
+    world.holds_allocations = on != 0;
+    world.changed.notify_all();
+  });
 }
 
 SIMULATED_EXPORT int64_t sim_capture_nodes(void* handle) {

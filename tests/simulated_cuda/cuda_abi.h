@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-// What the simulation needs of CUDA's binary interface, declared by hand so that it builds on a
-// machine without CUDA. The runtime's handles are opaque to callers; here they are the model's own
-// objects. Numbers and layouts are those of CUDA 13 (cudaDeviceProp differs in 12); a test compares
-// them with NVIDIA's headers where these are installed.
+// The part of CUDA's binary interface that the simulation needs. Declared by hand, so that it
+// builds on a machine without CUDA. The runtime's handles are opaque to callers; here they are
+// objects of the model. Numbers and layouts are those of CUDA 13 (cudaDeviceProp differs in 12). A
+// test compares them with NVIDIA's headers if these are installed.
 
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +49,7 @@ struct Dim3 {
   unsigned x, y, z;
 };
 
-// Structures that torch reads or fills: only the offsets of the fields used, and the whole size.
+// Structures that torch reads or fills: the offsets of the fields in use, and the size.
 namespace device_properties {
 constexpr size_t kSize = 1008;
 constexpr size_t kName = 0;
@@ -80,7 +80,7 @@ namespace launch_config {
 constexpr size_t kStream = 32;
 }  // namespace launch_config
 
-// cudaPointerAttributes: small enough to be declared as it is.
+// cudaPointerAttributes, complete.
 struct PointerAttributes {
   int type;  // 0 unregistered, 1 host, 2 device
   int device;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a CUDA build of torch calls besides: device properties, memory, launches. "Device" memory is
-// host memory, copies happen at once, kernels compute nothing; on the clock each takes
-// sim_set_launch_time. Only calls that torch makes for tensors, streams, events and graphs; others
-// reach the real runtime, which finds a driver that cannot do anything.
+// Further functions that a CUDA build of torch calls: device properties, memory, launches. "Device"
+// memory is host memory, copies happen at once, and kernels compute nothing; each takes the time of
+// sim_set_launch_time on the clock. Covers the calls for tensors, streams, events and graphs. Other
+// calls reach the real runtime, which finds a driver that supports nothing.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -43,6 +43,7 @@ int launch_as(const char* function, void* stream) {
 int allocate(const char* function, void** pointer, size_t bytes) {
   return call(function, [&](Call& c) -> int {
     if (const int error = c.world.refuse_unsafe(c.thread)) return error;
+    if (const int error = c.world.wait_for_allocations(c.lock)) return error;
     *pointer = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
     if (!*pointer) return kOutOfMemory;
     c.world.memory[*pointer] = {bytes, c.thread.current(),
@@ -143,8 +144,7 @@ SIMULATED_EXPORT int cudaDeviceEnablePeerAccess(int, unsigned) {
   return call("cudaDeviceEnablePeerAccess", [](Call&) { return kSuccess; });
 }
 
-// torch looks up all it might ever ask of the driver; what it really calls at its start must
-// succeed.
+// torch looks up every driver function that it might call. The calls at its start must succeed.
 SIMULATED_EXPORT int cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned,
                                                       unsigned long long, int* found) {
   return call(
@@ -222,7 +222,7 @@ SIMULATED_EXPORT int cudaMemcpyPeerAsync(void* to, int, const void* from, int, s
   return error;
 }
 
-// Waits, as the real one does for pageable memory.
+// Waits, as the real function does for pageable memory.
 SIMULATED_EXPORT int cudaMemcpy(void* to, const void* from, size_t bytes, int) {
   return call("cudaMemcpy", [&](Call& c) -> int {
     if (const int error = launch(c, nullptr)) return error;
@@ -255,8 +255,7 @@ SIMULATED_EXPORT int cudaLaunchKernelExC(const void* config, const void*, void**
   return launch_as("cudaLaunchKernelExC", stream);
 }
 
-// The pair that nvcc 13 puts into its launch stubs. Counted as what the source says:
-// cudaLaunchKernel.
+// The two functions that the launch stubs of nvcc 13 call. Counted as cudaLaunchKernel.
 SIMULATED_EXPORT int __cudaGetKernel(void** kernel, const void* function) {
   *kernel = const_cast<void*>(function);
   return kSuccess;
@@ -288,8 +287,8 @@ SIMULATED_EXPORT int cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int*
   });
 }
 
-// Called at once and on this thread: a host function must not call CUDA, and torch's only free
-// memory.
+// Calls the function at once, on this thread: a host function must not call CUDA, and those of
+// torch only free memory.
 SIMULATED_EXPORT int cudaLaunchHostFunc(void* stream, HostFunction function, void* argument) {
   const int error = launch_as("cudaLaunchHostFunc", stream);
   if (error == kSuccess) function(argument);
@@ -297,7 +296,7 @@ SIMULATED_EXPORT int cudaLaunchHostFunc(void* stream, HostFunction function, voi
 }
 
 // Holds a stream, without a kernel, until a word in host memory satisfies the condition (0: >=, 1:
-// ==). Waits for room in the launch queue, as whatever is queued may.
+// ==). May wait for room in the launch queue.
 SIMULATED_EXPORT int cuStreamWaitValue32_v2(void* handle, uintptr_t address, uint32_t value,
                                             unsigned condition) {
   World& world = World::instance();

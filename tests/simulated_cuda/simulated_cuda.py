@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Steer the simulated CUDA runtime from Python tests.
 
-Two ways in: `Simulated(build(directory))` in this process, for unit tests, and
-`run_under_simulation`, which runs Python code under the real CUDA build of torch on simulated
-devices.
+Use it in two ways. `Simulated(build(directory))` in this process is for unit tests.
+`run_under_simulation` runs Python code under the real CUDA build of torch on simulated devices.
 """
 
 from __future__ import annotations
@@ -52,23 +51,23 @@ CAPTURE_ISOLATION = 905
 CAPTURE_IMPLICIT = 906
 CAPTURED_EVENT = 907
 CAPTURE_WRONG_THREAD = 908
-UNKNOWN = 999  # a real wait that nobody ended
+UNKNOWN = 999  # a real wait that never ended
 
 GLOBAL, THREAD_LOCAL, RELAXED = 0, 1, 2  # capture modes
 EVENT_DISABLE_TIMING = 2
 EVENT_RECORD_EXTERNAL = 1
 
 
-HANG_S = 30.0  # only a broken test ever waits that long
+HANG_S = 30.0  # only a broken test waits that long
 
 
 def in_thread(body: Callable[[], T]) -> T:
-    """Run `body` on a thread of its own: another current device, last error and capture mode."""
+    """Run `body` on a new thread, with its own current device, last error and capture mode."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(body).result(HANG_S)
 
 
-# Result type and argument types of what is called from here. Handles are plain integers in Python.
+# The result type and argument types of each function. Handles are integers in Python.
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_reset": (None, []),
     "sim_set_devices": (None, [c_int]),
@@ -84,6 +83,8 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_backlog_ns": (c_int64, [c_void_p]),
     "sim_set_queue_limit": (None, [c_int64]),
     "sim_set_one_queue": (None, [c_int]),
+    "sim_hold_allocations": (None, [c_int]),
+    "sim_restart_clock": (None, []),
     "sim_capture_nodes": (c_int64, [c_void_p]),
     "sim_capture_alive": (c_int, [c_void_p]),
     "sim_fail": (c_int, [c_char_p, c_int, c_int64, c_int64]),
@@ -131,7 +132,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
 
 
 class CudaError(RuntimeError):
-    """A runtime call that a test expected to succeed did not; `code` is the runtime's number."""
+    """A runtime call failed that should have succeeded; `code` is the runtime's error number."""
 
     def __init__(self, function: str, code: int) -> None:
         super().__init__(f"{function} answered {code}")
@@ -139,12 +140,12 @@ class CudaError(RuntimeError):
 
 
 class Simulated:
-    """The simulated runtime as a test sees it: controls, and the runtime's functions themselves.
+    """The simulated runtime: its controls and the runtime's own functions.
 
     Streams and events are integer handles; stream 0 is the current device's default stream. All
-    times are in virtual ns. Methods raise CudaError on failure, except for those whose answer is
-    what a test is about (`record`, `query`, `synchronize`, `elapsed`, `wait_event`, `end_capture`,
-    `is_capturing`): these return the error number.
+    times are in virtual ns. Methods raise CudaError on failure. Methods whose result tests check
+    return the error number instead: `record`, `query`, `synchronize`, `elapsed`, `wait_event`,
+    `end_capture`, `is_capturing`.
     """
 
     def __init__(self, library: str | os.PathLike[str] | None) -> None:
@@ -156,7 +157,7 @@ class Simulated:
 
     @classmethod
     def preloaded(cls) -> Simulated:
-        """The simulation that this process was started under."""
+        """Return the simulation that this process runs under."""
         return cls(None)
 
     def _made(self, function: str, *arguments: object) -> int:
@@ -172,7 +173,7 @@ class Simulated:
     # ---- the world
 
     def reset(self) -> None:
-        """Put everything back; handles given out before stay usable but count no longer."""
+        """Reset everything. Existing handles stay usable but no longer count."""
         self.lib.sim_reset()
 
     def set_devices(self, count: int) -> None:
@@ -186,8 +187,12 @@ class Simulated:
         """Move the clock."""
         self.lib.sim_advance(ns)
 
+    def restart_clock(self) -> None:
+        """Let the clock start anew, as a host clock may after a suspension."""
+        self.lib.sim_restart_clock()
+
     def pause(self, ns: int) -> None:
-        """What a drain does between two readings: the clock moves, another thread may run."""
+        """Pause as a drain does between two readings: the clock moves, another thread may run."""
         self.lib.fasttime_pause(ns)
 
     def set_host_cost(self, ns: int) -> None:
@@ -213,14 +218,14 @@ class Simulated:
         return value.value
 
     def set_unused(self, device: int) -> None:
-        """As where this process has not used the device: its first use makes a context there."""
+        """Make the device unused by this process: its first use makes a context there."""
         self.lib.sim_set_unused(device)
 
     def is_started(self, device: int) -> bool:
         return bool(self.lib.sim_is_started(device))
 
     def create_stream(self, device: int | None = None, blocking: bool = False) -> int:
-        """A new stream; non-blocking, as torch's are, unless told otherwise."""
+        """Create a stream; non-blocking by default, like those of torch."""
         flags = 0 if blocking else 1
         with self.on_device(device):
             return self._made("cudaStreamCreateWithFlags", flags)
@@ -235,11 +240,11 @@ class Simulated:
             self.set_device(before)
 
     def set_current_stream(self, stream: int, device: int = -1) -> None:
-        """What torch's shim answers on this thread (where torch runs, torch itself answers)."""
+        """Set what torch's shim returns on this thread. Has no effect under a real torch."""
         self.lib.sim_set_current_stream(device, stream)
 
     def set_torch_device(self, device: int) -> None:
-        """What torch works on next on this thread, not made current yet; -1: the current one."""
+        """Set the device that torch uses next on this thread; -1: the current one."""
         self.lib.sim_set_torch_device(device)
 
     def enqueue(self, stream: int, ns: int) -> None:
@@ -247,7 +252,7 @@ class Simulated:
         self.lib.sim_enqueue(stream, ns)
 
     def hold(self, stream: int) -> None:
-        """Nothing issued to the stream from here on completes before `release`."""
+        """Let no further work on the stream complete before `release`."""
         self.lib.sim_hold(stream)
 
     def release(self, stream: int) -> None:
@@ -262,17 +267,21 @@ class Simulated:
             self.release(stream)
 
     def backlog_ns(self, stream: int) -> int | None:
-        """Work in front of the next launch; None while held."""
+        """Return the work ahead of the next launch; None while held."""
         ns = int(self.lib.sim_backlog_ns(stream))
         return None if ns < 0 else ns
 
     def set_queue_limit(self, entries: int) -> None:
-        """A record or launch into a queue this full waits for room; 0 lifts the limit."""
+        """Make records and launches wait while this many entries are queued; 0: no limit."""
         self.lib.sim_set_queue_limit(entries)
 
     def set_one_queue(self, on: bool) -> None:
-        """The streams of a device share one queue, as under CUDA_DEVICE_MAX_CONNECTIONS=1."""
+        """Let all streams of a device share one queue, as with CUDA_DEVICE_MAX_CONNECTIONS=1."""
         self.lib.sim_set_one_queue(int(on))
+
+    def hold_allocations(self, on: bool) -> None:
+        """Make allocations wait until this is called with False."""
+        self.lib.sim_hold_allocations(int(on))
 
     # ---- events
 
@@ -289,7 +298,7 @@ class Simulated:
         return int(self.lib.cudaEventRecord(event, stream))
 
     def recorded(self, stream: int = 0) -> int:
-        """A new event, recorded on the stream."""
+        """Create an event and record it on the stream."""
         event = self.create_event()
         code = self.record(event, stream)
         if code != SUCCESS:
@@ -303,7 +312,7 @@ class Simulated:
         return int(self.lib.cudaEventSynchronize(event))
 
     def elapsed(self, begin: int, end: int) -> tuple[int, float]:
-        """Error number and ms; the ms are NaN unless the call succeeded."""
+        """Return the error number and the time in ms, which is NaN if the call failed."""
         ms = c_float(float("nan"))
         code = self.lib.cudaEventElapsedTime(ctypes.byref(ms), begin, end)
         return int(code), ms.value
@@ -320,19 +329,19 @@ class Simulated:
     # ---- errors and faults
 
     def last_error(self) -> int:
-        """Read and clear."""
+        """Return the last error of this thread, and clear it."""
         return int(self.lib.cudaGetLastError())
 
     def peek_error(self) -> int:
         return int(self.lib.cudaPeekAtLastError())
 
     def fail(self, function: str, error: int, after: int = 0, times: int = 1) -> None:
-        """Let the (after + 1)-th call of `function` from now fail, `times` times (-1: always)."""
+        """Let `times` calls of `function` fail (-1: all) after the next `after` calls."""
         if self.lib.sim_fail(function.encode(), error, after, times) != 0:
             raise ValueError(f"the simulated runtime has no function {function!r}")
 
     def set_sticky(self, error: int) -> None:
-        """Let every call answer `error`, as after a crashed kernel; 0 ends it."""
+        """Let every call return `error`, as after a crashed kernel; 0 ends this."""
         self.lib.sim_set_sticky(error)
 
     def set_driver_needs_context(self, on: bool) -> None:
@@ -361,13 +370,13 @@ class Simulated:
         self._check("cudaStreamBeginCapture", stream, mode)
 
     def end_capture(self, stream: int) -> tuple[int, int]:
-        """Error number and graph (0 if the capture was destroyed)."""
+        """Return the error number and the graph (0 if the capture was destroyed)."""
         graph = c_void_p()
         code = self.lib.cudaStreamEndCapture(stream, ctypes.byref(graph))
         return int(code), graph.value or 0
 
     def is_capturing(self, stream: int, driver: bool = False) -> tuple[int, int]:
-        """Error number and status (0 none, 1 active, 2 destroyed; -1 if the call failed)."""
+        """Return the error number and the status (0 none, 1 active, 2 destroyed, -1 failed)."""
         status = c_int(-1)
         ask = self.lib.cuStreamIsCapturing if driver else self.lib.cudaStreamIsCapturing
         return int(ask(stream, ctypes.byref(status))), status.value
@@ -376,7 +385,7 @@ class Simulated:
         return bool(self.lib.sim_capture_alive(stream))
 
     def capture_nodes(self, stream: int) -> int:
-        """How much was issued into the capture, plain records included; -1: it captures nothing."""
+        """Return the number of operations in the capture; -1: the stream is not capturing."""
         return int(self.lib.sim_capture_nodes(stream))
 
     def exchange_capture_mode(self, mode: int) -> int:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The runtime's functions for devices, streams, events and errors. What a library that times needs.
+// The runtime's functions for devices, streams, events and errors that a timing library needs.
 #include <cstring>
 
 #include "world.h"
@@ -86,7 +86,7 @@ SIMULATED_EXPORT const char* cudaGetErrorName(int error) {
   }
 }
 
-// The real texts are sentences; nothing may depend on them, so the name serves.
+// The real strings are sentences. Nothing may depend on them, so this returns the name.
 SIMULATED_EXPORT const char* cudaGetErrorString(int error) { return cudaGetErrorName(error); }
 
 // ---- devices ------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ SIMULATED_EXPORT int cudaDriverGetVersion(int* version) {
 
 namespace {
 
-// A device has one context, its primary one, and a number of its own stands for it.
+// A device has one context, its primary context. A number stands for it.
 void* context_of(int device) { return reinterpret_cast<void*>(uintptr_t{0x100} + device); }
 
 template <class Body>
@@ -206,8 +206,7 @@ SIMULATED_EXPORT int cuCtxPopCurrent_v2(void** context) {
 
 namespace {
 
-// A capturing stream is no queue: it can be neither asked nor waited for, and trying destroys the
-// capture.
+// A query of a capturing stream, or a wait for it, destroys the capture.
 int refuse_waiting_for(Call& c, Stream& stream) {
   if (const int error = c.world.refuse_unsafe(c.thread)) return error;
   if (stream.capture) {
@@ -244,7 +243,7 @@ SIMULATED_EXPORT int cudaStreamDestroy(void* handle) {
     if (reinterpret_cast<uintptr_t>(handle) <= 2) return kInvalidHandle;
     Stream* stream = c.world.find_stream(c.thread, handle);
     if (!stream) return kInvalidHandle;
-    stream->is_alive = false;  // what is queued still completes
+    stream->is_alive = false;  // queued work still completes
     return kSuccess;
   });
 }
@@ -278,7 +277,7 @@ SIMULATED_EXPORT int cudaStreamSynchronize(void* handle) {
 
 SIMULATED_EXPORT int cudaDeviceSynchronize() {
   return call("cudaDeviceSynchronize", [](Call& c) -> int {
-    // Illegal during any capture on the device, whatever its mode and whatever the guard.
+    // Illegal during any capture on the device, in every mode, even under a guard.
     int error = kSuccess;
     for (auto& capture : c.world.captures) {
       if (capture->origin->device != c.thread.current()) continue;
@@ -354,15 +353,14 @@ int record(Call& c, void* event_handle, void* stream_handle, unsigned flags) {
   return kSuccess;
 }
 
-// An event last recorded in a capture stands for no work: 907 until that capture ends, afterwards
-// just invalid.
+// An event that was last recorded in a capture has no work: 907 during the capture, afterwards
+// invalid.
 int captured_error(const Event& event) {
   if (event.state != Event::kCaptured) return kSuccess;
   return event.captured_in.expired() ? kInvalidValue : kCapturedEvent;
 }
 
-// Waiting for such an event, or asking how far it is, destroys the capture; reading a time does
-// not.
+// A wait for such an event, or a query, destroys the capture. Reading a time does not.
 int refuse_waiting_for(Call& c, const Event& event) {
   const int error = captured_error(event);
   if (error == kSuccess) return c.world.refuse_unsafe(c.thread);
@@ -412,9 +410,9 @@ SIMULATED_EXPORT int cudaEventRecord(void* event, void* stream) {
   return call("cudaEventRecord", [&](Call& c) { return record(c, event, stream, 0); });
 }
 
-// The driver's twin. A call of it counts as one of the runtime's as well, and fails as that would,
-// so that a test need not know by which of them was recorded. It never touches the runtime's last
-// error, and it needs a context for NULL.
+// The driver's version. A call also counts as a call of the runtime's version, and fails as that
+// would, so a test need not know which of them recorded. It never sets the runtime's last error,
+// and it needs a context for NULL.
 SIMULATED_EXPORT int cuEventRecord(void* event, void* stream) {
   World& world = World::instance();
   Lock lock(world.mutex);
@@ -450,12 +448,12 @@ SIMULATED_EXPORT int cudaEventSynchronize(void* handle) {
   });
 }
 
-// Harmless under every capture, and not-ready leaves the last error clean: all that reading needs.
+// Harmless during every capture; "not ready" leaves no last error. Readings need no other call.
 SIMULATED_EXPORT int cudaEventElapsedTime(float* ms, void* begin, void* end) {
   return call("cudaEventElapsedTime", [&](Call& c) { return elapsed(c, ms, begin, end); });
 }
 
-// The driver's second version, a twin as cuEventRecord is one.
+// The driver's second version; counts and fails like cuEventRecord.
 SIMULATED_EXPORT int cuEventElapsedTime_v2(float* ms, void* begin, void* end) {
   World& world = World::instance();
   Lock lock(world.mutex);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compile the simulated CUDA runtime, and run Python under it with the real torch on top."""
+"""Compile the simulated CUDA runtime, and run Python with the real torch on it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _run(command: Sequence[str | Path]) -> None:
 
 
 def build(directory: str | os.PathLike[str]) -> Path:
-    """Compile into `directory` what is older than its sources; return the unit tests' library.
+    """Compile the simulation into `directory`, if needed; return the library for unit tests.
 
-    Needs g++ and no CUDA. Beside the returned library lie the one to preload and the stub driver.
+    Needs g++ but not CUDA. The library to preload and the stub driver lie beside the returned one.
     """
     out = Path(directory)
     out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def cached_build() -> Path:
 
 
 def torch_can_be_simulated() -> bool:
-    """Tell, without importing torch, whether it is built for CUDA 13, as the simulation is."""
+    """Return whether torch is built for CUDA 13, like the simulation, without importing torch."""
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return False
@@ -104,14 +104,15 @@ def run_under_simulation(
     env: dict[str, str] | None = None,
     timeout: float = 120.0,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python under torch's CUDA build on simulated devices; return the finished process.
+    """Run Python with torch's CUDA build on simulated devices; return the finished process.
 
-    `code_or_path` is source text, or a Path of a script. `library` is what `build` returned. In the
-    subprocess `from simulated_cuda import Simulated; Simulated.preloaded()` steers the simulation.
+    `code_or_path` is source text, or the Path of a script. `library` is the result of `build`. In
+    the subprocess, `from simulated_cuda import Simulated; Simulated.preloaded()` steers the
+    simulation.
     """
     folder = Path(library).resolve().parent
     environment = {**os.environ, **(env or {})}
-    # A machine's own choice of devices would be applied to the simulated ones.
+    # The machine's setting would also hide simulated devices.
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     environment["LD_PRELOAD"] = _joined(folder / PRELOADED_LIBRARY, environment.get("LD_PRELOAD"))
     environment["LD_LIBRARY_PATH"] = _joined(folder, environment.get("LD_LIBRARY_PATH"))

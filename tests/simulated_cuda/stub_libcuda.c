@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A libcuda.so.1 that lets a CUDA build of torch load on a machine without a driver. torch's
-// libcaffe2_nvrtc needs these symbols to be there; all but one only answer "not supported". The
-// driver functions that are simulated come from the simulated runtime, on which this library
-// depends, so that a look-up in libcuda finds them as well. It also stands in for
-// libnvidia-ml.so.1: a real NVML would count the machine's real devices.
+// libcaffe2_nvrtc needs these symbols; the functions here only return "not supported". The
+// simulated driver functions are in the simulated runtime. This library depends on it, so a look-up
+// in libcuda finds them. This library also replaces libnvidia-ml.so.1, because a real NVML would
+// count the machine's real devices.
 
 #define NOT_SUPPORTED(name) \
   int name(void) { return 801; }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The simulation keeps the facts of stream captures, as seen on a real device."""
+"""The simulation treats stream captures as a real device does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
 
 MS = 1_000_000
 
-# name -> call; each of these is unsafe while a capture that concerns the thread goes on.
+# Name and call; each call is unsafe during a capture that concerns the thread.
 UNSAFE: dict[str, Callable[[Simulated, int], int]] = {
     "cudaEventQuery": lambda sim, event: sim.query(event),
     "cudaEventSynchronize": lambda sim, event: sim.synchronize(event),
@@ -45,7 +45,7 @@ SAFE: dict[str, Callable[[Simulated, int], int]] = {
         (RELAXED, True, False),
     ],
 )
-def test_an_unsafe_call_under_a_hostile_capture_answers_900_and_destroys_it(
+def test_an_unsafe_call_destroys_a_capture(
     sim: Simulated, name: str, mode: int, other_thread: bool, is_hostile: bool
 ) -> None:
     stream, event = sim.create_stream(), sim.recorded(0)
@@ -62,7 +62,7 @@ def test_an_unsafe_call_under_a_hostile_capture_answers_900_and_destroys_it(
 
 
 @pytest.mark.parametrize("name", UNSAFE)
-def test_the_relaxed_guard_makes_an_unsafe_call_harmless(sim: Simulated, name: str) -> None:
+def test_the_relaxed_mode_makes_a_call_harmless(sim: Simulated, name: str) -> None:
     stream, event = sim.create_stream(), sim.recorded(0)
     sim.begin_capture(stream, GLOBAL)
     with sim.capture_mode(RELAXED):
@@ -88,7 +88,7 @@ def test_a_safe_call_is_harmless_without_a_guard(
 
 @pytest.mark.parametrize("mode", [GLOBAL, THREAD_LOCAL, RELAXED])
 @pytest.mark.parametrize("other_thread", [False, True])
-def test_a_record_on_null_while_a_blocking_stream_captures_answers_906_and_destroys_the_capture(
+def test_a_record_on_null_destroys_a_blocking_capture(
     sim: Simulated, mode: int, other_thread: bool
 ) -> None:
     stream, event = sim.create_stream(blocking=True), sim.create_event()
@@ -103,7 +103,7 @@ def test_a_record_on_null_while_a_blocking_stream_captures_answers_906_and_destr
     assert sim.record(event, 0) == cuda.SUCCESS
 
 
-def test_asking_whether_the_null_stream_captures_answers_906_and_destroys_nothing(
+def test_asking_the_null_stream_destroys_nothing(
     sim: Simulated,
 ) -> None:
     stream = sim.create_stream(blocking=True)
@@ -115,7 +115,7 @@ def test_asking_whether_the_null_stream_captures_answers_906_and_destroys_nothin
     assert sim.capture_alive(stream)
 
 
-def test_a_non_blocking_capture_and_one_on_another_device_leave_the_null_stream_alone(
+def test_other_captures_leave_the_null_stream_alone(
     sim: Simulated,
 ) -> None:
     sim.begin_capture(sim.create_stream(), RELAXED)
@@ -124,9 +124,9 @@ def test_a_non_blocking_capture_and_one_on_another_device_leave_the_null_stream_
     assert sim.record(sim.create_event(), 0) == cuda.SUCCESS
 
 
-def test_the_driver_needs_a_context_to_be_asked_about_the_null_stream(sim: Simulated) -> None:
+def test_the_driver_needs_a_context_for_null(sim: Simulated) -> None:
     def ask() -> list[tuple[int, int]]:
-        sim.device(), sim.last_error()  # neither of them makes a context
+        sim.device(), sim.last_error()  # these calls make no context
         before = sim.is_capturing(0, driver=True)
         sim.set_device(0)
         return [before, sim.is_capturing(0, driver=True)]
@@ -151,7 +151,7 @@ def test_a_plain_record_in_a_capture_has_no_time(sim: Simulated) -> None:
 
 
 @pytest.mark.parametrize("ask", [Simulated.query, Simulated.synchronize])
-def test_asking_for_a_captured_event_destroys_its_capture_guard_or_not(
+def test_querying_a_captured_event_destroys_its_capture(
     sim: Simulated, ask: Callable[[Simulated, int], int]
 ) -> None:
     stream, event = sim.create_stream(), sim.create_event()
@@ -162,7 +162,7 @@ def test_asking_for_a_captured_event_destroys_its_capture_guard_or_not(
     assert not sim.capture_alive(stream)
 
 
-def test_an_event_recorded_outside_again_has_a_time_again(sim: Simulated) -> None:
+def test_a_new_record_gives_a_captured_event_a_time(sim: Simulated) -> None:
     stream, event = sim.create_stream(), sim.create_event()
     sim.begin_capture(stream, RELAXED)
     sim.record(event, stream)
@@ -170,7 +170,7 @@ def test_an_event_recorded_outside_again_has_a_time_again(sim: Simulated) -> Non
     assert sim.elapsed_ms(event, event) == 0.0
 
 
-def test_an_external_record_is_stamped_at_each_replay(sim: Simulated) -> None:
+def test_each_replay_stamps_an_external_record(sim: Simulated) -> None:
     stream, a, b = sim.create_stream(), sim.create_event(), sim.create_event()
     sim.begin_capture(stream)
     assert sim.record(a, stream, external=True) == cuda.SUCCESS
@@ -185,11 +185,11 @@ def test_an_external_record_is_stamped_at_each_replay(sim: Simulated) -> None:
         assert sim.elapsed_ms(a, b) == 5.0
 
 
-def test_an_external_record_outside_a_capture_answers_401(sim: Simulated) -> None:
+def test_an_external_record_needs_a_capture(sim: Simulated) -> None:
     assert sim.record(sim.create_event(), sim.create_stream(), external=True) == cuda.ILLEGAL_STATE
 
 
-def test_synchronizing_the_device_destroys_a_capture_in_any_mode(sim: Simulated) -> None:
+def test_a_device_synchronize_destroys_any_capture(sim: Simulated) -> None:
     stream = sim.create_stream()
     sim.begin_capture(stream, RELAXED)
     with sim.capture_mode(RELAXED):
@@ -197,7 +197,7 @@ def test_synchronizing_the_device_destroys_a_capture_in_any_mode(sim: Simulated)
     assert sim.is_capturing(stream) == (cuda.SUCCESS, 2)
 
 
-def test_a_destroyed_capture_stays_in_the_way_until_it_is_ended(sim: Simulated) -> None:
+def test_a_destroyed_capture_must_be_ended(sim: Simulated) -> None:
     stream, event = sim.create_stream(), sim.recorded(0)
     sim.begin_capture(stream, GLOBAL)
     assert [sim.query(event), sim.query(event)] == [cuda.CAPTURE_UNSUPPORTED] * 2
@@ -206,7 +206,7 @@ def test_a_destroyed_capture_stays_in_the_way_until_it_is_ended(sim: Simulated) 
     assert sim.query(event) == cuda.SUCCESS
 
 
-def test_a_capture_ends_on_its_own_thread_unless_relaxed(sim: Simulated) -> None:
+def test_only_a_relaxed_capture_ends_on_any_thread(sim: Simulated) -> None:
     stream = sim.create_stream()
     sim.begin_capture(stream, GLOBAL)
     assert in_thread(lambda: sim.end_capture(stream)[0]) == cuda.CAPTURE_WRONG_THREAD
@@ -215,7 +215,7 @@ def test_a_capture_ends_on_its_own_thread_unless_relaxed(sim: Simulated) -> None
     assert in_thread(lambda: sim.end_capture(stream)[0]) == cuda.SUCCESS
 
 
-def test_a_stream_that_waits_for_a_captured_event_joins_the_capture(sim: Simulated) -> None:
+def test_waiting_for_a_captured_event_joins_the_capture(sim: Simulated) -> None:
     stream, side, event = sim.create_stream(), sim.create_stream(), sim.create_event()
     sim.begin_capture(stream)
     sim.record(event, stream)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The simulation keeps the facts of streams, events and errors, as seen on a real device."""
+"""The simulation treats streams, events and errors as a real device does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MS = 1_000_000
 # ---- time and streams
 
 
-def test_the_clock_moves_only_when_told(sim: Simulated) -> None:
+def test_the_clock_only_moves_on_request(sim: Simulated) -> None:
     start = sim.now_ns
     sim.recorded(sim.create_stream())
     assert sim.now_ns == start
@@ -26,7 +26,7 @@ def test_the_clock_moves_only_when_told(sim: Simulated) -> None:
     assert sim.now_ns == start + 12
 
 
-def test_host_cost_is_paid_by_each_record_before_it_reaches_the_stream(sim: Simulated) -> None:
+def test_a_record_costs_host_time_first(sim: Simulated) -> None:
     stream, start = sim.create_stream(), sim.now_ns
     sim.set_host_cost(1_000)
     a, b = sim.recorded(stream), sim.recorded(stream)
@@ -34,7 +34,7 @@ def test_host_cost_is_paid_by_each_record_before_it_reaches_the_stream(sim: Simu
     assert sim.elapsed_ms(a, b) == pytest.approx(0.001)
 
 
-def test_events_take_the_time_at_which_their_stream_reaches_them(sim: Simulated) -> None:
+def test_an_event_gets_the_time_of_its_stream(sim: Simulated) -> None:
     stream = sim.create_stream()
     a = sim.recorded(stream)
     sim.enqueue(stream, 3 * MS)
@@ -62,7 +62,7 @@ def test_non_blocking_streams_run_side_by_side(sim: Simulated) -> None:
     assert sim.query(sim.recorded(0)) == cuda.SUCCESS
 
 
-def test_the_null_stream_and_blocking_streams_wait_for_each_other(sim: Simulated) -> None:
+def test_null_and_blocking_streams_wait_for_each_other(sim: Simulated) -> None:
     blocking = sim.create_stream(blocking=True)
     sim.enqueue(blocking, MS)
     on_null = sim.recorded(0)
@@ -72,7 +72,7 @@ def test_the_null_stream_and_blocking_streams_wait_for_each_other(sim: Simulated
     assert sim.elapsed_ms(on_null, on_blocking) == 1.0
 
 
-def test_a_stream_waits_for_an_event_of_another(sim: Simulated) -> None:
+def test_a_stream_waits_for_an_event_of_another_stream(sim: Simulated) -> None:
     first, second = sim.create_stream(), sim.create_stream()
     a = sim.recorded(second)
     sim.enqueue(first, 4 * MS)
@@ -82,7 +82,7 @@ def test_a_stream_waits_for_an_event_of_another(sim: Simulated) -> None:
     assert sim.elapsed_ms(a, b) == 4.0
 
 
-def test_the_null_stream_is_the_current_device_s(sim: Simulated) -> None:
+def test_the_null_stream_is_on_the_current_device(sim: Simulated) -> None:
     on_second = sim.create_event(device=1)
     assert sim.record(on_second, 0) == cuda.INVALID_HANDLE
     with sim.on_device(1):
@@ -92,7 +92,7 @@ def test_the_null_stream_is_the_current_device_s(sim: Simulated) -> None:
     assert sim.query(sim.recorded(0)) == cuda.SUCCESS
 
 
-def test_handle_one_is_the_null_stream_and_handle_two_the_thread_s_own(sim: Simulated) -> None:
+def test_handles_1_and_2_are_special(sim: Simulated) -> None:
     with sim.held(1):
         assert sim.backlog_ns(0) is None
     sim.advance(1)
@@ -110,7 +110,7 @@ def test_devices_are_counted_and_chosen_per_thread(sim: Simulated) -> None:
     assert sim.lib.cudaSetDevice(2) == cuda.SUCCESS
 
 
-def test_an_event_takes_the_device_as_long_as_it_is_told_to(sim: Simulated) -> None:
+def test_an_event_can_take_device_time(sim: Simulated) -> None:
     stream = sim.create_stream()
     sim.set_event_time(MS // 2)
     a, b = sim.recorded(stream), sim.recorded(stream)
@@ -123,7 +123,7 @@ def test_an_event_takes_the_device_as_long_as_it_is_told_to(sim: Simulated) -> N
 # ---- latches and the launch queue
 
 
-def test_nothing_behind_a_latch_completes_until_it_is_released(sim: Simulated) -> None:
+def test_work_behind_a_latch_waits_for_its_release(sim: Simulated) -> None:
     stream = sim.create_stream()
     before = sim.recorded(stream)
     sim.hold(stream)
@@ -163,7 +163,7 @@ def test_synchronize_moves_the_clock_to_the_event(sim: Simulated) -> None:
     assert sim.now_ns == start + MS
 
 
-def test_synchronize_really_waits_for_another_thread_to_release(sim: Simulated) -> None:
+def test_synchronize_waits_for_another_thread(sim: Simulated) -> None:
     stream = sim.create_stream()
     sim.hold(stream)
     event = sim.recorded(stream)
@@ -176,7 +176,7 @@ def test_synchronize_really_waits_for_another_thread_to_release(sim: Simulated) 
     assert answers == [cuda.SUCCESS]
 
 
-def test_a_full_launch_queue_stops_the_host_until_the_device_makes_room(sim: Simulated) -> None:
+def test_a_full_launch_queue_stops_the_host(sim: Simulated) -> None:
     stream, start = sim.create_stream(), sim.now_ns
     sim.set_queue_limit(2)
     sim.enqueue(stream, 3 * MS)
@@ -186,7 +186,7 @@ def test_a_full_launch_queue_stops_the_host_until_the_device_makes_room(sim: Sim
     assert sim.now_ns == start + 3 * MS
 
 
-def test_a_full_launch_queue_behind_a_latch_stops_the_host_until_the_release(
+def test_a_full_queue_behind_a_latch_stops_the_host(
     sim: Simulated,
 ) -> None:
     stream = sim.create_stream()
@@ -205,7 +205,7 @@ def test_a_full_launch_queue_behind_a_latch_stops_the_host_until_the_release(
 # ---- reading events
 
 
-def test_elapsed_time_not_ready_answers_600_and_leaves_the_last_error_clean(sim: Simulated) -> None:
+def test_not_ready_leaves_no_last_error(sim: Simulated) -> None:
     stream = sim.create_stream()
     a = sim.recorded(stream)
     with sim.held(stream):
@@ -217,7 +217,7 @@ def test_elapsed_time_not_ready_answers_600_and_leaves_the_last_error_clean(sim:
     assert sim.elapsed(b, b) == (cuda.SUCCESS, 0.0)
 
 
-def test_elapsed_time_of_a_never_recorded_event_answers_400_even_beside_one_in_flight(
+def test_an_event_never_recorded_has_no_time(
     sim: Simulated,
 ) -> None:
     stream = sim.create_stream()
@@ -228,25 +228,25 @@ def test_elapsed_time_of_a_never_recorded_event_answers_400_even_beside_one_in_f
     assert sim.last_error() == cuda.INVALID_HANDLE
 
 
-def test_elapsed_time_of_an_event_without_timing_answers_400(sim: Simulated) -> None:
+def test_an_event_without_timing_has_no_time(sim: Simulated) -> None:
     event = sim.create_event(timing=False)
     sim.record(event)
     assert sim.elapsed(event, event)[0] == cuda.INVALID_HANDLE
 
 
-def test_elapsed_time_between_two_devices_answers_400(sim: Simulated) -> None:
+def test_two_devices_have_no_elapsed_time(sim: Simulated) -> None:
     here = sim.recorded(0)
     with sim.on_device(1):
         there = sim.recorded(0)
     assert sim.elapsed(here, there)[0] == cuda.INVALID_HANDLE
 
 
-def test_query_of_a_never_recorded_event_says_success(sim: Simulated) -> None:
+def test_an_event_never_recorded_is_done(sim: Simulated) -> None:
     assert sim.query(sim.create_event()) == cuda.SUCCESS
     assert sim.synchronize(sim.create_event()) == cuda.SUCCESS
 
 
-def test_an_event_belongs_to_the_device_it_was_made_on(sim: Simulated) -> None:
+def test_an_event_belongs_to_its_device(sim: Simulated) -> None:
     event = sim.create_event(device=0)
     assert sim.record(event, sim.create_stream(device=1)) == cuda.INVALID_HANDLE
     assert sim.last_error() == cuda.INVALID_HANDLE
@@ -259,7 +259,7 @@ def test_elapsed_time_is_a_float_in_ms(sim: Simulated) -> None:
     assert sim.elapsed_ms(a, sim.recorded(stream)) == 1_000_000.0
 
 
-def test_a_record_of_an_event_in_flight_is_counted_and_the_event_takes_the_later_time(
+def test_recording_an_event_in_flight_is_counted(
     sim: Simulated,
 ) -> None:
     stream = sim.create_stream()
@@ -277,7 +277,7 @@ def test_a_record_of_an_event_in_flight_is_counted_and_the_event_takes_the_later
 # ---- errors and faults
 
 
-def test_a_failure_stays_in_the_thread_s_last_error_until_read(sim: Simulated) -> None:
+def test_a_failure_stays_in_the_last_error(sim: Simulated) -> None:
     sim.record(sim.create_event(device=1), 0)
     assert in_thread(sim.peek_error) == cuda.SUCCESS
     assert sim.peek_error() == cuda.INVALID_HANDLE
@@ -286,7 +286,7 @@ def test_a_failure_stays_in_the_thread_s_last_error_until_read(sim: Simulated) -
     assert sim.last_error() == cuda.SUCCESS
 
 
-def test_a_fault_strikes_the_call_it_was_ordered_for(sim: Simulated) -> None:
+def test_a_fault_hits_the_requested_calls(sim: Simulated) -> None:
     sim.fail("cudaEventRecord", 719, after=1, times=2)
     event = sim.create_event()
     assert [sim.record(event) for _ in range(4)] == [0, 719, 719, 0]
@@ -294,12 +294,12 @@ def test_a_fault_strikes_the_call_it_was_ordered_for(sim: Simulated) -> None:
     assert sim.calls("cudaEventRecord") == 4
 
 
-def test_a_fault_on_a_function_that_does_not_exist_is_refused(sim: Simulated) -> None:
+def test_a_fault_needs_an_existing_function(sim: Simulated) -> None:
     with pytest.raises(ValueError, match="cudaEventRecrod"):
         sim.fail("cudaEventRecrod", 1)
 
 
-def test_a_sticky_error_answers_every_call_until_it_is_lifted(sim: Simulated) -> None:
+def test_every_call_returns_a_sticky_error(sim: Simulated) -> None:
     event = sim.recorded(0)
     sim.set_sticky(719)
     assert (
@@ -318,7 +318,7 @@ def test_errors_have_names(sim: Simulated) -> None:
     assert sim.lib.cudaGetErrorName(906) == b"cudaErrorStreamCaptureImplicit"
 
 
-def test_live_events_and_the_use_of_dead_ones_are_counted(sim: Simulated) -> None:
+def test_live_and_destroyed_events_are_counted(sim: Simulated) -> None:
     kept, dropped = sim.create_event(), sim.create_event()
     sim.destroy_event(dropped)
     assert sim.events_alive == 1
@@ -327,7 +327,7 @@ def test_live_events_and_the_use_of_dead_ones_are_counted(sim: Simulated) -> Non
     assert sim.record(kept) == cuda.SUCCESS
 
 
-def test_handles_survive_a_reset_but_count_no_longer(sim: Simulated) -> None:
+def test_handles_survive_a_reset_uncounted(sim: Simulated) -> None:
     stream, event = sim.create_stream(), sim.create_event()
     sim.hold(stream)
     sim.record(event, stream)

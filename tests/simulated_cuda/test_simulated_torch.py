@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Torch on the simulation, and the simulation in the place of torch."""
+"""torch on the simulation, and the simulation's replacement for torch's shim."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import simulated_cuda as cuda
 from simulated_cuda import Simulated, in_thread
 
 
-def test_the_shim_answers_what_was_set_for_the_thread_and_device(sim: Simulated) -> None:
+def test_the_shim_knows_thread_and_device(sim: Simulated) -> None:
     ask = sim.lib.aoti_torch_get_current_cuda_stream
     ask.argtypes = [ctypes.c_int32, ctypes.c_void_p]
     found, stream = ctypes.c_void_p(), sim.create_stream(device=1)
@@ -31,7 +31,7 @@ def test_the_shim_answers_what_was_set_for_the_thread_and_device(sim: Simulated)
 
 
 @pytest.mark.skipif(not cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13")
-def test_torch_runs_on_simulated_devices_in_virtual_time(library: Path) -> None:
+def test_torch_runs_on_simulated_devices(library: Path) -> None:
     done = cuda.run_under_simulation(
         """
 import torch
@@ -70,7 +70,7 @@ torch.cuda.synchronize()
 
 
 @pytest.mark.skipif(not cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13")
-def test_torch_s_own_functions_answer_under_the_preloaded_library(library: Path) -> None:
+def test_the_preloaded_library_leaves_torch_its_shim(library: Path) -> None:
     done = cuda.run_under_simulation(
         """
 import ctypes
@@ -85,7 +85,7 @@ with torch.cuda.stream(stream):
     assert ask(-1, ctypes.byref(found)) == 0
 assert found.value == stream.cuda_stream
 
-ask, index = library._ZN3c104cuda9GetDeviceEPa, ctypes.c_int8(-1)  # by way of libc10_cuda
+ask, index = library._ZN3c104cuda9GetDeviceEPa, ctypes.c_int8(-1)  # found through libc10_cuda
 with torch.cuda.device(1):
     assert ask(ctypes.byref(index)) == 0
 assert index.value == 1
@@ -100,7 +100,7 @@ assert ctypes.cast(driver.cuStreamIsCapturing, ctypes.c_void_p).value == (
     assert done.returncode == 0, done.stderr
 
 
-# Headers that come with triton, where it is installed.
+# The headers that triton brings, if it is installed.
 def _cuda_headers() -> Path | None:
     triton = importlib.util.find_spec("triton")
     if triton is None or triton.origin is None:
@@ -115,7 +115,7 @@ def _cuda_headers() -> Path | None:
 
 
 @pytest.mark.skipif(_cuda_headers() is None, reason="no CUDA 13 headers here")
-def test_hand_written_layouts_agree_with_nvidia_s(tmp_path: Path) -> None:
+def test_layouts_agree_with_the_headers_of_nvidia(tmp_path: Path) -> None:
     offsets = {
         "cudaDeviceProp": (
             "device_properties",

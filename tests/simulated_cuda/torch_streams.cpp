@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What torch says of its current device and stream. Only in the library for unit tests: preloaded
-// under a real torch it would stand in front of torch's own. Like torch's it leaves the runtime's
-// last error alone.
+// torch's functions for its current device and stream. Only in the library for unit tests:
+// preloaded under a real torch, they would hide torch's own. Like torch's, they leave the runtime's
+// last error unchanged.
 #include "world.h"
 
 using namespace simulated;

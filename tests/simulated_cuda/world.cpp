@@ -8,12 +8,12 @@ namespace simulated {
 
 namespace {
 
-// A forgotten release must fail its test, not hang it: a real wait ends with cudaErrorUnknown.
-// (Not with a time-out: that error says that the device is lost.)
+// A forgotten release must fail its test instead of hanging it: a real wait ends with
+// cudaErrorUnknown. (The error for a time-out would mean that the device is lost.)
 constexpr std::chrono::seconds kPatience{20};
 
 bool is_open(const ValueWait& wait) {
-  // Written by another thread, as the library's watchdog does, with no lock of ours.
+  // Another thread, such as the library's watchdog, writes without a lock of the simulation.
   const uint32_t word = __atomic_load_n(wait.address, __ATOMIC_ACQUIRE);
   switch (wait.condition & 3u) {
     case 0:
@@ -57,6 +57,7 @@ void World::reset() {
   event_ns = 0;
   queue_limit = 0;
   has_one_queue = false;
+  holds_allocations = false;
   driver_needs_context = false;
   sticky_error = kSuccess;
   started = {0, 1};
@@ -140,7 +141,7 @@ void World::order_after(Stream& stream, const TicketPtr& ticket) {
 }
 
 TicketPtr World::issue(Stream& stream, int64_t work_ns, TicketPtr after) {
-  // The legacy stream waits for the device's blocking streams, and they for it.
+  // The legacy stream and the blocking streams of its device wait for each other.
   if (stream.is_blocking) {
     for (auto& other : streams_) {
       if (other.get() != &stream && other->device == stream.device && other->is_blocking &&
@@ -211,9 +212,18 @@ int World::wait(Lock& lock, const TicketPtr& ticket) {
       return kSuccess;
     }
     if (std::chrono::steady_clock::now() > deadline) return kUnknownError;
-    // A word in memory changes without a notification, so look again now and then.
+    // A word in memory changes without a notification, so it is polled.
     changed.wait_for(lock, std::chrono::milliseconds(value_waits.empty() ? 200 : 1));
   }
+}
+
+int World::wait_for_allocations(Lock& lock) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (holds_allocations) {
+    if (std::chrono::steady_clock::now() > deadline) return kUnknownError;
+    changed.wait_for(lock, std::chrono::milliseconds(200));
+  }
+  return kSuccess;
 }
 
 int World::admit(Lock& lock, Stream& stream) {

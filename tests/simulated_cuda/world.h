@@ -2,8 +2,9 @@
 #pragma once
 
 // The model behind the runtime's functions: streams as queues on a virtual clock, events, captures.
-// One World a process, never destroyed (threads and atexit handlers may still call when statics are
-// gone). World::mutex guards all of it; every function here expects it held.
+// There is one World per process. It is never destroyed, because threads and atexit handlers may
+// call after static destructors. World::mutex guards everything; each function here expects it
+// held.
 
 #include <condition_variable>
 #include <cstdint>
@@ -26,7 +27,7 @@ namespace simulated {
 constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
 constexpr int64_t kStartNs = 1'000'000;
 
-// When a piece of work completes. Unknown while something before it is held; then set once.
+// When a piece of work completes. Unknown while earlier work is held; then set once.
 struct Ticket {
   int64_t done_ns = kUnknown;
 };
@@ -46,7 +47,7 @@ struct Graph {
 
 struct Executable {
   std::vector<Node> nodes;
-  std::vector<const Node*> sources;  // the graph's node each one came from
+  std::vector<const Node*> sources;  // for each node, the graph's node
 };
 
 struct Capture {
@@ -56,7 +57,7 @@ struct Capture {
   bool is_alive = true;
   Stream* origin = nullptr;
   std::vector<Stream*> members;
-  int64_t plain_records = 0;  // dependencies, not nodes: they have no time
+  int64_t plain_records = 0;  // dependencies without a time, not nodes
   Graph* graph = nullptr;
 };
 using CapturePtr = std::shared_ptr<Capture>;
@@ -75,9 +76,9 @@ struct Stream {
   int priority = 0;
   bool is_alive = true;
   int64_t tail_ns = 0;            // completion of everything that left `waiting`
-  std::deque<Operation> waiting;  // behind something whose time is unknown
-  std::deque<TicketPtr> entries;  // launch queue: what was issued and may not have completed
-  std::vector<TicketPtr> holds;   // latches not released yet
+  std::deque<Operation> waiting;  // behind work whose time is unknown
+  std::deque<TicketPtr> entries;  // the launch queue: issued work that may not be complete
+  std::vector<TicketPtr> holds;   // latches that are not released
   TicketPtr last = std::make_shared<Ticket>();
   CapturePtr capture;
 };
@@ -93,7 +94,7 @@ struct Event {
   std::weak_ptr<Capture> captured_in;
 };
 
-// cuStreamWaitValue32: opens when the word in host memory says so.
+// cuStreamWaitValue32: opens when a word in host memory meets the condition.
 struct ValueWait {
   const volatile uint32_t* address;
   uint32_t value;
@@ -113,17 +114,17 @@ struct Fault {
   int64_t times;
 };
 
-// A thread's own state. It restarts when the world was reset, hence `era`.
+// The state of one thread. It starts anew after a reset, which `era` tells.
 struct Thread {
   uint64_t era = 0;
   int device = 0;
-  std::vector<int> pushed;  // by the driver, on top of that; a device stands for its context
+  std::vector<int> pushed;  // contexts pushed by the driver; a device stands for its context
   int last_error = kSuccess;
   int capture_mode = kModeGlobal;
   bool is_bound = false;  // the runtime has made the device's context current here
   std::map<int, Stream*> per_thread_streams;
   std::map<int, void*> torch_streams;
-  int torch_device = -1;  // what torch works on next, where it has not made that current yet
+  int torch_device = -1;  // the device that torch uses next without making it current; -1: none
 
   int current() const { return pushed.empty() ? device : pushed.back(); }
   void make_current(int other) { (pushed.empty() ? device : pushed.back()) = other; }
@@ -138,7 +139,7 @@ class World {
   Thread& this_thread();
   void reset();
 
-  // Handles. Null for one that is unknown or destroyed; the latter is counted.
+  // Handles. Null for an unknown or destroyed handle; destroyed ones are counted.
   Stream* find_stream(Thread& thread, void* handle);
   Event* find_event(void* handle);
   Stream* make_stream(int device, bool is_blocking, int priority);
@@ -149,30 +150,32 @@ class World {
   TicketPtr issue(Stream& stream, int64_t work_ns, TicketPtr after = nullptr);
   void hold(Stream& stream);
   void release(Stream& stream);
-  void settle();  // gives a time to all work that can have one by now
+  void settle();  // gives a time to all work that can have one
   bool is_done(const TicketPtr& ticket) const { return ticket->done_ns <= now_ns; }
-  // Waits for the device: moves the clock if the moment is known, really waits for another thread
-  // if it is not.
+  // Waits for the device: moves the clock if the moment is known, otherwise really waits for
+  // another thread.
   int wait(Lock& lock, const TicketPtr& ticket);
-  // Room in the launch queue, and the host's cost of one call.
+  // Really waits until allocations are no longer held.
+  int wait_for_allocations(Lock& lock);
+  // Waits for room in the launch queue, and adds the host's cost of one call.
   int admit(Lock& lock, Stream& stream);
   void stamp(Event& event, Stream& stream);
 
   // Captures.
-  int refuse_unsafe(Thread& thread);  // 900 and destroys, under a hostile capture
+  int refuse_unsafe(Thread& thread);  // 900 during a capture that forbids it, which it destroys
   Capture* implicit_capture(
       Stream& stream);                  // a capture that forbids the use of this legacy stream
-  int refuse_implicit(Stream& stream);  // 906 and destroys
+  int refuse_implicit(Stream& stream);  // 906 during such a capture, which it destroys
   void leave_capture(const CapturePtr& capture);
 
   // The first call that needs a context on a device starts the device, for good.
   void start(int device) { started.insert(device); }
 
-  // Counts a call and says which error it has been ordered to fail with.
+  // Counts a call, and returns the error with which it is to fail.
   int begin_call(const char* function);
 
   std::mutex mutex;
-  std::condition_variable changed;  // the clock moved or held work was let go
+  std::condition_variable changed;  // the clock moved, or held work was released
 
   uint64_t era = 1;
   int64_t now_ns = kStartNs;
@@ -182,6 +185,7 @@ class World {
   int64_t event_ns = 0;
   size_t queue_limit = 0;
   bool has_one_queue = false;
+  bool holds_allocations = false;
   bool driver_needs_context = false;
   int sticky_error = kSuccess;
   uint64_t next_capture_id = 1;
@@ -196,14 +200,14 @@ class World {
   std::vector<CapturePtr> captures;
   std::vector<ValueWait> value_waits;
   std::map<void*, Memory> memory;
-  std::unordered_set<void*> graphs;  // Graph and Executable, so that a stray handle is refused
+  std::unordered_set<void*> graphs;  // Graph and Executable, to recognise an invalid handle
 
  private:
   World() = default;
   void order_after(Stream& stream, const TicketPtr& ticket);
   bool settle_stream(Stream& stream);
 
-  // Never shrink: a handle of the past must not become a dangling pointer.
+  // Never shrink: an old handle must not become a dangling pointer.
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Event>> events_;
   std::unordered_set<void*> stream_handles_;
@@ -217,8 +221,8 @@ struct Call {
   Lock& lock;
 };
 
-// Every runtime function is one call: lock, count, ordered fault, body, last error.
-// Not-ready is an answer, not a failure: it does not stay in the last error.
+// Every runtime function is one call: lock, count, fault on request, body, last error. "Not ready"
+// is not a failure and does not stay in the last error.
 template <class Body>
 int call(const char* function, Body body, bool needs_context = true) {
   World& world = World::instance();

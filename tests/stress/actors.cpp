@@ -16,11 +16,11 @@ namespace {
 constexpr size_t kMostOpen = 24;
 constexpr size_t kMostSpans = 3000;
 constexpr uint64_t kStepsBetweenFaults = 100;
-// The simulation looks at every fault ever ordered, at each call.
+// The simulation searches all faults at each call.
 constexpr int kMostFaults = 400;
 constexpr int64_t kNeverNs = 60'000'000'000;
 
-// One thread that records. Of the CUDA runtime's state it has its own: device, stream, last error.
+// One thread that records, with its own device, stream and last error.
 class Worker {
  public:
   Worker(Stage& stage, uint64_t seed)
@@ -71,7 +71,7 @@ class Worker {
           finish(false);
         }
     }
-    // Whatever failed meanwhile, torch's next launch must not find it.
+    // No failure may stay in the thread's last error, where torch's next launch would find it.
     FASTTIME_CHECK(!stage_.device_survives || simulation_.peek_at_last_error() == 0);
     stage_.steps.fetch_add(1, std::memory_order_relaxed);
   }
@@ -92,8 +92,8 @@ class Worker {
  private:
   using Held = std::pair<Ledger*, OpenScope>;
 
-  // Another device and stream become current. A device that was ordered not to be made current
-  // again, after the library had switched, is made so here.
+  // Makes another device and stream current. Also restores the device if a fault has kept the
+  // library from restoring it.
   void wander() {
     current_ = chance_.once_in(3) ? chance_.one_of(own_) : chance_.one_of(stage_.places);
     if (stage_.device_survives) {
@@ -133,7 +133,7 @@ class Worker {
                       lane == nullptr ? nullptr : &lane->place);
   }
 
-  // The newest as a rule, else any.
+  // The newest scope in three of four cases, else any.
   Held take_one() {
     const size_t at = chance_.once_in(4) ? chance_.below(open_.size()) : open_.size() - 1;
     const Held held = open_[at];
@@ -168,7 +168,7 @@ class Worker {
     }
   }
 
-  // Begins a capture on a stream of its own, which all others may be recording on, or ends it.
+  // Begins or ends a capture on a stream of its own, on which other threads may be recording.
   void capture() {
     if (capturing_ != nullptr) {
       simulation_.end_capture(capturing_, nullptr);
@@ -179,7 +179,7 @@ class Worker {
         capturing_ = stream;
       }
     }
-    simulation_.get_last_error();  // a capture that others destroyed ends with an error: not ours
+    simulation_.get_last_error();  // a capture that another thread destroyed ends with an error
   }
 
   Stage& stage_;
@@ -232,7 +232,7 @@ void observe(Stage& stage, uint64_t seed) {
         break;
       case 2: {
         const RecorderCounts counts = recorder.counts();
-        // Every stream is full at most.
+        // At most, every stream is full.
         const uint64_t most = 1024 * Lane::kMaxScopes;
         FASTTIME_CHECK(counts.pending <= most && counts.open <= most);
         break;
@@ -251,7 +251,7 @@ void observe(Stage& stage, uint64_t seed) {
         stage.reset.recorder.reset();
         break;
       case 7:
-        recorder.start_spans(kMostSpans);  // or goes on with what is being recorded
+        recorder.start_spans(kMostSpans);  // does nothing if a timeline is being recorded
         break;
       case 8: {
         recorder.close_spans();
@@ -274,7 +274,7 @@ void observe(Stage& stage, uint64_t seed) {
 
 void move_clock(Stage& stage, uint64_t seed) {
   Chance chance(seed);
-  // It must never wait itself: others wait for it, in full launch queues behind a latch.
+  // This thread must never wait: others wait for it, in full launch queues behind a latch.
   while (!stage.is_over) {
     const Place& place = chance.one_of(stage.places);
     if (stage.device_survives) {
@@ -331,11 +331,11 @@ void hold_streams(Stage& stage, uint64_t seed) {
   const auto is_held = [&] { return simulation.backlog_ns(own.stream) < 0; };
   bool was_in_time = false;
   bool was_too_late = false;
-  // As long as the others are at it; and each once, however soon they are through.
+  // Until the workers are done, but at least until both cases have happened.
   while (!stage.is_over || (stage.device_survives && !(was_in_time && was_too_late))) {
     try {
       switch (chance.below(3)) {
-        case 0: {  // others may block on it meanwhile, so nothing here may wait for them
+        case 0: {  // other threads may block on this stream, so do not wait for them
           StreamHold hold(runtime(), chance.one_of(stage.places), kNeverNs);
           std::this_thread::yield();
           FASTTIME_CHECK(hold.release());
@@ -371,7 +371,7 @@ void hold_streams(Stage& stage, uint64_t seed) {
 
 void order_faults(Stage& stage, uint64_t seed) {
   Chance chance(seed);
-  // What tells of an error (cudaPeekAtLastError and its kin) does not fail by itself.
+  // Functions that report errors, such as cudaPeekAtLastError, do not fail themselves.
   const std::vector<const char*> functions{"cudaEventCreateWithFlags",
                                            "cuEventRecord",
                                            "cudaEventRecord",
@@ -390,8 +390,8 @@ void order_faults(Stage& stage, uint64_t seed) {
                                            "cudaHostAlloc",
                                            "cudaThreadExchangeStreamCaptureMode",
                                            "aoti_torch_get_current_cuda_stream"};
-  // None that says that the device is lost, nor one by which a reading says "captured" (1, 907):
-  // of an event that is in flight that would not be a failure but a lie.
+  // Leaves out errors that mean a lost device, and those for a captured event (1, 907): a reading
+  // would take them as true.
   const std::vector<int> errors{2, 101, 201, 400, 401, 600, 801, 900, 901, 906, 999};
   uint64_t next = kStepsBetweenFaults;
   for (int ordered = 0; ordered < kMostFaults && !stage.is_over;) {

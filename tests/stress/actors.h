@@ -12,13 +12,13 @@
 #include "ledger.h"
 #include "simulation.h"
 
-// What all threads of a stress run share. Threads take turns by themselves: chance is seeded, the
-// order in which the threads run is not.
+// What all threads of a stress run share. Each thread's random choices are seeded, but the order in
+// which the threads run is not.
 struct Stage {
   Simulation simulation;
-  std::vector<fasttime::Place> places;  // the streams of all devices, NULL streams included
-  Ledger kept;                          // never reset: what it says must add up
-  Ledger reset;                         // reset at any moment: must stay usable
+  std::vector<fasttime::Place> places;  // streams of all devices, including NULL streams
+  Ledger kept;                          // never reset: its counts must add up
+  Ledger reset;                         // reset at any moment; must stay usable
   bool faults = false;
   bool device_survives = true;
 
@@ -47,17 +47,17 @@ class Chance {
   std::mt19937_64 engine_;
 };
 
-// Begins, ends, abandons, hands over and takes over scopes, on all streams of all devices, and
-// captures streams of its own. What it leaves open it ends.
+// Begins, ends, abandons, hands over and takes over scopes, on all streams of all devices. Captures
+// streams of its own. Ends all its open scopes at last.
 void work(Stage& stage, uint64_t seed, uint64_t steps);
 // Polls, takes, copies, counts, drains, resets. Two of them may run.
 void observe(Stage& stage, uint64_t seed);
 // Moves the clock, holds streams and lets them go.
 void move_clock(Stage& stage, uint64_t seed);
-// Makes recorders and destroys them, with scopes pending.
+// Creates recorders, and destroys them with scopes pending.
 void come_and_go(Stage& stage, uint64_t seed);
-// Holds streams as the library does, those that others record on and one of its own, and lets them
-// go, or waits for the watchdog to do it. Two of them may run.
+// Holds streams, both its own and streams on which other threads record. Releases them, or waits
+// until the watchdog does. Two of them may run.
 void hold_streams(Stage& stage, uint64_t seed);
-// Orders calls to fail.
+// Makes CUDA calls fail.
 void order_faults(Stage& stage, uint64_t seed);

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Ends the process at once, whatever other threads are doing: the first thing that is wrong is the
-// one to look at. Holds in every build, unlike assert.
+// Ends the process at once, because the first failure matters most. Unlike assert, it also works in
+// release builds.
 #define FASTTIME_CHECK(condition)                                                         \
   do {                                                                                    \
     if (!(condition)) {                                                                   \

@@ -15,11 +15,11 @@ using namespace fasttime;
 namespace {
 
 constexpr uint64_t kWorkers = 3;
-// A lock that nobody holds any more would stop the child for good: then a signal ends it.
+// A lock whose holder does not exist in the child would stop it for good. A signal then ends it.
 constexpr unsigned kPatienceS = 20;
 constexpr int64_t kHoldNs = 60'000'000'000;
 
-// Counts are exact, and all on the host.
+// Times scopes on the host and checks that the counts are exact.
 void record_on_host(Ledger& ledger) {
   constexpr int kScopes = 50;
   for (int i = 0; i < kScopes; ++i) {

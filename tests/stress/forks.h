@@ -5,7 +5,7 @@
 
 #include "actors.h"
 
-// Lets workers record while this thread forks, for as long as they are at it. Each child must find
-// its recorders empty and the parent's held stream out of reach, time on the host, report and exit
-// with 0; the parent must not notice.
+// Forks again and again while workers record. Each child must find its recorders empty, must not
+// release the stream that the parent holds, must time on the host, and must exit with 0. The parent
+// must not be affected.
 void run_and_fork(Stage& stage, uint64_t steps, uint64_t seed);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A CUDA runtime of one device that does nothing and is always done, for counting what the library
-// itself costs. Its clock moves 10 ns at each reading, so that two runs do exactly the same.
+// A CUDA runtime with one device that does nothing and is always done, to measure the cost of the
+// library itself. Its clock moves 10 ns at each reading, so that all runs are the same.
 #include <atomic>
 #include <cstdint>
 

@@ -13,11 +13,12 @@
 #include "check.h"
 #include "core/recorder.h"
 
-// A recorder beside an account of what it was given, so that what it says can be held against it:
-// each scope in one take(), and in one only. Thread-safe but for the check at the end.
+// A recorder, and a count of the scopes that it was given. Checks that each scope appears in
+// exactly one take(). Thread-safe, except for the check at the end.
 class Ledger {
  public:
-  // Names, each also under each other: enough for the table of sites to grow under its readers.
+  // The number of names. Each also appears under each other, so that the table of sites grows while
+  // it is read.
   static constexpr int kNames = 12;
 
   fasttime::SiteTable::Id site(int name, int parent) {
@@ -55,7 +56,7 @@ class Ledger {
           std::accumulate(summary.counts.begin(), summary.counts.end(), uint64_t{0});
       const uint64_t placed =
           summary.backlog_near + summary.backlog_above + summary.backlog_between;
-      // Whatever is copied while others write must still be one state.
+      // A copy must be consistent even if other threads write.
       FASTTIME_CHECK(summary.device.count() == count(summary, fasttime::Status::kOk));
       FASTTIME_CHECK(summary.host.count() <= all);
       FASTTIME_CHECK(placed <= summary.device.count());
@@ -70,7 +71,7 @@ class Ledger {
     }
   }
 
-  // With all scopes ended and no other thread left. The device must be able to go on.
+  // Call when all scopes have ended and no other thread is left. The device must not be held.
   void check_conserved() {
     check_quiet();
     take();

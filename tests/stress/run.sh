@@ -1,35 +1,37 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The core under stress: address, undefined-behaviour and thread sanitizers, forks, and a soak.
-# Needs g++ with its sanitizers, no Python, no CUDA. The exit code is the verdict.
-#   STEPS, SCOPES, SEED   how much, and with what chances; a failing run says its seed
+# Runs the core under the address, undefined-behaviour and thread sanitizers, with forks, and a soak.
+# Needs g++ with its sanitizers, but neither Python nor CUDA. Exits with 0 if all checks pass.
+#   STEPS, SCOPES   how much to run
+#   SEED            the seed of all random choices; a failing run prints it
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 steps=${STEPS:-20000} scopes=${SCOPES:-1000000} seed=${SEED:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Everything but csrc/python is a C++ library that needs no Python.
+# All of csrc but csrc/python is a C++ library that needs no Python.
 mapfile -t core < <(ls csrc/{host,cuda,core}/*.cpp | sed 's|\.cpp$||')
 
-# build NAME FLAGS…: $work/NAME/{stress,simulated.so}, and objects to link, all of the same flags.
+# build NAME FLAGS…: builds $work/NAME/{stress,simulated.so} and objects to link with these flags.
 build() {
   local out=$work/$1
   flags="-std=c++17 -Wall -Wextra -Werror -fPIC -pthread ${*:2}"
-  mkdir "$out" "$out/simulated"
+  mkdir "$out" "$out/core" "$out/simulated"
   {
-    printf '%s\n' "${core[@]}" tests/stress/{stress,actors,forks} | sed "s|.*|& $out/|"
+    printf '%s\n' "${core[@]}" | sed "s|.*|& $out/core/|"
+    printf '%s\n' tests/stress/{stress,actors,forks} | sed "s|.*|& $out/|"
     ls tests/simulated_cuda/*.cpp | sed "s|\.cpp\$| $out/simulated/|"
   } | xargs -P "$(nproc)" -L 1 bash -c \
     "g++ $flags -Icsrc -Itests/simulated_cuda -c \$0.cpp -o \$1\$(basename \$0).o"
   objects=("${core[@]##*/}")
-  objects=("${objects[@]/#/$out/}")
+  objects=("${objects[@]/#/$out/core/}")
   objects=("${objects[@]/%/.o}")
   g++ $flags -shared "$out"/simulated/*.o -ldl -o "$out/simulated.so"
   g++ $flags "${objects[@]}" "$out"/{stress,actors,forks}.o -ldl -o "$out/stress"
 }
 
-# stress NAME MODE: in a build, within a time limit, as a lost wake-up would wait for ever.
+# stress NAME MODE: runs one mode of a build, with a time limit in case of a deadlock.
 stress() {
   timeout 300 "$work/$1/stress" "$2" "$work/$1/simulated.so" "$steps" "$seed"
 }
@@ -46,8 +48,8 @@ for sanitizer in address,undefined thread; do
   done
 done
 
-# Without sanitizers: ThreadSanitizer allows no thread in the child of a fork among threads, and the
-# address sanitizer of g++ 12 does not guard its allocator against such a fork.
+# Without sanitizers: ThreadSanitizer allows no new thread in the child of a multi-threaded process,
+# and the address sanitizer of g++ 12 does not protect its allocator against such a fork.
 echo "=== forks, and a soak"
 build plain -O2
 stress plain fork

@@ -8,8 +8,8 @@
 #include "check.h"
 #include "simulated.h"
 
-// The simulated runtime at a path: its controls, and the few functions of CUDA's that a user of the
-// library calls beside it. The library itself binds to the same path.
+// The simulated runtime at a path: its controls, and the CUDA functions that a user of the library
+// calls. The library under test binds to the same path.
 class Simulation {
  public:
   explicit Simulation(const std::string& path)
@@ -55,7 +55,7 @@ class Simulation {
   int (*peek_at_last_error)();
   int (*get_last_error)();
 
-  // Makes a device current, also where that has been ordered to fail.
+  // Makes a device current, even if faults make the call fail.
   void go_to(int device) const {
     while (set_device(device) != 0) {
       get_last_error();

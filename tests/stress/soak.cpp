@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// soak RUNTIME [SCOPES]: scopes in a loop, nested in pairs, counted exactly, in memory that stays
-// flat. RUNTIME is the instant runtime or the simulated one; the default is a million scopes.
+// soak RUNTIME [SCOPES]: times scopes in a loop, nested in pairs. Checks that they are counted
+// exactly and that memory does not grow. RUNTIME is the instant or the simulated runtime; SCOPES is
+// a million by default.
 #include <chrono>
 #include <cinttypes>
 #include <limits>
@@ -13,7 +14,7 @@ namespace {
 
 using namespace fasttime;
 
-// What the allocator and the first use of things may still take once all is warm.
+// How much the allocator and late first uses may take after the first tenth.
 constexpr int64_t kMaxGrowthKib = 1024;
 
 int64_t resident_kib() {

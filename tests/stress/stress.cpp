@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// stress MODE LIBRARY [STEPS] [SEED]: the core on the simulated runtime, driven by threads that do
-// everything to it at once; then everything must add up. STEPS are those of each worker.
-//   calm    streams, devices, captures, latches, held streams, recorders that come and go
-//   faults  the same, and calls fail
-//   lost    the same, and half way the device is lost
+// stress MODE LIBRARY [STEPS] [SEED]: runs the core on the simulated runtime, with threads that use
+// all of it at once. At the end all counts must add up. STEPS is the number of steps of each
+// worker.
+//   calm    streams, devices, captures, latches, held streams, short-lived recorders
+//   faults  the same, with calls that fail
+//   lost    the same, with a device that is lost half way
 //   fork    threads record while the process forks; the child records too
 #include <cinttypes>
 #include <cstring>
@@ -25,22 +26,22 @@ constexpr uint64_t kWorkers = 4;
 constexpr int64_t kQueueLimit = 1000;
 constexpr int kIllegalAddress = 700;
 
-// Every event that was made is back, and can be had again. No recorder may be left.
+// Checks that every event is in its pool and can be taken. No recorder may be left.
 void check_pools() {
   for (int index = 0; index < kDevices; ++index) {
     EventPool& pool = device_at(runtime(), index)->pool;
     FASTTIME_CHECK(pool.created() <= EventPool::kMaxEvents);
-    FASTTIME_CHECK(pool.at_home() == pool.created());
-    // What is free comes at the first call; what is parked at the second, as there is nothing else.
+    FASTTIME_CHECK(pool.in_pool() == pool.created());
+    // The first call takes the free events, the second one the parked events.
     for (int i = 0; i < 2; ++i) {
       int status = 0;
       pool.take(runtime(), index, EventPool::kMaxEvents, status);
     }
-    FASTTIME_CHECK(pool.at_home() == 0);
+    FASTTIME_CHECK(pool.in_pool() == 0);
   }
 }
 
-// A few scopes more, after all that has happened: these are counted as if nothing had.
+// Checks that further scopes are counted as usual.
 void check_usable(Ledger& ledger) {
   ledger.check_quiet();
   ledger.take();
@@ -59,8 +60,8 @@ void check_usable(Ledger& ledger) {
   FASTTIME_CHECK(more == 100);
 }
 
-// A daemon thread may come back from CUDA while the process ends, and has a failure to note then.
-// Made before everything else, so that its end comes last.
+// Notes a failure after all other static destructors, as a daemon thread may when it returns from
+// CUDA while the process ends. Constructed first, so destroyed last.
 struct LastOfAll {
   ~LastOfAll() {
     const char* words = "a daemon thread came back from CUDA after all static objects were gone";
