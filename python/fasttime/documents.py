@@ -13,11 +13,13 @@ from .atomic_file import open_for_replacement
 
 MEASUREMENT = "fasttime measurement"
 COMPARISON = "fasttime comparison"
+METHOD_COMPARISON = "fasttime method comparison"
+SAVED_COMPARISON = "fasttime saved comparison"
 REPORT = "fasttime report"
 
 # What this fasttime writes, and all that it reads. A change that an older reader would take amiss
 # raises the number. Reports of version 1 have no histograms, so that nothing can be built of them.
-VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, REPORT: 2}
+VERSIONS = {MEASUREMENT: 1, COMPARISON: 1, METHOD_COMPARISON: 1, SAVED_COMPARISON: 1, REPORT: 2}
 
 _MEND = "measure and save it anew"
 _MEND_REPORT = "save it anew"

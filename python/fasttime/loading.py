@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .documents import (
     COMPARISON,
     MEASUREMENT,
+    METHOD_COMPARISON,
+    SAVED_COMPARISON,
     Fields,
     damaged,
     read_document,
@@ -16,16 +18,19 @@ from .documents import (
 
 if TYPE_CHECKING:
     from .comparing.comparison import Comparison
+    from .comparing.methods import MethodComparison
+    from .comparing.saved import SavedComparison
     from .measuring.measurement import Measurement
     from .reports.report import Report
 
+    Loaded: TypeAlias = Measurement | Comparison | MethodComparison | SavedComparison | Report
 
-def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
-    """Return the `Measurement`, the `Comparison` or the `Report` that was saved in a file.
+
+def load(path: str | os.PathLike[str]) -> Loaded:
+    """Return the measurement, comparison or report that was saved in a file.
 
     Args:
-        path: what `Measurement.save`, `Comparison.save` or `Report.save` was given; of a report
-            the ``.json`` file.
+        path: the file that ``save`` wrote. A report must have been saved as ``.json``.
 
     Raises ValueError, with the name of the file and what is the matter, where it was not saved by
     fasttime, is of another version, was cut short or does not add up; OSError, such as
@@ -40,15 +45,23 @@ def load(path: str | os.PathLike[str]) -> Measurement | Comparison | Report:
         raise damaged(path, document["format"], error) from None
 
 
-def _from_content(kind: str, fields: Fields) -> Measurement | Comparison | Report:
+def _from_content(kind: str, fields: Fields) -> Loaded:
     if kind == MEASUREMENT:
         from .measuring import document as measurements
 
         return measurements.from_content(fields)
     if kind == COMPARISON:
-        from .comparing import document as comparisons
+        from .comparing import comparison
 
-        return comparisons.from_content(fields)
+        return comparison.from_content(fields)
+    if kind == METHOD_COMPARISON:
+        from .comparing import methods
+
+        return methods.from_content(fields)
+    if kind == SAVED_COMPARISON:
+        from .comparing import saved
+
+        return saved.from_content(fields)
     from .reports.formats import loaded as reports
 
     return reports.from_content(fields)

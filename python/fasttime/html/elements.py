@@ -79,3 +79,9 @@ def warning_list(warnings: Iterable[TimingWarning]) -> str:
     if not items:
         return ""
     return f'<section class="warnings"><h2>Warnings</h2><ul>{items}</ul></section>'
+
+
+def paragraphs(lines: Iterable[str], *, soft: bool = False) -> str:
+    """Return each line as a paragraph; soft lines are less prominent."""
+    start = '<p class="soft">' if soft else "<p>"
+    return "".join(f"{start}{escaped(text)}</p>" for text in lines)
