@@ -70,7 +70,7 @@ def kinds(comparison: Comparison, name: str = "a") -> list[str]:
 # --- when it looks ---
 
 
-def test_it_looks_before_the_rounds_after_them_and_four_times_a_second_in_between(
+def test_the_gpu_state_is_read_four_times_per_second(
     candidates: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = looking(monkeypatch, AT_FULL_SPEED)
@@ -82,7 +82,7 @@ def test_it_looks_before_the_rounds_after_them_and_four_times_a_second_in_betwee
     assert sum(pauses) + last == pytest.approx(found.duration, rel=1e-9)
 
 
-def test_no_look_falls_into_what_is_timed(
+def test_the_gpu_state_is_never_read_in_timed_code(
     candidates: Any, simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = fasttime.compare(candidates, rounds=15)
@@ -99,7 +99,7 @@ def test_no_look_falls_into_what_is_timed(
 # --- what it says ---
 
 
-def test_a_gpu_that_was_held_back_in_between_is_told_once_for_all_candidates(
+def test_a_throttled_gpu_brings_one_warning(
     candidates: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = looking(monkeypatch, AT_FULL_SPEED, HELD_BACK, AT_FULL_SPEED)
@@ -116,7 +116,7 @@ def test_a_gpu_that_was_held_back_in_between_is_told_once_for_all_candidates(
     assert "; so with" not in printed
 
 
-def test_a_clock_that_went_down_and_came_back_is_told(
+def test_a_clock_that_dips_brings_a_warning(
     candidates: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking(monkeypatch, AT_FULL_SPEED, look(sm_clock_mhz=1200), AT_FULL_SPEED)
@@ -127,7 +127,7 @@ def test_a_clock_that_went_down_and_came_back_is_told(
     assert "ratios are free of it only where it slows all candidates down alike" in message
 
 
-def test_what_it_says_is_saved_and_loaded_with_the_comparison(
+def test_clock_warnings_survive_saving(
     candidates: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     looking(monkeypatch, HELD_BACK)
@@ -140,24 +140,24 @@ def test_what_it_says_is_saved_and_loaded_with_the_comparison(
 
 
 @pytest.mark.parametrize("state", [None, NOT_KNOWN, AT_FULL_SPEED])
-def test_a_gpu_that_is_not_known_to_be_slowed_down_raises_no_warning(
+def test_a_steady_or_unknown_gpu_brings_no_warning(
     candidates: Any, monkeypatch: pytest.MonkeyPatch, state: GpuState | None
 ) -> None:
     looking(monkeypatch, state)
     assert kinds(fasttime.compare(candidates, rounds=15)) == []
 
 
-def test_the_heat_at_the_end_is_that_of_the_last_look() -> None:
+def test_the_warning_has_the_last_temperature() -> None:
     (warning,) = clock_warnings_of_rounds([AT_FULL_SPEED, None, HELD_BACK])
     assert "at 1 of 2 looks between rounds (power cap; 81 °C, 700 W at the end)" in warning.message
 
 
 @pytest.mark.parametrize(("other", "warnings"), [(1900, 0), (1800, 1)])
-def test_clocks_that_lie_more_than_5_percent_apart_are_told(other: int, warnings: int) -> None:
+def test_clocks_5_percent_apart_bring_a_warning(other: int, warnings: int) -> None:
     looks = [AT_FULL_SPEED, look(sm_clock_mhz=other), AT_FULL_SPEED]
     assert len(clock_warnings_of_rounds(looks)) == warnings
 
 
-def test_the_clock_of_an_idle_device_says_nothing_about_the_rounds() -> None:
+def test_the_clock_of_an_idle_device_is_ignored() -> None:
     idle = look(sm_clock_mhz=345, throttle_reasons=("gpu idle",))
     assert clock_warnings_of_rounds([AT_FULL_SPEED, idle, AT_FULL_SPEED]) == ()
