@@ -81,8 +81,8 @@ def test_more_than_1024_rounds_are_not_advised() -> None:
     verdict = comparison([0.5, 1.0, 2.1], rounds=8).verdicts["b"]
     assert verdict.verdict == "can't tell"
     assert verdict.reason == (
-        "8 rounds do not decide it, and neither would 1024, the most that compare() makes. Do more "
-        "work in each call."
+        "8 rounds do not decide it, and compare() makes at most 1024, which would not decide it. "
+        "Do more work in each call."
     )
 
 

@@ -164,8 +164,8 @@ class Comparison(ComparisonResult):
             # The interval found only predicts the next one, so ask for at least one round more.
             needed = max(math.ceil(self.rounds * more), self.rounds + 1)
         if needed > MOST_ROUNDS:
-            most = f"{MOST_ROUNDS}, the most that compare() makes"
-            return f"{so_far}, and neither would {most}. Do more work in each call."
+            most = f"compare() makes at most {MOST_ROUNDS}, which would not decide it"
+            return f"{so_far}, and {most}. Do more work in each call."
         time = format_seconds(needed * self.duration / self.rounds)
         was_given = self.measurements[self.baseline].ended_by == "count"
         option = f"rounds={needed}" if was_given else "a larger budget"

@@ -380,7 +380,7 @@ def _interval(measurement: Measurement) -> tuple[float, float]:
         return measurement.median_interval
     parts = by_process(measurement.times, measurement.processes)
     low, high = median_interval(measurement.times, step=coarsest_step(parts))
-    # The interval of all runs together may lie between two processes and hold neither.
+    # The interval of all runs together may lie between two processes and leave out both.
     return float(np.min([low, *medians])), float(np.max([high, *medians]))
 
 
