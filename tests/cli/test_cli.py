@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command as a whole: help, version, exit codes, pipes; and how its values are read."""
+"""The command as a whole: help, version, exit codes, pipes, and how values are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fasttime.cli import (
     main,
     output,
 )
-from fasttime.cli.failure import Failure, did_you_mean
+from fasttime.cli.output import Failure, did_you_mean
 
 COMMANDS = ("demo", "env", "run", "bench", "compare")
 
@@ -90,7 +90,7 @@ def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[
 
 
 def test_ctrl_c_ends_a_command_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fasttime.cli.found.find", interrupt)
+    monkeypatch.setattr("fasttime.cli.env.find", interrupt)
     assert main(["env"]) == 130
 
 
@@ -104,7 +104,7 @@ def test_a_failure_is_a_line_on_stderr(
     def fail() -> None:
         raise Failure("this\n  and that", code=1)
 
-    monkeypatch.setattr("fasttime.cli.found.find", fail)
+    monkeypatch.setattr("fasttime.cli.env.find", fail)
     assert main(["env"]) == 1
     assert capsys.readouterr() == ("", "fasttime: error: this and that\n")
 
@@ -113,7 +113,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def stumble() -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("fasttime.cli.found.find", stumble)
+    monkeypatch.setattr("fasttime.cli.env.find", stumble)
     with pytest.raises(ValueError, match="a bug"):
         main(["env"])
 
@@ -145,22 +145,22 @@ def test_a_reader_that_has_gone_is_no_reason_for_words() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 @pytest.mark.parametrize("command", [["env"], ["compare", "a.json", "b.json", "--fail-above", "0"]])
-def test_a_result_that_cannot_be_written_is_told_in_a_line_and_by_an_exit_code_of_its_own(
-    tmp_path: Path, command: list[str]
+def test_a_full_disk_has_its_own_exit_code(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     measurement([1.0] * 20).save(tmp_path / "a.json")
     measurement([9.0] * 20).save(tmp_path / "b.json")
+    monkeypatch.chdir(tmp_path)
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "fasttime", *command],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            timeout=120,
-        )
-    message = "fasttime: error: could not write the result: No space left on device\n"
-    assert (done.returncode, done.stderr) == (3, message)
+        monkeypatch.setattr(sys, "stdout", full)
+        code = main(command)
+        full.flush()  # goes nowhere, as at the exit of the interpreter
+    message = "error: could not write the result: No space left on device\n"
+    assert code == 3
+    assert capsys.readouterr().err.endswith(message)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -171,7 +171,7 @@ def test_what_would_go_to_a_closed_stream_goes_nowhere(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, stream, None)  # as Python has it after `fasttime env >&-`
+    monkeypatch.setattr(sys, stream, None)  # as after `fasttime env >&-`
     assert main(command) == (0 if command == ["env"] else 2)
     shown = capsys.readouterr()
     assert {"stdout": shown.out, "stderr": shown.err}[stream] == ""
@@ -179,7 +179,7 @@ def test_what_would_go_to_a_closed_stream_goes_nowhere(
 
 
 class Terminal:
-    """A stream that says it is a terminal, and keeps what is written to it."""
+    """A stream that claims to be a terminal and keeps its output."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -196,7 +196,7 @@ class Terminal:
 
 
 class Coloured:
-    """Something that rich shows in red, and that is plain otherwise."""
+    """A result that rich shows in red, and that is plain otherwise."""
 
     def __rich__(self) -> str:
         return "[red]red[/red]"
@@ -286,7 +286,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_a_file_to_write_needs_its_folder_before_the_work_begins(tmp_path: Path) -> None:
     assert arguments.new_file(str(tmp_path / "a.json")) == tmp_path / "a.json"
-    with pytest.raises(argparse.ArgumentTypeError, match=r"make it first: mkdir -p .*/none"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"create it: mkdir -p .*/none"):
         arguments.new_file(str(tmp_path / "none" / "a.json"))
     with pytest.raises(argparse.ArgumentTypeError, match="is a folder; name a file"):
         arguments.new_file(str(tmp_path))
@@ -331,9 +331,7 @@ def test_to_check_whether_a_file_can_be_written_leaves_none(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", [".json", "some/.JSON", ".json.gz"])
 def test_a_suffix_alone_is_no_name(text: str) -> None:
-    with pytest.raises(
-        argparse.ArgumentTypeError, match=r"is a suffix alone; name it, such as run\."
-    ):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"has no name; write for example run\."):
         arguments.new_timeline(text)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`fasttime bench`: what is timed, with which options, and where the result goes."""
+"""`fasttime bench`: the target, the options, and where the result goes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,8 @@ import pytest
 import torch
 
 import fasttime
-from fasttime import Measurement
-from fasttime.cli import (
-    bench,
-    main,
-    processes,
-    saved,
-)
+from fasttime import Measurement, loading
+from fasttime.cli import bench, main, measurements
 from fasttime.cli import target as targets
 
 Asked = list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
@@ -74,7 +69,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """Put a measurement made up in the place of `measure`, and see what it was asked for."""
+    """Replace `measure`: record its arguments and return a made-up measurement."""
     calls: Asked = []
 
     def measure(fn: Callable[..., object], *args: Any, **options: Any) -> Measurement:
@@ -82,20 +77,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         fn(*args)
         return made_up()
 
-    monkeypatch.setattr(fasttime, "measure", measure)
+    monkeypatch.setattr(bench, "measure", measure)
     return calls
 
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, Measurement]:
-    """Keep measurements in memory in the place of files."""
+    """Keep the saved measurements in memory, too."""
     kept: dict[str, Measurement] = {}
 
-    def save(measurement: Measurement, path: str) -> None:
-        kept[Path(path).name] = measurement
-        Path(path).write_text(f'{{"label": "{measurement.label}"}}\n', encoding="utf-8")
+    def save(measurement: Measurement, path: Path) -> None:
+        kept[path.name] = measurement
+        path.write_text(f'{{"label": "{measurement.label}"}}\n', encoding="utf-8")
 
-    monkeypatch.setattr(Measurement, "save", save, raising=False)
+    monkeypatch.setattr(Measurement, "save", save)
     return kept
 
 
@@ -147,17 +142,17 @@ def bench_options(*arguments: str) -> Any:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("forward", "'forward' names nothing to time; write module:callable, such as"),
-        (":forward", "':forward' names nothing to time"),
-        ("model_to_bench:", "'model_to_bench:' names nothing to time"),
-        ("model_to_bench.py:forward", "write the module's: model_to_bench:forward"),
+        ("forward", "'forward' is not a target; write module:callable, such as"),
+        (":forward", "':forward' is not a target"),
+        ("model_to_bench:", "'model_to_bench:' is not a target"),
+        ("model_to_bench.py:forward", "write the name of the module: model_to_bench:forward"),
         ("model_to_bnech:forward", "did you mean model_to_bench?"),
-        ("no_such.module:forward", "there is no module 'no_such' in this folder or among"),
+        ("no_such.module:forward", "there is no module 'no_such', in this folder or installed"),
         ("model_to_bench:foward", "'model_to_bench' has no 'foward'; did you mean forward?"),
         ("model_to_bench:Model.stop", "has no 'Model.stop'; did you mean step?"),
-        ("model_to_bench:NUMBER", "is of type int and cannot be called; name a function"),
+        ("model_to_bench:NUMBER", "has type int and is not callable; name a function"),
         ("model_to_bench:layer", "missing a required argument: 'input'; name a function that"),
-        ("model_to_bench:takes", "missing a required argument: 'x'; name a function that takes"),
+        ("model_to_bench:takes", "missing a required argument: 'x'; name a function that creates"),
     ],
 )
 def test_what_cannot_be_timed_is_told_in_a_line(
@@ -190,7 +185,7 @@ def test_what_the_callable_raises_is_shown_without_the_frames_that_timed_it(
 
 def test_a_callable_that_ends_the_process_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "model_to_bench:leaves", "-o", "result.json"]) == 1
-    said = "model_to_bench:leaves ended the process, by sys.exit(0); time what returns"
+    said = "model_to_bench:leaves called sys.exit(0); time a callable that returns"
     assert said in capsys.readouterr().err
     assert not Path("result.json").exists()
 
@@ -236,7 +231,7 @@ def test_what_fasttime_refuses_is_told_in_a_line(
 
 @pytest.fixture
 def zoo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A torchvision with two models of no size."""
+    """Replace torchvision by one with two tiny models."""
 
     def get_model(name: str, weights: None) -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.AvgPool2d(224), torch.nn.Dropout(0.5))
@@ -314,7 +309,7 @@ def test_a_model_that_fails_is_told_in_a_line(
     def measure(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(fasttime, "measure", measure)
+    monkeypatch.setattr(bench, "measure", measure)
     assert main(["bench", "torchvision:mobilenet_v3_small", "--device", "cpu"]) == 1
     assert error_of(capsys) == message
 
@@ -363,9 +358,9 @@ def test_a_wrong_value_is_bad_usage(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--batch", "3"], "--batch goes with torchvision:<model>"),
-        (["--dtype", "float16"], "--dtype goes with torchvision:<model>"),
-        (["--device", "cpu"], "--device cpu goes with torchvision:<model>"),
+        (["--batch", "3"], "--batch is for torchvision:<model>"),
+        (["--dtype", "float16"], "--dtype is for torchvision:<model>"),
+        (["--device", "cpu"], "--device cpu is for torchvision:<model>"),
     ],
 )
 def test_a_callable_takes_no_model_s_options(
@@ -409,11 +404,11 @@ def test_the_result_is_saved_and_printed(
 def test_the_result_is_saved_where_it_was_asked_for_wherever_the_callable_goes(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places: list[str] = []
+    places: list[Path] = []
     monkeypatch.setattr(Measurement, "save", lambda self, path: places.append(path))
     here = Path.cwd()
     assert main(["bench", "model_to_bench:forward", "-o", "out.json"]) == 0
-    assert places == [str(here / "out.json")]
+    assert places == [here / "out.json"]
 
 
 def test_data_on_stdout_are_alone_there(
@@ -434,8 +429,8 @@ def test_a_disk_that_is_full_is_told_in_a_line_and_costs_no_result(
 ) -> None:
     real = Measurement.save
 
-    def save(measurement: Measurement, path: str) -> None:
-        if Path(path).name == "out.json":
+    def save(measurement: Measurement, path: Path) -> None:
+        if path.name == "out.json":
             raise OSError(28, "No space left on device")
         real(measurement, path)
 
@@ -466,23 +461,23 @@ def test_a_reader_that_has_gone_costs_no_file(
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch, files: dict[str, Measurement]) -> list[list[str]]:
-    """Fake processes: each saves a measurement; see what they were started with."""
+    """Replace processes: each saves a measurement. Return how they were started."""
     started: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> Any:
         started.append(command)
-        made_up("the child's").save(command[-1])  # type: ignore[attr-defined]
+        made_up("the child's").save(Path(command[-1]))
         return SimpleNamespace(returncode=0, stderr="noise")
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(fasttime, "load", lambda path: files[Path(path).name], raising=False)
+    monkeypatch.setattr(loading, "load", lambda path: files[path.name])
 
     def merge(*measurements: Measurement) -> Measurement:
         times = np.concatenate([measurement.times for measurement in measurements])
         counts = tuple(len(measurement) for measurement in measurements)
         return dataclasses.replace(measurements[0], times=times, processes=counts)
 
-    monkeypatch.setattr(Measurement, "merge", staticmethod(merge), raising=False)
+    monkeypatch.setattr(Measurement, "merge", staticmethod(merge))
     return started
 
 
@@ -527,7 +522,7 @@ def test_a_process_that_fails_is_heard(
     )
     assert main(["bench", "a:b", "--processes", "2"]) == 1
     assert capsys.readouterr().err == (
-        f"its words\nfasttime: error: process 1 of 2 {how}; what it said is above\n"
+        f"its words\nfasttime: error: process 1 of 2 {how}; its messages are above\n"
     )
 
 
@@ -539,7 +534,7 @@ def test_processes_that_measured_different_things_are_told(
     def merge(*_: Measurement) -> Measurement:
         raise ValueError("device differs")
 
-    monkeypatch.setattr(Measurement, "merge", staticmethod(merge), raising=False)
+    monkeypatch.setattr(Measurement, "merge", staticmethod(merge))
     assert main(["bench", "a:b", "--processes", "2"]) == 1
     assert error_of(capsys) == "the processes measured different things: device differs"
 
@@ -568,10 +563,9 @@ def test_words_of_a_process_that_are_no_text_are_passed_on(
     assert "caf\\xe9\n" in capsys.readouterr().err
 
 
-def test_the_names_of_saved_measurements_are_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert processes.saved is saved
-    monkeypatch.setattr(fasttime, "load", lambda path: made_up(path), raising=False)
-    (tmp_path / "a.json").touch()
-    assert saved.load(tmp_path / "a.json").label == str(tmp_path / "a.json")
+def test_a_measurement_is_read_from_its_file(tmp_path: Path) -> None:
+    measurements.save(made_up("of a file"), tmp_path / "a.json")
+    assert measurements.load(tmp_path / "a.json").label == "of a file"
+    assert measurements.as_json(made_up()) == (
+        measurements.as_json(measurements.load(tmp_path / "a.json")).replace("of a file", "forward")
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`fasttime env`: on this machine, on machines made up, and on simulated GPUs."""
+"""`fasttime env`: on this machine, on made-up machines, and on simulated GPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
 import fasttime
-from fasttime.cli import env, found, main
+from fasttime.cli import env, main
 from fasttime.environment import nvidia_smi, nvml
 from fasttime.environment.gpu_state import GpuModes, GpuState
 from fasttime.environment.variables import TIMING_VARIABLES
@@ -32,7 +32,7 @@ GPU: dict[str, Any] = {
     "modes": MODES._asdict(),
     "source": "nvidia-ml-py",
 }
-FOUND: dict[str, Any] = {
+FACTS: dict[str, Any] = {
     "fasttime": "1.2",
     "python": "3.11.7",
     "executable": "/bin/python",
@@ -56,7 +56,7 @@ FOUND: dict[str, Any] = {
 
 
 def lines(**changed: Any) -> dict[str, str]:
-    text = env.as_text({**FOUND, **changed})
+    text = env.as_text({**FACTS, **changed})
     return {key: value for key, _, value in (line.partition("  ") for line in text.splitlines())}
 
 
@@ -77,11 +77,11 @@ def test_the_machine_is_told_a_key_and_a_value_a_line() -> None:
     assert value("gpu 0 power") == "412 of 700 W"
     assert value("gpu 0 temperature") == "61 °C"
     assert value("gpu 0 modes") == "compute default, mig off, persistence on, ecc n/a"
-    assert value("gpu 0 told by") == "nvidia-ml-py"
+    assert value("gpu 0 source") == "nvidia-ml-py"
 
 
 def test_values_stand_below_one_another() -> None:
-    text = env.as_text({**FOUND, "gpus": []})
+    text = env.as_text({**FACTS, "gpus": []})
     starts = {len(line) - len(line.split("  ", 1)[1].lstrip()) for line in text.splitlines()}
     assert len(starts) == 1
 
@@ -101,7 +101,7 @@ def test_a_state_that_is_not_known_says_what_to_install() -> None:
 
 def test_what_a_gpu_does_not_tell_is_said_so() -> None:
     silent = {**GPU["state"], "power_w": None, "sm_clock_max_mhz": None}
-    assert of_gpu("gpu 0 power", state=silent) == "not told"
+    assert of_gpu("gpu 0 power", state=silent) == "not known"
     assert of_gpu("gpu 0 clocks", state=silent).startswith("multiprocessors 1755 MHz, ")
 
 
@@ -151,7 +151,7 @@ def test_the_data_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "--json"]) == 0
     loaded = json.loads(capsys.readouterr().out)
     assert loaded["torch"] == torch.__version__
-    assert set(loaded) == set(FOUND)
+    assert set(loaded) == set(FACTS)
 
 
 def test_this_machine_is_told_without_an_escape_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +170,7 @@ def test_a_cuda_that_does_not_start_is_told_and_no_failure(
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "init", fail)
-    said = found.find()
+    said = env.find()
     assert said["cuda"] == "not up: RuntimeError: the driver is too old"
     assert said["gpus"] == []
 
@@ -182,7 +182,7 @@ def test_what_torch_warns_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", warn)
-    said = found.find()
+    said = env.find()
     assert said["cuda"] == "not up: torch finds no CUDA device"
     assert said["warnings"] == ["no driver"]
     assert value("warning", warnings=["no driver"]) == "no driver"
@@ -191,7 +191,7 @@ def test_what_torch_warns_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_torch_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.version, "hip", None)
-    assert found.find()["cuda"] == "not up: this torch is built without CUDA"
+    assert env.find()["cuda"] == "not up: this torch is built without CUDA"
 
 
 class Properties:
@@ -214,7 +214,7 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gpu_s_state_comes_from_nvml_first(monkeypatch: pytest.MonkeyPatch, a_gpu: None) -> None:
     monkeypatch.setattr(nvml, "gpu_state", lambda index: STATE)
     monkeypatch.setattr(nvml, "gpu_modes", lambda index: MODES)
-    assert found._gpu(0) == GPU
+    assert env._gpu_facts(0) == GPU
 
 
 def test_a_gpu_s_state_comes_from_nvidia_smi_otherwise(
@@ -222,11 +222,11 @@ def test_a_gpu_s_state_comes_from_nvidia_smi_otherwise(
 ) -> None:
     answer = nvidia_smi.SmiAnswer("580.95", STATE, MODES)
     monkeypatch.setattr(nvidia_smi, "query", lambda: {"1111": answer})
-    assert found._gpu(0) == {**GPU, "source": "nvidia-smi"}
+    assert env._gpu_facts(0) == {**GPU, "source": "nvidia-smi"}
 
 
 def test_a_gpu_of_which_nobody_tells_has_no_state(a_gpu: None) -> None:
-    gpu = found._gpu(0)
+    gpu = env._gpu_facts(0)
     assert (gpu["state"], gpu["modes"], gpu["source"]) == (None, None, None)
 
 
@@ -237,7 +237,7 @@ def test_a_gpu_that_does_not_answer_is_a_failure_in_words(
         raise RuntimeError("device lost")
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", fail)
-    assert found._gpu(0) == {"index": 0, "failure": "RuntimeError: device lost"}
+    assert env._gpu_facts(0) == {"index": 0, "failure": "RuntimeError: device lost"}
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")

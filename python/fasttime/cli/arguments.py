@@ -130,9 +130,7 @@ def _with_suffix(text: str, *suffixes: str) -> Path:
         raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, got {text!r}")
     name = Path(text).name
     if name.lower() in suffixes:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} has no name before its suffix; use for example run{name}"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} has no name; write for example run{name}")
     return new_file(text)
 
 

@@ -65,9 +65,7 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     old, new = load(options.old), load(options.new)
     if options.old.samefile(options.new):
-        raise Failure(
-            f"{options.old} and {options.new} are the same file; compare two measurements"
-        )
+        raise Failure(f"{options.old} and {options.new} are the same file; name two files")
     try:
         comparison = compare_saved(old, new)
     except ValueError as error:

@@ -65,7 +65,7 @@ def console(file: TextIO | None = None) -> Console:
 
 @contextlib.contextmanager
 def _writing() -> Iterator[None]:
-    """Raise Failure if a result cannot be written. A reader that has gone stays a BrokenPipeError."""
+    """Raise Failure if a result cannot be written, but let BrokenPipeError pass."""
     try:
         yield
     except BrokenPipeError:

@@ -11,6 +11,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+import fasttime
+
 from .arguments import (
     add_command,
     new_html,
@@ -40,8 +42,8 @@ There is no report after SIGTERM or os._exit. SIGINT works like Ctrl-C:
   timeout -s INT 60 fasttime run train.py"""
 
 _NOTHING = (
-    "nothing to report: no scope ended in {script} since its last reset. Scopes of the script's own "
-    "Recorder objects are not included."
+    "nothing to report: no scope ended in {script} since its last reset. Scopes of the script's "
+    "own Recorder objects are not included."
 )
 _ADD_ONE = """ Add a scope:
     with fasttime.scope("step"):
@@ -57,9 +59,9 @@ def add_to(commands: Commands) -> None:
         commands,
         "run",
         "run a script and print the report of its scopes at the end",
-        "Run a Python script with scopes enabled, and print the report on stderr at the end: after\n"
-        "the last line, sys.exit, an exception or Ctrl-C, and after the script's threads have\n"
-        "ended. The script's own output stays as it is.",
+        "Run a Python script with scopes enabled, and print the report on stderr at the end:\n"
+        "after the last line, sys.exit, an exception or Ctrl-C, and after the script's threads\n"
+        "have ended. The script's own output stays as it is.",
         _EXAMPLES,
     )
     parser.add_argument(
@@ -75,7 +77,7 @@ def add_to(commands: Commands) -> None:
         "--html",
         type=new_html,
         metavar="FILE",
-        help="save the report as an HTML page; with matplotlib it includes a picture of the timeline",
+        help="save the report as an HTML page; matplotlib adds a picture of the timeline",
     )
     parser.add_argument("--json", type=new_json, metavar="FILE", help="save the report as JSON")
     # One argument for both: argparse would remove the script's own "--" between two.
@@ -90,8 +92,6 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return the script's exit code."""
-    import fasttime
-
     name, *arguments = options.words[options.words[0] == "--" :]
     script = Script(name, options.is_module)
     files = Files(options.trace, options.html, options.json)
@@ -176,8 +176,6 @@ def _finish_in(process: int, ending: _Ending, code: int) -> None:
 
 def _report(code: int) -> tuple[Report, int]:
     """Return the report and the exit code: 130 if the wait for the device was interrupted."""
-    import fasttime
-
     patience = _PATIENCE_AFTER_CTRL_C_S if code == INTERRUPTED else None
     try:
         return fasttime.report(wait=True, timeout=patience), code

@@ -7,6 +7,8 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING
 
+import fasttime
+
 from ..reports.formats.picture import last_scopes
 from .output import Failure, say, say_saved
 
@@ -49,8 +51,6 @@ class Files:
 
         A timeline that the script records itself takes precedence.
         """
-        import fasttime
-
         if self._trace:
             recording = fasttime.record_timeline()
         elif self._html and _can_draw():
@@ -91,7 +91,7 @@ def _save_trace(file: _File, timeline: Timeline | None) -> bool:
             # Too many scopes for a picture. Without any scope, this raises again.
             part, which = last_scopes(timeline)
             part.save(place)
-            note = f"{file.name} shows the last scopes only, because there are too many for a picture. {which}"
+            note = f"{file.name} shows only the last scopes: a picture has no room for all. {which}"
 
     if not _save(file, save):
         return False
@@ -103,7 +103,8 @@ def _save_trace(file: _File, timeline: Timeline | None) -> bool:
 def _save_page(file: _File, report: Report, timeline: Timeline | None) -> bool:
     if not _can_draw():
         say(
-            f"{file.name} has no picture of the timeline; install matplotlib: pip install 'fasttime[plot]'"
+            f"{file.name} has no picture of the timeline; install matplotlib: "
+            "pip install 'fasttime[plot]'"
         )
         timeline = None
     elif timeline is None:
