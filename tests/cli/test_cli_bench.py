@@ -104,7 +104,7 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
 # --- what is timed ---
 
 
-def test_a_callable_of_this_folder_is_timed(
+def test_a_callable_in_this_folder_is_timed(
     asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "model_to_bench:forward"]) == 0
@@ -114,12 +114,12 @@ def test_a_callable_of_this_folder_is_timed(
 
 
 @pytest.mark.parametrize("name", ["Model.step", "takes_a_default", "Model"])
-def test_all_that_can_be_called_without_arguments_can_be_timed(name: str, asked: Asked) -> None:
+def test_callables_without_arguments_are_timed(name: str, asked: Asked) -> None:
     assert main(["bench", f"model_to_bench:{name}"]) == 0
     assert len(asked) == 1
 
 
-def test_a_builtin_that_does_not_tell_its_arguments_is_tried(asked: Asked) -> None:
+def test_a_builtin_without_a_signature_is_tried(asked: Asked) -> None:
     assert main(["bench", "builtins:iter"]) == 1  # it takes one argument or two
     assert len(asked) == 1
 
@@ -155,7 +155,7 @@ def bench_options(*arguments: str) -> Any:
         ("model_to_bench:takes", "missing a required argument: 'x'; name a function that creates"),
     ],
 )
-def test_what_cannot_be_timed_is_told_in_a_line(
+def test_a_bad_target_is_one_line(
     target: str, message: str, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", target]) == 2
@@ -163,7 +163,7 @@ def test_what_cannot_be_timed_is_told_in_a_line(
     assert not asked
 
 
-def test_a_module_that_misses_another_one_is_shown_as_python_shows_it(
+def test_a_failing_import_keeps_its_traceback(
     asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("model_to_bench.py").write_text("import no_such_module_at_all\n")
@@ -174,7 +174,7 @@ def test_a_module_that_misses_another_one_is_shown_as_python_shows_it(
     assert last == "ModuleNotFoundError: No module named 'no_such_module_at_all'"
 
 
-def test_what_the_callable_raises_is_shown_without_the_frames_that_timed_it(
+def test_a_traceback_begins_in_the_user_s_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["bench", "model_to_bench:raises"]) == 1
@@ -183,14 +183,14 @@ def test_what_the_callable_raises_is_shown_without_the_frames_that_timed_it(
     assert frame.endswith('model_to_bench.py", line 14, in raises')
 
 
-def test_a_callable_that_ends_the_process_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_callable_that_exits_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "model_to_bench:leaves", "-o", "result.json"]) == 1
     said = "model_to_bench:leaves called sys.exit(0); time a callable that returns"
     assert said in capsys.readouterr().err
     assert not Path("result.json").exists()
 
 
-def test_a_syntax_error_of_a_module_is_shown_without_a_frame(
+def test_a_syntax_error_shows_no_frames(
     asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("model_to_bench.py").write_text("def\n")
@@ -207,7 +207,7 @@ def test_a_syntax_error_of_a_module_is_shown_without_a_frame(
         (["--warmup", "0", "--repeat", "3"], "a line of fasttime's own", 1),
     ],
 )
-def test_what_fasttime_refuses_is_told_in_a_line(
+def test_errors_of_fasttime_are_one_line(
     options: list[str],
     message: str,
     code: int,
@@ -243,7 +243,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision.models", models)
 
 
-def test_a_model_is_timed_in_eval_mode_on_a_batch_of_images(zoo: None, asked: Asked) -> None:
+def test_a_model_is_timed_in_eval_mode(zoo: None, asked: Asked) -> None:
     options = ["--batch", "2", "--dtype", "bfloat16", "--device", "cpu"]
     assert main(["bench", "torchvision:mobilenet_v3_large", *options]) == 0
     ((model, (images,), given),) = asked
@@ -253,7 +253,7 @@ def test_a_model_is_timed_in_eval_mode_on_a_batch_of_images(zoo: None, asked: As
     assert images.is_inference()
 
 
-def test_a_model_s_label_tells_batch_and_dtype(
+def test_the_label_of_a_model_has_batch_and_dtype(
     zoo: None, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "torchvision:mobilenet_v3_small", "--device", "cpu"]) == 0
@@ -261,7 +261,7 @@ def test_a_model_s_label_tells_batch_and_dtype(
     assert f"Measurement of {label} on cpu" in capsys.readouterr().out
 
 
-def test_an_unknown_model_is_told_with_its_likes(
+def test_an_unknown_model_brings_a_guess(
     zoo: None, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "torchvision:mobilenet_v3_lrge", "--device", "cpu"]) == 2
@@ -299,7 +299,7 @@ def test_a_missing_torchvision_says_what_to_install(
         ),
     ],
 )
-def test_a_model_that_fails_is_told_in_a_line(
+def test_a_failing_model_is_one_line(
     error: Exception,
     message: str,
     zoo: None,
@@ -317,7 +317,7 @@ def test_a_model_that_fails_is_told_in_a_line(
 # --- options ---
 
 
-def test_options_go_to_measure_as_they_are(asked: Asked) -> None:
+def test_options_are_passed_on_to_measure(asked: Asked) -> None:
     options = "--method sync --warmup auto --repeat 9 --budget 1.5 --no-hold --cache cold"
     assert main(["bench", "model_to_bench:forward", *options.split()]) == 0
     assert asked[0][2] == {
@@ -363,7 +363,7 @@ def test_a_wrong_value_is_bad_usage(
         (["--device", "cpu"], "--device cpu is for torchvision:<model>"),
     ],
 )
-def test_a_callable_takes_no_model_s_options(
+def test_options_of_models_are_refused_for_callables(
     options: list[str], message: str, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "model_to_bench:forward", *options]) == 2
@@ -372,7 +372,7 @@ def test_a_callable_takes_no_model_s_options(
 
 
 @pytest.mark.parametrize("target", ["torchvision:mobilenet_v3_small", "model_to_bench:forward"])
-def test_a_device_that_is_not_there_is_told(
+def test_a_missing_device_is_reported(
     target: str,
     zoo: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -401,7 +401,7 @@ def test_the_result_is_saved_and_printed(
     assert shown.err == "fasttime: saved out.json\n"
 
 
-def test_the_result_is_saved_where_it_was_asked_for_wherever_the_callable_goes(
+def test_a_new_working_folder_moves_no_file(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places: list[Path] = []
@@ -411,7 +411,7 @@ def test_the_result_is_saved_where_it_was_asked_for_wherever_the_callable_goes(
     assert places == [here / "out.json"]
 
 
-def test_data_on_stdout_are_alone_there(
+def test_json_is_alone_on_stdout(
     asked: Asked, files: dict[str, Measurement], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "model_to_bench:forward", "--json"]) == 0
@@ -421,7 +421,7 @@ def test_data_on_stdout_are_alone_there(
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_disk_that_is_full_is_told_in_a_line_and_costs_no_result(
+def test_a_full_disk_still_prints_the_result(
     options: list[str],
     asked: Asked,
     monkeypatch: pytest.MonkeyPatch,
@@ -443,7 +443,7 @@ def test_a_disk_that_is_full_is_told_in_a_line_and_costs_no_result(
     assert target in shown.out
 
 
-def test_a_reader_that_has_gone_costs_no_file(
+def test_a_broken_pipe_costs_no_file(
     asked: Asked, files: dict[str, Measurement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone(io.StringIO):
@@ -481,7 +481,7 @@ def children(monkeypatch: pytest.MonkeyPatch, files: dict[str, Measurement]) -> 
     return started
 
 
-def test_processes_are_started_one_after_another_and_merged(
+def test_processes_are_merged(
     children: list[list[str]],
     files: dict[str, Measurement],
     capsys: pytest.CaptureFixture[str],
@@ -497,7 +497,7 @@ def test_processes_are_started_one_after_another_and_merged(
     assert shown.err == "fasttime: saved all.json\n"
 
 
-def test_processes_get_all_options_but_the_result_s(children: list[list[str]]) -> None:
+def test_processes_get_the_options(children: list[list[str]]) -> None:
     options = ["--device", "cuda:1", "--batch", "4", "--dtype", "float16", "--method", "event"]
     options += ["--warmup", "auto", "--repeat", "9", "--budget", "1.5", "--no-hold"]
     options += ["--cache", "cold"]
@@ -509,7 +509,7 @@ def test_processes_get_all_options_but_the_result_s(children: list[list[str]]) -
 @pytest.mark.parametrize(
     ("code", "how"), [(2, "ended with exit code 2"), (-9, "was ended by signal 9")]
 )
-def test_a_process_that_fails_is_heard(
+def test_a_failing_process_is_reported(
     code: int,
     how: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -526,7 +526,7 @@ def test_a_process_that_fails_is_heard(
     )
 
 
-def test_processes_that_measured_different_things_are_told(
+def test_different_measurements_are_not_merged(
     children: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -539,7 +539,7 @@ def test_processes_that_measured_different_things_are_told(
     assert error_of(capsys) == "the processes measured different things: device differs"
 
 
-def test_a_real_process_s_words_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+def test_messages_of_a_process_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
     package = str(Path(fasttime.__file__).resolve().parents[1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
@@ -550,7 +550,7 @@ def test_a_real_process_s_words_are_passed_on(capfd: pytest.CaptureFixture[str])
     assert "process 1 of 2 ended with exit code 2" in shown.err
 
 
-def test_words_of_a_process_that_are_no_text_are_passed_on(
+def test_undecodable_messages_of_a_process_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = r"import os; os.write(2, b'caf\xe9\n'); os._exit(3)"

@@ -55,11 +55,11 @@ def test_the_comparison_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("above", "code"), [("5%", 1), ("0.05", 1), ("10%", 0), ("0", 1)])
-def test_a_proven_regression_above_the_limit_ends_with_1(above: str, code: int) -> None:
+def test_a_proven_regression_exits_with_1(above: str, code: int) -> None:
     assert main(["compare", "old.json", "new.json", "--fail-above", above]) == code
 
 
-def test_what_came_of_the_limit_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_outcome_of_the_limit_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["compare", "old.json", "new.json", "--fail-above", "5%"])
     said = "fasttime: a slowdown of more than 5 % is proven: exit code 1\n"
     assert capsys.readouterr() == ("new.json against old.json\n", said)
@@ -68,7 +68,7 @@ def test_what_came_of_the_limit_is_told(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == said
 
 
-def test_a_crash_does_not_pass_for_a_regression(
+def test_a_crash_is_not_a_regression(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def crash(old: Measurement, new: Measurement) -> None:
@@ -79,29 +79,29 @@ def test_a_crash_does_not_pass_for_a_regression(
     assert capsys.readouterr().err.endswith("\nZeroDivisionError: somewhere inside\n")
 
 
-def test_without_a_limit_a_regression_is_no_failure() -> None:
+def test_without_a_limit_a_regression_passes() -> None:
     assert main(["compare", "old.json", "new.json"]) == 0
 
 
-def test_a_limit_that_is_none_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_limit_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["compare", "old.json", "new.json", "--fail-above", "5"])
     assert exit_.value.code == 2
     assert "got '5': write 5% or a fraction below 1" in capsys.readouterr().err
 
 
-def test_a_missing_file_is_told_with_its_likes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_brings_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "old.json", "nwe.json"]) == 2
     assert error_of(capsys).startswith("there is no file nwe.json; did you mean new.json")
 
 
-def test_a_folder_is_told_from_a_file_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_not_a_missing_file(capsys: pytest.CaptureFixture[str]) -> None:
     Path("folder").mkdir()
     assert main(["compare", "old.json", "folder"]) == 2
     assert error_of(capsys) == "folder is a folder; name a file in it"
 
 
-def test_a_pipe_is_read_as_a_file_is(
+def test_a_pipe_is_read_like_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.undo()  # use the real functions
@@ -119,14 +119,14 @@ def test_a_pipe_is_read_as_a_file_is(
     assert "of a pipe" in capsys.readouterr().out
 
 
-def test_a_file_that_is_given_twice_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("link.json").symlink_to("new.json")
     for old, new in (("new.json", "new.json"), ("new.json", "link.json")):
         assert main(["compare", old, new]) == 2
         assert error_of(capsys) == f"{old} and {new} are the same file; name two files"
 
 
-def test_a_file_that_holds_no_measurement_is_told(
+def test_a_file_without_a_measurement_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(path: Path) -> Any:
@@ -137,7 +137,7 @@ def test_a_file_that_holds_no_measurement_is_told(
     assert error_of(capsys) == "old.json was not saved by fasttime"
 
 
-def test_a_file_that_cannot_be_read_is_told(
+def test_an_unreadable_file_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(path: Path) -> Any:
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_told(
     assert error_of(capsys) == "cannot read old.json: Permission denied"
 
 
-def test_a_saved_comparison_is_no_measurement(
+def test_a_saved_comparison_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(loading, "load", lambda path: Comparison(made_up("a"), made_up("b")))
@@ -156,7 +156,7 @@ def test_a_saved_comparison_is_no_measurement(
     assert error_of(capsys) == "old.json holds a Comparison, not a measurement"
 
 
-def test_a_saved_report_is_no_measurement(
+def test_a_saved_report_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(loading, "load", lambda path: fasttime.Recorder().report())
@@ -167,7 +167,7 @@ def test_a_saved_report_is_no_measurement(
     )
 
 
-def test_measurements_that_cannot_be_compared_are_told(
+def test_incomparable_measurements_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(old: Measurement, new: Measurement) -> None:

@@ -68,7 +68,7 @@ def of_gpu(key: str, **changed: Any) -> str:
     return value(key, gpus=[{**GPU, **changed}])
 
 
-def test_the_machine_is_told_a_key_and_a_value_a_line() -> None:
+def test_each_line_has_a_key_and_a_value() -> None:
     assert value("cpu") == "Fake CPU, 16 cores, governor performance"
     assert value("torch") == "2.9, built for CUDA 13.0"
     assert value("backend") == "cuda: it is there"
@@ -80,13 +80,13 @@ def test_the_machine_is_told_a_key_and_a_value_a_line() -> None:
     assert value("gpu 0 source") == "nvidia-ml-py"
 
 
-def test_values_stand_below_one_another() -> None:
+def test_values_are_aligned() -> None:
     text = env.as_text({**FACTS, "gpus": []})
     starts = {len(line) - len(line.split("  ", 1)[1].lstrip()) for line in text.splitlines()}
     assert len(starts) == 1
 
 
-def test_throttling_is_told_with_its_reasons() -> None:
+def test_throttling_has_its_reasons() -> None:
     assert value("gpu 0 throttled") == "yes: power cap"
     idle = {**GPU["state"], "throttle_reasons": ("gpu idle",), "slowdowns": ()}
     assert of_gpu("gpu 0 throttled", state=idle) == "no (gpu idle)"
@@ -94,35 +94,35 @@ def test_throttling_is_told_with_its_reasons() -> None:
     assert of_gpu("gpu 0 throttled", state=free) == "no"
 
 
-def test_a_state_that_is_not_known_says_what_to_install() -> None:
+def test_an_unknown_state_says_what_to_install() -> None:
     told = of_gpu("gpu 0 state", state=None, modes=None, source=None)
     assert told.startswith("not known: pip install nvidia-ml-py (clocks, ")
 
 
-def test_what_a_gpu_does_not_tell_is_said_so() -> None:
+def test_unknown_values_are_shown_as_not_known() -> None:
     silent = {**GPU["state"], "power_w": None, "sm_clock_max_mhz": None}
     assert of_gpu("gpu 0 power", state=silent) == "not known"
     assert of_gpu("gpu 0 clocks", state=silent).startswith("multiprocessors 1755 MHz, ")
 
 
-def test_a_gpu_that_fails_is_told_with_its_failure() -> None:
+def test_a_failing_gpu_shows_its_failure() -> None:
     told = lines(gpus=[{"index": 0, "failure": "RuntimeError: lost"}, {**GPU, "index": 1}])
     assert told["gpu 0"].strip() == "RuntimeError: lost"
     assert "Fake GPU" in told["gpu 1"]
 
 
-def test_cores_that_the_process_may_not_use_are_told() -> None:
+def test_a_limit_of_cores_is_shown() -> None:
     assert "16 cores, 4 of them for this process" in value("cpu", cpus_allowed=4)
 
 
 @pytest.mark.parametrize(
     ("cuda", "hip", "told"), [(None, None, "no CUDA"), (None, "6.2", "ROCm 6.2")]
 )
-def test_what_torch_is_built_for_is_told(cuda: str | None, hip: str | None, told: str) -> None:
+def test_the_build_of_torch_is_shown(cuda: str | None, hip: str | None, told: str) -> None:
     assert value("torch", torch_cuda=cuda, torch_hip=hip) == f"2.9, built for {told}"
 
 
-def test_variables_that_are_set_are_told_with_what_they_do(
+def test_set_variables_are_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in TIMING_VARIABLES:
@@ -136,7 +136,7 @@ def test_variables_that_are_set_are_told_with_what_they_do(
     assert "CUDA_SCALE_LAUNCH_QUEUES" in unset
 
 
-def test_each_variable_that_fasttime_reads_is_told() -> None:
+def test_every_variable_of_fasttime_is_listed() -> None:
     package = Path(fasttime.__file__).parent
     read = {
         name
@@ -147,21 +147,21 @@ def test_each_variable_that_fasttime_reads_is_told() -> None:
     assert read <= set(TIMING_VARIABLES)
 
 
-def test_the_data_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_env_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "--json"]) == 0
     loaded = json.loads(capsys.readouterr().out)
     assert loaded["torch"] == torch.__version__
     assert set(loaded) == set(FACTS)
 
 
-def test_this_machine_is_told_without_an_escape_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_this_machine_is_shown_without_escape_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env"]) == 0
     shown = capsys.readouterr()
     assert "\x1b" not in shown.out
     assert shown.err == ""
 
 
-def test_a_cuda_that_does_not_start_is_told_and_no_failure(
+def test_a_cuda_that_does_not_start_is_no_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail() -> None:
@@ -175,7 +175,7 @@ def test_a_cuda_that_does_not_start_is_told_and_no_failure(
     assert said["gpus"] == []
 
 
-def test_what_torch_warns_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_of_torch_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def warn() -> bool:
         warnings.warn("no driver", UserWarning, stacklevel=1)
         return False
@@ -188,7 +188,7 @@ def test_what_torch_warns_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value("warning", warnings=["no driver"]) == "no driver"
 
 
-def test_a_torch_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_cuda_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.version, "hip", None)
     assert env.find()["cuda"] == "not up: this torch is built without CUDA"
@@ -211,13 +211,13 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvidia_smi, "query", dict)
 
 
-def test_a_gpu_s_state_comes_from_nvml_first(monkeypatch: pytest.MonkeyPatch, a_gpu: None) -> None:
+def test_the_state_of_a_gpu_comes_from_nvml(monkeypatch: pytest.MonkeyPatch, a_gpu: None) -> None:
     monkeypatch.setattr(nvml, "gpu_state", lambda index: STATE)
     monkeypatch.setattr(nvml, "gpu_modes", lambda index: MODES)
     assert env._gpu_facts(0) == GPU
 
 
-def test_a_gpu_s_state_comes_from_nvidia_smi_otherwise(
+def test_otherwise_the_state_comes_from_nvidia_smi(
     monkeypatch: pytest.MonkeyPatch, a_gpu: None
 ) -> None:
     answer = nvidia_smi.SmiAnswer("580.95", STATE, MODES)
@@ -225,12 +225,12 @@ def test_a_gpu_s_state_comes_from_nvidia_smi_otherwise(
     assert env._gpu_facts(0) == {**GPU, "source": "nvidia-smi"}
 
 
-def test_a_gpu_of_which_nobody_tells_has_no_state(a_gpu: None) -> None:
+def test_an_unknown_gpu_has_no_state(a_gpu: None) -> None:
     gpu = env._gpu_facts(0)
     assert (gpu["state"], gpu["modes"], gpu["source"]) == (None, None, None)
 
 
-def test_a_gpu_that_does_not_answer_is_a_failure_in_words(
+def test_a_gpu_that_does_not_answer_is_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(index: int) -> None:

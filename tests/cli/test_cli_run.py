@@ -29,7 +29,7 @@ STEP = """
 """
 
 
-def test_the_report_is_printed_at_the_script_s_end(
+def test_the_report_is_printed_at_the_end(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write(STEP + "    print('its own words')")]) == 0
@@ -38,7 +38,7 @@ def test_the_report_is_printed_at_the_script_s_end(
     assert shown.err.splitlines()[2].split()[:2] == ["step", "1"]
 
 
-def test_a_script_runs_as_main_with_its_own_arguments_and_path(
+def test_a_script_runs_as_main_with_its_arguments(
     write: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     name = write("import sys; print(__name__, __file__, sys.argv, sys.path[0])", "inner/s.py")
@@ -49,7 +49,7 @@ def test_a_script_runs_as_main_with_its_own_arguments_and_path(
     assert capsys.readouterr().out == expected
 
 
-def test_a_script_that_goes_to_another_folder_still_finds_its_source(
+def test_a_script_in_a_new_folder_finds_its_source(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = """
@@ -62,13 +62,13 @@ def test_a_script_that_goes_to_another_folder_still_finds_its_source(
     assert capsys.readouterr().out == "def f(): pass\n"
 
 
-def test_a_script_s_neighbours_can_be_imported(write: Write) -> None:
+def test_a_script_can_import_its_neighbours(write: Write) -> None:
     write("VALUE = 7", "inner/neighbour_of_script.py")
     name = write("import neighbour_of_script as n; raise SystemExit(n.VALUE)", "inner/s.py")
     assert main(["run", name]) == 7
 
 
-def test_what_a_script_defines_belongs_to_main(write: Write) -> None:
+def test_classes_of_a_script_belong_to_main(write: Write) -> None:
     # As pickle and multiprocessing need it.
     code = "import sys\nclass A: pass\nassert sys.modules['__main__'].A is A"
     assert main(["run", write(code)]) == 0
@@ -88,7 +88,7 @@ def test_a_folder_with_a_main_runs(write: Write) -> None:
     assert main(["run", "app"]) == 5
 
 
-def test_scopes_are_on_even_where_they_were_off(
+def test_run_enables_scopes(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fasttime.disable()
@@ -96,7 +96,7 @@ def test_scopes_are_on_even_where_they_were_off(
     assert "\nstep " in capsys.readouterr().err
 
 
-def test_arguments_and_path_are_afterwards_what_they_were(write: Write) -> None:
+def test_arguments_and_path_are_restored(write: Write) -> None:
     before = list(sys.argv), list(sys.path)
     main(["run", write("import sys; sys.path.append('x'); sys.argv.append('y')")])
     assert (sys.argv, sys.path) == before
@@ -105,18 +105,18 @@ def test_arguments_and_path_are_afterwards_what_they_were(write: Write) -> None:
 @pytest.mark.parametrize(
     ("code", "expected"), [("", 0), ("None", 0), ("0", 0), ("7", 7), ("True", 1)]
 )
-def test_the_exit_code_is_the_script_s(write: Write, code: str, expected: int) -> None:
+def test_the_exit_code_is_that_of_the_script(write: Write, code: str, expected: int) -> None:
     assert main(["run", write(f"raise SystemExit({code})")]) == expected
 
 
-def test_a_message_to_exit_with_is_printed_and_ends_with_1(
+def test_an_exit_message_is_printed(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write("import sys; sys.exit('no data')")]) == 1
     assert capsys.readouterr().err.startswith("no data\n")
 
 
-def test_an_exception_is_shown_as_python_shows_it_and_the_report_follows(
+def test_a_report_follows_an_exception(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = """
@@ -132,7 +132,7 @@ def test_an_exception_is_shown_as_python_shows_it_and_the_report_follows(
     assert shown.index("ValueError: no") < shown.index("\nstep ")
 
 
-def test_a_script_s_own_excepthook_is_asked(
+def test_the_script_s_excepthook_is_used(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
@@ -145,7 +145,7 @@ def test_a_script_s_own_excepthook_is_asked(
     assert capsys.readouterr().out == "hooked no\n"
 
 
-def test_a_syntax_error_is_shown_without_a_frame(
+def test_a_syntax_error_shows_no_frames(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write("def")]) == 1
@@ -154,7 +154,7 @@ def test_a_syntax_error_is_shown_without_a_frame(
     assert "Traceback" not in shown
 
 
-def test_ctrl_c_in_a_script_ends_with_130_and_the_report(
+def test_ctrl_c_exits_with_130_and_a_report(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write(STEP + "    raise KeyboardInterrupt")]) == 130
@@ -162,7 +162,7 @@ def test_ctrl_c_in_a_script_ends_with_130_and_the_report(
     assert shown.index("KeyboardInterrupt") < shown.index("\nstep ")
 
 
-def test_after_ctrl_c_the_device_is_not_waited_for_long(
+def test_after_ctrl_c_the_wait_is_short(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
@@ -177,7 +177,7 @@ def test_after_ctrl_c_the_device_is_not_waited_for_long(
     assert asked == [{"wait": True, "timeout": 2.0}, {"wait": True, "timeout": None}]
 
 
-def test_ctrl_c_while_the_device_is_waited_for_brings_what_is_done(
+def test_ctrl_c_in_the_wait_reports_finished_scopes(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = fasttime.report
@@ -192,7 +192,7 @@ def test_ctrl_c_while_the_device_is_waited_for_brings_what_is_done(
     assert "\nstep " in capsys.readouterr().err
 
 
-def test_a_script_without_scopes_is_told_what_to_add(
+def test_a_script_without_scopes_gets_advice(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write("pass")]) == 0
@@ -203,7 +203,7 @@ def test_a_script_without_scopes_is_told_what_to_add(
     assert 'with fasttime.scope("step"):' in shown
 
 
-def test_a_script_that_failed_is_not_told_what_to_add(
+def test_a_failed_script_gets_no_advice(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write("raise SystemExit(3)")]) == 3
@@ -212,14 +212,14 @@ def test_a_script_that_failed_is_not_told_what_to_add(
     assert "Add a scope" not in shown
 
 
-def test_a_file_named_as_a_module_is_not_run_before_it_is_refused(
+def test_a_file_named_as_a_module_does_not_run(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "-m", write("print('ran')")]) == 2
     assert capsys.readouterr().out == ""
 
 
-def test_a_pipe_is_refused_as_it_can_be_read_only_once(
+def test_a_pipe_is_not_a_script(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
@@ -227,7 +227,7 @@ def test_a_pipe_is_refused_as_it_can_be_read_only_once(
     assert "pipe can be read only once" in capsys.readouterr().err
 
 
-def test_threads_that_outlast_the_script_are_told_of(
+def test_threads_that_outlast_the_script_are_named(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = """
@@ -246,7 +246,7 @@ def test_threads_that_outlast_the_script_are_told_of(
     assert said.startswith("fasttime: threads of the script are still running (worker); the report")
 
 
-def test_a_missing_import_of_the_script_s_keeps_its_traceback(
+def test_a_missing_import_keeps_its_traceback(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write("import no_such_module_at_all")]) == 1
@@ -264,7 +264,7 @@ def test_a_missing_import_of_the_script_s_keeps_its_traceback(
         (["-m", "json"], "cannot run json: No module named json.__main__; 'json' is a package"),
     ],
 )
-def test_what_cannot_be_run_is_told_in_a_line(
+def test_a_script_that_cannot_run_is_one_line(
     arguments: list[str],
     message: str,
     write: Write,
@@ -279,7 +279,7 @@ def test_what_cannot_be_run_is_told_in_a_line(
     assert shown.err.count("\n") == 1
 
 
-def test_a_script_s_own_use_of_runpy_keeps_its_traceback(
+def test_the_use_of_runpy_keeps_its_traceback(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write("import runpy\nrunpy.run_path('no_such.py')")]) == 1
@@ -288,7 +288,7 @@ def test_a_script_s_own_use_of_runpy_keeps_its_traceback(
     assert "runpy.run_path('no_such.py')" in shown
 
 
-def test_a_file_that_may_not_be_read_is_told_in_a_line(
+def test_an_unreadable_script_is_one_line(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = write("pass")
@@ -311,7 +311,7 @@ def test_a_file_that_may_not_be_read_is_told_in_a_line(
         ),
     ],
 )
-def test_a_file_that_could_not_be_saved_is_refused_before_the_script_runs(
+def test_bad_file_names_are_refused_before_the_run(
     options: list[str], message: str, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -323,14 +323,14 @@ def test_a_file_that_could_not_be_saved_is_refused_before_the_script_runs(
 
 
 @pytest.mark.parametrize("arguments", [["--", "-x"], ["a", "--", "--json"], ["--"]])
-def test_two_dashes_are_the_script_s_own(
+def test_two_dashes_belong_to_the_script(
     arguments: list[str], write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", write("import sys; print(sys.argv[1:])"), *arguments]) == 0
     assert capsys.readouterr().out == f"{arguments}\n"
 
 
-def test_two_dashes_before_the_script_end_our_options(
+def test_two_dashes_before_the_script_end_options(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--", write("import sys; print(sys.argv[1:])"), "-x"]) == 0
@@ -340,7 +340,7 @@ def test_two_dashes_before_the_script_end_our_options(
 @pytest.mark.parametrize(
     "other", ["io.StringIO()", "type('Log', (), {'write': lambda self, text: None})()"]
 )
-def test_a_script_s_own_streams_do_not_take_the_report(
+def test_replaced_streams_do_not_get_the_report(
     other: str,
     write: Write,
     monkeypatch: pytest.MonkeyPatch,
@@ -389,7 +389,7 @@ def test_a_closed_stream_costs_no_file(
     assert Path("r.json").is_file()
 
 
-def test_a_reader_that_has_gone_costs_no_report_or_file(
+def test_a_broken_pipe_costs_no_report_or_file(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reading, writing = os.pipe()

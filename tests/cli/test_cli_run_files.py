@@ -79,7 +79,7 @@ def matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
 
 
-def test_the_timeline_and_the_report_are_saved_where_asked(
+def test_timeline_and_reports_are_saved(
     write: Write,
     timeline: Recording,
     saved_reports: dict[str, object],
@@ -98,7 +98,7 @@ def test_the_timeline_and_the_report_are_saved_where_asked(
     )
 
 
-def test_the_files_are_saved_after_an_exception_as_well(
+def test_files_are_saved_after_an_exception(
     write: Write, timeline: Recording, saved_reports: dict[str, object]
 ) -> None:
     name = write("1 / 0")
@@ -107,7 +107,7 @@ def test_the_files_are_saved_after_an_exception_as_well(
 
 
 @pytest.mark.parametrize(("script", "code"), [("pass", 1), ("raise SystemExit(7)", 7)])
-def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
+def test_a_failed_file_hides_no_other(
     script: str,
     code: int,
     write: Write,
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_saved_is_told_and_hides_no_other(
     assert shown.endswith("fasttime: saved r.json\n")
 
 
-def test_two_files_of_one_name_are_refused_before_the_script_runs(
+def test_the_same_file_twice_is_refused(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = ["--trace", "a.json", "--json", str(tmp_path / "a.json")]
@@ -136,7 +136,7 @@ def test_two_files_of_one_name_are_refused_before_the_script_runs(
     assert shown.err.endswith("a.json; choose two different files\n")
 
 
-def test_a_trace_that_was_cut_says_what_of_how_many_it_holds(
+def test_a_cut_trace_says_how_much_it_holds(
     write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
     timeline.dropped = 1_999
@@ -146,14 +146,14 @@ def test_a_trace_that_was_cut_says_what_of_how_many_it_holds(
     )
 
 
-def test_a_trace_that_is_whole_says_nothing_of_it(
+def test_a_whole_trace_brings_no_message(
     write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--trace", "t.json", write(STEP)]) == 0
     assert capsys.readouterr().err.endswith("fasttime: saved t.json\n")
 
 
-def test_a_picture_of_too_many_scopes_shows_the_last_ones(
+def test_a_picture_shows_the_last_scopes(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -179,7 +179,7 @@ def test_a_picture_of_nothing_is_an_error(write: Write, capsys: pytest.CaptureFi
     assert not Path("none.svg").exists()
 
 
-def test_a_page_s_picture_is_of_a_bounded_timeline_that_gives_way(
+def test_the_timeline_of_a_page_is_bounded(
     write: Write, timeline: Recording, saved_reports: dict[str, object], matplotlib: None
 ) -> None:
     assert main(["run", "--html", "r.html", write(STEP)]) == 0
@@ -187,7 +187,7 @@ def test_a_page_s_picture_is_of_a_bounded_timeline_that_gives_way(
     assert saved_reports == {"r.html": timeline}
 
 
-def test_without_matplotlib_a_page_has_no_picture_and_it_is_said_what_it_takes(
+def test_a_page_without_matplotlib_has_no_picture(
     write: Write,
     timeline: Recording,
     saved_reports: dict[str, object],
@@ -202,13 +202,13 @@ def test_without_matplotlib_a_page_has_no_picture_and_it_is_said_what_it_takes(
 
 
 @pytest.mark.parametrize(("script", "pictures"), [(STEP, 1), ("pass", 0)])
-def test_a_page_shows_the_scopes_that_there_are(write: Write, script: str, pictures: int) -> None:
+def test_a_page_shows_the_scopes(write: Write, script: str, pictures: int) -> None:
     pytest.importorskip("matplotlib")
     assert main(["run", "--html", "r.html", write(script)]) == 0
     assert Path("r.html").read_text(encoding="utf-8").count("<picture>") == pictures
 
 
-def test_a_script_s_own_timeline_goes_before_the_page_s(
+def test_the_script_s_timeline_replaces_the_page_s(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -224,7 +224,7 @@ def test_a_script_s_own_timeline_goes_before_the_page_s(
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 1), (7, 7)])
-def test_a_script_s_own_timeline_goes_before_a_trace(
+def test_the_script_s_timeline_replaces_a_trace(
     code: int, expected: int, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = f"""
@@ -240,7 +240,7 @@ def test_a_script_s_own_timeline_goes_before_a_trace(
     )
 
 
-def test_a_page_comes_without_its_picture_where_no_scope_was_ended(
+def test_a_page_without_ended_scopes_has_no_picture(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -260,7 +260,7 @@ def test_a_page_comes_without_its_picture_where_no_scope_was_ended(
 
 
 @pytest.mark.parametrize("goes", ["os.chdir('/')", "os.chdir('gone'); os.rmdir('../gone')"])
-def test_files_are_saved_where_they_were_asked_for_wherever_the_script_goes(
+def test_a_new_working_folder_moves_no_file(
     goes: str, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "gone").mkdir()

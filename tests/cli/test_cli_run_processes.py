@@ -44,7 +44,7 @@ def run(*arguments: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedP
     )
 
 
-def test_a_forked_child_that_ends_with_the_script_leaves_the_report_to_its_parent(
+def test_a_forked_child_writes_no_report(
     write: Write,
 ) -> None:
     code = """
@@ -66,7 +66,7 @@ def test_a_forked_child_that_ends_with_the_script_leaves_the_report_to_its_paren
 
 
 @pytest.mark.parametrize("how", ["threading.Thread(target=late).start()", "atexit.register(late)"])
-def test_what_a_script_leaves_behind_has_its_arguments_and_path(how: str, write: Write) -> None:
+def test_late_code_has_the_arguments_and_path(how: str, write: Write) -> None:
     write("VALUE = 7", "inner/late_neighbour.py")
     code = f"""
         import atexit, sys, threading
@@ -82,7 +82,7 @@ def test_what_a_script_leaves_behind_has_its_arguments_and_path(how: str, write:
     assert done.stdout == "7 ['inner/s.py', '-x']\n", done.stderr
 
 
-def test_a_script_s_worker_processes_find_its_functions(write: Write) -> None:
+def test_worker_processes_find_the_functions(write: Write) -> None:
     code = """
         import multiprocessing
         def double(x):
@@ -121,7 +121,7 @@ LATE = """
     ],
     ids=["pool", "thread"],
 )
-def test_what_threads_do_after_the_script_s_end_is_reported(
+def test_threads_after_the_script_are_reported(
     how: str, code: int, write: Write
 ) -> None:
     done = run(
@@ -133,12 +133,12 @@ def test_what_threads_do_after_the_script_s_end_is_reported(
     assert '"late"' in Path("t.json").read_text()
 
 
-def test_a_pool_that_has_nothing_to_do_does_not_keep_the_report(write: Write) -> None:
+def test_an_idle_pool_does_not_delay_the_report(write: Write) -> None:
     done = run(write(LATE + "    script_is_over.set(); ThreadPoolExecutor().submit(job).result()"))
     assert (done.returncode, done.stderr.count("\nlate ")) == (0, 1), done.stderr
 
 
-def test_a_child_forked_at_exit_leaves_the_report_to_its_parent(write: Write) -> None:
+def test_a_child_forked_at_exit_writes_no_report(write: Write) -> None:
     code = (
         LATE
         + """
@@ -161,7 +161,7 @@ def test_a_child_forked_at_exit_leaves_the_report_to_its_parent(write: Write) ->
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
-def test_the_device_is_waited_for_at_the_end(write: Write, simulated_library: Path) -> None:
+def test_the_report_waits_for_the_device(write: Write, simulated_library: Path) -> None:
     name = write("""
         import torch, fasttime
         from simulated_cuda import Simulated
@@ -181,7 +181,7 @@ def test_the_device_is_waited_for_at_the_end(write: Write, simulated_library: Pa
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
-def test_what_ran_on_a_device_is_in_the_trace_the_page_and_the_json(
+def test_device_work_is_in_all_files(
     write: Write, tmp_path: Path, simulated_library: Path
 ) -> None:
     pytest.importorskip("matplotlib")
