@@ -61,7 +61,9 @@ def add_to(commands: Commands) -> None:
         "GPU is the current device for a callable",
     )
     parser.add_argument("--batch", type=positive, help="images per call (torchvision); default: 32")
-    parser.add_argument("--dtype", choices=targets.DTYPES, help="of model and images (torchvision)")
+    parser.add_argument(
+        "--dtype", choices=targets.DTYPES, help="data type of model and images (torchvision)"
+    )
     parser.add_argument(
         "--method",
         choices=("event", "sync", "naive", "graph"),

@@ -39,8 +39,8 @@ def add_to(commands: Commands) -> None:
         "Compare two saved measurements and say how sure the difference is.",
         _EXAMPLES,
     )
-    parser.add_argument("old", type=Path, metavar="OLD.json")
-    parser.add_argument("new", type=Path, metavar="NEW.json")
+    parser.add_argument("old", type=Path, metavar="OLD.json", help="the baseline")
+    parser.add_argument("new", type=Path, metavar="NEW.json", help="the one to judge")
     parser.add_argument(
         "--fail-above",
         type=fraction,

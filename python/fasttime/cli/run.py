@@ -155,7 +155,7 @@ class _Ending:
         return recording.stop() if recording and recording.is_recording else None
 
     def warn_of(self, threads: list[threading.Thread]) -> None:
-        """Warn of threads that outlast the script, in a process that goes on."""
+        """Warn of threads that outlast the script, in a process that continues."""
         names = ", ".join(thread.name for thread in threads)
         with self._original_stderr():
             say(

@@ -78,25 +78,27 @@ def _save_trace(file: _File, timeline: Timeline | None) -> bool:
     if timeline is None:
         say(f"error: {file.name} was not saved, because the script recorded its own timeline")
         return False
-    note = ""
+    message = ""
 
     def save(place: str) -> None:
-        nonlocal note
+        nonlocal message
         try:
             timeline.save(place)
             if timeline.dropped:
                 whole = len(timeline) + timeline.dropped
-                note = f"{file.name} holds the first {len(timeline):,} of {whole:,} scopes"
+                message = f"{file.name} holds the first {len(timeline):,} of {whole:,} scopes"
         except ValueError:
             # Too many scopes for a picture. Without any scope, this raises again.
             part, which = last_scopes(timeline)
             part.save(place)
-            note = f"{file.name} shows only the last scopes: a picture has no room for all. {which}"
+            message = (
+                f"{file.name} shows only the last scopes: a picture has no room for all. {which}"
+            )
 
     if not _save(file, save):
         return False
-    if note:
-        say(note)
+    if message:
+        say(message)
     return True
 
 

@@ -57,8 +57,8 @@ class Settings:
             raise ValueError(f"rounds must be at least 1, got {self.rounds}")
         if not 0 <= self.warmup < self.repeat:
             raise ValueError(
-                "repeat includes the ignored runs, so it must exceed warmup; warmup must be at least "
-                f"0: got repeat={self.repeat}, warmup={self.warmup}"
+                "repeat includes the ignored runs, so it must exceed warmup, and warmup must be at "
+                f"least 0: got repeat={self.repeat}, warmup={self.warmup}"
             )
 
     @classmethod
