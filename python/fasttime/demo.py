@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fasttime demo``: two of the experiments in about a minute, and what to take home from them."""
+"""``fasttime demo``: two experiments in about a minute, and what to learn from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .experiments.settings import CPU_BATCHES, Settings, resolve_device
 from .experiments.ways_to_time import WAYS, ways
 from .text import format_change, format_seconds
 
-# Seconds to spend on each batch of the pipeline, which takes most of the time; --quick takes less.
+# Seconds per batch of the pipeline, which takes most of the time.
 _PIPELINE_SECONDS = 18.0
 _QUICK_PIPELINE_SECONDS = 4.0
 _FEWEST_RUNS = 6
@@ -27,15 +27,15 @@ _ADVICE = """In your own code:
 
 
 def demo(console: Console, device: str | None = None, quick: bool = False) -> None:
-    """Time one model and a pipeline in several ways and print what that shows.
+    """Time one model and a pipeline in several ways, and print what each way gets wrong.
 
     Args:
         console: where to print.
-        device: ``cpu``, ``cuda`` or ``cuda:<index>``; by default CUDA if there is any.
-        quick: take some 15 seconds instead of a minute; the figures are less steady.
+        device: ``cpu``, ``cuda`` or ``cuda:<index>``; by default CUDA if available.
+        quick: take about 15 seconds instead of a minute. The times are then less steady.
 
-    Waits for the device. Raises ValueError for a device that is not there and ImportError where
-    torchvision is missing.
+    Waits for the device. Raises ValueError if there is no such device, and ImportError without
+    torchvision.
     """
     device = resolve_device(device)
     on_gpu = device != "cpu"
@@ -44,7 +44,10 @@ def demo(console: Console, device: str | None = None, quick: bool = False) -> No
     here = environment.describe(device)
     say(f"fasttime {here.fasttime}, torch {here.torch}, {here.device}")
     if not on_gpu:
-        say("Without a GPU all methods agree; this shows the way, not the effect.")
+        say(
+            "There is no GPU in use. On the CPU all methods agree, so you see the steps of the "
+            "demo, but not the effect."
+        )
 
     batch = (single_model.GPU_BATCHES if on_gpu else CPU_BATCHES)[0]
     single = single_model.run(Settings.with_defaults(device, batch, rounds=rounds), output.track)
@@ -62,18 +65,19 @@ def demo(console: Console, device: str | None = None, quick: bool = False) -> No
 
 
 def fit(device: str, batch: int, rounds: int, seconds: float) -> Settings:
-    """Return settings with which the pipeline takes about so many seconds, and 50 runs at most."""
+    """Return settings for a pipeline that takes about `seconds`, with at most 50 runs."""
     first = Settings.with_defaults(device, batch, rounds=rounds)
-    # Those that wait for the device take longer, hence the quarter more.
+    # A quarter more, because the ways that wait for the device take longer.
     once = 1.25 * pipeline.estimate(first) * rounds * len(ways(first.on_gpu))
     repeat = max(_FEWEST_RUNS, min(50, int(seconds / once)))
     return Settings(device, batch, repeat, max(1, repeat // 10), rounds)
 
 
 def lesson(pipelines: Sequence[Pipeline]) -> list[str]:
-    """Return what the pipeline teaches, in plain lines, each with the figures that were seen.
+    """Return the lesson of the pipeline in plain lines, with the measured figures.
 
-    The last of `pipelines` is the one with the largest batch, the first with the smallest.
+    Args:
+        pipelines: the smallest batch first, the largest last.
     """
     largest = pipelines[-1]
     if not largest.settings.on_gpu:
@@ -81,21 +85,22 @@ def lesson(pipelines: Sequence[Pipeline]) -> list[str]:
     untimed, _, sync, awaited, scopes = (largest.row(way) for way in WAYS)
     return [
         f"What this shows (batch {largest.settings.batch}, {largest.bound}):",
-        f" 1. A call returns when its work is queued, not when it is done: {_naive(largest)}.",
-        " 2. Synchronising around each model reads the right time, but the host stands still "
-        f"meanwhile: the pipeline took {format_seconds(sync.whole)} instead of "
-        f"{format_seconds(untimed.whole)} ({format_change(sync.change)}).",
-        " 3. CUDA events read the right time too, but are no better if each is waited for on the "
-        f"spot ({format_change(awaited.change)}).",
-        " 4. Events that are read later make nobody wait: with fasttime's scopes the pipeline's "
-        f"time changed by {format_change(scopes.change)}.",
+        " 1. A clock around the call: a call returns when its work is queued, not when it is done. "
+        f"{_naive(largest)}",
+        " 2. synchronize() around the call: the time is right, but the host waits. The pipeline "
+        f"took {format_seconds(sync.whole)} instead of {format_seconds(untimed.whole)} "
+        f"({format_change(sync.change)}).",
+        " 3. CUDA events with a wait after each model: the time is right, but the host waits again "
+        f"({format_change(awaited.change)}).",
+        " 4. fasttime scopes: the time is right, and the host never waits. The pipeline's time "
+        f"changed by {format_change(scopes.change)}.",
         *(
-            f" At batch {other.settings.batch} ({other.bound}) {_naive(other)}; synchronising "
-            f"cost {format_change(other.row('sync').change)}, fasttime's scopes "
-            f"{format_change(other.row('fasttime scopes').change)}."
+            f" At batch {other.settings.batch} ({other.bound}): {_naive(other)} synchronize() "
+            f"changed the pipeline by {format_change(other.row('sync').change)}, fasttime scopes "
+            f"by {format_change(other.row('fasttime scopes').change)}."
             for other in pipelines[:-1]
         ),
-        *(f" But note: {warning}." for warning in _warnings(largest)),
+        *(f" Warning: {warning}" for warning in _warnings(largest)),
     ]
 
 
@@ -103,18 +108,18 @@ def _naive(result: Pipeline) -> str:
     naive, sync = result.row("naive").small, result.row("sync").small
     assert naive is not None
     assert sync is not None
-    right = ", so was right, as it happens" if abs(naive / sync - 1) < 0.1 else ""
+    accident = " That is right, but by accident." if abs(naive / sync - 1) < 0.1 else ""
     return (
-        f"a clock around the small model read {format_seconds(naive)}, where it took "
-        f"{format_seconds(sync)}{right}"
+        f"The clock read {format_seconds(naive)} for the small model, which took "
+        f"{format_seconds(sync)}.{accident}"
     )
 
 
 def _warnings(result: Pipeline) -> list[str]:
-    """Return in what the figures do not bear out the lesson."""
+    """Return how the figures differ from the lesson."""
     warnings = []
     if not result.waiting_costs:
-        warnings.append("on this machine waiting did not clearly slow the pipeline down")
+        warnings.append("On this machine, waiting did not clearly slow the pipeline down.")
     if not result.scopes_are_free:
-        warnings.append("scopes changed the pipeline more than they should, as on a busy machine")
+        warnings.append("Scopes changed the pipeline more than they should. Is the machine busy?")
     return warnings

@@ -7,23 +7,41 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
-from .comparing import document as comparisons
 from .comparing.comparison import Comparison
-from .documents import COMPARISON, MEASUREMENT, REPORT, TIMELINE, Fields, damaged, read_document
+from .comparing.comparison import from_content as comparison_from_content
+from .comparing.methods import MethodComparison
+from .comparing.methods import from_content as method_comparison_from_content
+from .comparing.saved import SavedComparison
+from .comparing.saved import from_content as saved_comparison_from_content
+from .documents import (
+    COMPARISON,
+    MEASUREMENT,
+    METHOD_COMPARISON,
+    REPORT,
+    SAVED_COMPARISON,
+    TIMELINE,
+    Fields,
+    damaged,
+    read_document,
+)
 from .measuring.measurement import Measurement
 from .measuring.measurement import from_content as measurement_from_content
-from .reports.formats import document as reports
+from .reports.formats.document import from_content as report_arguments
 from .reports.report import Report
 from .timelines.timeline import Timeline
 
-Loaded: TypeAlias = Measurement | Comparison | Report | Timeline
+Loaded: TypeAlias = (
+    Measurement | Comparison | MethodComparison | SavedComparison | Report | Timeline
+)
 
 # The function that makes a result from the fields of a document, by format.
 READERS: dict[str, Callable[[Fields], Loaded]] = {
     MEASUREMENT: measurement_from_content,
-    COMPARISON: comparisons.from_content,
+    COMPARISON: comparison_from_content,
+    METHOD_COMPARISON: method_comparison_from_content,
+    SAVED_COMPARISON: saved_comparison_from_content,
+    REPORT: lambda fields: Report(**report_arguments(fields)),
     TIMELINE: Timeline._from_fields,
-    REPORT: lambda fields: Report(**reports.from_content(fields)),
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command as a whole: help, version, exit codes, pipes; and how its values are read."""
+"""The command as a whole: help, version, exit codes, pipes, and how values are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fasttime.cli import (
     main,
     output,
 )
-from fasttime.cli.failure import Failure, did_you_mean
+from fasttime.cli.output import Failure, did_you_mean
 
 COMMANDS = ("demo", "env", "run", "bench", "compare")
 
@@ -35,7 +35,7 @@ def test_each_command_has_help_with_examples(
     assert f"examples:\n  fasttime {command}" in capsys.readouterr().out
 
 
-def test_the_help_lists_the_commands_and_the_exit_codes(
+def test_the_help_lists_commands_and_exit_codes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -46,7 +46,7 @@ def test_the_help_lists_the_commands_and_the_exit_codes(
     assert "exit codes:" in shown
 
 
-def test_the_version_is_fasttime_s(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_that_of_fasttime(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--version"])
     assert exit_.value.code == 0
@@ -71,7 +71,7 @@ def test_bad_usage_ends_with_2(wrong: list[str], capsys: pytest.CaptureFixture[s
         (["env", "gpu"], "arguments: gpu\n"),
     ],
 )
-def test_a_misspelt_option_brings_the_command_s_own_usage_and_the_likes_of_it(
+def test_a_misspelt_option_shows_usage_and_a_guess(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -90,7 +90,7 @@ def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[
 
 
 def test_ctrl_c_ends_a_command_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fasttime.cli.found.find", interrupt)
+    monkeypatch.setattr("fasttime.cli.env.find", interrupt)
     assert main(["env"]) == 130
 
 
@@ -98,13 +98,13 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_a_failure_is_a_line_on_stderr(
+def test_a_failure_is_one_line_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
         raise Failure("this\n  and that", code=1)
 
-    monkeypatch.setattr("fasttime.cli.found.find", fail)
+    monkeypatch.setattr("fasttime.cli.env.find", fail)
     assert main(["env"]) == 1
     assert capsys.readouterr() == ("", "fasttime: error: this and that\n")
 
@@ -113,7 +113,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def stumble() -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("fasttime.cli.found.find", stumble)
+    monkeypatch.setattr("fasttime.cli.env.find", stumble)
     with pytest.raises(ValueError, match="a bug"):
         main(["env"])
 
@@ -127,7 +127,7 @@ def test_a_bug_in_the_demo_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) 
         main(["demo", "--device", "cpu"])
 
 
-def test_a_reader_that_has_gone_is_no_reason_for_words() -> None:
+def test_a_broken_pipe_is_silent() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -145,33 +145,33 @@ def test_a_reader_that_has_gone_is_no_reason_for_words() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 @pytest.mark.parametrize("command", [["env"], ["compare", "a.json", "b.json", "--fail-above", "0"]])
-def test_a_result_that_cannot_be_written_is_told_in_a_line_and_by_an_exit_code_of_its_own(
-    tmp_path: Path, command: list[str]
+def test_a_full_disk_has_its_own_exit_code(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     measurement([1.0] * 20).save(tmp_path / "a.json")
     measurement([9.0] * 20).save(tmp_path / "b.json")
+    monkeypatch.chdir(tmp_path)
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "fasttime", *command],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            timeout=120,
-        )
-    message = "fasttime: error: could not write the result: No space left on device\n"
-    assert (done.returncode, done.stderr) == (3, message)
+        monkeypatch.setattr(sys, "stdout", full)
+        code = main(command)
+        full.flush()  # goes nowhere, as at the exit of the interpreter
+    message = "error: could not write the result: No space left on device\n"
+    assert code == 3
+    assert capsys.readouterr().err.endswith(message)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("command", [["env"], ["compare", "none.json", "none.json"]])
-def test_what_would_go_to_a_closed_stream_goes_nowhere(
+def test_output_to_a_closed_stream_is_dropped(
     command: list[str],
     stream: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, stream, None)  # as Python has it after `fasttime env >&-`
+    monkeypatch.setattr(sys, stream, None)  # as after `fasttime env >&-`
     assert main(command) == (0 if command == ["env"] else 2)
     shown = capsys.readouterr()
     assert {"stdout": shown.out, "stderr": shown.err}[stream] == ""
@@ -179,7 +179,7 @@ def test_what_would_go_to_a_closed_stream_goes_nowhere(
 
 
 class Terminal:
-    """A stream that says it is a terminal, and keeps what is written to it."""
+    """A stream that claims to be a terminal and keeps its output."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -196,7 +196,7 @@ class Terminal:
 
 
 class Coloured:
-    """Something that rich shows in red, and that is plain otherwise."""
+    """A result that rich shows in red, and that is plain otherwise."""
 
     def __rich__(self) -> str:
         return "[red]red[/red]"
@@ -213,7 +213,7 @@ def test_results_are_coloured_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     assert "\x1b[31mred" in terminal.text
 
 
-def test_no_color_leaves_the_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_removes_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
@@ -226,14 +226,14 @@ def test_a_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "plain\n"
 
 
-def test_what_stdout_cannot_hold_is_written_in_plainer_letters() -> None:
+def test_unencodable_characters_are_replaced() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     output.put("3 µs at 40 °C", stream)
     stream.seek(0)
     assert stream.read() == "3 us at 40 C\n"
 
 
-def test_a_terminal_that_knows_ascii_alone_gets_plain_text() -> None:
+def test_an_ascii_terminal_gets_plain_text() -> None:
     class Terminal(io.TextIOWrapper):
         def isatty(self) -> bool:
             return True
@@ -250,59 +250,57 @@ def test_a_terminal_that_knows_ascii_alone_gets_plain_text() -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("5%", 0.05), ("0.05", 0.05), ("0", 0.0), ("150%", 1.5), (" 5 % ", 0.05)]
 )
-def test_a_change_is_read_in_per_cent_and_as_a_fraction(text: str, value: float) -> None:
+def test_a_change_may_be_percent_or_a_fraction(text: str, value: float) -> None:
     assert arguments.fraction(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["-5%", "five", "nan", "inf", "", "%"])
-def test_what_is_no_change_is_refused(text: str) -> None:
+def test_other_changes_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"such as 5% or 0\.05, got"):
         arguments.fraction(text)
 
 
-def test_a_change_of_5_is_asked_back_for() -> None:
+def test_a_change_of_5_needs_a_percent_sign() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="got '5': write 5% or a fraction"):
         arguments.fraction("5")
 
 
-def test_runs_are_counted_or_left_to_fasttime() -> None:
+def test_runs_are_a_number_or_auto() -> None:
     assert arguments.runs("auto") == arguments.ignored_runs("auto") == "auto"
     assert arguments.runs("7") == 7
     assert arguments.ignored_runs("0") == 0
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many"])
-def test_what_is_no_number_of_runs_is_refused(text: str) -> None:
+def test_other_numbers_of_runs_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"must be auto, or .* got '{text}'"):
         arguments.runs(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "inf", "nan", "soon"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_durations_must_be_positive(text: str) -> None:
     assert arguments.seconds("0.5") == 0.5
     with pytest.raises(argparse.ArgumentTypeError, match=f"above 0, got '{text}'"):
         arguments.seconds(text)
 
 
-def test_a_file_to_write_needs_its_folder_before_the_work_begins(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     assert arguments.new_file(str(tmp_path / "a.json")) == tmp_path / "a.json"
-    with pytest.raises(argparse.ArgumentTypeError, match=r"make it first: mkdir -p .*/none"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"create it: mkdir -p .*/none"):
         arguments.new_file(str(tmp_path / "none" / "a.json"))
     with pytest.raises(argparse.ArgumentTypeError, match="is a folder; name a file"):
         arguments.new_file(str(tmp_path))
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")
-def test_a_folder_that_takes_no_file_is_told_before_the_work_begins() -> None:
+def test_a_folder_without_room_for_files_is_refused() -> None:
     with pytest.raises(
         argparse.ArgumentTypeError, match=r"cannot write /proc/a\.json: (No such|Perm)"
     ):
         arguments.new_file("/proc/a.json")
 
 
-def test_a_file_that_may_not_be_written_to_is_told_before_the_work_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     path.touch()
     monkeypatch.setattr(os, "access", lambda asked, _: asked != path)  # root may write to anything
@@ -311,59 +309,53 @@ def test_a_file_that_may_not_be_written_to_is_told_before_the_work_begins(
     assert arguments.new_file(str(tmp_path / "b.json")).name == "b.json"
 
 
-def test_a_name_that_is_too_long_is_told_before_the_work_begins(tmp_path: Path) -> None:
+def test_a_long_file_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"cannot write .*: File name too long"):
         arguments.new_file(str(tmp_path / f"{'a' * 300}.json"))
 
 
-def test_a_pipe_can_be_written_to_wherever_it_lies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipe_is_accepted_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "a.json")
     monkeypatch.setattr("tempfile.TemporaryFile", os.listdir)  # raises: nothing may be put beside
     assert arguments.new_file(str(tmp_path / "a.json")).name == "a.json"
 
 
-def test_to_check_whether_a_file_can_be_written_leaves_none(tmp_path: Path) -> None:
+def test_the_check_of_a_file_leaves_no_file(tmp_path: Path) -> None:
     arguments.new_file(str(tmp_path / "a.json"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", [".json", "some/.JSON", ".json.gz"])
-def test_a_suffix_alone_is_no_name(text: str) -> None:
-    with pytest.raises(
-        argparse.ArgumentTypeError, match=r"is a suffix alone; name it, such as run\."
-    ):
+def test_a_suffix_is_not_a_name(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"has no name; write for example run\."):
         arguments.new_timeline(text)
 
 
-def test_a_file_to_write_needs_the_suffix_of_its_format(tmp_path: Path) -> None:
+def test_a_file_needs_the_suffix_of_its_format(tmp_path: Path) -> None:
     assert arguments.new_html(str(tmp_path / "a.HTML")).name == "a.HTML"
     with pytest.raises(argparse.ArgumentTypeError, match=r"must end in \.json, got 'a\.txt'"):
         arguments.new_json("a.txt")
 
 
-def test_a_name_that_is_like_no_other_brings_no_question() -> None:
+def test_only_similar_names_are_suggested() -> None:
     assert did_you_mean("xyz", ["forward"]) == ""
     assert did_you_mean("foward", ["forward", "reset"]) == "; did you mean forward?"
 
 
-def test_a_picture_needs_matplotlib_before_the_work_begins(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert arguments.new_timeline(str(tmp_path / "a.csv")).name == "a.csv"
     with pytest.raises(argparse.ArgumentTypeError, match=r"pip install 'fasttime\[plot\]'"):
         arguments.new_timeline(str(tmp_path / "a.svg"))
 
 
-def test_similar_files_are_those_of_the_same_folder(tmp_path: Path) -> None:
+def test_similar_files_are_in_the_same_folder(tmp_path: Path) -> None:
     (tmp_path / "train.py").touch()
     assert arguments.similar_files(tmp_path / "trian.py") == "; did you mean train.py?"
     assert arguments.similar_files(tmp_path / "none" / "trian.py") == ""
 
 
-def test_the_demo_s_device_is_checked_before_anything_runs(
+def test_the_device_of_the_demo_is_checked_first(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert demo.__doc__

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`fasttime bench`: what is timed, with which options, and where the result goes."""
+"""`fasttime bench`: the target, the options, and where the result goes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,8 @@ import pytest
 import torch
 
 import fasttime
-from fasttime import Measurement
-from fasttime.cli import (
-    bench,
-    main,
-    processes,
-    saved,
-)
+from fasttime import Measurement, loading
+from fasttime.cli import bench, main, measurements
 from fasttime.cli import target as targets
 
 Asked = list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
@@ -74,7 +69,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """Put a measurement made up in the place of `measure`, and see what it was asked for."""
+    """Replace `measure`: record its arguments and return a made-up measurement."""
     calls: Asked = []
 
     def measure(fn: Callable[..., object], *args: Any, **options: Any) -> Measurement:
@@ -82,20 +77,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         fn(*args)
         return made_up()
 
-    monkeypatch.setattr(fasttime, "measure", measure)
+    monkeypatch.setattr(bench, "measure", measure)
     return calls
 
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, Measurement]:
-    """Keep measurements in memory in the place of files."""
+    """Keep the saved measurements in memory, too."""
     kept: dict[str, Measurement] = {}
 
-    def save(measurement: Measurement, path: str) -> None:
-        kept[Path(path).name] = measurement
-        Path(path).write_text(f'{{"label": "{measurement.label}"}}\n', encoding="utf-8")
+    def save(measurement: Measurement, path: Path) -> None:
+        kept[path.name] = measurement
+        path.write_text(f'{{"label": "{measurement.label}"}}\n', encoding="utf-8")
 
-    monkeypatch.setattr(Measurement, "save", save, raising=False)
+    monkeypatch.setattr(Measurement, "save", save)
     return kept
 
 
@@ -109,7 +104,7 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
 # --- what is timed ---
 
 
-def test_a_callable_of_this_folder_is_timed(
+def test_a_callable_in_this_folder_is_timed(
     asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "model_to_bench:forward"]) == 0
@@ -119,12 +114,12 @@ def test_a_callable_of_this_folder_is_timed(
 
 
 @pytest.mark.parametrize("name", ["Model.step", "takes_a_default", "Model"])
-def test_all_that_can_be_called_without_arguments_can_be_timed(name: str, asked: Asked) -> None:
+def test_callables_without_arguments_are_timed(name: str, asked: Asked) -> None:
     assert main(["bench", f"model_to_bench:{name}"]) == 0
     assert len(asked) == 1
 
 
-def test_a_builtin_that_does_not_tell_its_arguments_is_tried(asked: Asked) -> None:
+def test_a_builtin_without_a_signature_is_tried(asked: Asked) -> None:
     assert main(["bench", "builtins:iter"]) == 1  # it takes one argument or two
     assert len(asked) == 1
 
@@ -147,20 +142,20 @@ def bench_options(*arguments: str) -> Any:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("forward", "'forward' names nothing to time; write module:callable, such as"),
-        (":forward", "':forward' names nothing to time"),
-        ("model_to_bench:", "'model_to_bench:' names nothing to time"),
-        ("model_to_bench.py:forward", "write the module's: model_to_bench:forward"),
+        ("forward", "'forward' is not a target; write module:callable, such as"),
+        (":forward", "':forward' is not a target"),
+        ("model_to_bench:", "'model_to_bench:' is not a target"),
+        ("model_to_bench.py:forward", "write the name of the module: model_to_bench:forward"),
         ("model_to_bnech:forward", "did you mean model_to_bench?"),
-        ("no_such.module:forward", "there is no module 'no_such' in this folder or among"),
+        ("no_such.module:forward", "there is no module 'no_such', in this folder or installed"),
         ("model_to_bench:foward", "'model_to_bench' has no 'foward'; did you mean forward?"),
         ("model_to_bench:Model.stop", "has no 'Model.stop'; did you mean step?"),
-        ("model_to_bench:NUMBER", "is of type int and cannot be called; name a function"),
+        ("model_to_bench:NUMBER", "has type int and is not callable; name a function"),
         ("model_to_bench:layer", "missing a required argument: 'input'; name a function that"),
-        ("model_to_bench:takes", "missing a required argument: 'x'; name a function that takes"),
+        ("model_to_bench:takes", "missing a required argument: 'x'; name a function that creates"),
     ],
 )
-def test_what_cannot_be_timed_is_told_in_a_line(
+def test_a_bad_target_is_one_line(
     target: str, message: str, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", target]) == 2
@@ -168,7 +163,7 @@ def test_what_cannot_be_timed_is_told_in_a_line(
     assert not asked
 
 
-def test_a_module_that_misses_another_one_is_shown_as_python_shows_it(
+def test_a_failing_import_keeps_its_traceback(
     asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("model_to_bench.py").write_text("import no_such_module_at_all\n")
@@ -179,7 +174,7 @@ def test_a_module_that_misses_another_one_is_shown_as_python_shows_it(
     assert last == "ModuleNotFoundError: No module named 'no_such_module_at_all'"
 
 
-def test_what_the_callable_raises_is_shown_without_the_frames_that_timed_it(
+def test_a_traceback_begins_in_the_user_s_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["bench", "model_to_bench:raises"]) == 1
@@ -188,16 +183,14 @@ def test_what_the_callable_raises_is_shown_without_the_frames_that_timed_it(
     assert frame.endswith('model_to_bench.py", line 14, in raises')
 
 
-def test_a_callable_that_ends_the_process_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_callable_that_exits_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "model_to_bench:leaves", "-o", "result.json"]) == 1
-    said = "model_to_bench:leaves ended the process, by sys.exit(0); time what returns"
+    said = "model_to_bench:leaves called sys.exit(0); time a callable that returns"
     assert said in capsys.readouterr().err
     assert not Path("result.json").exists()
 
 
-def test_a_syntax_error_of_a_module_is_shown_without_a_frame(
-    asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_syntax_error_shows_no_frames(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     Path("model_to_bench.py").write_text("def\n")
     assert main(["bench", "model_to_bench:forward"]) == 1
     shown = capsys.readouterr().err
@@ -212,7 +205,7 @@ def test_a_syntax_error_of_a_module_is_shown_without_a_frame(
         (["--warmup", "0", "--repeat", "3"], "a line of fasttime's own", 1),
     ],
 )
-def test_what_fasttime_refuses_is_told_in_a_line(
+def test_errors_of_fasttime_are_one_line(
     options: list[str],
     message: str,
     code: int,
@@ -236,7 +229,7 @@ def test_what_fasttime_refuses_is_told_in_a_line(
 
 @pytest.fixture
 def zoo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A torchvision with two models of no size."""
+    """Replace torchvision by one with two tiny models."""
 
     def get_model(name: str, weights: None) -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.AvgPool2d(224), torch.nn.Dropout(0.5))
@@ -248,7 +241,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision.models", models)
 
 
-def test_a_model_is_timed_in_eval_mode_on_a_batch_of_images(zoo: None, asked: Asked) -> None:
+def test_a_model_is_timed_in_eval_mode(zoo: None, asked: Asked) -> None:
     options = ["--batch", "2", "--dtype", "bfloat16", "--device", "cpu"]
     assert main(["bench", "torchvision:mobilenet_v3_large", *options]) == 0
     ((model, (images,), given),) = asked
@@ -258,7 +251,7 @@ def test_a_model_is_timed_in_eval_mode_on_a_batch_of_images(zoo: None, asked: As
     assert images.is_inference()
 
 
-def test_a_model_s_label_tells_batch_and_dtype(
+def test_the_label_of_a_model_has_batch_and_dtype(
     zoo: None, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "torchvision:mobilenet_v3_small", "--device", "cpu"]) == 0
@@ -266,7 +259,7 @@ def test_a_model_s_label_tells_batch_and_dtype(
     assert f"Measurement of {label} on cpu" in capsys.readouterr().out
 
 
-def test_an_unknown_model_is_told_with_its_likes(
+def test_an_unknown_model_brings_a_guess(
     zoo: None, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "torchvision:mobilenet_v3_lrge", "--device", "cpu"]) == 2
@@ -304,7 +297,7 @@ def test_a_missing_torchvision_says_what_to_install(
         ),
     ],
 )
-def test_a_model_that_fails_is_told_in_a_line(
+def test_a_failing_model_is_one_line(
     error: Exception,
     message: str,
     zoo: None,
@@ -314,7 +307,7 @@ def test_a_model_that_fails_is_told_in_a_line(
     def measure(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(fasttime, "measure", measure)
+    monkeypatch.setattr(bench, "measure", measure)
     assert main(["bench", "torchvision:mobilenet_v3_small", "--device", "cpu"]) == 1
     assert error_of(capsys) == message
 
@@ -322,7 +315,7 @@ def test_a_model_that_fails_is_told_in_a_line(
 # --- options ---
 
 
-def test_options_go_to_measure_as_they_are(asked: Asked) -> None:
+def test_options_are_passed_on_to_measure(asked: Asked) -> None:
     options = "--method sync --warmup auto --repeat 9 --budget 1.5 --no-hold --cache cold"
     assert main(["bench", "model_to_bench:forward", *options.split()]) == 0
     assert asked[0][2] == {
@@ -363,12 +356,12 @@ def test_a_wrong_value_is_bad_usage(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--batch", "3"], "--batch goes with torchvision:<model>"),
-        (["--dtype", "float16"], "--dtype goes with torchvision:<model>"),
-        (["--device", "cpu"], "--device cpu goes with torchvision:<model>"),
+        (["--batch", "3"], "--batch is for torchvision:<model>"),
+        (["--dtype", "float16"], "--dtype is for torchvision:<model>"),
+        (["--device", "cpu"], "--device cpu is for torchvision:<model>"),
     ],
 )
-def test_a_callable_takes_no_model_s_options(
+def test_options_of_models_are_refused_for_callables(
     options: list[str], message: str, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "model_to_bench:forward", *options]) == 2
@@ -377,7 +370,7 @@ def test_a_callable_takes_no_model_s_options(
 
 
 @pytest.mark.parametrize("target", ["torchvision:mobilenet_v3_small", "model_to_bench:forward"])
-def test_a_device_that_is_not_there_is_told(
+def test_a_missing_device_is_reported(
     target: str,
     zoo: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -406,17 +399,15 @@ def test_the_result_is_saved_and_printed(
     assert shown.err == "fasttime: saved out.json\n"
 
 
-def test_the_result_is_saved_where_it_was_asked_for_wherever_the_callable_goes(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    places: list[str] = []
+def test_a_new_working_folder_moves_no_file(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[Path] = []
     monkeypatch.setattr(Measurement, "save", lambda self, path: places.append(path))
     here = Path.cwd()
     assert main(["bench", "model_to_bench:forward", "-o", "out.json"]) == 0
-    assert places == [str(here / "out.json")]
+    assert places == [here / "out.json"]
 
 
-def test_data_on_stdout_are_alone_there(
+def test_json_is_alone_on_stdout(
     asked: Asked, files: dict[str, Measurement], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "model_to_bench:forward", "--json"]) == 0
@@ -426,7 +417,7 @@ def test_data_on_stdout_are_alone_there(
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_disk_that_is_full_is_told_in_a_line_and_costs_no_result(
+def test_a_full_disk_still_prints_the_result(
     options: list[str],
     asked: Asked,
     monkeypatch: pytest.MonkeyPatch,
@@ -434,8 +425,8 @@ def test_a_disk_that_is_full_is_told_in_a_line_and_costs_no_result(
 ) -> None:
     real = Measurement.save
 
-    def save(measurement: Measurement, path: str) -> None:
-        if Path(path).name == "out.json":
+    def save(measurement: Measurement, path: Path) -> None:
+        if path.name == "out.json":
             raise OSError(28, "No space left on device")
         real(measurement, path)
 
@@ -448,7 +439,7 @@ def test_a_disk_that_is_full_is_told_in_a_line_and_costs_no_result(
     assert target in shown.out
 
 
-def test_a_reader_that_has_gone_costs_no_file(
+def test_a_broken_pipe_costs_no_file(
     asked: Asked, files: dict[str, Measurement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone(io.StringIO):
@@ -466,27 +457,27 @@ def test_a_reader_that_has_gone_costs_no_file(
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch, files: dict[str, Measurement]) -> list[list[str]]:
-    """Fake processes: each saves a measurement; see what they were started with."""
+    """Replace processes: each saves a measurement. Return how they were started."""
     started: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> Any:
         started.append(command)
-        made_up("the child's").save(command[-1])  # type: ignore[attr-defined]
+        made_up("the child's").save(Path(command[-1]))
         return SimpleNamespace(returncode=0, stderr="noise")
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(fasttime, "load", lambda path: files[Path(path).name], raising=False)
+    monkeypatch.setattr(loading, "load", lambda path: files[path.name])
 
     def merge(*measurements: Measurement) -> Measurement:
         times = np.concatenate([measurement.times for measurement in measurements])
         counts = tuple(len(measurement) for measurement in measurements)
         return dataclasses.replace(measurements[0], times=times, processes=counts)
 
-    monkeypatch.setattr(Measurement, "merge", staticmethod(merge), raising=False)
+    monkeypatch.setattr(Measurement, "merge", staticmethod(merge))
     return started
 
 
-def test_processes_are_started_one_after_another_and_merged(
+def test_processes_are_merged(
     children: list[list[str]],
     files: dict[str, Measurement],
     capsys: pytest.CaptureFixture[str],
@@ -502,7 +493,7 @@ def test_processes_are_started_one_after_another_and_merged(
     assert shown.err == "fasttime: saved all.json\n"
 
 
-def test_processes_get_all_options_but_the_result_s(children: list[list[str]]) -> None:
+def test_processes_get_the_options(children: list[list[str]]) -> None:
     options = ["--device", "cuda:1", "--batch", "4", "--dtype", "float16", "--method", "event"]
     options += ["--warmup", "auto", "--repeat", "9", "--budget", "1.5", "--no-hold"]
     options += ["--cache", "cold"]
@@ -514,7 +505,7 @@ def test_processes_get_all_options_but_the_result_s(children: list[list[str]]) -
 @pytest.mark.parametrize(
     ("code", "how"), [(2, "ended with exit code 2"), (-9, "was ended by signal 9")]
 )
-def test_a_process_that_fails_is_heard(
+def test_a_failing_process_is_reported(
     code: int,
     how: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -527,11 +518,11 @@ def test_a_process_that_fails_is_heard(
     )
     assert main(["bench", "a:b", "--processes", "2"]) == 1
     assert capsys.readouterr().err == (
-        f"its words\nfasttime: error: process 1 of 2 {how}; what it said is above\n"
+        f"its words\nfasttime: error: process 1 of 2 {how}; its messages are above\n"
     )
 
 
-def test_processes_that_measured_different_things_are_told(
+def test_different_measurements_are_not_merged(
     children: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -539,12 +530,12 @@ def test_processes_that_measured_different_things_are_told(
     def merge(*_: Measurement) -> Measurement:
         raise ValueError("device differs")
 
-    monkeypatch.setattr(Measurement, "merge", staticmethod(merge), raising=False)
+    monkeypatch.setattr(Measurement, "merge", staticmethod(merge))
     assert main(["bench", "a:b", "--processes", "2"]) == 1
     assert error_of(capsys) == "the processes measured different things: device differs"
 
 
-def test_a_real_process_s_words_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+def test_messages_of_a_process_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
     package = str(Path(fasttime.__file__).resolve().parents[1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
@@ -555,7 +546,7 @@ def test_a_real_process_s_words_are_passed_on(capfd: pytest.CaptureFixture[str])
     assert "process 1 of 2 ended with exit code 2" in shown.err
 
 
-def test_words_of_a_process_that_are_no_text_are_passed_on(
+def test_undecodable_messages_of_a_process_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = r"import os; os.write(2, b'caf\xe9\n'); os._exit(3)"
@@ -568,10 +559,9 @@ def test_words_of_a_process_that_are_no_text_are_passed_on(
     assert "caf\\xe9\n" in capsys.readouterr().err
 
 
-def test_the_names_of_saved_measurements_are_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert processes.saved is saved
-    monkeypatch.setattr(fasttime, "load", lambda path: made_up(path), raising=False)
-    (tmp_path / "a.json").touch()
-    assert saved.load(tmp_path / "a.json").label == str(tmp_path / "a.json")
+def test_a_measurement_is_read_from_its_file(tmp_path: Path) -> None:
+    measurements.save(made_up("of a file"), tmp_path / "a.json")
+    assert measurements.load(tmp_path / "a.json").label == "of a file"
+    assert measurements.as_json(made_up()) == (
+        measurements.as_json(measurements.load(tmp_path / "a.json")).replace("of a file", "forward")
+    )

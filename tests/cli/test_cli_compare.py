@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`fasttime compare`: files in, exit code out, by a made-up comparison."""
+"""`fasttime compare`: files and exit codes, with a made-up comparison."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import fasttime
-from fasttime import Measurement
+from fasttime import Measurement, loading
 from fasttime.cli import main
 
 
 class Comparison:
-    """A new measurement that is slower by 8 %, beyond doubt."""
+    """A comparison whose new measurement is proven to be slower by 8 %."""
 
     def __init__(self, old: Measurement, new: Measurement) -> None:
         self.text = f"{new.label} against {old.label}"
@@ -38,8 +38,8 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("old.json", "new.json"):
         Path(name).touch()
-    monkeypatch.setattr(fasttime, "load", made_up, raising=False)
-    monkeypatch.setattr("fasttime.compare_saved", Comparison, raising=False)
+    monkeypatch.setattr(loading, "load", lambda path: made_up(str(path)))
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", Comparison)
 
 
 def error_of(capsys: pytest.CaptureFixture[str]) -> str:
@@ -55,56 +55,56 @@ def test_the_comparison_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("above", "code"), [("5%", 1), ("0.05", 1), ("10%", 0), ("0", 1)])
-def test_a_proven_regression_above_the_limit_ends_with_1(above: str, code: int) -> None:
+def test_a_proven_regression_exits_with_1(above: str, code: int) -> None:
     assert main(["compare", "old.json", "new.json", "--fail-above", above]) == code
 
 
-def test_what_came_of_the_limit_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_outcome_of_the_limit_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["compare", "old.json", "new.json", "--fail-above", "5%"])
-    said = "fasttime: a change of more than +5 % is proven: exit code 1\n"
+    said = "fasttime: a slowdown of more than 5 % is proven: exit code 1\n"
     assert capsys.readouterr() == ("new.json against old.json\n", said)
     main(["compare", "old.json", "new.json", "--fail-above", "10%"])
-    said = "fasttime: a change of more than +10 % is not proven: exit code 0\n"
+    said = "fasttime: a slowdown of more than 10 % is not proven: exit code 0\n"
     assert capsys.readouterr().err == said
 
 
-def test_a_crash_does_not_pass_for_a_regression(
+def test_a_crash_is_not_a_regression(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def crash(old: Measurement, new: Measurement) -> None:
         raise ZeroDivisionError("somewhere inside")
 
-    monkeypatch.setattr("fasttime.compare_saved", crash)
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", crash)
     assert main(["compare", "old.json", "new.json", "--fail-above", "5%"]) == 3
     assert capsys.readouterr().err.endswith("\nZeroDivisionError: somewhere inside\n")
 
 
-def test_without_a_limit_a_regression_is_no_failure() -> None:
+def test_without_a_limit_a_regression_passes() -> None:
     assert main(["compare", "old.json", "new.json"]) == 0
 
 
-def test_a_limit_that_is_none_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_limit_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["compare", "old.json", "new.json", "--fail-above", "5"])
     assert exit_.value.code == 2
     assert "got '5': write 5% or a fraction below 1" in capsys.readouterr().err
 
 
-def test_a_missing_file_is_told_with_its_likes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_brings_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "old.json", "nwe.json"]) == 2
     assert error_of(capsys).startswith("there is no file nwe.json; did you mean new.json")
 
 
-def test_a_folder_is_told_from_a_file_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_not_a_missing_file(capsys: pytest.CaptureFixture[str]) -> None:
     Path("folder").mkdir()
     assert main(["compare", "old.json", "folder"]) == 2
     assert error_of(capsys) == "folder is a folder; name a file in it"
 
 
-def test_a_pipe_is_read_as_a_file_is(
+def test_a_pipe_is_read_like_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.undo()  # nothing is made up here
+    monkeypatch.undo()  # use the real functions
     made_up("of a pipe").save(tmp_path / "saved.json")
     text = (tmp_path / "saved.json").read_bytes()
     ends = [os.pipe() for _ in range(2)]
@@ -119,60 +119,60 @@ def test_a_pipe_is_read_as_a_file_is(
     assert "of a pipe" in capsys.readouterr().out
 
 
-def test_a_file_that_is_given_twice_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("link.json").symlink_to("new.json")
     for old, new in (("new.json", "new.json"), ("new.json", "link.json")):
         assert main(["compare", old, new]) == 2
-        assert error_of(capsys) == f"{old} and {new} are one file; compare two measurements"
+        assert error_of(capsys) == f"{old} and {new} are the same file; name two files"
 
 
-def test_a_file_that_holds_no_measurement_is_told(
+def test_a_file_without_a_measurement_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def load(path: str) -> Any:
+    def load(path: Path) -> Any:
         raise ValueError(f"{path} was not saved by fasttime")
 
-    monkeypatch.setattr(fasttime, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == "old.json was not saved by fasttime"
 
 
-def test_a_file_that_cannot_be_read_is_told(
+def test_an_unreadable_file_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def load(path: str) -> Any:
-        raise PermissionError(13, "Permission denied", path)
+    def load(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(fasttime, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == "cannot read old.json: Permission denied"
 
 
-def test_a_saved_comparison_is_no_measurement(
+def test_a_saved_comparison_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fasttime, "load", lambda path: Comparison(made_up("a"), made_up("b")))
+    monkeypatch.setattr(loading, "load", lambda path: Comparison(made_up("a"), made_up("b")))
     assert main(["compare", "old.json", "new.json"]) == 2
-    assert error_of(capsys) == "old.json holds a comparison, not a measurement"
+    assert error_of(capsys) == "old.json holds a Comparison, not a measurement"
 
 
-def test_a_saved_report_is_no_measurement(
+def test_a_saved_report_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fasttime, "load", lambda path: fasttime.Recorder().report())
+    monkeypatch.setattr(loading, "load", lambda path: fasttime.Recorder().report())
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == (
-        "old.json holds a report of scopes, not a measurement: its times are no single runs any "
-        "more; to compare, measure with fasttime.measure() or fasttime bench"
+        "old.json holds a report, not a measurement: a report has no single runs. To compare, "
+        "measure with fasttime.measure() or fasttime bench"
     )
 
 
-def test_measurements_that_cannot_be_compared_are_told(
+def test_incomparable_measurements_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(old: Measurement, new: Measurement) -> None:
         raise ValueError("their methods differ")
 
-    monkeypatch.setattr("fasttime.compare_saved", refuse)
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", refuse)
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == "their methods differ"

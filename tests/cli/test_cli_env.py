@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`fasttime env`: on this machine, on machines made up, and on simulated GPUs."""
+"""`fasttime env`: on this machine, on made-up machines, and on simulated GPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from simulated_cuda import run_under_simulation, torch_can_be_simulated
 
 import fasttime
-from fasttime.cli import env, found, main
+from fasttime.cli import env, main
 from fasttime.environment import nvml
 from fasttime.environment.gpu_state import GpuModes, GpuState
 from fasttime.environment.variables import TIMING_VARIABLES
@@ -31,7 +31,7 @@ GPU: dict[str, Any] = {
     "state": {**STATE._asdict(), "slowdowns": STATE.slowdowns},
     "modes": MODES._asdict(),
 }
-FOUND: dict[str, Any] = {
+FACTS: dict[str, Any] = {
     "fasttime": "1.2",
     "python": "3.11.7",
     "executable": "/bin/python",
@@ -55,7 +55,7 @@ FOUND: dict[str, Any] = {
 
 
 def lines(**changed: Any) -> dict[str, str]:
-    text = env.as_text({**FOUND, **changed})
+    text = env.as_text({**FACTS, **changed})
     return {key: value for key, _, value in (line.partition("  ") for line in text.splitlines())}
 
 
@@ -67,7 +67,7 @@ def of_gpu(key: str, **changed: Any) -> str:
     return value(key, gpus=[{**GPU, **changed}])
 
 
-def test_the_machine_is_told_a_key_and_a_value_a_line() -> None:
+def test_each_line_has_a_key_and_a_value() -> None:
     assert value("cpu") == "Fake CPU, 16 cores, governor performance"
     assert value("torch") == "2.9, built for CUDA 13.0"
     assert value("backend") == "cuda: it is there"
@@ -78,13 +78,13 @@ def test_the_machine_is_told_a_key_and_a_value_a_line() -> None:
     assert value("gpu 0 modes") == "compute default, mig off, persistence on, ecc n/a"
 
 
-def test_values_stand_below_one_another() -> None:
-    text = env.as_text({**FOUND, "gpus": []})
+def test_values_are_aligned() -> None:
+    text = env.as_text({**FACTS, "gpus": []})
     starts = {len(line) - len(line.split("  ", 1)[1].lstrip()) for line in text.splitlines()}
     assert len(starts) == 1
 
 
-def test_throttling_is_told_with_its_reasons() -> None:
+def test_throttling_has_its_reasons() -> None:
     assert value("gpu 0 throttled") == "yes: power cap"
     idle = {**GPU["state"], "throttle_reasons": ("gpu idle",), "slowdowns": ()}
     assert of_gpu("gpu 0 throttled", state=idle) == "no (gpu idle)"
@@ -92,35 +92,35 @@ def test_throttling_is_told_with_its_reasons() -> None:
     assert of_gpu("gpu 0 throttled", state=free) == "no"
 
 
-def test_a_state_that_is_not_known_says_why() -> None:
+def test_an_unknown_state_says_why() -> None:
     told = of_gpu("gpu 0 state", state=None, modes=None)
     assert told.startswith("not known: NVIDIA's management library does not answer (clocks, ")
 
 
-def test_what_a_gpu_does_not_tell_is_said_so() -> None:
+def test_unknown_values_are_shown_as_not_known() -> None:
     silent = {**GPU["state"], "power_w": None, "sm_clock_max_mhz": None}
-    assert of_gpu("gpu 0 power", state=silent) == "not told"
+    assert of_gpu("gpu 0 power", state=silent) == "not known"
     assert of_gpu("gpu 0 clocks", state=silent).startswith("multiprocessors 1755 MHz, ")
 
 
-def test_a_gpu_that_fails_is_told_with_its_failure() -> None:
+def test_a_failing_gpu_shows_its_failure() -> None:
     told = lines(gpus=[{"index": 0, "failure": "RuntimeError: lost"}, {**GPU, "index": 1}])
     assert told["gpu 0"].strip() == "RuntimeError: lost"
     assert "Fake GPU" in told["gpu 1"]
 
 
-def test_cores_that_the_process_may_not_use_are_told() -> None:
+def test_a_limit_of_cores_is_shown() -> None:
     assert "16 cores, 4 of them for this process" in value("cpu", cpus_allowed=4)
 
 
 @pytest.mark.parametrize(
     ("cuda", "hip", "told"), [(None, None, "no CUDA"), (None, "6.2", "ROCm 6.2")]
 )
-def test_what_torch_is_built_for_is_told(cuda: str | None, hip: str | None, told: str) -> None:
+def test_the_build_of_torch_is_shown(cuda: str | None, hip: str | None, told: str) -> None:
     assert value("torch", torch_cuda=cuda, torch_hip=hip) == f"2.9, built for {told}"
 
 
-def test_variables_that_are_set_are_told_with_what_they_do(
+def test_set_variables_are_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in TIMING_VARIABLES:
@@ -134,7 +134,7 @@ def test_variables_that_are_set_are_told_with_what_they_do(
     assert "CUDA_SCALE_LAUNCH_QUEUES" in unset
 
 
-def test_each_variable_that_fasttime_reads_is_told() -> None:
+def test_every_variable_of_fasttime_is_listed() -> None:
     package = Path(fasttime.__file__).parent
     read = {
         name
@@ -145,21 +145,21 @@ def test_each_variable_that_fasttime_reads_is_told() -> None:
     assert read <= set(TIMING_VARIABLES)
 
 
-def test_the_data_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_env_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "--json"]) == 0
     loaded = json.loads(capsys.readouterr().out)
     assert loaded["torch"] == torch.__version__
-    assert set(loaded) == set(FOUND)
+    assert set(loaded) == set(FACTS)
 
 
-def test_this_machine_is_told_without_an_escape_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_this_machine_is_shown_without_escape_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env"]) == 0
     shown = capsys.readouterr()
     assert "\x1b" not in shown.out
     assert shown.err == ""
 
 
-def test_a_cuda_that_does_not_start_is_told_and_no_failure(
+def test_a_cuda_that_does_not_start_is_no_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail() -> None:
@@ -168,28 +168,28 @@ def test_a_cuda_that_does_not_start_is_told_and_no_failure(
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "init", fail)
-    said = found.find()
+    said = env.find()
     assert said["cuda"] == "not up: RuntimeError: the driver is too old"
     assert said["gpus"] == []
 
 
-def test_what_torch_warns_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_of_torch_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def warn() -> bool:
         warnings.warn("no driver", UserWarning, stacklevel=1)
         return False
 
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", warn)
-    said = found.find()
+    said = env.find()
     assert said["cuda"] == "not up: torch finds no CUDA device"
     assert said["warnings"] == ["no driver"]
     assert value("warning", warnings=["no driver"]) == "no driver"
 
 
-def test_a_torch_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_cuda_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.version, "hip", None)
-    assert found.find()["cuda"] == "not up: this torch is built without CUDA"
+    assert env.find()["cuda"] == "not up: this torch is built without CUDA"
 
 
 class Properties:
@@ -208,25 +208,25 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "gpu_modes", lambda index: None)
 
 
-def test_a_gpu_s_state_comes_from_nvml(monkeypatch: pytest.MonkeyPatch, a_gpu: None) -> None:
+def test_the_state_of_a_gpu_comes_from_nvml(monkeypatch: pytest.MonkeyPatch, a_gpu: None) -> None:
     monkeypatch.setattr(nvml, "gpu_state", lambda index: STATE)
     monkeypatch.setattr(nvml, "gpu_modes", lambda index: MODES)
-    assert found._gpu(0) == GPU
+    assert env._gpu_facts(0) == GPU
 
 
-def test_a_gpu_of_which_nobody_tells_has_no_state(a_gpu: None) -> None:
-    gpu = found._gpu(0)
+def test_an_unknown_gpu_has_no_state(a_gpu: None) -> None:
+    gpu = env._gpu_facts(0)
     assert (gpu["state"], gpu["modes"]) == (None, None)
 
 
-def test_a_gpu_that_does_not_answer_is_a_failure_in_words(
+def test_a_gpu_that_does_not_answer_is_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(index: int) -> None:
         raise RuntimeError("device lost")
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", fail)
-    assert found._gpu(0) == {"index": 0, "failure": "RuntimeError: device lost"}
+    assert env._gpu_facts(0) == {"index": 0, "failure": "RuntimeError: device lost"}
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")

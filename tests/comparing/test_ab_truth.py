@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Verdicts against a known truth: false ones are rare, and true ones are found.
+"""Verdicts against a known truth: false verdicts are rare, and true effects are found.
 
-Few comparisons a cell, for speed; `benchmarks/ab_truth.py` has all cells with many.
+Each cell has few comparisons, for speed. `benchmarks/ab_truth.py` has all cells with many.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ab_simulation import (
     verdict_on_saved,
 )
 
-from fasttime.stats.interim import InterimAnalysis as Look
+from fasttime.stats.interim import InterimAnalysis
 
 candidates = importlib.import_module("fasttime.comparing.candidates")
 rounds = importlib.import_module("fasttime.comparing.rounds")
 
-COUNT = 60
+COUNT = 40
 
 
 def bound(count: int) -> float:
-    """Return how many false verdicts a rate of 5 % stays below in 99 of 100 cells."""
+    """Return a count that a rate of 5 % stays below in 99 of 100 cells."""
     return 0.05 * count + 2.33 * math.sqrt(0.05 * 0.95 * count)
 
 
@@ -41,16 +41,16 @@ def test_false_verdicts_are_rare_in_any_noise(noise: str, loudness: int, effect:
     assert sum(is_false(verdict, effect) for verdict in found) <= bound(count)
 
 
-def test_false_verdicts_are_rarer_than_5_percent_over_all() -> None:
+def test_fewer_than_5_percent_are_false_overall() -> None:
     found = [verdict_in_rounds(noise, 8, 0.0, seed)[0] for noise in NOISES for seed in range(30)]
     assert sum(is_false(verdict, 0.0) for verdict in found) <= 0.05 * len(found)
 
 
-def test_looking_after_each_round_would_not_keep_the_promise(
+def test_an_analysis_after_each_round_is_false_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def careless(most: int, pairs: int) -> list[Look]:
-        return [Look(after, 0.05) for after in range(8, most + 1, 4)]
+    def careless(most: int, pairs: int) -> list[InterimAnalysis]:
+        return [InterimAnalysis(after, 0.05) for after in range(8, most + 1, 4)]
 
     monkeypatch.setattr(rounds, "plan_interim_analyses", careless)
     found = [verdict_in_rounds("normal", 8, 0.0, seed)[0] for seed in range(40)]
@@ -65,26 +65,26 @@ def test_several_candidates_share_the_5_percent() -> None:
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("effect", [0.05, 0.10])
-def test_an_effect_of_5_percent_is_found_on_a_quiet_machine(noise: str, effect: float) -> None:
+def test_a_quiet_machine_shows_5_percent(noise: str, effect: float) -> None:
     assert {verdict_in_rounds(noise, 1, effect, seed)[0] for seed in range(20)} == {"slower"}
 
 
 @pytest.mark.parametrize("noise", ["normal", "drift of both", "process offset"])
-def test_what_is_the_same_is_told_to_be_on_a_quiet_machine(noise: str) -> None:
+def test_a_quiet_machine_shows_equal_candidates(noise: str) -> None:
     assert {verdict_in_rounds(noise, 1, 0.0, seed)[0] for seed in range(20)} == {"same"}
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
 @pytest.mark.parametrize("processes", [(1, 1), (2, 2), (3, 3), (5, 5), (3, 10), (10, 3), (3, 20)])
 @pytest.mark.parametrize("effect", [0.0, 0.02])
-def test_false_verdicts_on_saved_measurements_are_rare(
+def test_saved_measurements_rarely_mislead(
     offset: str, processes: tuple[int, int], effect: float
 ) -> None:
     found = [verdict_on_saved(offset, processes, effect, seed) for seed in range(100)]
     assert sum(is_false(verdict, effect) for verdict in found) <= bound(100)
 
 
-def test_more_processes_find_what_one_cannot() -> None:
+def test_more_processes_find_smaller_effects() -> None:
     def power(count: int) -> int:
         found = [verdict_on_saved("normal", (count, count), 0.05, seed) for seed in range(50)]
         return sum(verdict == "slower" for verdict in found)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`compare_saved`: a new measurement against an old one, and the exit code that follows."""
+"""`compare_saved`: a new measurement against an old one, and the exit code."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -25,7 +26,7 @@ from fasttime.stats.student import difference_interval, student_quantile
 
 
 def runs(*medians: float, **changes: Any) -> Measurement:
-    """Return ten runs a process, within 0.1 % of its median."""
+    """Return ten runs per process, within 0.1 % of its median."""
     spread = np.linspace(0.999, 1.001, 10)
     times = np.concatenate([median * spread for median in medians])
     return measurement(times, processes=(10,) * len(medians), **changes)
@@ -45,16 +46,14 @@ def scaled(ratio: float, medians: tuple[float, ...] = STEADY) -> tuple[float, ..
     ("probability", "freedom", "quantile"),
     [(0.975, 1, 12.7062), (0.975, 4, 2.7764), (0.975, 30, 2.0423), (0.995, 2, 9.9248)],
 )
-def test_the_quantiles_of_t_are_those_in_the_tables(
-    probability: float, freedom: float, quantile: float
-) -> None:
+def test_t_quantiles_match_the_tables(probability: float, freedom: float, quantile: float) -> None:
     assert student_quantile(probability, freedom) == pytest.approx(quantile, abs=1e-4)
 
 
 FEW, MORE = (1.0, 2.0, 3.0), (2.0, 4.0, 6.0, 8.0)  # of variance 1 and 20/3
 
 
-def test_the_interval_is_welch_s_where_the_smaller_sample_spreads_more() -> None:
+def test_welch_is_used_if_the_small_one_spreads_more() -> None:
     difference, low, high = difference_interval([2.0, 5.0, 8.0], MORE, 0.05)
     variance = 9 / 3 + (20 / 3) / 4
     freedom = variance**2 / ((9 / 3) ** 2 / 2 + (5 / 3) ** 2 / 3)
@@ -63,7 +62,7 @@ def test_the_interval_is_welch_s_where_the_smaller_sample_spreads_more() -> None
 
 
 @pytest.mark.parametrize(("old", "new", "sign"), [(FEW, MORE, 1), (MORE, FEW, -1)])
-def test_the_interval_is_student_s_where_the_smaller_sample_spreads_less(
+def test_student_is_used_if_it_spreads_less(
     old: tuple[float, ...], new: tuple[float, ...], sign: int
 ) -> None:
     difference, low, high = difference_interval(old, new, 0.05)
@@ -74,7 +73,7 @@ def test_the_interval_is_student_s_where_the_smaller_sample_spreads_less(
     )
 
 
-def test_of_equally_many_the_interval_is_welch_s_whichever_spreads_more() -> None:
+def test_welch_is_used_for_equal_sample_sizes() -> None:
     difference, low, high = difference_interval([0.0, 0.1, 0.2], [2.0, 5.0, 8.0], 0.05)
     variance = 0.01 / 3 + 9 / 3
     freedom = variance**2 / ((0.01 / 3) ** 2 / 2 + (9 / 3) ** 2 / 2)
@@ -82,7 +81,7 @@ def test_of_equally_many_the_interval_is_welch_s_whichever_spreads_more() -> Non
     assert (difference, low, high) == pytest.approx((4.9, 4.9 - half, 4.9 + half))
 
 
-def test_samples_that_do_not_spread_have_an_interval_without_width() -> None:
+def test_samples_without_spread_have_no_width() -> None:
     assert difference_interval([1.0, 1.0], [3.0, 3.0], 0.05) == (2.0, 2.0, 2.0)
 
 
@@ -100,35 +99,50 @@ def test_the_spread_of_the_processes_decides(ratio: float, verdict: str) -> None
     assert found.goes_by_processes
 
 
-def test_processes_that_agree_are_told_to_be_the_same() -> None:
+def test_processes_that_agree_are_the_same() -> None:
     old = runs(1.0, 1.001, 0.999)
     assert compare_saved(old, runs(1.0, 1.001, 0.998)).verdict == "same"
 
 
-def test_a_change_that_processes_make_by_themselves_is_no_change() -> None:
+def test_changes_between_processes_prove_nothing() -> None:
     found = compare_saved(runs(1.0, 1.1, 0.9), runs(1.05, 1.15, 0.95))
     assert found.verdict == "can't tell"
-    assert found.verdict.reason.startswith(
-        "by the spread of 3 old and 3 new processes it cannot be told; about "
+
+
+def test_a_few_more_processes_are_advised() -> None:
+    found = compare_saved(runs(1.0, 1.1, 0.9), runs(1.15, 1.25, 1.05))
+    assert found.verdict == "can't tell"
+    assert re.fullmatch(
+        r"3 old and 3 new processes vary too much to decide\. About (\d+) processes per side would "
+        r"decide: fasttime bench TARGET --processes \1",
+        found.reason,
     )
-    assert "a side would: fasttime bench TARGET --processes " in found.verdict.reason
 
 
-def test_where_the_clock_s_steps_leave_it_open_no_number_is_named() -> None:
+def test_many_more_processes_are_not_advised() -> None:
+    found = compare_saved(runs(1.0, 1.1, 0.9), runs(1.01, 1.11, 0.91))
+    assert found.verdict == "can't tell"
+    assert found.reason == (
+        "3 old and 3 new processes vary too much to decide. To decide, stop other programs on the "
+        "machine, or do more work in each call."
+    )
+
+
+def test_coarse_clocks_get_no_advice_on_processes() -> None:
     coarse = [1.0, 1.0, 1.05, 1.05, 1.0, 1.0]  # by a clock that moves in steps of 5 % of a run
     old, new = (measurement(coarse * 3, processes=(6, 6, 6)) for _ in range(2))
     found = compare_saved(old, new)
     assert found.verdict == "can't tell"
-    assert "steps of 5 % of a run, which no number of runs makes up for" in found.verdict.reason
+    assert "The clock's steps are 5 % of a run, so more runs do not help." in found.reason
 
 
-def test_the_same_is_not_said_to_be_more_than_an_accident() -> None:
+def test_same_is_within_the_margin() -> None:
     found = compare_saved(runs(1.0), runs(1.0), allowance=0.0)
     assert found.verdict == "same"
-    assert found.verdict.reason.endswith("and this is within the margin")
+    assert found.reason.endswith(", but this change is within the margin.")
 
 
-def test_many_runs_do_not_make_up_for_few_processes() -> None:
+def test_many_runs_do_not_replace_processes() -> None:
     few, many = (
         compare_saved(
             measurement(np.repeat([1.0, 1.1, 0.9], n), processes=(n,) * 3),
@@ -139,7 +153,7 @@ def test_many_runs_do_not_make_up_for_few_processes() -> None:
     assert few.interval == many.interval
 
 
-def test_a_step_of_the_clock_proves_nothing() -> None:
+def test_a_single_clock_step_proves_nothing() -> None:
     old = measurement(np.full(300, 1.024e-6), processes=(100,) * 3)
     times = np.tile([1.024e-6, 1.056e-6, 1.056e-6], 100)
     found = compare_saved(old, measurement(times, processes=(100,) * 3))
@@ -151,7 +165,7 @@ def test_a_step_of_the_clock_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_with_few_processes_only_a_change_beyond_the_allowance_is_proven(processes: int) -> None:
+def test_few_processes_need_more_than_the_allowance(processes: int) -> None:
     def verdict(ratio: float, **options: Any) -> str:
         old, new = runs(*[1.0] * processes), runs(*[ratio] * 5)
         return compare_saved(old, new, **options).verdict
@@ -162,7 +176,7 @@ def test_with_few_processes_only_a_change_beyond_the_allowance_is_proven(process
     assert verdict(1.09, allowance=0.05) == "slower"
 
 
-def test_the_noise_of_the_runs_comes_on_top_of_the_allowance() -> None:
+def test_run_noise_adds_to_the_allowance() -> None:
     old = measurement(np.linspace(0.9, 1.1, 10))
     assert compare_saved(old, measurement(np.linspace(1.05, 1.25, 10))).verdict == "can't tell"
     low, high = compare_saved(old, old).interval
@@ -170,14 +184,14 @@ def test_the_noise_of_the_runs_comes_on_top_of_the_allowance() -> None:
     assert (low, high) == pytest.approx((old_low / old_high / 1.1, old_high / old_low * 1.1))
 
 
-def test_of_two_processes_the_interval_holds_the_one_with_fewer_runs_as_well() -> None:
+def test_the_interval_holds_both_of_two_processes() -> None:
     both = measurement([6.58] * 4 + [7.90] * 16, processes=(4, 16))
     assert both.median == pytest.approx(7.24)
     found = compare_saved(both, both)
     assert found.interval == pytest.approx((6.58 / 7.90 / 1.1, 7.90 / 6.58 * 1.1))
 
 
-def test_of_two_processes_a_step_of_the_clock_is_that_of_each() -> None:
+def test_each_process_has_its_own_clock_step() -> None:
     # Another floor is taken off in either, so that together they would show steps of 1 ns.
     one = np.repeat([1024e-9, 1056e-9], 50)
     both = measurement(np.concatenate([one, one - 1e-9]), processes=(100, 100))
@@ -186,11 +200,11 @@ def test_of_two_processes_a_step_of_the_clock_is_that_of_each() -> None:
     assert (low, high) == pytest.approx((1 / widest / 1.1, widest * 1.1))
 
 
-def test_two_processes_against_one_are_judged_by_their_runs() -> None:
+def test_two_processes_against_one_go_by_their_runs() -> None:
     assert compare_saved(runs(1.0), runs(1.5, 1.51)).verdict == "slower"
 
 
-def test_three_processes_against_one_bring_their_own_interval() -> None:
+def test_three_processes_have_their_own_interval() -> None:
     new = runs(1.4, 1.5, 1.6)
     low, high = compare_saved(runs(1.0), new).interval
     new_low, new_high = new.median_interval
@@ -198,22 +212,22 @@ def test_three_processes_against_one_bring_their_own_interval() -> None:
     assert high == pytest.approx(new_high * 1.1, rel=1e-2)
 
 
-def test_it_says_what_would_tell() -> None:
-    assert compare_saved(runs(1.0), runs(1.05)).verdict.reason == (
-        "with fewer than 3 processes a side, a change of 10 % may be an accident; to tell, measure "
+def test_few_processes_say_what_would_decide() -> None:
+    assert compare_saved(runs(1.0), runs(1.05)).reason == (
+        "With fewer than 3 processes per side, a change of 10 % may be chance. To decide, measure "
         "both in several processes: fasttime bench TARGET --processes 5"
     )
-    assert compare_saved(runs(1.0), runs(2.0)).verdict.reason.endswith(", and this is more")
+    assert compare_saved(runs(1.0), runs(2.0)).reason.endswith(", but this change is larger.")
 
 
-def test_too_few_runs_cannot_tell() -> None:
+def test_too_few_runs_decide_nothing() -> None:
     found = compare_saved(measurement([1.0] * 5), measurement([9.0] * 5))
     assert (found.verdict, found.ratio) == ("can't tell", 9.0)
-    assert found.verdict.reason.startswith("there are too few runs; measure both in several")
+    assert found.reason.startswith("There are too few runs. To decide, measure both in several")
 
 
 @pytest.mark.parametrize("median", [0.0, math.nan])
-def test_medians_that_cannot_be_divided_by_are_not_compared(median: float) -> None:
+def test_medians_without_a_ratio_have_no_verdict(median: float) -> None:
     for medians in ((median,), (median, 1.0, 1.0)):
         found = compare_saved(runs(*medians), runs(*[1.0] * len(medians)))
         assert found.verdict == "can't tell"
@@ -223,7 +237,7 @@ def test_medians_that_cannot_be_divided_by_are_not_compared(median: float) -> No
 # --- the exit code ---
 
 
-def test_a_regression_fails_only_where_all_of_the_interval_lies_above_the_threshold() -> None:
+def test_only_a_proven_regression_fails() -> None:
     found = compare_saved(runs(*STEADY), runs(*scaled(1.10)))
     low = found.interval[0] - 1
     assert 0.05 < low < 0.10
@@ -237,7 +251,7 @@ def test_a_regression_fails_only_where_all_of_the_interval_lies_above_the_thresh
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 1.02])
-def test_what_is_no_proven_regression_passes(ratio: float) -> None:
+def test_unproven_regressions_pass(ratio: float) -> None:
     assert compare_saved(runs(1.0), runs(ratio)).exit_code(0.0) == 0
 
 
@@ -247,23 +261,23 @@ def test_a_regression_within_the_margin_passes() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, math.nan, math.inf])
-def test_a_threshold_that_is_no_share_is_refused(share: float) -> None:
+def test_a_threshold_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(
         ValueError, match=f"^fail_above must be at least 0, 0.05 for 5 %, got {share}"
     ):
         compare_saved(runs(1.0), runs(1.0)).exit_code(share)
 
 
-def test_a_threshold_of_5_is_asked_back_for_lest_a_build_never_fails() -> None:
+def test_a_threshold_of_500_percent_needs_a_float() -> None:
     found = compare_saved(runs(*STEADY), runs(*scaled(1.10)))
-    message = "fail_above=5 would be 500 %: write 0.05 for 5 %, or 5.0 if that is meant"
+    message = "fail_above=5 would be 500 %: write 0.05 for 5 %, or 5.0 if you mean it"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         found.exit_code(5)
     assert (found.exit_code(5.0), found.exit_code(0)) == (0, 1)
 
 
 @pytest.mark.parametrize("share", ["5%", None, True])
-def test_a_threshold_that_is_no_number_is_refused(share: Any) -> None:
+def test_a_threshold_must_be_a_number(share: Any) -> None:
     with pytest.raises(TypeError, match=r"^fail_above must be a number, 0\.05 for 5 %, got "):
         compare_saved(runs(1.0), runs(1.0)).exit_code(share)
 
@@ -271,7 +285,7 @@ def test_a_threshold_that_is_no_number_is_refused(share: Any) -> None:
 # --- environments ---
 
 
-def test_environments_that_differ_are_listed_without_date_and_process() -> None:
+def test_date_and_process_are_no_differences() -> None:
     old = runs(1.0, environment=environment(driver="580", date="then"))
     there = environment(driver="590", date="now", host_name="made up", process_id=7)
     new = runs(1.0, environment=there, device="cuda:1 Other")
@@ -286,7 +300,7 @@ def test_environments_that_differ_are_listed_without_date_and_process() -> None:
 # --- in print ---
 
 
-def test_it_prints_as_a_plain_table_with_what_has_to_be_known() -> None:
+def test_a_saved_comparison_prints_as_a_table() -> None:
     old = runs(*STEADY, environment=environment(driver="580"))
     new = runs(
         *scaled(1.1),
@@ -297,28 +311,97 @@ def test_it_prints_as_a_plain_table_with_what_has_to_be_known() -> None:
     found = compare_saved(old, new)
     assert str(found).splitlines() == [
         "rival against model, method 'event' on cuda:0 Simulated",
-        "      median  against             95 %",
-        "       a run      old         interval  verdict",
+        "      median       vs             95 %",
+        "     per run      old         interval  verdict",
         "old  1.000 s        -                -  50 runs in 5 processes",
         "new  1.100 s  +10.0 %  +8.7 to +11.3 %  slower (50 runs in 5 processes)",
-        "slower: by the spread of 5 old and 5 new processes",
-        "environments differ, which alone may change times:",
-        "  driver was '580', is '590'",
-        "new: warning (throttled): it was hot",
+        "slower: Based on the spread of 5 old and 5 new processes.",
+        "warning (environments_differ): The environments differ, which alone may change times: "
+        "driver was",
+        "'580', is '590'.",
+        "warning (throttled): new: it was hot",
     ]
+    kinds = [warning.kind for warning in found.warnings]
+    assert kinds == ["environments_differ", "throttled", "cpu"]
     assert repr(found) == str(found)
 
 
-def test_too_few_processes_are_told_of_once() -> None:
+def test_too_few_processes_are_mentioned_once() -> None:
     two = fasttime.Measurement.merge(runs(1.0), runs(1.1))
     assert [warning.kind for warning in two.warnings] == ["few_processes"]
     text = str(compare_saved(two, two))
-    assert "with fewer than 3 processes a side" in text
+    assert "With fewer than 3 processes per side" in text
     assert "few_processes" not in text
 
 
-def test_it_says_where_an_environment_is_not_known() -> None:
-    assert "environments: not known of both" in str(compare_saved(runs(1.0), runs(1.0)))
+def test_an_unknown_environment_brings_a_warning() -> None:
+    found = compare_saved(runs(1.0), runs(1.0))
+    assert [warning.kind for warning in found.warnings] == ["environment_unknown"]
+    assert "warning (environment_unknown): An environment is unknown" in str(found)
+
+
+# --- the other forms ---
+
+
+def test_a_saved_comparison_can_be_loaded(tmp_path: Path) -> None:
+    found = compare_saved(runs(*STEADY), runs(*scaled(1.1)), margin=0.02, allowance=0.05)
+    found.save(tmp_path / "s.json")
+    again = fasttime.load(tmp_path / "s.json")
+    assert isinstance(again, SavedComparison)
+    assert (again.margin, again.allowance, again.verdict) == (0.02, 0.05, "slower")
+    assert str(again) == str(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('"margin": 0.01', '"margin": 1', "margin must lie between 0 and 1"),
+        ('"allowance": 0.1', '"allowance": -1', "allowance must be at least 0"),
+        ('"cache": "warm"', '"cache": "cold"', "cannot be compared"),
+        ('"held": false', '"held": 0', "old.held should be true or false"),
+    ],
+)
+def test_inconsistent_files_are_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    path = tmp_path / "s.json"
+    compare_saved(runs(1.0), runs(1.0)).save(path)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=r"s\.json is damaged or was edited: ") as caught:
+        fasttime.load(path)
+    assert complaint in str(caught.value)
+
+
+def test_a_damaged_measurement_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    runs(1.0).save(path)
+    path.write_text(path.read_text().replace('"held": false', '"held": 0'))
+    with pytest.raises(ValueError, match=r"old\.json is damaged or was edited: held should be"):
+        compare_saved(path, runs(1.0))
+
+
+def test_a_saved_comparison_is_json() -> None:
+    old = runs(*STEADY, environment=environment(driver="580"))
+    new = runs(*scaled(1.1), environment=environment(driver="590"))
+    written = json.loads(json.dumps(compare_saved(old, new).to_dict()))
+    assert written["verdict"] == "slower"
+    assert written["environment_differences"] == [{"field": "driver", "old": "580", "new": "590"}]
+    assert [warning["kind"] for warning in written["warnings"]] == ["environments_differ"]
+
+
+def test_a_notebook_shows_both_sides() -> None:
+    shown = compare_saved(runs(*STEADY), runs(*scaled(1.1)))._repr_html_()
+    assert '<th scope="row">new</th><td>1.100 s</td>' in shown
+    assert "slower (50 runs in 5 processes)" in shown
+    assert "<b>environment_unknown</b>: " in shown
+
+
+def test_pandas_gets_a_row_per_side() -> None:
+    pytest.importorskip("pandas")
+    frame = compare_saved(runs(*STEADY), runs(*scaled(1.1))).to_pandas()
+    assert list(frame["side"]) == ["old", "new"]
+    assert list(frame["ratio"]) == [1.0, pytest.approx(1.1)]
+    assert frame["verdict"][1] == "slower"
 
 
 # --- what can be compared ---
@@ -334,17 +417,20 @@ def test_files_can_be_compared(tmp_path: Path) -> None:
         compare_saved(tmp_path / "old.json", tmp_path / "none.json")
 
 
-def test_something_else_than_a_measurement_is_refused(tmp_path: Path) -> None:
+def test_only_measurements_are_compared(tmp_path: Path) -> None:
     pair = {name: runs(1.0) for name in "ab"}
     Comparison(pair, 1, 0.01, 0.95, 1.0).save(tmp_path / "c.json")
     with pytest.raises(
-        TypeError, match=r"takes two measurements, and new \(.*c\.json\) is a Comparison; of a"
+        TypeError,
+        match=r"two measurements, but new \(.*c\.json\) is a comparison\. Pass one of its",
     ):
         compare_saved(runs(1.0), tmp_path / "c.json")
     made_up_report.training().save(tmp_path / "r.json")
-    with pytest.raises(TypeError, match=r"and old \(.*r\.json\) is a report of scopes: its times"):
+    with pytest.raises(
+        TypeError, match=r"but old \(.*r\.json\) is a report: a report has no single runs"
+    ):
         compare_saved(tmp_path / "r.json", 1.0)
-    with pytest.raises(TypeError, match="and old is a float"):
+    with pytest.raises(TypeError, match=r"but old is a float$"):
         compare_saved(1.0, runs(1.0))  # type: ignore[arg-type]
 
 
@@ -352,8 +438,10 @@ def test_something_else_than_a_measurement_is_refused(tmp_path: Path) -> None:
     ("name", "value"),
     [("method", "sync"), ("cache", "cold"), ("held", True), ("is_calibrated", True)],
 )
-def test_what_was_measured_in_another_way_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"^the old measurement has {name}=.* measure one of them"):
+def test_different_ways_to_measure_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(
+        ValueError, match=f"^the old measurement has {name}=.*; measure both in the same way$"
+    ):
         compare_saved(runs(1.0), runs(1.0, **{name: value}))
 
 

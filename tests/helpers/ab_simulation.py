@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Comparisons whose truth is known: the real code decides, on virtual time and made-up noise."""
+"""Comparisons with a known truth: the real code decides, on virtual time and made-up noise."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scripted_sampler import Machine, candidates, opening, rounds, taking
 from fasttime.comparing.saved import compare_saved
 from fasttime.comparing.verdict import MARGIN
 
-# By how much the second candidate truly takes longer than the first.
+# How much longer the second candidate truly takes than the first.
 EFFECTS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.10)
 
-# Quiet, and so loud that most comparisons use up all their looks.
+# Quiet, and so loud that most comparisons reach their last interim analysis.
 LOUDNESS = (1, 8)
 
-# --- what a machine does to a batch, whichever candidate it is of ---
+# --- noise that a machine adds to a batch of any candidate ---
 
 
 def normal(machine: Machine, runs: int) -> Any:
@@ -68,7 +68,7 @@ NOISES: dict[str, Callable[[Machine, int], Any]] = {
 def verdict_in_rounds(
     noise: str, loudness: float, effect: float, seed: int, others: int = 1
 ) -> list[str]:
-    """Return the verdicts on so many candidates, all of which take longer by `effect`."""
+    """Return the verdicts on `others` candidates, which all take longer by `effect`."""
 
     def louder(machine: Machine, runs: int) -> Any:
         return loudness * NOISES[noise](machine, runs)
@@ -79,15 +79,15 @@ def verdict_in_rounds(
     candidates.machine.environment = lambda: None
     rounds._new_random = lambda: random.Random(seed)
     try:
-        # The first rounds are at the same loudness, so that all comparisons have as many of them.
+        # The ignored rounds are as loud, so every comparison plans the same number of rounds.
         slower = {f"b{index}": taking(1e-3 * (1 + effect)) for index in range(others)}
-        found = candidates.compare_candidates({"a": taking(1e-3), **slower}, rounds=160, budget=60)
+        found = candidates.compare({"a": taking(1e-3), **slower}, rounds=160, budget=60)
     finally:
         opening._open_sampler, rounds._new_random, candidates.machine.environment = replaced
     return [verdict.verdict for verdict in found.verdicts.values()]
 
 
-# --- what makes one process differ from another ---
+# --- how processes differ ---
 
 OFFSETS: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "none": lambda rng, count: np.zeros(count),
@@ -97,12 +97,12 @@ OFFSETS: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "exponential": lambda rng, count: 0.02 * rng.exponential(size=count),
 }
 
-# How many processes the old one has, and the new one.
+# How many processes the old and the new measurement have.
 PROCESSES = ((1, 1), (2, 2), (3, 3), (5, 5), (10, 10), (3, 5), (3, 10), (10, 3), (3, 20))
 
 
 def verdict_on_saved(offset: str, processes: tuple[int, int], effect: float, seed: int) -> str:
-    """Return the verdict on two measurements of so many processes."""
+    """Return the verdict on two measurements with these numbers of processes."""
     rng = np.random.default_rng([seed, *processes, round(1e4 * effect)])
 
     def made(factor: float, count: int) -> Any:
@@ -115,7 +115,7 @@ def verdict_on_saved(offset: str, processes: tuple[int, int], effect: float, see
 
 
 def is_false(verdict: str, effect: float) -> bool:
-    """Say whether a verdict on what takes longer by `effect` is untrue."""
+    """Say whether a verdict is false if the candidate takes longer by `effect`."""
     if verdict == "same":
         return effect > MARGIN * (1 + 1e-9)
     if verdict == "slower":

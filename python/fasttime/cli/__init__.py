@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command ``fasttime``, one module for each of its commands."""
+"""The command ``fasttime``, with one module per command."""
 
 from __future__ import annotations
 
@@ -9,41 +9,35 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from . import (
-    bench,
-    compare,
-    demo,
-    env,
-    run,
-)
-from .failure import NO_RESULT, Failure
-from .output import flush, say
+from .._version import __version__
+from . import bench, compare, demo, env, run
+from .output import NO_RESULT, Failure, flush, say
 
 _EXIT_CODES = """exit codes:
   0    done
-  1    failed: what was run failed, something is not installed, or `compare` found a regression
-  2    bad usage: an option, a file or a name that is not there
-  3    the result could not be written; or `compare` itself failed
+  1    failed: your code failed, a package is missing, or `compare` found a regression
+  2    bad usage: an unknown option, file or name
+  3    the result could not be written, or `compare` itself failed
   130  interrupted by Ctrl-C
-`fasttime run` returns its script's, or 1 where that is 0 and a file could not be saved."""
+`fasttime run` returns the script's exit code, or 1 if that is 0 and a file could not be saved."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 for a failure, 2 for bad usage, and so on."""
+    """Run the command and return its exit code; ``fasttime --help`` lists the codes."""
     parser = _parser()
     if not (sys.argv[1:] if arguments is None else arguments):
-        parser.print_help(sys.stderr)  # what there is, rather than that something is missing
+        parser.print_help(sys.stderr)  # more helpful than an error
         return 2
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        options.refuse(unknown)  # by the command, whose usage says what it takes
+        options.refuse(unknown)  # shows the usage of the command, not of fasttime
     options.ends_process = arguments is None
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         code = command(options)
-        flush()  # a reader that has gone is to be met here, not at exit
+        flush()  # raises here, not at exit, if the reader has gone
     except Failure as failure:
-        # What a user can mend is said in a line; anything else is a bug and keeps its traceback.
+        # Any other exception is a bug and keeps its traceback.
         say(f"error: {failure}")
         if failure.code == NO_RESULT:
             _forget_stdout()
@@ -52,17 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         _forget_stdout()
-        return 141  # as of a program that SIGPIPE ends
+        return 141  # like a program ended by SIGPIPE
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .. import __version__
-
     parser = argparse.ArgumentParser(
         prog="fasttime",
         description="Time GPU code in PyTorch.",
-        epilog=f"{_EXIT_CODES}\n\n`fasttime COMMAND --help` says more and has examples.",
+        epilog=f"{_EXIT_CODES}\n\n`fasttime COMMAND --help` shows the options and examples.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"fasttime {__version__}")
@@ -73,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _forget_stdout() -> None:
-    """Let the interpreter's own flush at exit go nowhere, as it would complain once more."""
+    """Send the interpreter's flush at exit nowhere. Otherwise it would report the error again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

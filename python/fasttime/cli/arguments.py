@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How values on the command line are read. A wrong one is told by argparse, with exit code 2."""
+"""Read values on the command line. argparse reports wrong values with exit code 2."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from .failure import did_you_mean
+from .output import did_you_mean
 
-# What a timeline is saved as: without, and with the help of matplotlib.
+# Formats of a timeline: without and with matplotlib.
 _DATA = (".json", ".json.gz", ".csv")
 _PICTURES = (".svg", ".png", ".pdf")
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def add_command(
     commands: Commands, name: str, help_: str, description: str, epilog: str
 ) -> argparse.ArgumentParser:
-    """Add a command, with examples below its options that stay as they are written."""
+    """Add a command. The epilog with its examples keeps its line breaks."""
     parser = commands.add_parser(
         name,
         help=help_,
@@ -43,7 +43,7 @@ def add_command(
 
 
 def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
-    """End with the usage of the command that does not know these arguments."""
+    """Exit with the usage of the command that does not know these arguments."""
     first = unknown[0].partition("=")[0]
     known = re.findall(r"--?\w[\w-]*", parser.format_usage())
     parser.error(f"unrecognized arguments: {' '.join(unknown)}{did_you_mean(first, known)}")
@@ -60,7 +60,7 @@ def runs(text: str) -> int | Literal["auto"]:
 
 
 def ignored_runs(text: str) -> int | Literal["auto"]:
-    """Read a number of runs to be ignored, at least 0, or ``auto``."""
+    """Read a number of ignored runs, at least 0, or ``auto``."""
     return "auto" if text == "auto" else _whole(text, at_least=0, or_="auto, or ")
 
 
@@ -81,13 +81,13 @@ def fraction(text: str) -> float:
     if is_percent:
         return value / 100
     if value >= 1:
-        # Whoever writes 5 means 5 %, hardly the sixfold time.
+        # 5 most likely means 5 %, not six times as long.
         raise argparse.ArgumentTypeError(f"got {text!r}: write {text}% or a fraction below 1")
     return value
 
 
 def new_file(text: str) -> Path:
-    """Read the name of a file that can be written: a long run must not end in vain."""
+    """Read the name of a file to write. It is checked now, so that no long run is lost."""
     path = Path(text)
     try:
         _check_place(path)
@@ -107,7 +107,7 @@ def new_html(text: str) -> Path:
 
 
 def new_timeline(text: str) -> Path:
-    """Read the name of a timeline to write, in a format that can be written here."""
+    """Read the name of a timeline to write. Pictures need matplotlib."""
     path = _with_suffix(text, *_DATA, *_PICTURES)
     if path.suffix.lower() in _PICTURES and importlib.util.find_spec("matplotlib") is None:
         raise argparse.ArgumentTypeError(
@@ -117,7 +117,7 @@ def new_timeline(text: str) -> Path:
 
 
 def similar_files(path: Path) -> str:
-    """Return a question that names files of the same folder with similar names, or nothing."""
+    """Return a question with similar names from the same folder, or nothing."""
     try:
         known = [entry.name for entry in path.parent.iterdir()]
     except OSError:
@@ -130,18 +130,18 @@ def _with_suffix(text: str, *suffixes: str) -> Path:
         raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, got {text!r}")
     name = Path(text).name
     if name.lower() in suffixes:
-        raise argparse.ArgumentTypeError(f"{text!r} is a suffix alone; name it, such as run{name}")
+        raise argparse.ArgumentTypeError(f"{text!r} has no name; write for example run{name}")
     return new_file(text)
 
 
 def _check_place(path: Path) -> None:
-    """Raise where no file can be written at `path`; OSError where the system says why."""
+    """Raise ArgumentTypeError or OSError if no file can be written at `path`."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise argparse.ArgumentTypeError(
-                f"there is no folder {path.parent}; make it first: mkdir -p {path.parent}"
+                f"there is no folder {path.parent}; create it: mkdir -p {path.parent}"
             ) from None
         mode = stat.S_IFREG
     else:
@@ -150,8 +150,8 @@ def _check_place(path: Path) -> None:
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     if stat.S_ISREG(mode):
-        # A file is written beside it first. By trying, as a disk may be there to read alone, or
-        # hold no new files; what is tried has no name, where the system can do that.
+        # Saving writes a new file beside it first. Only a trial shows whether the disk takes new
+        # files. The trial file has no name if the system supports that.
         with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
             pass
 
@@ -168,7 +168,7 @@ def _whole(text: str, at_least: int, or_: str = "") -> int:
 
 
 def _number(text: str) -> float:
-    """Return the number, or NaN, which lies in no range."""
+    """Return the number, or NaN, which every range check refuses."""
     try:
         return float(text)
     except ValueError:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import processes, python_path, saved
+from ..environment.describe import describe
+from ..measuring.measure import measure
+from ..measuring.measurement import Measurement
 from . import target as targets
 from .arguments import (
     add_command,
@@ -22,12 +24,11 @@ from .arguments import (
     runs,
     seconds,
 )
-from .failure import Failure, first_sentence
-from .output import flush_if_possible, put, say_saved
-from .user_errors import is_message, show_error, user_frames
+from .measurements import as_json, measure_in_processes, save
+from .output import Failure, first_sentence, flush_if_possible, put, say_saved
+from .user_code import is_message, path_beginning_with, show_error, user_frames
 
 if TYPE_CHECKING:
-    from ..measuring.measurement import Measurement
     from .arguments import Commands
 
 _EXAMPLES = """examples:
@@ -38,9 +39,9 @@ _EXAMPLES = """examples:
   fasttime compare before.json after.json --fail-above 5%
 
 my_model:forward is the function `forward` of ./my_model.py or of an installed module.
-It is called without arguments; what it needs is made when the module is imported."""
+It is called without arguments. The module creates models and inputs when it is imported."""
 
-# What goes to `measure` as it is; what is not given is left to its defaults.
+# Options that are passed on to `measure` if they are given.
 _MEASURE_OPTIONS = ("method", "warmup", "repeat", "budget", "hold", "cache")
 
 
@@ -50,22 +51,24 @@ def add_to(commands: Commands) -> None:
         commands,
         "bench",
         "time one callable, or one model of torchvision",
-        "Time a callable or a model and print what was found.",
+        "Time a callable or a model and print the measurement.",
         _EXAMPLES,
     )
     parser.add_argument("target", metavar="TARGET", help="module:callable, or torchvision:<model>")
     parser.add_argument(
         "--device",
-        help="cpu, cuda or cuda:<index>: where the model works (default: cuda if there is any), or "
-        "for a callable, which GPU is the current one",
+        help="cpu, cuda or cuda:<index>. Where a model runs (default: cuda if available), or which "
+        "GPU is the current device for a callable",
     )
-    parser.add_argument("--batch", type=positive, help="images at once (torchvision); default: 32")
-    parser.add_argument("--dtype", choices=targets.DTYPES, help="of model and images (torchvision)")
+    parser.add_argument("--batch", type=positive, help="images per call (torchvision); default: 32")
+    parser.add_argument(
+        "--dtype", choices=targets.DTYPES, help="data type of model and images (torchvision)"
+    )
     parser.add_argument(
         "--method",
         choices=("event", "sync", "naive", "graph"),
-        help="event: read on the device (default); sync: the host waits; naive: a clock and "
-        "nothing else; graph: replays of a CUDA graph",
+        help="event: time on the device (default); sync: the host waits; naive: the host's clock "
+        "alone; graph: replays of a CUDA graph",
     )
     parser.add_argument(
         "--warmup", type=ignored_runs, metavar="N", help="runs to ignore, or auto (default)"
@@ -74,31 +77,31 @@ def add_to(commands: Commands) -> None:
         "--repeat",
         type=runs,
         metavar="N",
-        help="how many runs, those that --warmup N ignores included, or auto (default)",
+        help="how many runs, including ignored ones, or auto (default)",
     )
     parser.add_argument(
         "--budget",
         type=seconds,
         metavar="SECONDS",
-        help="how long it may take, if auto; default: 1",
+        help="how long an automatic measurement may take; default: 1",
     )
     parser.add_argument(
         "--hold",
         action=argparse.BooleanOptionalAction,
-        help="hold the stream while work is queued, so that no launch latency is in the times; "
-        "default: where that is possible",
+        help="hold the stream while work is queued, so that times include no launch latency; "
+        "default: if possible",
     )
     parser.add_argument(
         "--cache",
         choices=("warm", "cold"),
-        help="leave the device's L2 cache as it is (default), or clear it before each run",
+        help="warm: leave the device's L2 cache as it is (default); cold: clear it before each run",
     )
     parser.add_argument(
         "--processes",
         type=positive,
         default=1,
         metavar="N",
-        help="measure in so many fresh processes, one after another, and put them together",
+        help="measure in N fresh processes, one after another, and merge the measurements",
     )
     parser.add_argument(
         "-o", "--output", type=new_json, metavar="FILE.json", help="save the measurement"
@@ -112,34 +115,34 @@ def run(options: argparse.Namespace) -> int:
     module, name = targets.split(options.target)
     if module != targets.MODELS:
         _check_callable_options(options)
-    # Absolute, as what is timed may go to another folder.
+    # Absolute, because the timed code may change the folder.
     output = options.output and options.output.absolute()
     try:
         if options.processes > 1:
-            measurement = processes.measure(_arguments(options), options.processes)
+            measurement = measure_in_processes(_arguments(options), options.processes)
         else:
-            # What the target prints while it runs must not lie among the data.
+            # The target's own output must not mix with the data.
             chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
-            with chatter or contextlib.nullcontext(), python_path.beginning_with(os.getcwd()):
+            with chatter or contextlib.nullcontext(), path_beginning_with(os.getcwd()):
                 measurement = _measure(module, name, options)
     except SystemExit as error:
         raise Failure(
-            f"{options.target} ended the process, by sys.exit({error.code!r}); time what returns",
+            f"{options.target} called sys.exit({error.code!r}); time a callable that returns",
             code=1,
         ) from error
     except Exception as error:
         is_of_the_user = isinstance(error, SyntaxError) or user_frames(error) is not None
         if isinstance(error, Failure) or not is_of_the_user:
-            raise  # a message, or a bug of ours
+            raise  # a message, or a bug of fasttime
         show_error(error)
         return 1
-    # Neither a disk that is full nor a reader that has gone costs what was measured.
+    # The measurement is saved even if it cannot be printed.
     try:
-        put(saved.as_json(measurement) if options.json else str(measurement))
+        put(as_json(measurement) if options.json else str(measurement))
         flush_if_possible()
     finally:
         if output:
-            saved.save(measurement, output)
+            save(measurement, output)
             say_saved(options.output)
     return 0
 
@@ -148,13 +151,13 @@ def _check_callable_options(options: argparse.Namespace) -> None:
     for option in ("batch", "dtype"):
         if getattr(options, option) is not None:
             raise Failure(
-                f"--{option} goes with {targets.MODELS}:<model>; {options.target} is called "
-                "without arguments and makes its own"
+                f"--{option} is for {targets.MODELS}:<model>; {options.target} is called without "
+                "arguments and creates its own inputs"
             )
     if options.device == "cpu":
         raise Failure(
-            f"--device cpu goes with {targets.MODELS}:<model>; {options.target} chooses its own "
-            "device, and --device cuda:<index> only says which GPU is the current one"
+            f"--device cpu is for {targets.MODELS}:<model>; {options.target} chooses its own "
+            "device, and --device cuda:<index> only selects the current GPU"
         )
 
 
@@ -164,7 +167,7 @@ def _measure(module: str, name: str, options: argparse.Namespace) -> Measurement
     with contextlib.ExitStack() as stack:
         if options.device is not None:
             if not torch.cuda.is_available():
-                raise Failure("torch finds no CUDA device to make the current one; omit --device")
+                raise Failure("torch finds no CUDA device; omit --device")
             device = targets.device_of(options.device)
             torch.cuda.init()  # type: ignore[no-untyped-call]
             stack.enter_context(targets.current(device))
@@ -185,16 +188,13 @@ def _measure_model(name: str, options: argparse.Namespace) -> Measurement:
 
 
 def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
-    import fasttime
-
-    measure: Any = fasttime.measure
-    given = {
+    given: dict[str, Any] = {
         option: getattr(options, option)
         for option in _MEASURE_OPTIONS
         if getattr(options, option) is not None
     }
     try:
-        measurement: Measurement = measure(target.fn, *target.arguments, **given)
+        measurement = measure(target.fn, *target.arguments, **given)
     except Exception as error:
         if is_message(error):
             raise Failure(str(error), code=1 if isinstance(error, RuntimeError) else 2) from error
@@ -202,18 +202,13 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
     return dataclasses.replace(
         measurement,
         label=target.label,
-        environment=measurement.environment or _environment(measurement),
+        environment=measurement.environment
+        or describe("cpu" if measurement.device == "cpu" else "cuda"),
     )
 
 
-def _environment(measurement: Measurement) -> Any:
-    from ..environment import describe as environment
-
-    return environment.describe("cpu" if measurement.device == "cpu" else "cuda")
-
-
 def _arguments(options: argparse.Namespace) -> list[str]:
-    """Return the command line of a process that measures the same once."""
+    """Return the arguments for a process that makes the same measurement once."""
     arguments = [options.target]
     for name in ("device", "batch", "dtype", *_MEASURE_OPTIONS):
         value = getattr(options, name)

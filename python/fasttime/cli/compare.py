@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fasttime compare``: two saved measurements."""
+"""``fasttime compare``: compare two saved measurements."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import argparse
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from . import saved
+from ..comparing.saved import compare_saved
 from .arguments import add_command, fraction
-from .failure import NO_RESULT, Failure
-from .output import say, show
+from .measurements import load
+from .output import NO_RESULT, Failure, say, show
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -21,13 +21,13 @@ _EXAMPLES = """examples:
   fasttime compare before.json after.json
   fasttime compare before.json after.json --fail-above 5%
 
-The files are what `fasttime bench -o` and `Measurement.save` write.
+`fasttime bench -o` and `Measurement.save` write such files.
 
 exit codes:
-  0  no regression, or none that is proven, or --fail-above was not given
-  1  the new one is slower by more than --fail-above, beyond doubt
-  2  a file is not there, holds no measurement, or is given twice
-  3  the comparison could not be written, or could not be made for another reason"""
+  0  no proven regression, or no --fail-above
+  1  the new measurement is proven to be slower by more than --fail-above
+  2  a file is missing, holds no measurement, or is given twice
+  3  the comparison failed or could not be written"""
 
 
 def add_to(commands: Commands) -> None:
@@ -35,17 +35,17 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands,
         "compare",
-        "say whether a saved measurement is slower than another",
+        "compare two saved measurements",
         "Compare two saved measurements and say how sure the difference is.",
         _EXAMPLES,
     )
-    parser.add_argument("old", type=Path, metavar="OLD.json")
-    parser.add_argument("new", type=Path, metavar="NEW.json")
+    parser.add_argument("old", type=Path, metavar="OLD.json", help="the baseline")
+    parser.add_argument("new", type=Path, metavar="NEW.json", help="the one to judge")
     parser.add_argument(
         "--fail-above",
         type=fraction,
         metavar="CHANGE",
-        help="exit with 1 if the new one is proven to be slower by more, such as 5%% or 0.05",
+        help="exit with 1 if the new one is proven to be slower by more than this: 5%% or 0.05",
     )
     parser.set_defaults(command=run)
 
@@ -57,26 +57,23 @@ def run(options: argparse.Namespace) -> int:
     except (Failure, BrokenPipeError):
         raise
     except Exception:
-        # A bug. Python would end with 1 after the traceback, which says that there is a regression.
+        # A bug. Python would exit with 1 after the traceback, but 1 means a regression.
         traceback.print_exc()
         return NO_RESULT
 
 
 def _run(options: argparse.Namespace) -> int:
-    import fasttime
-
-    old, new = saved.load(options.old), saved.load(options.new)
+    old, new = load(options.old), load(options.new)
     if options.old.samefile(options.new):
-        raise Failure(f"{options.old} and {options.new} are one file; compare two measurements")
-    package: Any = fasttime
+        raise Failure(f"{options.old} and {options.new} are the same file; name two files")
     try:
-        comparison = package.compare_saved(old, new)
+        comparison = compare_saved(old, new)
     except ValueError as error:
         raise Failure(str(error)) from error
     show(comparison, sys.stdout)
     if options.fail_above is None:
         return 0
-    code: int = comparison.exit_code(options.fail_above)
+    code = comparison.exit_code(options.fail_above)
     proven = "is proven" if code else "is not proven"
-    say(f"a change of more than {100 * options.fail_above:+g} % {proven}: exit code {code}")
+    say(f"a slowdown of more than {100 * options.fail_above:g} % {proven}: exit code {code}")
     return code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fasttime demo``."""
+"""``fasttime demo``: show how ways to time a model differ."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .. import demo
+from ..experiments.settings import resolve_device
 from .arguments import add_command
-from .failure import Failure
+from .output import Failure, console
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -24,30 +26,25 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands,
         "demo",
-        "show in about a minute how the ways to time a model differ",
-        "Time one model and a pipeline of two in several ways, on a GPU if there is one,\n"
-        "and say what that shows. Takes about a minute. Needs torchvision:\n"
+        "show in about a minute how ways to time a model differ",
+        "Time one model, and a pipeline of two models, in several ways. Say what each way gets\n"
+        "wrong. Uses a GPU if available, and takes about a minute. Needs torchvision:\n"
         "pip install 'fasttime[demo]'.",
         _EXAMPLES,
     )
-    parser.add_argument("--device", help="cpu, cuda or cuda:<index>; default: cuda if there is any")
-    parser.add_argument("--quick", action="store_true", help="take some 15 seconds, less steady")
+    parser.add_argument("--device", help="cpu, cuda or cuda:<index>; default: cuda if available")
+    parser.add_argument("--quick", action="store_true", help="take about 15 seconds, less steady")
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    from rich.console import Console
-
-    from ..demo import demo
-    from ..experiments.settings import resolve_device
-
     try:
         device = resolve_device(options.device)
     except ValueError as error:
         raise Failure(str(error)) from error
     try:
-        demo(Console(), device, options.quick)
+        demo.demo(console(), device, options.quick)
     except (ImportError, torch.OutOfMemoryError) as error:
         raise Failure(str(error), code=1) from error
     return 0

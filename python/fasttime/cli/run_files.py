@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The files of `fasttime run`: the timeline, the report as a page and as data."""
+"""The files that `fasttime run` saves: the timeline, and the report as HTML and JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING
 
-from .failure import Failure
-from .output import say, say_saved
+import fasttime
+
+from ..reports.formats.picture import last_scopes
+from .output import Failure, say, say_saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
     from ..timelines.recording import TimelineRecording
     from ..timelines.timeline import Timeline
 
-# A page shows the last of them: late enough to be past the warm-up, and 64 bytes each.
+# The page shows the last of these scopes, so warm-up is past. Each takes 64 bytes.
 _MOST_SCOPES_FOR_A_PAGE = 2_000
 
 
 class _File:
-    """A file to write: its name, as it was given, and its place, whatever folder we are in then."""
+    """A file to write: its name as given, and its absolute path in case the folder changes."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -31,7 +33,7 @@ class _File:
 
 
 class Files:
-    """What is to be saved. Raises Failure where two of them are one file."""
+    """The files to save. Raises Failure if two options name the same file."""
 
     def __init__(self, trace: Path | None, html: Path | None, json: Path | None) -> None:
         asked = {"--trace": trace, "--html": html, "--json": json}
@@ -39,18 +41,16 @@ class Files:
         for option, path in asked.items():
             other = option if path is None else places.setdefault(os.path.realpath(path), option)
             if other != option:
-                raise Failure(f"{other} and {option} both name {path}; give each a file of its own")
+                raise Failure(f"{other} and {option} both name {path}; choose two different files")
         self._trace, self._html, self._json = (
             None if path is None else _File(path) for path in asked.values()
         )
 
     def recording(self) -> TimelineRecording | None:
-        """Begin a timeline where one is asked for or can be drawn on the page.
+        """Begin a timeline if one is wanted, or can be drawn on the page.
 
-        One that the script records for itself goes before it.
+        A timeline that the script records itself takes precedence.
         """
-        import fasttime
-
         if self._trace:
             recording = fasttime.record_timeline()
         elif self._html and _can_draw():
@@ -61,7 +61,7 @@ class Files:
         return recording
 
     def save(self, report: Report, timeline: Timeline | None) -> bool:
-        """Write them all and say so; False where one could not be, which is said as well."""
+        """Write all files and say so; return False if one could not be saved."""
         saved = [
             self._trace is None or _save_trace(self._trace, timeline),
             self._html is None or _save_page(self._html, report, timeline),
@@ -76,42 +76,45 @@ def _can_draw() -> bool:
 
 def _save_trace(file: _File, timeline: Timeline | None) -> bool:
     if timeline is None:
-        say(f"error: {file.name} was not saved, as the script recorded a timeline of its own")
+        say(f"error: {file.name} was not saved, because the script recorded its own timeline")
         return False
-    note = ""
+    message = ""
 
     def save(place: str) -> None:
-        from ..reports.formats.picture import last_scopes
-
-        nonlocal note
+        nonlocal message
         try:
             timeline.save(place)
             if timeline.dropped:
                 whole = len(timeline) + timeline.dropped
-                note = f"{file.name} holds the first {len(timeline):,} of {whole:,} scopes"
+                message = f"{file.name} holds the first {len(timeline):,} of {whole:,} scopes"
         except ValueError:
-            # A picture of too many scopes; of none it is refused once more.
+            # Too many scopes for a picture. Without any scope, this raises again.
             part, which = last_scopes(timeline)
             part.save(place)
-            note = f"{file.name} shows the last ones, as all are too many for a picture. {which}"
+            message = (
+                f"{file.name} shows only the last scopes: a picture has no room for all. {which}"
+            )
 
     if not _save(file, save):
         return False
-    if note:
-        say(note)
+    if message:
+        say(message)
     return True
 
 
 def _save_page(file: _File, report: Report, timeline: Timeline | None) -> bool:
     if not _can_draw():
-        say(f"{file.name} has no picture of the timeline; it takes: pip install 'fasttime[plot]'")
+        say(
+            f"{file.name} has no picture of the timeline; install matplotlib: "
+            "pip install 'fasttime[plot]'"
+        )
         timeline = None
     elif timeline is None:
-        say(f"{file.name} has no picture of the timeline, as the script recorded one of its own")
+        say(f"{file.name} has no picture of the timeline, because the script recorded its own")
 
     def save(place: str) -> None:
         try:
-            report.save(place, timeline=timeline or None)  # without a scope nothing is to be drawn
+            report.save(place, timeline=timeline or None)  # an empty timeline cannot be drawn
         except ValueError as error:
             say(f"{file.name} has no picture of the timeline: {error}")
             report.save(place)
@@ -120,11 +123,11 @@ def _save_page(file: _File, report: Report, timeline: Timeline | None) -> bool:
 
 
 def _save(file: _File, save: Callable[[str], None]) -> bool:
-    """Write a timeline or a report; a failure is said, and must not hide what came before it."""
+    """Write a file; report a failure, which must not hide the failures before it."""
     try:
         save(file.place)
     except (ImportError, OSError, ValueError) as error:
-        # The words of an OSError's own would name the file once more.
+        # The full text of an OSError would name the file again.
         why = getattr(error, "strerror", None) or error
         say(f"error: could not save {file.name}: {why}")
         return False

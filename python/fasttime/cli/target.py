@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `fasttime bench` times: a callable by its name, or a model of torchvision."""
+"""The target of `fasttime bench`: a callable by its name, or a model of torchvision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..experiments.settings import resolve_device
-from .failure import Failure, did_you_mean
+from .output import Failure, did_you_mean
 
 MODELS = "torchvision"
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -22,7 +22,7 @@ _SEED = 0
 
 
 class Target(NamedTuple):
-    """What is timed: ``fn(*arguments)``, under a name that tells it from others."""
+    """The call to time, ``fn(*arguments)``, and its label."""
 
     fn: Callable[..., object]
     arguments: tuple[object, ...]
@@ -30,7 +30,7 @@ class Target(NamedTuple):
 
 
 def device_of(name: str | None) -> str:
-    """Return the device asked for, or the default; raises Failure for one that is not there."""
+    """Return the named device or the default; raise Failure if there is no such device."""
     try:
         return resolve_device(name)
     except ValueError as error:
@@ -38,28 +38,28 @@ def device_of(name: str | None) -> str:
 
 
 def current(device: str) -> contextlib.AbstractContextManager[object]:
-    """Make a CUDA device the current one for the length of a ``with``; nothing for the CPU."""
+    """Make a CUDA device the current one in a ``with`` block; do nothing for the CPU."""
     return contextlib.nullcontext() if device == "cpu" else torch.cuda.device(device)
 
 
 def split(target: str) -> tuple[str, str]:
-    """Return the two parts of ``module:callable``; raises Failure where it is not of that form."""
+    """Return the two parts of ``module:callable``; raise Failure for another form."""
     module, colon, name = target.partition(":")
     if not (module and colon and name):
         raise Failure(
-            f"{target!r} names nothing to time; write module:callable, such as my_model:forward, "
+            f"{target!r} is not a target; write module:callable, such as my_model:forward, "
             f"or {MODELS}:mobilenet_v3_large"
         )
     if module.endswith(".py") or "/" in module:
         raise Failure(
-            f"{module!r} is a file's name; from its folder write the module's: "
+            f"{module!r} is the name of a file; in its folder, write the name of the module: "
             f"{Path(module).stem}:{name}"
         )
     return module, name
 
 
 def find_callable(module_name: str, name: str) -> Target:
-    """Import a module and return its callable, which must do without arguments."""
+    """Import a module and return its callable, which must not need arguments."""
     found: Any = _import(module_name)
     for part in name.split("."):
         try:
@@ -70,7 +70,7 @@ def find_callable(module_name: str, name: str) -> Target:
             ) from None
     if not callable(found):
         raise Failure(
-            f"{module_name}:{name} is of type {type(found).__name__} and cannot be called; "
+            f"{module_name}:{name} has type {type(found).__name__} and is not callable; "
             "name a function"
         )
     _check_takes_nothing(found, f"{module_name}:{name}")
@@ -78,7 +78,7 @@ def find_callable(module_name: str, name: str) -> Target:
 
 
 def build_model(name: str, device: str, batch: int | None, dtype: str | None) -> Target:
-    """Return a classification model in eval mode, weights untrained, and a batch of images."""
+    """Return an untrained classification model in eval mode, and a batch of images."""
     try:
         models: Any = importlib.import_module("torchvision.models")
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
@@ -105,24 +105,25 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # Only for the module itself: where it misses another one, its own traceback says where.
+        # Only if the named module is missing. If that module misses another one, its traceback
+        # says where.
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise Failure(
-                f"there is no module {error.name!r} in this folder or among what is installed"
+                f"there is no module {error.name!r}, in this folder or installed"
                 f"{did_you_mean(name, (path.stem for path in Path.cwd().glob('*.py')))}"
             ) from None
         raise
 
 
 def _check_takes_nothing(fn: Callable[..., object], label: str) -> None:
-    # A module's own call takes anything, and hands it to `forward`.
+    # The call of a torch module takes anything and passes it to `forward`.
     takes = fn.forward if isinstance(fn, torch.nn.Module) else fn
     try:
         inspect.signature(takes).bind()
     except TypeError as error:
         raise Failure(
-            f"{label} is called without arguments, but: {error}; name a function that takes none "
-            "and makes them itself"
+            f"{label} is called without arguments, but: {error}; name a function that creates its "
+            "own inputs"
         ) from None
     except ValueError:
-        pass  # a builtin that does not tell what it takes
+        pass  # a builtin without a signature

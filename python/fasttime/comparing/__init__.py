@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tell which method reads right, and which callable is faster: `fasttime.compare`."""
+"""Comparisons of callables, of methods, and of saved measurements."""

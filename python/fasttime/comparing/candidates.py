@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time several callables against one another."""
+"""Time several callables against each other: `fasttime.compare`."""
 
 from __future__ import annotations
 
@@ -24,21 +24,15 @@ from ..measuring.tensors import ArgumentVersions
 from ..measuring.warnings import not_held, shared_arguments_changed
 from ..timing_warning import TimingWarning
 from .comparison import Comparison
-from .opening import (
-    Opened,
-    naming,
-    note_options,
-    open_samplers,
-)
-from .results import measurements_of
-from .rounds import MOST_ROUNDS, Running
+from .opening import Opened, naming, note_options, open_samplers
+from .rounds import MOST_ROUNDS, Rounds, measurements_of
 from .verdict import MARGIN, check_margin
 
-# What the comparison of methods takes, or measure(), and this does not.
-_OF_METHODS = ("methods", "warmup", "repeat", "precision")
-_MEND = (
-    "of several callables it takes method, hold, cache, budget, rounds and margin, warms up by "
-    "itself, and has rounds until all is told: less with a smaller budget, or fewer rounds"
+# Options of compare_methods() and measure() that compare() does not take.
+_OTHER_OPTIONS = ("methods", "warmup", "repeat", "precision")
+_OPTIONS_HELP = (
+    "Its own options are method, hold, cache, budget, rounds and margin. It warms up by itself and "
+    "stops when every verdict is clear; to stop earlier, pass a smaller budget or fewer rounds"
 )
 
 
@@ -54,7 +48,7 @@ def compare(
     margin: float = MARGIN,
     **kwargs: object,
 ) -> Comparison:
-    """Time several callables against one another and tell which one is faster.
+    """Time several callables against each other and tell which one is faster.
 
     ``compare({"a": f, "b": g}, *args, **kwargs)`` times ``f(*args, **kwargs)`` against
     ``g(*args, **kwargs)``. The first candidate is the baseline. Each other candidate gets a
@@ -77,9 +71,9 @@ def compare(
     warning says if the GPU was throttled or its clock changed between rounds.
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`; TypeError if `candidates`
-    is not a mapping of names to callables; ValueError if there are fewer than two or a number is out
-    of range. Exceptions from a candidate pass unchanged; a note names the candidate, and names the
-    right options if you passed one of `compare_methods` (Python 3.11 and later).
+    is not a mapping of names to callables; ValueError if there are fewer than two candidates or a
+    number is out of range. Exceptions from a candidate pass unchanged. A note names the candidate,
+    and the right options if you passed one of `compare_methods` (Python 3.11 and later).
 
     >>> print(compare({"sorted": sorted, "sum": sum}, [3, 1, 2]))  # doctest: +SKIP
     """
@@ -94,15 +88,15 @@ def compare(
         warnings = _call_each_once(calls, args, kwargs)
 
         def run(opened: Opened) -> Comparison:
-            running = Running(opened.samplers, bar)
             opened = opened._replace(warnings=(*opened.warnings, *warnings))
-            return _run(running, opened, method, cache, budget, rounds, margin)
+            made = Rounds(opened.samplers, bar)
+            return _run(made, opened, method, cache, budget, rounds, margin)
 
         with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
             try:
                 return run(opened)
             except CannotBeHeld as error:
-                # Held and free times cannot be compared, so that all begins anew.
+                # Held and free times cannot be compared, so every candidate starts again.
                 warning = not_held(str(error))
         with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
             return run(opened._replace(warnings=(warning,)))
@@ -113,7 +107,7 @@ def _call_each_once(
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
 ) -> tuple[TimingWarning, ...]:
-    """Pay for what is made but once, and say which candidates change what all of them are given."""
+    """Do the one-off work of each candidate; warn of candidates that change shared arguments."""
     changes = {}
     for name, call in calls.items():
         versions = ArgumentVersions(args, kwargs)
@@ -121,7 +115,7 @@ def _call_each_once(
             try:
                 call_once(call)
             except TypeError as error:
-                note_options(error, kwargs, _OF_METHODS, _MEND)
+                note_options(error, "compare", kwargs, _OTHER_OPTIONS, _OPTIONS_HELP)
                 raise
         if changed := versions.changed():
             changes[name] = changed
@@ -129,7 +123,7 @@ def _call_each_once(
 
 
 def _run(
-    running: Running,
+    made: Rounds,
     opened: Opened,
     method: Method,
     cache: Cache,
@@ -137,30 +131,31 @@ def _run(
     rounds: int | None,
     margin: float,
 ) -> Comparison:
-    looks = running.plan(budget, rounds)
-    for look in looks:
-        in_budget = running.run(look.rounds, budget)
-        # Where time is up, this look is the last, whenever it was planned for.
-        deciding = look if in_budget else looks[-1]
+    analyses = made.plan(budget, rounds)
+    for analysis in analyses:
+        in_budget = made.run(analysis.rounds, budget)
+        # If time is up, this analysis is the last one, and takes the last one's share of errors.
+        deciding = analysis if in_budget else analyses[-1]
         comparison = Comparison(
-            measurements_of(running, opened, method, cache),
-            running.runs,
+            measurements_of(made, opened, method, cache),
+            made.batch_runs,
             margin,
             1 - deciding.alpha,
-            running.duration,
+            made.duration,
         )
-        is_told = all(verdict.verdict != "can't tell" for verdict in comparison.verdicts.values())
-        if is_told or not in_budget:
+        is_clear = all(verdict.verdict != "can't tell" for verdict in comparison.verdicts.values())
+        if is_clear or not in_budget:
             break
     ended: EndedBy = "budget"
-    if is_told:
+    if is_clear:
         ended = "precision"
     elif in_budget and rounds == comparison.rounds:
         ended = "count"
-    return _ended(comparison, ended)
+    return _completed(comparison, ended)
 
 
-def _ended(comparison: Comparison, ended_by: EndedBy) -> Comparison:
+def _completed(comparison: Comparison, ended_by: EndedBy) -> Comparison:
+    """Return the comparison with facts that are only known at the end."""
     environment = machine.environment()
     measurements = {
         name: dataclasses.replace(measurement, ended_by=ended_by, environment=environment)
@@ -171,16 +166,16 @@ def _ended(comparison: Comparison, ended_by: EndedBy) -> Comparison:
 
 def _check_candidates(candidates: Mapping[str, Callable[..., object]]) -> None:
     if not isinstance(candidates, Mapping):
-        if callable(candidates):
-            raise TypeError(
-                "compare() takes a mapping of names to callables, such as "
-                f'compare({{"a": f, "b": g}}, x), got the callable {label_of(candidates)}; to time '
-                f"it by the naive, sync and event method, call compare_methods({label_of(candidates)})"
-            )
-        raise TypeError(
-            "compare() takes a mapping of names to callables, such as "
-            f'compare({{"a": f, "b": g}}, x), got {what_is_no_callable(candidates)}'
+        needs = (
+            'compare() takes a mapping of names to callables, such as compare({"a": f, "b": g}, x)'
         )
+        if callable(candidates):
+            label = label_of(candidates)
+            raise TypeError(
+                f"{needs}, got the callable {label}; to time {label} by the naive, sync and event "
+                f"method, call compare_methods({label})"
+            )
+        raise TypeError(f"{needs}, got {what_is_no_callable(candidates)}")
     if len(candidates) < 2:
         raise ValueError(
             f"compare() takes at least two candidates, got {list(candidates)!r}; to time one "
@@ -188,10 +183,10 @@ def _check_candidates(candidates: Mapping[str, Callable[..., object]]) -> None:
         )
     for name, candidate in candidates.items():
         if not isinstance(name, str) or not name:
-            raise TypeError(f"candidate names must be strings, got {name!r}")
+            raise TypeError(f"candidate names must be non-empty strings, got {name!r}")
         if not callable(candidate):
             raise TypeError(
-                f"candidate {name!r} cannot be called: {what_is_no_callable(candidate)}"
+                f"candidate {name!r} is not callable, got {what_is_no_callable(candidate)}"
             )
         with naming(name):
             check_call("compare", candidate)

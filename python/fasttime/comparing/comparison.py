@@ -1,49 +1,50 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several callables timed against one another: which one is faster."""
+"""Several callables timed against each other: the verdicts, the table, HTML and JSON."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from rich.text import Text
 
-from ..console import plain_text, terminal_width
+from ..console import line
+from ..data_frame import data_frame
+from ..documents import COMPARISON, Fields
+from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
+from ..measuring.measurement import from_content as measurement_from_content
 from ..stats.clock_step import clock_step
 from ..stats.outliers import middle_mean
 from ..stats.signed_rank import fewest_pairs, location_interval
-from ..text import for_stdout, format_count, format_seconds
+from ..text import format_count, format_seconds
+from ..timing_warning import TimingWarning
+from .results import ComparisonResult, collect_warnings
 from .rounds import MOST_ROUNDS
-from .verdict import (
-    TOO_COARSE,
-    Verdict,
-    decide,
-    times_as_many,
-)
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from .verdict import TOO_COARSE, Verdict, decide, headings, times_as_many
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
-    """Which of several callables is faster. All times are in seconds. Prints as a table.
+class Comparison(ComparisonResult):
+    """Which of several callables is faster. All times are in seconds.
 
-    The first is the baseline, against which each of the others is judged.
+    The first candidate is the baseline. Each other candidate is compared with the baseline.
 
     Attributes:
-        measurements: by name; `times` has the batches of all rounds, one after the other.
-        batch_runs: how many runs a batch has. A round is one batch of each candidate.
+        measurements: by name. `times` has the batches of all rounds in order.
+        batch_runs: runs per batch. A round is one batch of each candidate.
         margin: how far a ratio may be from 1 for ``same``.
-        level: how sure each single interval is, so that all of them together, at each time they
-            were looked at, are right with 95 % probability or more.
-        duration: what the rounds took.
+        level: the confidence level of each interval. It is above 95 %, so that all intervals of all
+            interim analyses together hold with at least 95 % probability.
+        duration: how long the rounds took.
     """
+
+    _format = COMPARISON
+    _headings = headings("candidate", "baseline")
 
     measurements: Mapping[str, Measurement]
     batch_runs: int
@@ -63,40 +64,74 @@ class Comparison:
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
-        """By name, for each candidate but the first: whether it is faster, and how sure that is."""
+        """The `Verdict` on each candidate but the baseline, by name."""
         return {name: self._judge(name) for name in self.measurements if name != self.baseline}
 
-    def ratio(self, name: str) -> float:
-        """Return the time of a candidate by that of the baseline: 0.9 where it takes 10 % less.
+    @cached_property
+    def warnings(self) -> tuple[TimingWarning, ...]:
+        """The warnings of all measurements, each kind once.
 
-        Raises KeyError where there is no such candidate.
+        A message names the candidates unless it holds for all of them.
+        """
+        return collect_warnings(self.measurements, _quoted)
+
+    def ratio(self, name: str) -> float:
+        """Return a candidate's time divided by the baseline's: 0.9 means 10 % less time.
+
+        Raises KeyError if there is no such candidate.
         """
         if name not in self.measurements:
             raise KeyError(f"no candidate {name!r}; there are {', '.join(self.measurements)}")
         return 1.0 if name == self.baseline else self.verdicts[name].ratio
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it to a file, as JSON, for `fasttime.load`.
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a dict that ``json.dumps`` accepts. `save` writes the same.
 
-        Args:
-            path: the file, whose name ends in ``.json`` or has no suffix. One that is there is
-                replaced, in one step and only once all is written.
-
-        Raises ValueError where the numbers cannot be true or the name has another suffix, and
-        OSError as `open` does.
+        Raises ValueError if the numbers are inconsistent.
         """
-        from ..documents import COMPARISON, write_document
-        from .document import to_content
+        _check(self)
+        return {
+            "batch_runs": self.batch_runs,
+            "margin": self.margin,
+            "level": self.level,
+            "duration": self.duration,
+            "candidates": [
+                {"name": name, "measurement": measurement_to_content(measurement)}
+                for name, measurement in self.measurements.items()
+            ],
+            "verdicts": {name: verdict.to_dict() for name, verdict in self.verdicts.items()},
+            "warnings": [warning.to_dict() for warning in self.warnings],
+        }
 
-        write_document(path, COMPARISON, to_content(self))
+    def to_pandas(self) -> Any:
+        """Return a DataFrame with one row per candidate. Raises ImportError without pandas.
+
+        The baseline has a ratio of 1 and no interval.
+        """
+        rows = []
+        for name, measurement in self.measurements.items():
+            verdict = self.verdicts.get(name)
+            low, high = (None, None) if verdict is None else verdict.interval
+            rows.append(
+                {
+                    "candidate": name,
+                    "median": measurement.median,
+                    "mean": measurement.mean,
+                    "runs": len(measurement),
+                    "ratio": self.ratio(name),
+                    "low": low,
+                    "high": high,
+                    "verdict": "baseline" if verdict is None else verdict.verdict,
+                }
+            )
+        return data_frame(rows)
 
     def _judge(self, name: str) -> Verdict:
-        """Judge by each round's own ratio.
+        """Judge a candidate by the ratio of each round.
 
-        A round's candidates run in random order, so that one which makes no difference is as often
-        the shorter as the longer: its log ratios lie evenly around nought whatever the noise, also
-        where each batch resembles the one before, and whatever changes from round to round cancels.
-        That is all that the interval asks for.
+        Candidates run in random order. With no real difference, the log ratios of the rounds are
+        therefore symmetric around zero, even if neighbouring batches resemble each other. A change
+        from round to round cancels out. The interval relies on this symmetry and nothing else.
         """
         ours, others = (
             middle_mean(self.measurements[which].times.reshape(-1, self.batch_runs))
@@ -105,53 +140,108 @@ class Comparison:
         if not (np.isfinite(ours).all() and np.isfinite(others).all()) or (
             min(ours.min(), others.min()) <= 0
         ):
-            reason = "there is nothing to set against the other: a batch read no time at all"
-            return Verdict("can't tell", math.nan, (0.0, math.inf), f"{reason}; do more in a call")
-        alpha = 1 - self.level
-        location, low, high = location_interval(np.log(ours / others), alpha)
-        # The mean of the middle half may be a quarter of a clock's step off, each of the two.
+            reason = "A batch read no time at all, so there is no ratio. Do more work in each call."
+            return Verdict("can't tell", math.nan, (0.0, math.inf), reason)
+        location, low, high = location_interval(np.log(ours / others), 1 - self.level)
+        # The mean of the middle half may be a quarter of the clock's step off, for each of the two.
         steps = [clock_step(self.measurements[which].times) for which in (name, self.baseline)]
         step = max(steps) / float(others.min()) / 2
         low, high = low - step, high + step
         interval = (math.exp(low), math.exp(high))
         verdict = decide(interval, self.margin)
-        reason = f"over {format_count(self.rounds, 'round')}"
+        reason = f"Based on {format_count(self.rounds, 'round')}."
         if verdict == "can't tell":
-            reason = self._what_would_tell(location, (high - low) / 2 - step, step)
+            reason = self._what_would_decide(location, (high - low) / 2 - step, step)
         return Verdict(verdict, math.exp(location), interval, reason)
 
-    def _what_would_tell(self, location: float, half_width: float, step: float) -> str:
-        so_far = f"open after {format_count(self.rounds, 'round')}"
-        a_round = self.duration / self.rounds
+    def _what_would_decide(self, location: float, half_width: float, step: float) -> str:
+        do = "does" if self.rounds == 1 else "do"
+        so_far = f"{format_count(self.rounds, 'round')} {do} not decide it"
         needed = fewest_pairs(1 - self.level)
         if math.isfinite(half_width):
             more = times_as_many(location, half_width, self.margin, step)
             if math.isinf(more):
-                return f"{so_far}; {TOO_COARSE.format(100 * step)}"
-            needed = math.ceil(self.rounds * more)
-            # The interval found is a guess of the one to come.
-            needed = max(needed, self.rounds + 1)
+                return f"{so_far}. {TOO_COARSE.format(100 * step)}"
+            # The interval found only predicts the next one, so ask for at least one round more.
+            needed = max(math.ceil(self.rounds * more), self.rounds + 1)
         if needed > MOST_ROUNDS:
-            most = f"{MOST_ROUNDS}, the most there may be"
-            return f"{so_far}, and so it would be after {most}; do more in a call"
+            most = f"compare() makes at most {MOST_ROUNDS}, which would not decide it"
+            return f"{so_far}, and {most}. Do more work in each call."
+        time = format_seconds(needed * self.duration / self.rounds)
+        was_given = self.measurements[self.baseline].ended_by == "count"
+        option = f"rounds={needed}" if was_given else "a larger budget"
+        return f"{so_far}. About {needed} rounds would, in {time}: call compare() with {option}."
+
+    def _title(self) -> str:
+        first = self.measurements[self.baseline]
         return (
-            f"{so_far}; about {needed} would tell, which take "
-            f"{format_seconds(needed * a_round)}: give compare() {self._more_of(needed)}"
+            f"method {first.method!r} on {first.device}: {format_count(self.rounds, 'round')} in "
+            f"random order, {format_count(self.batch_runs, 'run')} per batch, "
+            f"{format_seconds(self.duration)}"
         )
 
-    def _more_of(self, rounds: int) -> str:
-        """Return what limited the rounds, and how much of it would do."""
-        was_given = self.measurements[self.baseline].ended_by == "count"
-        return f"rounds={rounds}" if was_given else "a larger budget"
+    def _rows(self) -> Iterator[tuple[str | Text, ...]]:
+        for name, measurement in self.measurements.items():
+            median = format_seconds(measurement.median)
+            verdict = self.verdicts.get(name)
+            cells = ("-", "-", "baseline") if verdict is None else verdict.cells()
+            yield (line(name), median, *cells)
 
-    def __str__(self) -> str:
-        from .tables import comparison_renderable
+    def _notes(self) -> list[str]:
+        count = len(self.verdicts)
+        intervals = "The interval holds with 95 % confidence"
+        if count > 1:
+            intervals = f"All {count} intervals together hold with 95 % confidence (Bonferroni)"
+        return [
+            f"{intervals}. same: within {100 * self.margin:g} %.",
+            *(
+                f"{_quoted(name)}: {verdict.reason}"
+                for name, verdict in self.verdicts.items()
+                if verdict.verdict == "can't tell"
+            ),
+        ]
 
-        return for_stdout(plain_text(comparison_renderable(self), terminal_width()))
+    def _shown_warnings(self) -> tuple[TimingWarning, ...]:
+        # The title names the device, so the warning "cpu" would repeat it.
+        return collect_warnings(self.measurements, _quoted, lambda warning: warning.kind == "cpu")
 
-    __repr__ = __str__
 
-    def __rich__(self) -> RenderableType:
-        from .tables import comparison_renderable
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
-        return comparison_renderable(self)
+
+def from_content(fields: Fields) -> Comparison:
+    """Return the comparison in a document. Raises ValueError if the content is not a comparison."""
+    candidates = fields.objects("candidates")
+    measurements = {
+        candidate.text("name"): measurement_from_content(candidate.object("measurement"))
+        for candidate in candidates
+    }
+    if len(measurements) < len(candidates):
+        raise ValueError("two candidates have the same name")
+    comparison = Comparison(
+        measurements=measurements,
+        batch_runs=fields.count("batch_runs", at_least=1),
+        margin=fields.number("margin"),
+        level=fields.number("level"),
+        duration=fields.number("duration"),
+    )
+    _check(comparison)
+    return comparison
+
+
+def _check(comparison: Comparison) -> None:
+    if len(comparison.measurements) < 2:
+        raise ValueError(f"a comparison has two candidates, not {len(comparison.measurements)}")
+    runs = {name: len(measurement) for name, measurement in comparison.measurements.items()}
+    if len(set(runs.values())) > 1 or next(iter(runs.values())) % comparison.batch_runs:
+        raise ValueError(
+            f"candidates have {runs} runs, but each must have the same whole number of batches of "
+            f"{comparison.batch_runs} runs"
+        )
+    for name in ("margin", "level"):
+        value = getattr(comparison, name)
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is {value}, but must be between 0 and 1")
+    if not comparison.duration >= 0:
+        raise ValueError(f"duration is {comparison.duration}, but must not be negative")

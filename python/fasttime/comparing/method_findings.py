@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which of the three methods reads right, and why, worked out from their figures."""
+"""Whether each method reads right, and why, derived from the measurements."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ..timing_warning import TimingWarning
 
 Reading = Literal["right", "right by accident", "wrong", "unclear"]
 
-# Two methods that are no further apart than this agree.
+# Two readings agree if they differ by no more than this fraction.
 _TOLERANCE = 0.05
 
-# A change of the loop below this is taken for noise.
+# A smaller change of the loop is noise.
 _LOOP_NOISE = 0.01
 
 _NAIVE_READINGS: dict[str, Reading] = {
@@ -32,16 +32,16 @@ _NAIVE_READINGS: dict[str, Reading] = {
     "host_bound": "right",
 }
 
-# Doubts of a reading that does not see all the work.
+# Warnings that some of the work is not in the times.
 _MISSED_WORK: tuple[WarningKind, ...] = ("other_streams", "no_device_work")
 
 
 class MethodFinding(NamedTuple):
-    """What a method's reading is worth.
+    """Whether a method reads right.
 
     Attributes:
         reading: ``right``, ``right by accident``, ``wrong`` or ``unclear``.
-        reason: why, in a sentence with the figures it rests on.
+        reason: why, with the figures behind it.
     """
 
     reading: Reading
@@ -53,8 +53,8 @@ def judge_methods(
 ) -> dict[Method, MethodFinding]:
     """Return a finding for each method.
 
-    The event reading is the yardstick, and where it does not see the work, or is not there, that of
-    the sync method, which waits for all streams.
+    The other methods are compared with the event method. Without an event measurement, or if the
+    events missed work, they are compared with the sync method, which waits for all streams.
     """
     yardstick = measurements.get("event")
     if yardstick is None or _missed_work(yardstick) is not None:
@@ -83,50 +83,42 @@ def _judge_naive(measurement: Measurement, yardstick: Measurement | None) -> Met
     warning = measurement.warnings[0]
     reading = _NAIVE_READINGS.get(warning.kind, "unclear")
     if reading == "right" and yardstick is not None and not _agree(measurement, yardstick):
-        return MethodFinding(
-            "unclear", f"{_difference(measurement, yardstick)}, and yet {warning.message}"
-        )
+        difference = _difference(measurement, yardstick)
+        return MethodFinding("unclear", f"{difference}, which contradicts this: {warning.message}")
     return MethodFinding(reading, warning.message)
 
 
 def _judge_event(measurement: Measurement, loop: str) -> MethodFinding:
     missed = _missed_work(measurement)
     if missed is not None:
-        return MethodFinding("wrong", f"{missed.message}; {loop}")
-    reason = "read on the device, without a wait"
-    for warning in measurement.warnings:
-        if warning.kind == "raw":
-            reason += f"; {warning.message}"
-    return MethodFinding("right", f"{reason}; {loop}")
+        return MethodFinding("wrong", _sentences(missed.message, loop))
+    raw = [warning.message for warning in measurement.warnings if warning.kind == "raw"]
+    return MethodFinding("right", _sentences("Read on the device, without waiting", *raw, loop))
 
 
 def _judge_sync(
     measurement: Measurement, yardstick: Measurement | None, loop: str
 ) -> MethodFinding:
     if yardstick is None or yardstick is measurement:
-        return MethodFinding(
-            "right", f"the host waited for the device at either end of a run; {loop}"
-        )
+        waited = "The host waited for the device before and after every run"
+        return MethodFinding("right", _sentences(waited, loop))
     difference = _difference(measurement, yardstick)
     if _agree(measurement, yardstick):
-        return MethodFinding("right", f"{difference}, but the host stood still meanwhile; {loop}")
-    return MethodFinding(
-        "unclear",
-        f"{difference}: the host's way to the device and back is part of it, which tells where "
-        f"runs are short; {loop}",
-    )
+        agrees = f"{difference}: it agrees, but the host waited in every run"
+        return MethodFinding("right", _sentences(agrees, loop))
+    way = "It includes the way from the host to the device and back, which matters in short runs"
+    return MethodFinding("unclear", _sentences(difference, way, loop))
 
 
 def _missed_work(measurement: Measurement) -> TimingWarning | None:
-    """Return the doubt that says that there was work which is not in the times."""
+    """Return the warning that some of the work is not in the times."""
     found = (warning for warning in measurement.warnings if warning.kind in _MISSED_WORK)
     return next(found, None)
 
 
 def _describe_loop(change: float) -> str:
-    if change < _LOOP_NOISE:
-        return f"the loop takes as long as untimed ({format_ratio(1 + change)})"
-    return f"the loop takes longer than untimed ({format_ratio(1 + change)})"
+    how = "as long as" if change < _LOOP_NOISE else "longer than"
+    return f"The loop takes {how} without timing ({format_ratio(1 + change)})"
 
 
 def _agree(one: Measurement, other: Measurement) -> bool:
@@ -135,8 +127,12 @@ def _agree(one: Measurement, other: Measurement) -> bool:
 
 def _difference(one: Measurement, yardstick: Measurement) -> str:
     ratio = one.median / yardstick.median
-    whose = "the events" if yardstick.method == "event" else f"the {yardstick.method} method"
-    theirs = f"the {format_seconds(yardstick.median)} of {whose}"
+    whose = "events'" if yardstick.method == "event" else f"{yardstick.method} method's"
+    theirs = f"the {whose} reading of {format_seconds(yardstick.median)}"
     if is_beyond_change(ratio):
         return f"{format_factor(ratio)} times {theirs}"
-    return f"{format_change(ratio - 1)} against {theirs}"
+    return f"{format_change(ratio - 1)} from {theirs}"
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(part if part.endswith(".") else f"{part}." for part in parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Samplers for all candidates at once, all of them behind held streams or none."""
+"""Samplers for all candidates at once, and notes on the exceptions that candidates raise."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..measuring import machine
 from ..measuring.batch import Sampler
 from ..measuring.options import Cache, Method
+from ..measuring.samplers import open_sampler
 from ..measuring.warnings import not_held
 from ..timing_warning import TimingWarning
 
@@ -17,7 +18,13 @@ Calls = Mapping[str, Callable[[], object]]
 
 
 class Opened(NamedTuple):
-    """Samplers by candidate, whether they hold the stream, and a doubt where they should have."""
+    """Open samplers.
+
+    Attributes:
+        samplers: by candidate.
+        held: whether the samplers hold the stream.
+        warnings: why the samplers do not hold the stream, although they should.
+    """
 
     samplers: dict[str, Sampler]
     held: bool
@@ -27,9 +34,7 @@ class Opened(NamedTuple):
 def _open_sampler(
     call: Callable[[], object], *, method: Method, hold: bool, cache: Cache
 ) -> contextlib.AbstractContextManager[Sampler]:
-    """Open a sampler. The one place that does; tests put scripted ones here."""
-    from ..measuring.samplers import open_sampler
-
+    """Open a sampler. Nothing else opens one, so tests can put scripted samplers here."""
     return open_sampler(call, method=method, hold=hold, cache=cache)
 
 
@@ -39,8 +44,8 @@ def open_samplers(
 ) -> Iterator[Opened]:
     """Yield a sampler for each candidate.
 
-    With `hold` None the streams are held if that can be done for all candidates: held and free
-    times cannot be compared, so that it is all or none.
+    Held and free times cannot be compared. With `hold` None, the streams are held if every
+    candidate can be held.
     """
     with contextlib.ExitStack() as stack:
         samplers = _open(stack, calls, method, bool(hold), cache)
@@ -54,7 +59,7 @@ def open_samplers(
                 sampler.take(1)
             opened = Opened(held, True, ())
         except RuntimeError as error:
-            # What a candidate itself raises comes again, and then passes.
+            # If a candidate raised this, it raises again in the first round.
             opened = Opened(samplers, False, (not_held(str(error)),))
         yield opened
 
@@ -72,27 +77,34 @@ def _open(
 
 @contextlib.contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Note on an exception which candidate it came from, where Python can (3.11)."""
+    """Add a note to an exception that names the candidate (Python 3.11 and later)."""
     try:
         yield
     except Exception as error:
-        if hasattr(error, "add_note"):
-            error.add_note(f"while timing candidate {name!r}")
+        add_note(error, f"while timing candidate {name!r}")
         raise
 
 
 def note_options(
-    error: Exception, given: Mapping[str, object], options: Sequence[str], mend: str
+    error: Exception, caller: str, given: Mapping[str, object], options: Sequence[str], help_: str
 ) -> None:
-    """Note on what a callable raises that it was given what may have been meant for `compare`.
+    """Add a note if a callable that failed got arguments that look like options.
 
-    Only there: a callable may well have an argument of that name. Where Python can (3.11).
+    The note is only added after a failure, because a callable may have an argument of that name.
 
     Args:
-        given: by name, what the callable was given.
-        options: what `compare` takes of another kind of comparison.
-        mend: what it takes of this one.
+        error: what the callable raised.
+        caller: the function that passed the arguments on, such as ``compare``.
+        given: the callable's arguments by name.
+        options: names that are options of another function.
+        help_: which options the caller takes.
     """
     names = [name for name in given if name in options]
-    if names and hasattr(error, "add_note"):
-        error.add_note(f"compare() passed {', '.join(names)} on to the callable; {mend}")
+    if names:
+        add_note(error, f"{caller}() passed {', '.join(names)} on to the callable. {help_}")
+
+
+def add_note(error: Exception, note: str) -> None:
+    """Add a note to an exception (Python 3.11 and later)."""
+    if hasattr(error, "add_note"):
+        error.add_note(note)

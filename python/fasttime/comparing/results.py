@@ -1,87 +1,127 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the rounds of a comparison come to: a measurement of each candidate."""
+"""What the three kinds of comparisons share: saving, the table, HTML, and joint warnings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
-from ..measuring import machine
-from ..measuring.batch import Batch
-from ..measuring.clocks import clock_warnings_of_rounds
-from ..measuring.distribution import judge_times
+from ..console import line
+from ..documents import write_document
+from ..html import elements
 from ..measuring.measurement import Measurement
-from ..measuring.options import Cache, Method
-from ..measuring.waiting import in_most
-from ..measuring.warnings import judge_coverage, judge_work, raw_times
-from ..stats import Times
+from ..result import Result
 from ..timing_warning import TimingWarning
-from .opening import Opened
 
 if TYPE_CHECKING:
-    from .rounds import Running
+    from rich.console import RenderableType
 
 
-def measurements_of(
-    running: Running, opened: Opened, method: Method, cache: Cache
-) -> dict[str, Measurement]:
-    """Return a measurement of each candidate, in the order in which they were given.
+class ComparisonResult(Result):
+    """The base of the comparisons. A subclass says what its document, table and notes hold."""
 
-    Behind a held stream the reading of an empty pair of events is taken off: it is in the times of
-    all candidates, and would bring their ratio nearer to 1. One figure for all, so that it cannot
-    make a difference between them.
-    """
-    device = machine.device_name()
-    event_overheads = [_joined(kept, "event_overheads") for kept in running.kept.values()]
-    empty = np.concatenate(event_overheads)
-    event_overhead = float(np.median(empty)) if opened.held and empty.size else None
-    shared = (*opened.warnings, *clock_warnings_of_rounds(running.gpu_states))
-    found = {}
-    for name, kept in running.kept.items():
-        times = _joined(kept, "times") - (event_overhead or 0.0)
-        ignored = _joined(running.ignored[name], "times") - (event_overhead or 0.0)
-        warnings = (*shared, *_warnings(kept, times, event_overhead, opened.held, method, device))
-        found[name] = Measurement(
-            times=times,
-            warmup_times=ignored,
-            host_times=_joined(kept, "host_times"),
-            loop_time=sum(batch.duration for batch in kept),
-            method=method,
-            label=name,
-            device=device,
-            warmup=len(ignored),
-            repeat=len(ignored) + len(times),
-            warnings=(*warnings, *judge_times(times)),
-            held=opened.held,
-            cache=cache,
-            event_overhead=event_overhead,
-            is_calibrated=event_overhead is not None,
+    _format: ClassVar[str]  # of the saved document
+    _headings: ClassVar[tuple[str, ...]]  # the first and the last column hold text, others figures
+
+    @abstractmethod
+    def _title(self) -> str:
+        """Return the line above the table."""
+
+    @abstractmethod
+    def _rows(self) -> Iterable[tuple[str | Text, ...]]:
+        """Return the cells of each row. A cell with a user's name must be a Text."""
+
+    @abstractmethod
+    def _notes(self) -> list[str]:
+        """Return the lines below the table."""
+
+    @abstractmethod
+    def _shown_warnings(self) -> Iterable[TimingWarning]:
+        """Return the warnings that title and notes do not repeat."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file that `fasttime.load` reads.
+
+        Args:
+            path: the file. Its name ends in ``.json`` or has no suffix. An existing file is
+                replaced in one step, after everything has been written.
+
+        Raises ValueError if the numbers are inconsistent or the name has another suffix, and
+        OSError like `open`.
+        """
+        write_document(path, self._format, self.to_dict())
+
+    def _renderable(self, width: int) -> RenderableType:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for index, heading in enumerate(self._headings):
+            is_text = index in (0, len(self._headings) - 1)
+            table.add_column(heading, justify="left" if is_text else "right")
+        for row in self._rows():
+            table.add_row(*row)
+        return Group(
+            line(self._title()),
+            table,
+            *map(line, self._notes()),
+            *(line(str(warning), "yellow") for warning in self._shown_warnings()),
         )
-    return found
+
+    def _html(self) -> str:
+        headings = [heading.replace("\n", " ") for heading in self._headings]
+        rows = [[str(cell) for cell in row] for row in self._rows()]
+        return (
+            elements.paragraphs([self._title()])
+            + elements.table(headings, rows, caption="Comparison")
+            + elements.paragraphs(self._notes())
+            + elements.warning_list(self._shown_warnings())
+        )
 
 
-def _warnings(
-    kept: list[Batch],
-    times: Times,
-    event_overhead: float | None,
-    held: bool,
-    method: Method,
-    device: str,
-) -> list[TimingWarning]:
-    reading = float(np.median(times))
-    warnings = [kept[-1].warning]
-    if method in ("event", "graph") and device != "cpu":
-        others = float(np.median([batch.others for batch in kept]))
-        waiting = in_most([batch.work_was_waiting for batch in kept])
-        if not held and not waiting:
-            host_time = float(np.median(_joined(kept, "host_times")))
-            warnings.append(raw_times(host_time, device_waited=waiting is False))
-        warnings.append(judge_coverage(reading, others, 1))
-        if event_overhead is not None:
-            warnings.append(judge_work(reading, event_overhead, others))
-    return [warning for warning in warnings if warning is not None]
+def _keep(warning: TimingWarning) -> bool:
+    return False
 
 
-def _joined(batches: list[Batch], field: str) -> Times:
-    return np.concatenate([np.asarray(getattr(batch, field), dtype=float) for batch in batches])
+def collect_warnings(
+    measurements: Mapping[Any, Measurement],
+    label: Callable[[Any], str] = str,
+    skip: Callable[[TimingWarning], bool] = _keep,
+) -> tuple[TimingWarning, ...]:
+    """Return each kind of warning once, in the order of the measurements.
+
+    A warning that all measurements share word for word stays as it is. Otherwise the message begins
+    with the names of the measurements. If messages of a kind differ, the first message stands for
+    all of them.
+
+    Args:
+        measurements: by name.
+        label: how a name is written in a message.
+        skip: says which warnings to leave out.
+    """
+    # A measurement may have two warnings of a kind, so the key counts them.
+    by_kind: dict[tuple[str, int], dict[Any, str]] = {}
+    for name, measurement in measurements.items():
+        seen: Counter[str] = Counter()
+        for warning in measurement.warnings:
+            if not skip(warning):
+                by_kind.setdefault((warning.kind, seen[warning.kind]), {})[name] = warning.message
+                seen[warning.kind] += 1
+    return tuple(
+        TimingWarning(kind, _message(messages, len(measurements), label))
+        for (kind, _), messages in by_kind.items()
+    )
+
+
+def _message(messages: Mapping[Any, str], count: int, label: Callable[[Any], str]) -> str:
+    message = next(iter(messages.values()))
+    alike = [label(name) for name, other in messages.items() if other == message]
+    if len(alike) == count:
+        return message
+    others = [label(name) for name, other in messages.items() if other != message]
+    likewise = f" (likewise {', '.join(others)})" if others else ""
+    return f"{', '.join(alike)}{likewise}: {message}"

@@ -1,25 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One saved measurement against another: `fasttime.compare_saved`."""
+"""A new measurement against an old one: `fasttime.compare_saved` and its result."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from rich.text import Text
 
-from ..console import plain_text, terminal_width
+from ..data_frame import data_frame
+from ..documents import (
+    MEASUREMENT,
+    SAVED_COMPARISON,
+    Fields,
+    damaged,
+    read_document,
+)
 from ..environment.differences import EnvironmentDifference, environment_differences
 from ..measuring.arguments import is_real, is_whole
+from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
+from ..measuring.measurement import from_content as measurement_from_content
 from ..reports.report import Report
 from ..stats.median import median_interval
 from ..stats.processes import FEWEST_PROCESSES, by_process, coarsest_step
 from ..stats.student import difference_interval
-from ..text import for_stdout
+from ..text import format_count, format_seconds
+from ..timing_warning import TimingWarning
+from .results import ComparisonResult, collect_warnings
 from .verdict import (
     MARGIN,
     TOO_COARSE,
@@ -27,33 +40,40 @@ from .verdict import (
     VerdictWord,
     check_margin,
     decide,
+    headings,
     times_as_many,
 )
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 NO_SINGLE_RUNS = (
-    "its times are no single runs any more; to compare, measure with fasttime.measure() or "
-    "fasttime bench"
+    "a report has no single runs. To compare, measure with fasttime.measure() or fasttime bench"
 )
 
-# A little below the 5 % that are promised, as medians of processes are only nearly normal.
+# A little less than the promised 5 %, because medians of processes are only nearly normal.
 _ALPHA = 0.04
 
-# What must be the same for a ratio to mean anything.
+# Fields that must be equal for a ratio to mean anything.
 _SAME = ("method", "cache", "held", "is_calibrated")
+
+# More processes per side than this are not advised: they take too long.
+_MOST_ADVISED = 20
+
+# Kinds of warnings that the table leaves out: the title and the reason say the same.
+_SAID_ABOVE = ("cpu", "few_processes")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SavedComparison:
-    """A new measurement against an old one. Prints as a table.
+class SavedComparison(ComparisonResult):
+    """A new measurement against an old one. All times are in seconds.
 
     Attributes:
         old, new: the measurements.
         margin: how far the ratio may be from 1 for ``same``.
-        allowance: how much processes may differ by accident, where there are too few to see it.
+        allowance: how much two processes may differ by chance. Used if there are too few processes
+            to measure that.
     """
+
+    _format = SAVED_COMPARISON
+    _headings = headings("", "old")
 
     old: Measurement
     new: Measurement
@@ -67,29 +87,29 @@ class SavedComparison:
 
     @property
     def ratio(self) -> float:
-        """The new time by the old: 0.9 where it takes 10 % less."""
+        """The new time divided by the old time: 0.9 means 10 % less time."""
         return self._judged.ratio
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Two ratios between which the true one lies with 95 % probability or more."""
+        """Two ratios. The true ratio lies between them with at least 95 % probability."""
         return self._judged.interval
 
     @property
     def reason(self) -> str:
-        """What the verdict rests on, or what would decide it, in a sentence."""
+        """The evidence for the verdict. For ``can't tell``, it says what would decide."""
         return self._judged.reason
 
     @property
     def goes_by_processes(self) -> bool:
-        """Whether there are three processes a side or more, so that their spread decides."""
+        """Whether the spread of the processes decides: there are three per side or more."""
         return min(len(self.old.processes), len(self.new.processes)) >= FEWEST_PROCESSES
 
     @cached_property
     def environment_differences(self) -> tuple[EnvironmentDifference, ...]:
         """The fields in which the environments differ, and the device's name.
 
-        Those that say when, and by which process of which host, are left out.
+        Date, host name and process number are left out.
         """
         differences = environment_differences(self.old.environment, self.new.environment)
         if self.old.device != self.new.device:
@@ -97,94 +117,191 @@ class SavedComparison:
             return (device, *differences)
         return differences
 
-    def exit_code(self, fail_above: float) -> int:
-        """Return 1 where it is proven that the new one takes longer by more than that, else 0.
+    @cached_property
+    def warnings(self) -> tuple[TimingWarning, ...]:
+        """The warnings of both measurements, each kind once, and differences of the environments.
 
-        Proven is what all of the interval says: its lower end lies above ``1 + fail_above``. A
-        check that fails by accident now and then is soon ignored; so a regression right at the
-        threshold passes more often than not, and should the threshold be a promise, it has to be
-        set lower, or the interval made narrower by more processes.
+        A message names the side unless it holds for both.
+        """
+        return (*self._environment_warnings(), *collect_warnings(self._sides()))
+
+    def exit_code(self, fail_above: float) -> int:
+        """Return 1 if the new measurement is proven to be slower by more than `fail_above`, else 0.
+
+        Proven means that the whole interval lies above ``1 + fail_above``. A check that fails by
+        chance is soon ignored, so a regression right at the threshold passes more often than not.
+        To catch such regressions, lower the threshold, or narrow the interval with more processes.
 
         Args:
-            fail_above: a share, 0.05 for 5 %; 0 for any proven regression.
+            fail_above: a fraction: 0.05 for 5 %, 0 for any proven regression.
 
-        Raises TypeError unless it is a number, and ValueError unless it is finite and at least 0,
-        or for a whole number above 0: 5 is hardly meant to be 500 %; 5.0 is.
+        Raises TypeError unless it is a number. Raises ValueError unless it is finite and at least
+        0, and for an int above 0: 5 hardly means 500 %, but 5.0 does.
         """
         if not is_real(fail_above):
             raise TypeError(f"fail_above must be a number, 0.05 for 5 %, got {fail_above!r}")
         if is_whole(fail_above) and fail_above > 0:
             raise ValueError(
                 f"fail_above={fail_above} would be {fail_above}00 %: write {fail_above / 100:g} "
-                f"for {fail_above} %, or {fail_above}.0 if that is meant"
+                f"for {fail_above} %, or {fail_above}.0 if you mean it"
             )
         if not 0 <= fail_above < math.inf:
             raise ValueError(f"fail_above must be at least 0, 0.05 for 5 %, got {fail_above}")
         is_worse = self.verdict == "slower" and self.interval[0] > 1 + fail_above
         return 1 if is_worse else 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as a dict that ``json.dumps`` accepts. `save` writes the same.
+
+        Raises ValueError if the numbers are inconsistent.
+        """
+        _check(self)
+        return {
+            "margin": self.margin,
+            "allowance": self.allowance,
+            **{side: measurement_to_content(part) for side, part in self._sides().items()},
+            **self._judged.to_dict(),
+            "environment_differences": [
+                {"field": field, "old": old, "new": new}
+                for field, old, new in self.environment_differences
+            ],
+            "warnings": [warning.to_dict() for warning in self.warnings],
+        }
+
+    def to_pandas(self) -> Any:
+        """Return a DataFrame with a row for ``old`` and a row for ``new``.
+
+        The old row has a ratio of 1, no interval and no verdict. Raises ImportError without pandas.
+        """
+        low, high = self.interval
+        verdicts: dict[str, dict[str, Any]] = {
+            "old": {"ratio": 1.0, "low": None, "high": None, "verdict": None},
+            "new": {"ratio": self.ratio, "low": low, "high": high, "verdict": self.verdict},
+        }
+        return data_frame(
+            [
+                {
+                    "side": side,
+                    "label": part.label,
+                    "median": part.median,
+                    "mean": part.mean,
+                    "runs": len(part),
+                    "processes": len(part.processes),
+                    **verdicts[side],
+                }
+                for side, part in self._sides().items()
+            ]
+        )
+
     @cached_property
     def _judged(self) -> Verdict:
-        """Verdict, ratio, interval, and what they rest on."""
         old, new = self.old.process_medians, self.new.process_medians
         if not all(0 < median < math.inf for median in (*old, *new)):
-            reason = "a process has no median above 0 to divide by; do more in a call"
+            reason = "A median is not above zero, so there is no ratio. Do more work in each call."
             return Verdict("can't tell", math.nan, (0.0, math.inf), reason)
         if self.goes_by_processes:
             return self._judge_processes(np.log(old).tolist(), np.log(new).tolist())
         return self._judge_runs(self.new.median / self.old.median)
 
     def _judge_processes(self, old: list[float], new: list[float]) -> Verdict:
-        """Judge by the medians of the processes: runs of one process stand or fall together."""
+        """Judge by the logarithms of the processes' medians, since runs are not independent."""
         change, low, high = difference_interval(old, new, _ALPHA)
-        # A median is one of the clock's steps, and may be half of one off, on either side.
+        # A median is a multiple of the clock's step, so it may be half a step off on either side.
         step = (_relative_step(self.old) + _relative_step(self.new)) / 2
         interval = (math.exp(low - step), math.exp(high + step))
         verdict = decide(interval, self.margin)
-        reason = f"by the spread of {len(old)} old and {len(new)} new processes"
+        counts = f"{len(old)} old and {len(new)} new processes"
+        reason = f"Based on the spread of {counts}."
         if verdict == "can't tell":
+            reason = f"{counts} vary too much to decide. "
             fewer = min(len(old), len(new))
-            reason += " it cannot be told; "
             more = times_as_many(change, (high - low) / 2, self.margin, step)
-            if math.isinf(more):
+            needed = math.inf if math.isinf(more) else max(fewer + 1, math.ceil(more * fewer))
+            if math.isinf(needed):
                 reason += TOO_COARSE.format(100 * step)
+            elif needed > _MOST_ADVISED:
+                reason += (
+                    "To decide, stop other programs on the machine, or do more work in each call."
+                )
             else:
-                needed = max(fewer + 1, math.ceil(more * fewer))
-                reason += f"about {needed} a side would: fasttime bench TARGET --processes {needed}"
+                reason += (
+                    f"About {needed} processes per side would decide: fasttime bench TARGET "
+                    f"--processes {needed}"
+                )
         return Verdict(verdict, math.exp(change), interval, reason)
 
     def _judge_runs(self, ratio: float) -> Verdict:
-        """Judge by the runs, and leave room for what another process would have changed."""
+        """Judge by the runs, and allow for the change that another process could make."""
         ends = (*_interval(self.old), *_interval(self.new))
-        mend = "measure both in several processes: fasttime bench TARGET --processes 5"
+        advice = "measure both in several processes: fasttime bench TARGET --processes 5"
         if any(math.isnan(end) for end in ends) or min(ends) <= 0:
-            why = "there are times of zero" if min(ends) <= 0 else "there are too few runs"
-            reason = f"{why}; {mend}"
+            why = "Some times are zero" if min(ends) <= 0 else "There are too few runs"
+            reason = f"{why}. To decide, {advice}"
             return Verdict("can't tell", ratio, (0.0, math.inf), reason)
         room = 1 + self.allowance
         interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
         verdict = decide(interval, self.margin)
-        few = (
-            f"with fewer than {FEWEST_PROCESSES} processes a side, a change of "
-            f"{100 * self.allowance:g} % may be an accident"
+        reason = (
+            f"With fewer than {FEWEST_PROCESSES} processes per side, a change of "
+            f"{100 * self.allowance:g} % may be chance"
         )
         if verdict == "can't tell":
-            reason = f"{few}; to tell, {mend}"
+            reason += f". To decide, {advice}"
+        elif verdict == "same":
+            reason += ", but this change is within the margin."
         else:
-            reason = f"{few}, and this is {'within the margin' if verdict == 'same' else 'more'}"
+            reason += ", but this change is larger."
         return Verdict(verdict, ratio, interval, reason)
 
-    def __str__(self) -> str:
-        from .saved_table import saved_renderable
+    def _sides(self) -> dict[str, Measurement]:
+        return {"old": self.old, "new": self.new}
 
-        return for_stdout(plain_text(saved_renderable(self), terminal_width()))
+    def _environment_warnings(self) -> list[TimingWarning]:
+        warnings = []
+        if self.old.environment is None or self.new.environment is None:
+            unknown = "An environment is unknown, so differences in it remain unnoticed."
+            warnings.append(TimingWarning("environment_unknown", unknown))
+        if self.environment_differences:
+            differences = "; ".join(map(str, self.environment_differences))
+            message = f"The environments differ, which alone may change times: {differences}."
+            warnings.append(TimingWarning("environments_differ", message))
+        return warnings
 
-    __repr__ = __str__
+    def _shown_warnings(self) -> list[TimingWarning]:
+        shown = collect_warnings(self._sides(), skip=lambda warning: warning.kind in _SAID_ABOVE)
+        return [*self._environment_warnings(), *shown]
 
-    def __rich__(self) -> RenderableType:
-        from .saved_table import saved_renderable
+    def _title(self) -> str:
+        old, new = self.old.label, self.new.label
+        labels = new if old == new else f"{new} against {old}"
+        return f"{labels}, method {self.new.method!r} on {self.new.device}"
 
-        return saved_renderable(self)
+    def _rows(self) -> Iterator[tuple[str | Text, ...]]:
+        yield ("old", format_seconds(self.old.median), "-", "-", _extent(self.old))
+        *figures, word = self._judged.cells()
+        verdict = Text.assemble(word, f" ({_extent(self.new)})")
+        yield ("new", format_seconds(self.new.median), *figures, verdict)
+
+    def _notes(self) -> list[str]:
+        return [f"{self.verdict}: {self.reason}"]
+
+
+def from_content(fields: Fields) -> SavedComparison:
+    """Return the comparison in a document. Raises ValueError if the content is not one."""
+    comparison = SavedComparison(
+        old=measurement_from_content(fields.object("old")),
+        new=measurement_from_content(fields.object("new")),
+        margin=fields.number("margin"),
+        allowance=fields.number("allowance"),
+    )
+    _check(comparison)
+    return comparison
+
+
+def _check(comparison: SavedComparison) -> None:
+    check_margin(comparison.margin)
+    _check_allowance(comparison.allowance)
+    _check_same(comparison.old, comparison.new)
 
 
 def compare_saved(
@@ -196,70 +313,83 @@ def compare_saved(
 ) -> SavedComparison:
     """Tell whether a new measurement is faster or slower than an old one, or the same.
 
-    One process differs from the next by more than its runs differ from one another: memory lies
-    elsewhere, another algorithm was picked, the clock is another. With three processes a side or
-    more (``fasttime bench --processes``, `Measurement.merge`) it is their spread that decides, by
-    Welch's test of the logarithms of their medians, or by Student's where that is the less sure
-    one, as it may be with unequal numbers of processes. With fewer, only a change that is proven to
-    be beyond `allowance` counts. What changes from day to day is in neither: measure both on one
-    day.
+    Processes differ more than runs: memory lies elsewhere, another algorithm was picked, the clock
+    is another. With three processes per side or more (``fasttime bench --processes``,
+    `Measurement.merge`), their spread decides, by Welch's test of the logarithms of their medians.
+    Student's test decides instead if it is less sure, as it may be with unequal numbers of
+    processes. With fewer processes, only a change that is proven to exceed `allowance` counts.
+    Neither covers changes from day to day, so measure both sides on the same day.
 
     Args:
         old, new: measurements, or the files in which they were saved.
-        margin: up to which difference two are the ``same``, between 0 and 1.
-        allowance: by how much two processes may differ by accident, from 0 up to 1.
+        margin: two measurements that differ by less are the ``same``, between 0 and 1.
+        allowance: how much two processes may differ by chance, from 0 up to 1.
 
-    Raises ValueError where method, cache, held or is_calibrated differ, or a number is out of
-    range; TypeError where something else than measurements is given; what `fasttime.load` raises.
+    Raises ValueError if method, cache, held or is_calibrated differ, or a number is out of range;
+    TypeError if an argument is not a measurement; errors of `fasttime.load`.
 
     >>> print(compare_saved("old.json", "new.json"))  # doctest: +SKIP
     """
     check_margin(margin)
-    if not 0 <= allowance < 1:
-        raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
+    _check_allowance(allowance)
     before, after = _measurement("old", old), _measurement("new", new)
-    for name in _SAME:
-        values = getattr(before, name), getattr(after, name)
-        if values[0] != values[1]:
-            raise ValueError(
-                f"the old measurement has {name}={values[0]!r} and the new one {name}="
-                f"{values[1]!r}, so that they cannot be compared; measure one of them anew"
-            )
+    _check_same(before, after)
     return SavedComparison(before, after, margin, allowance)
 
 
-def _measurement(which: str, given: object) -> Measurement:
-    if isinstance(given, (str, os.PathLike)):
-        from ..loading import load
+def _check_allowance(allowance: float) -> None:
+    if not 0 <= allowance < 1:
+        raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
 
-        found: object = load(given)
+
+def _check_same(old: Measurement, new: Measurement) -> None:
+    for name in _SAME:
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            raise ValueError(
+                f"the old measurement has {name}={before!r} and the new one has {name}={after!r}, "
+                "so their times cannot be compared; measure both in the same way"
+            )
+
+
+def _measurement(which: str, given: object) -> Measurement:
+    if isinstance(given, Measurement):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        document = read_document(given)
+        if document["format"] == MEASUREMENT:
+            try:
+                return measurement_from_content(Fields(document))
+            except ValueError as error:
+                raise damaged(given, error) from None
         which = f"{which} ({os.fspath(given)})"
+        is_a = f"a {document['format'].removeprefix('fasttime ')}"
     else:
-        found = given
-    if isinstance(found, Report):
-        raise TypeError(
-            f"compare_saved() takes two measurements, and {which} is a report of scopes: "
-            f"{NO_SINGLE_RUNS}"
-        )
-    if not isinstance(found, Measurement):
-        raise TypeError(
-            f"compare_saved() takes two measurements, and {which} is a {type(found).__name__}; of "
-            "a Comparison, give one of its measurements"
-        )
-    return found
+        is_a = "a report" if isinstance(given, Report) else f"a {type(given).__name__}"
+    if is_a == "a report":
+        is_a += f": {NO_SINGLE_RUNS}"
+    elif "omparison" in is_a:
+        is_a += ". Pass one of its measurements"
+    raise TypeError(f"compare_saved() takes two measurements, but {which} is {is_a}")
 
 
 def _interval(measurement: Measurement) -> tuple[float, float]:
-    """Return where the median lies; of too few processes to say, that of their runs and of all."""
+    """Return the interval of the median. With too few processes, it holds each process's median."""
     medians = measurement.process_medians
     if len(medians) >= FEWEST_PROCESSES:
         return measurement.median_interval
     parts = by_process(measurement.times, measurement.processes)
     low, high = median_interval(measurement.times, step=coarsest_step(parts))
-    # One of the whole pool may lie between two processes and hold neither.
+    # The interval of all runs together may lie between two processes and leave out both.
     return float(np.min([low, *medians])), float(np.max([high, *medians]))
 
 
 def _relative_step(measurement: Measurement) -> float:
     parts = by_process(measurement.times, measurement.processes)
     return coarsest_step(parts) / measurement.median
+
+
+def _extent(measurement: Measurement) -> str:
+    count = len(measurement.processes)
+    processes = "1 process" if count == 1 else f"{count} processes"
+    return f"{format_count(len(measurement), 'run')} in {processes}"

@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Faster, slower, the same, or not to be told: what an interval of a ratio says."""
+"""Faster, slower, same or can't tell: the verdict, how it is decided, and how it prints."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from rich.text import Text
 
 from ..measuring.arguments import is_real
+from ..text import format_change, format_factor, is_beyond_change
 
 VerdictWord = Literal["faster", "slower", "same", "can't tell"]
 
-# The ratio of two times that differ by less is of no use to anybody, and is more than what a
-# different address or a rebuilt cache does to a run.
+# A difference of less than 1 % is rarely worth acting on. It is also more than a new address or a
+# refilled cache changes.
 MARGIN = 0.01
+
+_STYLES = {"faster": "green", "slower": "red", "same": "", "can't tell": "yellow"}
 
 
 class Verdict(NamedTuple):
-    """Whether one thing is faster than another, and how sure that is.
+    """Whether one callable is faster than another, and how sure that is.
 
     Attributes:
         verdict: ``faster``, ``slower``, ``same`` or ``can't tell``.
-        ratio: its time by the other's: 0.9 where it takes 10 % less.
-        interval: two ratios between which the true one lies, with 95 % probability or more.
-        reason: what the verdict rests on, in a sentence; where it cannot be told, what would tell.
+        ratio: its time divided by the other's time. 0.9 means that it takes 10 % less time.
+        interval: two ratios. The true ratio lies between them with at least 95 % probability.
+        reason: the evidence for the verdict. For ``can't tell``, it says what would decide.
     """
 
     verdict: VerdictWord
@@ -30,9 +35,31 @@ class Verdict(NamedTuple):
     interval: tuple[float, float]
     reason: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields under their names."""
+        return {**self._asdict(), "interval": list(self.interval)}
+
+    def cells(self) -> tuple[str, str, Text]:
+        """Return ratio, interval and verdict for a table."""
+        low, high = self.interval
+        known = [value for value in (self.ratio, low, high) if 0 < value < math.inf]
+        if any(map(is_beyond_change, known)):  # then every figure is written as a factor
+            sign, unit, form = "x ", "", format_factor
+        else:
+            sign, unit, form = "", " %", lambda ratio: format_change(ratio - 1).removesuffix(" %")
+        ratio = "-" if math.isnan(self.ratio) else f"{sign}{form(self.ratio)}{unit}"
+        is_known = math.isfinite(high)
+        interval = f"{sign}{form(low)} to {form(high)}{unit}" if is_known else "unknown"
+        return ratio, interval, Text(self.verdict, style=_STYLES[self.verdict])
+
+
+def headings(subject: str, against: str) -> tuple[str, ...]:
+    """Return the headings of a table whose rows end in the cells of a verdict."""
+    return (subject, "median\nper run", f"vs\n{against}", "95 %\ninterval", "verdict")
+
 
 def check_margin(margin: object) -> None:
-    """Raise TypeError or ValueError unless it is a share, between 0 and 1."""
+    """Raise TypeError or ValueError unless the margin is a number between 0 and 1."""
     if not is_real(margin):
         raise TypeError(f"margin must be a number, got {margin!r}")
     if not 0 < margin < 1:
@@ -40,10 +67,11 @@ def check_margin(margin: object) -> None:
 
 
 def decide(interval: tuple[float, float], margin: float) -> VerdictWord:
-    """Return what an interval of a ratio proves.
+    """Return the verdict that an interval of a ratio proves.
 
-    ``same`` where all of it is within the margin, also where 1 is not in it: a difference that is
-    real, and too small to matter. Else ``faster`` or ``slower`` where all of it is on one side.
+    ``same``: the whole interval lies within the margin. The interval may leave out 1. The
+    difference is then real, but too small to matter. ``faster`` or ``slower``: the whole interval
+    lies on one side of 1.
     """
     low, high = interval
     if 1 / (1 + margin) <= low and high <= 1 + margin:
@@ -55,25 +83,23 @@ def decide(interval: tuple[float, float], margin: float) -> VerdictWord:
     return "can't tell"
 
 
-# The reason where `times_as_many` is infinite; takes the step in percent.
+# The reason if `times_as_many` is infinite; takes the step in percent.
 TOO_COARSE = (
-    "the clock moves in steps of {:.2g} % of a run, which no number of runs makes up for; do more "
-    "in a call"
+    "The clock's steps are {:.2g} % of a run, so more runs do not help. Do more work in each call."
 )
 
 
 def times_as_many(location: float, half_width: float, margin: float, step: float = 0.0) -> float:
-    """Return how many times the evidence would do, were the true ratio the one found.
+    """Return how many times as much evidence would decide if the true ratio were the one found.
 
-    An interval becomes narrower with the square root of the evidence. It has to become so narrow
-    that it leaves 1 outside, or that it fits into the margin, whichever comes first. Infinity where
-    the clock's steps alone leave it open.
+    An interval narrows with the square root of the evidence. It decides as soon as it leaves out 1,
+    or fits into the margin. Infinity if the clock's steps alone keep it from that.
 
     Args:
-        location: logarithm of the ratio.
-        half_width: of its interval, in logarithms.
+        location: the logarithm of the ratio.
+        half_width: half the width of the interval, in logarithms.
         margin: see `decide`.
-        step: by how much more it may be off for the clock's steps, in logarithms.
+        step: what the clock's steps add to the half width, in logarithms.
     """
     enough = max(abs(location), math.log1p(margin) - abs(location)) - step
     if enough <= 0:

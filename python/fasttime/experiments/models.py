@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The models that the experiments time: MobileNetV3 of torchvision, weights untrained."""
+"""The models that the experiments time: MobileNetV3 of torchvision, untrained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def mobilenet_v3(
     num_classes: int = 1000,
     width_mult: float = 1.0,
 ) -> Any:
-    """Return a MobileNetV3 in eval mode on the device, its weights drawn from the seed.
+    """Return a MobileNetV3 in eval mode on the device, with random weights.
 
-    Raises ImportError, and says what to install, where torchvision is missing or does not load.
+    Raises ImportError if torchvision cannot be imported. The message says what to install.
     """
     try:
-        # Imported late: it is an extra, and `import fasttime` must not pay for it.
+        # Imported late: torchvision is optional, and slow to import.
         zoo: Any = importlib.import_module("torchvision.models")
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
         raise ImportError(

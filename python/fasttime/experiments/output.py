@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How results leave: as tables and a progress bar on a terminal, and as JSON."""
+"""Output of the experiments: tables, a progress bar, and JSON files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# Means of the same work on an idle machine lie closer together than this.
+# On an idle machine, means of the same work differ by less than this.
 _NOISY = 0.1
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table to print: the first column is text, the others are numbers."""
+    """Return a table to print. The first column holds text, the others figures."""
     from rich import box
     from rich.table import Table
 
@@ -30,7 +30,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
-        collapse_padding=True,  # so that the widest of them fits into 80 columns
+        collapse_padding=True,  # the widest table must fit into 80 columns
         pad_edge=False,
     )
     for index, column in enumerate(columns):
@@ -41,10 +41,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def track(plan: Sequence[_T], /, description: str) -> Iterable[_T]:
-    """Pass on what is planned, with a progress bar on the standard error if that is a terminal.
+    """Yield the items of a plan, with a progress bar on stderr if that is a terminal.
 
-    The bar is drawn between two items only: a thread that redraws it while one of them is timed
-    would take the interpreter from it.
+    The bar is drawn only between two items. A thread that draws it would disturb the timed code.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -70,18 +69,22 @@ def track(plan: Sequence[_T], /, description: str) -> Iterable[_T]:
 
 
 def within(times: Sequence[float]) -> str:
-    """Return how far apart times are that should agree, as a fraction of the least, in words."""
+    """Say how closely times agree, in percent of the shortest."""
     apart = max(times) / min(times) - 1
-    warning = ", too much for a machine with nothing else to do" if apart > _NOISY else ""
-    return f"within {100 * apart:.1f} % of one another{warning}"
+    warning = " (too much for an idle machine)" if apart > _NOISY else ""
+    return f"within {100 * apart:.1f} % of each other{warning}"
 
 
 def document(
     experiment: str, environment: Environment, results: Sequence[Any], sentence: str
 ) -> dict[str, Any]:
-    """Return all that is known of an experiment, as JSON has it. Times are in seconds.
+    """Return an experiment as data for JSON. Times are in seconds.
 
-    `results` are data classes with a ``summary()``, which goes beside the raw data.
+    Args:
+        experiment: its name.
+        environment: the machine and the versions.
+        results: data classes with a ``summary()``, which is saved beside the raw data.
+        sentence: the conclusion.
     """
     made = {
         "experiment": experiment,
@@ -89,7 +92,7 @@ def document(
         "results": [{**asdict(result), "summary": result.summary()} for result in results],
         "sentence": sentence,
     }
-    # Through JSON and back, so that tuples are lists here as they will be in the file.
+    # Through JSON and back: tuples become lists, as in the file.
     loaded: dict[str, Any] = json.loads(json.dumps(made))
     return loaded
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two models with a CPU task between them: what timing the models does to the whole.
+"""Two models with a CPU task between them: how timing the models changes the whole.
 
 MobileNetV3-Large, then numpy's randn(1, 3, 512, 512) to float32 times sqrt(1024), then
-MobileNetV3-Small; 1000 classes, the same randn(batch, 3, 224, 224) for both; 50 runs, the first 5
-ignored. The host could do its own task while the device is busy, unless it waits for the device.
+MobileNetV3-Small. Both models have 1000 classes and get the same randn(batch, 3, 224, 224). There
+are 50 runs, and the first 5 are ignored. The host can do the CPU task while the device is busy,
+unless the host waits for the device.
 
-The ways to time take turns, in a new order each round, and the whole pipeline's time is compared
-with that of the untimed one of the same round.
+The ways to time take turns, in a new order each round. The time of the whole pipeline is compared
+with the untimed pipeline of the same round.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def run(settings: Settings, track: Track = untracked) -> Pipeline:
     ]
     with settings.current(), torch.inference_mode():
         stages = build(settings)
-        _go(NotTimed(stages, 2), 1, 1)  # the first call in a process is cold
+        _go(NotTimed(stages, 2), 1, 1)  # the first call of a process is cold
         trials = [
             _try(round_, way, stages, settings)
             for round_, way in track(plan, f"pipeline, batch {settings.batch}")
@@ -61,13 +62,13 @@ def run(settings: Settings, track: Track = untracked) -> Pipeline:
 
 
 def estimate(settings: Settings) -> float:
-    """Return about how long an untimed iteration takes, in seconds. Waits for the device."""
+    """Return roughly how long an untimed iteration takes, in seconds. Waits for the device."""
     with settings.current(), torch.inference_mode():
         return _go(NotTimed(build(settings), 4), 1, 3)
 
 
 def build(settings: Settings) -> Stages:
-    """Return the pipeline's stages, models and images on the device."""
+    """Return the stages of the pipeline, with models and images on the device."""
     large = models.mobilenet_v3("large", settings)
     small = models.mobilenet_v3("small", settings)
     images = models.random_images(settings)
@@ -106,7 +107,7 @@ def _try(round_: int, name: str, stages: Stages, settings: Settings) -> Trial:
 
 
 def table(result: Pipeline) -> Table:
-    """Return what was seen of each way as a table."""
+    """Return the times of each way as a table."""
     settings = result.settings
     bound = f", {result.bound}" if settings.on_gpu else ""
     return make_table(
@@ -131,13 +132,13 @@ def table(result: Pipeline) -> Table:
 
 
 def sentence(results: Sequence[Pipeline]) -> str:
-    """Say in one sentence what was shown."""
+    """Return the conclusion."""
     clauses = "; ".join(map(_clause, results))
     if results[0].settings.on_gpu:
         return clauses[0].upper() + clauses[1:] + "."
     return (
-        "On the CPU the work is done when the call returns, so that there is nothing to wait for "
-        f"and all methods should agree: {clauses}."
+        "On the CPU the work is done when the call returns, so all methods should agree: "
+        f"{clauses}."
     )
 
 
@@ -149,19 +150,19 @@ def _clause(result: Pipeline) -> str:
         changes = [row.change for way, row in rows.items() if way != "not timed"]
         timed = (naive, sync, scopes)
         return (
-            f"{at} their readings of the large model lie "
-            f"{within([row.large for row in timed if row.large])}, those of the small one "
-            f"{within([row.small for row in timed if row.small])}, and the pipeline's time changed "
-            f"by {format_change(min(changes))} to {format_change(max(changes))}"
+            f"{at} their readings of the large model are "
+            f"{within([row.large for row in timed if row.large])}, and of the small model "
+            f"{within([row.small for row in timed if row.small])}; timing changed the whole "
+            f"pipeline by {format_change(min(changes))} to {format_change(max(changes))}"
         )
     awaited = rows["awaited events"]
     does = "slows" if result.waiting_costs else "does not clearly slow"
-    scopes_do = "leave it as it is" if result.scopes_are_free else "change it"
+    scopes_do = "do not change it" if result.scopes_are_free else "change it"
     return (
         f"{at} ({result.bound}) waiting for the device {does} the pipeline down "
         f"(sync {format_change(sync.change)}, awaited events {format_change(awaited.change)}) "
-        f"and fasttime's scopes {scopes_do} ({format_change(scopes.change)}); against sync they "
-        f"read {_off(scopes, sync)}, and naive reads {_off(naive, sync)}"
+        f"and fasttime's scopes {scopes_do} ({format_change(scopes.change)}); compared with sync, "
+        f"scopes read {_off(scopes, sync)}, and naive reads {_off(naive, sync)}"
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the pipeline experiment has seen, and what follows from it."""
+"""The results of the pipeline experiment, and the conclusions from them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Trial:
     Attributes:
         round: which round.
         way: how the models were timed.
-        whole: the whole pipeline's time per iteration, warm-up left out.
-        large: the readings of the large model, warm-up left out; none if it was not timed.
+        whole: the time of the whole pipeline per iteration, without warm-up.
+        large: the readings of the large model, without warm-up; empty if it was not timed.
         small: the readings of the small model, likewise.
-        bottlenecks: what fasttime says the large and the small model were bound by; others cannot say.
+        bottlenecks: whether host or device limited each model, according to fasttime's scopes;
+            empty for other ways.
     """
 
     round: int
@@ -35,13 +36,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Row:
-    """One way over all rounds: medians, in seconds; changes are fractions.
+    """One way over all rounds: medians in seconds, and changes as fractions.
 
     Attributes:
-        large, small: the mean reading of a round; None where not timed.
-        whole: the whole pipeline's time per iteration.
-        change: of the whole pipeline, against not timed in the same round.
-        change_min, change_max: the least and the greatest change in a round.
+        large, small: the mean reading of a round; None if not timed.
+        whole: the time of the whole pipeline per iteration.
+        change: of the whole pipeline, compared with the untimed pipeline of the same round.
+        change_min, change_max: the smallest and the largest change in a round.
     """
 
     large: float | None
@@ -54,13 +55,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """All trials at one batch."""
+    """All trials at one batch size."""
 
     settings: Settings
     trials: tuple[Trial, ...]
 
     def row(self, way: str) -> Row:
-        """Return what was seen of one way."""
+        """Return the medians of one way."""
         trials = [trial for trial in self.trials if trial.way == way]
         untimed = {trial.round: trial.whole for trial in self.trials if trial.way == "not timed"}
         changes = [trial.whole / untimed[trial.round] - 1 for trial in trials]
@@ -78,13 +79,13 @@ class Pipeline:
         )
 
     def rows(self) -> dict[str, Row]:
-        """Return what was seen of each way."""
+        """Return the medians of each way."""
         seen = {trial.way for trial in self.trials}
         return {way: self.row(way) for way in WAYS if way in seen}
 
     @property
     def waiting_costs(self) -> bool:
-        """Whether both ways that wait slowed the pipeline by 5 % or more, and in each round."""
+        """Whether both ways that wait slowed the pipeline by at least 5 %, and in every round."""
         rows = [self.row("sync"), self.row("awaited events")]
         return all(row.change >= 0.05 and row.change_min > 0 for row in rows)
 
@@ -96,7 +97,7 @@ class Pipeline:
 
     @property
     def bound(self) -> str:
-        """What both models were bound by in all rounds, as fasttime saw it, or ``unclear``."""
+        """Whether host or device limited both models in all rounds, or ``unclear``."""
         seen = {bottleneck for trial in self.trials for bottleneck in trial.bottlenecks}
         return seen.pop() if len(seen) == 1 else "unclear"
 

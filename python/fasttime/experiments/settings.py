@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an experiment runs with, and on which device."""
+"""The settings of an experiment, and its device."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ _T = TypeVar("_T")
 DEFAULT_REPEAT = {"cuda": 50, "cpu": 10}
 DEFAULT_WARMUP = {"cuda": 5, "cpu": 2}
 DEFAULT_ROUNDS = {"cuda": 5, "cpu": 3}
-# What a CPU manages in a few seconds, whatever the article's batch is.
+# A CPU runs a batch of this size within seconds.
 CPU_BATCHES = (1,)
 
 
 class Track(Protocol):
-    """Passes on what is planned, item by item, and may show how far it has come."""
+    """Yields the items of a plan, and may show the progress."""
 
     def __call__(self, plan: Sequence[_T], /, description: str) -> Iterable[_T]: ...
 
 
 def untracked(plan: Sequence[_T], /, description: str) -> Iterable[_T]:
-    """Show nothing."""
+    """Return the plan without showing progress."""
     return plan
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an experiment runs with.
+    """The settings of an experiment.
 
     Attributes:
         device: ``cpu``, ``cuda`` or ``cuda:<index>``.
-        batch: images in one call.
-        repeat: runs in a row, the ignored ones included.
-        warmup: how many of them, the first ones, are ignored.
-        rounds: how often everything is done, in a new order each time.
-        seed: of the weights, the input and the order.
+        batch: images per call.
+        repeat: runs in a row, including the ignored runs.
+        warmup: how many runs at the beginning are ignored.
+        rounds: how often everything is repeated, each time in a new order.
+        seed: random seed of the weights, the input and the order.
     """
 
     device: str
@@ -57,8 +57,8 @@ class Settings:
             raise ValueError(f"rounds must be at least 1, got {self.rounds}")
         if not 0 <= self.warmup < self.repeat:
             raise ValueError(
-                "repeat counts the ignored runs too, so it must be greater than warmup, and warmup "
-                f"at least 0: got repeat={self.repeat}, warmup={self.warmup}"
+                "repeat includes the ignored runs, so it must exceed warmup, and warmup must be at "
+                f"least 0: got repeat={self.repeat}, warmup={self.warmup}"
             )
 
     @classmethod
@@ -72,7 +72,7 @@ class Settings:
         rounds: int | None = None,
         seed: int = 0,
     ) -> Settings:
-        """Return settings with what is None filled in as the kind of device bears it."""
+        """Return settings with the defaults of the device in place of None."""
         kind = device.partition(":")[0]
         return cls(
             device,
@@ -90,23 +90,23 @@ class Settings:
 
     @property
     def kept(self) -> int:
-        """Runs in a row that count."""
+        """How many runs in a row are kept."""
         return self.repeat - self.warmup
 
     def current(self) -> contextlib.AbstractContextManager[object]:
-        """Make the device the current one for the length of a ``with``."""
+        """Make the device the current one in a ``with`` block."""
         return torch.cuda.device(self.device) if self.on_gpu else contextlib.nullcontext()
 
     def synchronize(self) -> None:
-        """Wait until the device has done all its work; on the CPU it always has."""
+        """Wait until the device has done all its work. On the CPU, return at once."""
         if self.on_gpu:
             torch.cuda.synchronize(self.device)
 
 
 def resolve_device(name: str | None = None) -> str:
-    """Return the name of a device that is there: `name`, or by default CUDA if there is any.
+    """Return `name` if there is such a device; by default CUDA if available, else the CPU.
 
-    Raises ValueError for one that is not there, or of a kind that cannot be timed.
+    Raises ValueError if there is no such device, or its kind cannot be timed.
     """
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,8 +2,8 @@
 """One model, three methods: naive, sync and events.
 
 MobileNetV3-Large with 10 classes and twice the width, in eval mode and inference mode, on
-randn(32, 3, 224, 224): 50 runs, the first 5 ignored, the other 45 averaged. The methods take turns,
-in a new order each round.
+randn(32, 3, 224, 224). There are 50 runs: the first 5 are ignored, the other 45 averaged. The
+methods take turns, in a new order each round.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NAME = "single_model"
 GPU_BATCHES = (32, 256)
 
-# Readings this close to each other agree.
+# Readings agree if they differ by no more than this fraction.
 _AGREE = 0.03
 
 
@@ -45,21 +45,21 @@ class Reading:
 
 @dataclass(frozen=True)
 class SingleModel:
-    """What the three methods read. Times are in seconds."""
+    """The readings of the three methods. Times are in seconds."""
 
     settings: Settings
     readings: tuple[Reading, ...]
 
     def means(self, method: str) -> list[float]:
-        """Return the method's mean of each round, in seconds."""
+        """Return the mean of each round of a method, in seconds."""
         return [statistics.fmean(r.times) for r in self.readings if r.method == method]
 
     def time(self, method: str) -> float:
-        """Return the median over the rounds of the method's means, in seconds."""
+        """Return the median of the means of a method's rounds, in seconds."""
         return statistics.median(self.means(method))
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Return each method's time, and its least and greatest round mean, in seconds."""
+        """Return the time of each method, and the lowest and highest mean of a round, in s."""
         return {
             method: {
                 "time": self.time(method),
@@ -99,7 +99,7 @@ def table(result: SingleModel) -> Table:
     return make_table(
         f"Single model, batch {settings.batch}; "
         f"{settings.kept} of {settings.repeat} runs, {settings.rounds} rounds",
-        ["method", "time of a run", "lowest round", "highest round", "against sync"],
+        ["method", "time per run", "lowest round", "highest round", "vs sync"],
         [
             (
                 method,
@@ -114,12 +114,12 @@ def table(result: SingleModel) -> Table:
 
 
 def sentence(results: Sequence[SingleModel]) -> str:
-    """Say in one sentence what was shown."""
+    """Return the conclusion."""
     clauses = "; ".join(_clause(result) for result in results)
     if results[0].settings.on_gpu:
         return clauses[0].upper() + clauses[1:] + "."
     return (
-        "On the CPU the work is done when the call returns, so that all methods should agree: "
+        "On the CPU the work is done when the call returns, so all methods should agree: "
         f"{clauses}."
     )
 
@@ -129,7 +129,7 @@ def _clause(result: SingleModel) -> str:
     at = f"at batch {result.settings.batch}"
     times = ", ".join(f"{method} {format_seconds(result.time(method))}" for method in METHODS)
     if not result.settings.on_gpu:
-        return f"{at} they lie {within((naive, sync, event))} ({times})"
+        return f"{at} they are {within((naive, sync, event))} ({times})"
     agree = (
         "sync and events agree"
         if abs(event / sync - 1) <= _AGREE
@@ -138,11 +138,11 @@ def _clause(result: SingleModel) -> str:
     off = naive / sync - 1
     if abs(off) <= _AGREE:
         wrong = (
-            "the naive clock is right only by accident, as the host was the slower of the two or "
-            "a full launch queue held it back"
+            "the naive clock is right only by accident: the host was slower than the device, or a "
+            "full launch queue held the host back"
         )
     elif off < 0:
-        wrong = f"the naive clock was read too early and shows {format_change(off)}"
+        wrong = f"the naive clock was read too early ({format_change(off)})"
     else:
-        wrong = f"the naive clock shows {format_change(off)}, so the host needs longer in its loop"
+        wrong = f"the naive clock shows {format_change(off)}: the host takes longer in its loop"
     return f"{at} {agree} and {wrong} ({times})"

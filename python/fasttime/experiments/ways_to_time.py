@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Five ways to go through the pipeline: not timed, and timed as people do it."""
+"""Five ways to run the pipeline: untimed, and timed in the ways that people use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _wait_for(event: Any) -> None:
 
 @dataclass(frozen=True)
 class Stages:
-    """The pipeline's three stages, how to wait for device or event, and whether it is a GPU."""
+    """The three stages of the pipeline, how to wait for the device or an event, and the device."""
 
     large: Callable[[], object]
     cpu_task: Callable[[], object]
@@ -30,28 +30,28 @@ class Stages:
 
 
 class NotTimed:
-    """The pipeline as it is."""
+    """The pipeline without timing."""
 
     def __init__(self, stages: Stages, repeat: int) -> None:
         self.stages = stages
 
     def step(self) -> None:
-        """Go through the pipeline once."""
+        """Run the pipeline once."""
         self.stages.large()
         self.stages.cpu_task()
         self.stages.small()
 
     def readings(self) -> tuple[list[float], list[float]]:
-        """Return the times of the large and of the small model, in seconds, a step each."""
+        """Return the times of the large and the small model, in seconds per step."""
         return [], []
 
     def bottlenecks(self) -> tuple[str, ...]:
-        """Return what each model was bound by, where this way can tell."""
+        """Return the bottleneck of each model; empty if this way cannot tell."""
         return ()
 
 
-class _ReadOnTheSpot(NotTimed):
-    """Ways that know a model's time as soon as it has been called."""
+class _ReadAtOnce(NotTimed):
+    """A way that reads the time of a model right after the call."""
 
     def __init__(self, stages: Stages, repeat: int) -> None:
         super().__init__(stages, repeat)
@@ -70,7 +70,7 @@ class _ReadOnTheSpot(NotTimed):
         raise NotImplementedError
 
 
-class Naive(_ReadOnTheSpot):
+class Naive(_ReadAtOnce):
     """A clock around the call."""
 
     def _time(self, call: Callable[[], object]) -> float:
@@ -79,8 +79,8 @@ class Naive(_ReadOnTheSpot):
         return perf_counter() - begin
 
 
-class Sync(_ReadOnTheSpot):
-    """A clock around the call, the device waited for at both ends."""
+class Sync(_ReadAtOnce):
+    """A clock around the call, with a wait for the device at both ends."""
 
     def _time(self, call: Callable[[], object]) -> float:
         self.stages.synchronize()
@@ -90,8 +90,8 @@ class Sync(_ReadOnTheSpot):
         return perf_counter() - begin
 
 
-class AwaitedEvents(_ReadOnTheSpot):
-    """A CUDA event before and after, the second one waited for on the spot."""
+class AwaitedEvents(_ReadAtOnce):
+    """A CUDA event before and after the call, with a wait for the second one right after it."""
 
     def __init__(self, stages: Stages, repeat: int) -> None:
         super().__init__(stages, repeat)
@@ -109,7 +109,7 @@ class AwaitedEvents(_ReadOnTheSpot):
 
 
 class Scopes(NotTimed):
-    """A fasttime scope around each model, read when all is over."""
+    """A fasttime scope around each model, read after the last step."""
 
     def __init__(self, stages: Stages, repeat: int) -> None:
         super().__init__(stages, repeat)
@@ -133,7 +133,7 @@ class Scopes(NotTimed):
     def _times(self, path: str) -> list[float]:
         times = []
         for sample in self._recorder.samples(path):
-            # On the CPU the host's time is the time; on a GPU it must not pass for it.
+            # The host time is the right one on the CPU only.
             time = sample.device_time if self.stages.on_gpu else sample.host_time
             if time is None:
                 raise RuntimeError(f"a scope at {path!r} has no time: its sample is {sample}")
@@ -151,5 +151,5 @@ WAYS: dict[str, type[NotTimed]] = {
 
 
 def ways(on_gpu: bool) -> list[str]:
-    """Return the names of the ways that a device offers; the CPU has no events."""
+    """Return the names of the ways that a device offers. The CPU has no events."""
     return [way for way, made in WAYS.items() if on_gpu or made is not AwaitedEvents]

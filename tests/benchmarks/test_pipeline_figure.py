@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The pipeline's pictures: what each way does to host and device, on virtual time."""
+"""The pictures of the pipeline: host and device in each way to time, on virtual time."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from simulated_cuda import Simulated
 
 from fasttime import Timeline
-from fasttime.experiments import pipeline, pipeline_figure
+from fasttime.experiments import pipeline
 from fasttime.experiments.settings import Settings
 from fasttime.experiments.ways_to_time import Stages
 
@@ -26,7 +25,12 @@ ON_GPU = Settings("cuda", batch=512, repeat=4, warmup=1, rounds=1)
 
 
 @pytest.fixture
-def device(cuda: Simulated, monkeypatch: pytest.MonkeyPatch) -> Simulated:
+def figure(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("pipeline_figure")
+
+
+@pytest.fixture
+def device(cuda: Simulated, figure: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Simulated:
     """Models of known length on simulated streams, and torch's events on them."""
 
     class Event:
@@ -57,18 +61,19 @@ def device(cuda: Simulated, monkeypatch: pytest.MonkeyPatch) -> Simulated:
         on_gpu=True,
     )
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(pipeline_figure, "build", lambda settings: stages)
+    monkeypatch.setattr(figure, "gc", SimpleNamespace(collect=lambda: None))  # slow with torch
+    monkeypatch.setattr(figure, "build", lambda settings: stages)
     monkeypatch.setattr(Settings, "current", lambda self: contextlib.nullcontext())
     return cuda
 
 
 @pytest.fixture
-def timelines(device: Simulated) -> Mapping[str, Timeline]:
-    return pipeline_figure.record(ON_GPU)
+def timelines(device: Simulated, figure: ModuleType) -> Mapping[str, Timeline]:
+    return figure.record(ON_GPU)
 
 
 def milliseconds(timeline: Timeline) -> list[tuple[str, int, int | None, int | None, int | None]]:
-    """Each scope's name, and its moments on host and device after the first, in whole ms."""
+    """Return the name of each scope and its moments on host and device, in whole ms."""
     since = timeline.begin
 
     def after(moment: float | None) -> int | None:
@@ -109,7 +114,7 @@ WAITING = [
 
 
 @pytest.mark.parametrize("name", ["pipeline-naive", "pipeline-fasttime"])
-def test_where_nobody_waits_the_device_works_on_while_the_host_does(
+def test_the_device_works_on_if_the_host_never_waits(
     timelines: Mapping[str, Timeline], name: str
 ) -> None:
     seen = milliseconds(timelines[name])
@@ -120,30 +125,30 @@ def test_where_nobody_waits_the_device_works_on_while_the_host_does(
 
 
 @pytest.mark.parametrize("name", ["pipeline-sync", "pipeline-awaited"])
-def test_where_the_host_waits_the_device_is_idle_during_the_cpu_task(
-    timelines: Mapping[str, Timeline], name: str
-) -> None:
+def test_the_device_is_idle_if_the_host_waits(timelines: Mapping[str, Timeline], name: str) -> None:
     seen = milliseconds(timelines[name])
     assert [scope[:3] for scope in seen] == [scope[:3] for scope in WAITING]
     assert [scope[4] for scope in seen] == [scope[4] for scope in WAITING]
 
 
-def test_each_way_has_its_picture_on_one_scale(device: Simulated, tmp_path: Path) -> None:
+def test_each_way_has_its_picture_on_one_scale(
+    device: Simulated, figure: ModuleType, tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
-    written = pipeline_figure.draw(ON_GPU, tmp_path / "new" / "figures")
-    assert [path.name for path in written] == [f"{n}.svg" for n in pipeline_figure.PICTURES]
+    written = figure.draw(ON_GPU, tmp_path / "new" / "figures")
+    assert [path.name for path in written] == [f"{n}.svg" for n in figure.PICTURES]
     for path in written:
         text = path.read_text(encoding="utf-8")
         assert "<svg" in text
         assert len(text) < 150_000
 
 
-def test_a_title_says_how_long_the_passes_took(
-    device: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_title_has_the_time_of_the_passes(
+    device: Simulated, figure: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = []
     monkeypatch.setattr(Timeline, "save", lambda self, path, **given: options.append(given))
-    pipeline_figure.draw(ON_GPU, tmp_path)
+    figure.draw(ON_GPU, tmp_path)
     assert [given["title"].partition(":")[2] for given in options] == [
         " 2 passes in 88.00 ms, batch 512",
         " 2 passes in 134.0 ms, batch 512",
@@ -153,22 +158,24 @@ def test_a_title_says_how_long_the_passes_took(
     assert [round(given["end"], 9) for given in options] == [0.134] * 4
 
 
-def test_a_picture_is_refused_that_would_lack_a_model(
-    device: Simulated, monkeypatch: pytest.MonkeyPatch
+def test_a_picture_that_lacks_a_model_is_refused(
+    device: Simulated, figure: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device.fail("cudaStreamCreateWithFlags", 2)  # the one on which clocks are compared
-    with pytest.raises(RuntimeError, match="shows 4 models on the device, and 0 have a place"):
-        pipeline_figure.record(ON_GPU)
+    with pytest.raises(RuntimeError, match="shows 4 models on the device, but only 0 have"):
+        figure.record(ON_GPU)
 
 
-def test_without_a_gpu_the_script_says_that_it_needs_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_figure_needs_a_gpu(
+    load: Callable[[str], ModuleType],
+    figure: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     folder = str(tmp_path / "figures")
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "--device", "cpu", "--figure", folder])
-    common: ModuleType = importlib.import_module("_common")
-    assert common.run_experiment(pipeline, pipeline_figure.draw) == 2
+    assert load("_common").run_experiment(pipeline, figure.draw) == 2
     message = capsys.readouterr().err
     assert re.search("needs a CUDA device: on the CPU nothing runs behind the host", message)
     assert not (tmp_path / "figures").exists()

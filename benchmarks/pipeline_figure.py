@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The pipeline as pictures: what host and device do while it is timed, one for each way.
+"""The pipeline as pictures: host and device while it is timed, one picture per way to time.
 
-The loop of each way is the experiment's own. Scopes around its stages and its waits show where they
-lie; they make nobody wait, so that the loop is what it is without them. With fasttime they are the
-way itself. Each picture begins with an idle device, all have one scale, and in each the brackets
-show how each kind of reading would take the first pass through the large model.
+Each picture runs the experiment's own loop, with scopes around the stages and the waits. Scopes
+never wait, so they do not change the loop. Each picture begins with an idle device. All pictures
+have the same scale. Brackets show what each reading covers in the first pass of the large model.
 """
 
 from __future__ import annotations
@@ -16,19 +15,11 @@ from pathlib import Path
 
 import torch
 
-from ..recorder import Recorder
-from ..text import format_seconds
-from ..timelines.span import Span
-from ..timelines.timeline import Timeline
-from .pipeline import build
-from .settings import Settings
-from .ways_to_time import (
-    AwaitedEvents,
-    Naive,
-    NotTimed,
-    Stages,
-    Sync,
-)
+from fasttime import Recorder, Span, Timeline
+from fasttime.experiments.pipeline import build
+from fasttime.experiments.settings import Settings
+from fasttime.experiments.ways_to_time import AwaitedEvents, Naive, NotTimed, Stages, Sync
+from fasttime.text import format_seconds
 
 PASSES = 2
 _WARMUP = 3
@@ -36,20 +27,20 @@ _TAKES = 5
 _WAIT = "wait"
 _TIMED = ("large", "small")
 
-# By the name of the file: how the loop goes, and what stands above it.
+# By file name: the way to time, and the title of the picture.
 PICTURES: dict[str, tuple[type[NotTimed], str]] = {
     "pipeline-naive": (Naive, "A clock around each model"),
     "pipeline-sync": (Sync, "synchronize() around each model"),
-    "pipeline-awaited": (AwaitedEvents, "Events, waited for on the spot"),
+    "pipeline-awaited": (AwaitedEvents, "Events, with a wait after each model"),
     "pipeline-fasttime": (NotTimed, "fasttime scopes, read later"),
 }
 
 
 def draw(settings: Settings, folder: Path) -> list[Path]:
-    """Run the pipeline in each way, and return the SVG files written to the folder.
+    """Run the pipeline in each way, draw each run, and return the SVG files.
 
-    Makes the folder. Waits for the device. Raises ValueError without a GPU, as nothing runs behind
-    the host there, RuntimeError where a picture lacks a scope, and ImportError without matplotlib.
+    Creates the folder. Waits for the device. Raises ValueError without a GPU, RuntimeError if a
+    picture lacks a scope, and ImportError without matplotlib.
     """
     if not settings.on_gpu:
         raise ValueError("a figure needs a CUDA device: on the CPU nothing runs behind the host")
@@ -73,9 +64,9 @@ def draw(settings: Settings, folder: Path) -> list[Path]:
 
 
 def record(settings: Settings) -> Mapping[str, Timeline]:
-    """Return a timeline of a few passes for each picture, from an idle device to an idle device.
+    """Return a timeline per picture: a few passes between two moments with an idle device.
 
-    Of five takes, in turns, the one of middle length: a machine has its moments.
+    Each picture is taken five times, in turns. The take of middle length is returned.
     """
     takes: dict[str, list[Timeline]] = {name: [] for name in PICTURES}
     with settings.current(), torch.inference_mode():
@@ -90,7 +81,7 @@ def record(settings: Settings) -> Mapping[str, Timeline]:
 
 
 def _record(kind: type[NotTimed], stages: Stages) -> Timeline:
-    # One event a boundary, as usual, could make a model's begin that of the wait before it.
+    # With shared boundaries, a model could begin with the event that ended the wait before it.
     recorder = Recorder(share_boundaries=False)
     way = kind(_watched(stages, recorder), _WARMUP + PASSES)
     gc.collect()
@@ -103,15 +94,14 @@ def _record(kind: type[NotTimed], stages: Stages) -> Timeline:
     placed = sum(span.name in _TIMED and span.device_begin is not None for span in timeline.spans)
     if placed != PASSES * len(_TIMED):
         raise RuntimeError(
-            f"a picture shows {PASSES * len(_TIMED)} models on the device, and {placed} have a "
-            f"place there: {timeline}"
+            f"a picture shows {PASSES * len(_TIMED)} models on the device, but only {placed} have "
+            f"device times: {timeline}"
         )
     return _tidied(timeline)
 
 
 def _watched(stages: Stages, recorder: Recorder) -> Stages:
-    """Return the stages with a scope around each, and around each wait."""
-
+    """Return the stages with a scope around each stage and each wait."""
     scope = recorder.scope
     return dataclasses.replace(
         stages,
@@ -124,10 +114,10 @@ def _watched(stages: Stages, recorder: Recorder) -> Stages:
 
 
 def _tidied(timeline: Timeline) -> Timeline:
-    """Leave out what is not seen: waits for an idle device, and events around work of the host.
+    """Leave out very short waits, and the device times of the host's own work.
 
-    Two events around the host's own task lie far apart where the device is idle meanwhile, and
-    that would look like work of the device's.
+    Two events around work of the host lie far apart if the device is idle. In the picture, that
+    would look like work on the device.
     """
     shortest_wait = 0.005 * timeline.duration
     return Timeline.from_spans(

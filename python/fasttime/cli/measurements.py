@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measurements in files, and measurements in several fresh processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import loading
+from ..comparing.saved import NO_SINGLE_RUNS
+from ..measuring.measurement import Measurement
+from ..reports.report import Report
+from .arguments import similar_files
+from .output import Failure, say
+
+
+def save(measurement: Measurement, path: Path) -> None:
+    """Write a measurement; raise Failure if the file cannot be written."""
+    try:
+        measurement.save(path)
+    except OSError as error:
+        raise Failure(f"could not save {path}: {error.strerror}", code=1) from error
+
+
+def load(path: Path) -> Measurement:
+    """Read a measurement; raise Failure if the file holds none."""
+    if path.is_dir():
+        raise Failure(f"{path} is a folder; name a file in it")
+    if not path.exists():
+        raise Failure(f"there is no file {path}{similar_files(path)}")
+    try:
+        loaded = loading.load(path)
+    except OSError as error:
+        raise Failure(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # its message names the file
+        raise Failure(str(error)) from error
+    if isinstance(loaded, Report):
+        raise Failure(f"{path} holds a report, not a measurement: {NO_SINGLE_RUNS}")
+    if not isinstance(loaded, Measurement):
+        raise Failure(f"{path} holds a {type(loaded).__name__}, not a measurement")
+    return loaded
+
+
+def as_json(measurement: Measurement) -> str:
+    """Return the text that `save` writes."""
+    with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
+        path = Path(folder, "measurement.json")
+        save(measurement, path)
+        return path.read_text(encoding="utf-8").rstrip()
+
+
+def measure_in_processes(arguments: Sequence[str], count: int) -> Measurement:
+    """Run ``fasttime bench`` in fresh processes, one after another, and merge the measurements.
+
+    Some things differ from process to process and stay the same within one: the addresses of
+    memory, or the algorithms that cuDNN picks. More runs in one process do not average them out.
+
+    Raises Failure if a process fails. The process's own messages are passed on first.
+    """
+    measurements = []
+    with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
+        for number in range(1, count + 1):
+            if sys.stderr.isatty():
+                say(f"process {number} of {count}")
+            path = Path(folder, f"{number}.json")
+            _bench([*arguments, "--output", str(path)], f"process {number} of {count}")
+            measurements.append(load(path))
+    try:
+        return Measurement.merge(*measurements)
+    except ValueError as error:
+        raise Failure(f"the processes measured different things: {error}", code=1) from error
+
+
+def _bench(arguments: Sequence[str], name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fasttime", "bench", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="backslashreplace",  # libraries may write bytes that are not text
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.stderr.write(done.stderr)
+        how = (
+            f"was ended by signal {-done.returncode}"
+            if done.returncode < 0
+            else f"ended with exit code {done.returncode}"
+        )
+        raise Failure(f"{name} {how}; its messages are above", code=1)
