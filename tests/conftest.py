@@ -8,13 +8,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import binding
 import pytest
 import simulated_cuda
 import torch
 from scripted_loop import ScriptedLoop
 from simulated_machine import SimulatedMachine
 
-from fasttime import _C, Recorder
+from fasttime import Recorder
 
 
 def pytest_configure() -> None:
@@ -39,9 +40,9 @@ def cuda(simulated_library: Path) -> Iterator[simulated_cuda.Simulated]:
     """The simulated runtime, bound into fasttime: two devices, a clock that stands still."""
     simulated = simulated_cuda.Simulated(simulated_library)
     simulated.reset()
-    _C.testing_bind_library(str(simulated_library))
+    binding.bind_library(simulated_library)
     yield simulated
-    _C.testing_unbind()
+    binding.unbind()
     assert simulated.rerecorded_in_flight == 0, "an event was used again while in flight"
     assert simulated.used_after_destroy == 0
     assert simulated.last_error() == 0, "an error of ours was left for torch to find"

@@ -74,7 +74,6 @@ def site(
     verdict: Verdict | None = DEVICE_BOUND,
     shared: int = 0,
     began_earlier: bool = False,
-    is_section: bool = False,
     **counts: int,
 ) -> SiteReport:
     """Return a site by the means of its times in seconds; `placed` corrects the paths."""
@@ -82,7 +81,6 @@ def site(
     return SiteReport(
         name=name,
         path=name,
-        is_section=is_section,
         counts={status: {**ok, **counts}.get(status, 0) for status in STATUSES},
         host=Durations(Equal(calls, host * 1e9)),
         device=None if device is None else Durations(Equal(calls, device * 1e9)),

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import binding
 import pytest
 from leftovers import pool_is_whole
 from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
@@ -543,10 +544,10 @@ def test_after_all_that_every_event_is_in_its_pool(cuda: Simulated) -> None:
 
 def test_a_runtime_without_a_symbol_is_refused_by_its_name() -> None:
     with pytest.raises(RuntimeError, match=r"libm\.so\.6 has no symbol cudaEventCreateWithFlags"):
-        _C.testing_bind_library("libm.so.6")
+        binding.bind_library("libm.so.6")
     assert not _C.backend()["has_cuda"]
 
 
 def test_backend_says_what_is_missing(cuda: Simulated) -> None:
     with pytest.raises(RuntimeError, match="cannot open shared object file"):
-        _C.testing_bind_library("/nonexistent.so")
+        binding.bind_library("/nonexistent.so")

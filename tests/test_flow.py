@@ -413,17 +413,6 @@ def test_what_outlasts_its_block_is_the_parent_of_nothing_after_it(recorder: Rec
     assert counts(recorder) == {"step": 4, "step/forward": 4, "step/copy": 4}
 
 
-def test_a_lap_block_takes_along_what_outlasts_it(recorder: Recorder) -> None:
-    for _ in range(3):
-        with recorder.laps("step") as lap:
-            token = recorder.begin("copy")
-            lap("launch")
-        with recorder.scope("between"):
-            pass
-        recorder.end(token)
-    assert counts(recorder) == {"step": 3, "step/launch": 3, "step/copy": 3, "between": 3}
-
-
 def test_a_generator_that_yields_inside_a_block_does_not_deepen_the_tree(
     recorder: Recorder,
 ) -> None:

@@ -195,7 +195,7 @@ def test_end_takes_tokens_only(recorder: Recorder) -> None:
 
 
 def test_exit_without_enter_is_an_error(recorder: Recorder) -> None:
-    with pytest.raises(RuntimeError, match="each begin"):
+    with pytest.raises(RuntimeError, match=r"call end\(\) once per"):
         recorder.scope("a").__exit__(None, None, None)
 
 

@@ -48,28 +48,6 @@ def test_sites_with_one_path_are_told_apart_by_their_names(recorder: Recorder) -
     assert 5 not in report
 
 
-def test_a_section_and_a_scope_of_one_name_are_told_apart(recorder: Recorder) -> None:
-    for _ in range(3):
-        with recorder.laps("step") as lap:
-            with recorder.scope("forward"), recorder.scope("inside"):
-                pass
-            lap("forward")
-    report = recorder.report()
-    assert [(site.path, site.is_section) for site in report.walk()] == [
-        ("step", False),
-        ("step/forward", False),
-        ("step/forward/inside", False),
-        ("step/forward", True),
-    ]
-    for where in ("step/forward", ("step", "forward")):
-        for look_up in (report.__getitem__, recorder.samples):
-            with pytest.raises(KeyError, match="stands for 2 sites: a scope and a section of laps"):
-                look_up(where)
-    assert report["step", "forward", "inside"].count == 3
-    merged = Report.merge(report, made_up(site("step", site("forward", is_section=True))))
-    assert [site.count for site in merged.walk()] == [13, 3, 3, 13]
-
-
 def test_samples_are_found_at_sites_that_came_after_the_last_look(recorder: Recorder) -> None:
     for name in ("a", "b", "a/b"):
         with recorder.scope(name):

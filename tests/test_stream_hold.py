@@ -193,10 +193,11 @@ def test_a_first_hold_without_memory_says_so_and_the_next_one_asks_again(
 ) -> None:
     run_in_a_process_of_its_own = f"""
 from simulated_cuda import Simulated
+import binding
 from fasttime import _C
 cuda = Simulated({str(simulated_library)!r})
 cuda.reset()
-_C.testing_bind_library({str(simulated_library)!r})
+binding.bind_library({str(simulated_library)!r})
 cuda.fail("cudaHostAlloc", 2)
 try:
     _C.StreamHold(60.0)

@@ -16,9 +16,6 @@ namespace fasttime {
 // Names the places in the code that are timed. A site is a name under a parent site; both names and
 // sites are small integers that never change their meaning. Only grows.
 //
-// A section of laps and a scope of the same name under the same parent are two sites, since the
-// section has the scope's time in it.
-//
 // child() of a pair already known reads without a lock; the rest takes a mutex. May throw
 // std::bad_alloc, and is then unchanged.
 //
@@ -38,13 +35,11 @@ class SiteTable {
   // digest of the whole makes up the end, so that two long names stay two.
   Id intern(std::string_view name);
 
-  // The site for this name under `parent`: a scope's, or under sections_of(parent) a section's.
+  // The site for this name under `parent`.
   Id child(Id parent, Id name);
-  static constexpr Id sections_of(Id parent) noexcept { return parent | kSections; }
 
   size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
-  Id parent_of(Id site) const noexcept { return sites_[site].parent & ~kSections; }
-  bool is_section(Id site) const noexcept { return (sites_[site].parent & kSections) != 0; }
+  Id parent_of(Id site) const noexcept { return sites_[site].parent; }
   std::string name_of(Id site) const;
   // How many calls of child() the bound turned away, for the name or for the site.
   uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
@@ -53,11 +48,8 @@ class SiteTable {
   std::mutex& mutex() noexcept { return mutex_; }
 
  private:
-  static constexpr Id kSections = 1u << 31;
-  static_assert(kMaxSites < kSections, "the bit is free");
-
   struct Site {
-    Id parent;  // with kSections
+    Id parent;
     Id name;
   };
 

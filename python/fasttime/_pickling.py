@@ -23,7 +23,7 @@ def adopt(recorder: Recorder, core: object) -> None:
 
 
 def reduce(core: object, kind: str, name: str | None) -> tuple[Any, ...]:
-    """Return how to pickle a scope, laps, or, for what their functions belong to, a recorder.
+    """Return how to pickle a scope, phases, or, for what their functions belong to, a recorder.
 
     Raises TypeError where the recorder is gone.
     """
@@ -42,5 +42,5 @@ def itself(recorder: Recorder) -> Recorder:
 
 
 def made_by(recorder: Recorder, kind: str, name: str) -> object:
-    """Return a scope or laps of that name."""
+    """Return a scope or phases of that name."""
     return getattr(recorder, kind)(name)

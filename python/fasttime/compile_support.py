@@ -69,15 +69,15 @@ class Untimed:
         return argument
 
 
-class UntimedLaps(Untimed):
-    """What laps() is in a compiled region."""
+class UntimedPhases(Untimed):
+    """What phases() is in a compiled region."""
 
     def __call__(self, argument: object) -> None:
         return None
 
 
 _UNTIMED = Untimed()
-_UNTIMED_LAPS = UntimedLaps()
+_UNTIMED_PHASES = UntimedPhases()
 
 
 def _note_scope() -> None:
@@ -96,9 +96,9 @@ def _scope(name: str, *, stream: object = None) -> Untimed:
     return _UNTIMED
 
 
-def _laps(name: str, *, stream: object = None) -> UntimedLaps:
+def _phases(name: str, *, stream: object = None) -> UntimedPhases:
     _note_scope()
-    return _UNTIMED_LAPS
+    return _UNTIMED_PHASES
 
 
 def _begin(name: str, *, stream: object = None) -> None:
@@ -116,9 +116,9 @@ def _scope_without_variable(name: str, *, stream: object = None) -> contextlib.n
     return contextlib.nullcontext()
 
 
-def _laps_without_variable(name: str, *, stream: object = None) -> UntimedLaps:
+def _phases_without_variable(name: str, *, stream: object = None) -> UntimedPhases:
     _note_scope()
-    return UntimedLaps()
+    return UntimedPhases()
 
 
 def _teach_types() -> bool:
@@ -153,25 +153,25 @@ def _teach_types() -> bool:
             def python_type(self) -> type:
                 return self.stands_for
 
-        class UntimedLapsVariable(UntimedVariable):
-            stands_for = UntimedLaps
+        class UntimedPhasesVariable(UntimedVariable):
+            stands_for = UntimedPhases
 
             def call_function(self, tx: Any, args: Any, kwargs: Any) -> Any:
                 return variables.ConstantVariable.create(None)
 
         def wrap_untimed(_: Any, value: Untimed) -> Any:
-            return UntimedLapsVariable() if type(value) is UntimedLaps else UntimedVariable()
+            return UntimedPhasesVariable() if type(value) is UntimedPhases else UntimedVariable()
 
         def wrap_scope(self: Any, value: object) -> Any:
             self.install_guards(type_match)
             if type(value) is _native.Scope:
                 return UntimedVariable(source=self.source)
-            return UntimedLapsVariable(source=self.source)
+            return UntimedPhasesVariable(source=self.source)
 
         wrap_untimed(None, _UNTIMED)  # where this fails, it has to fail now
         by_type = builder._type_dispatch()
-        by_type[Untimed] = by_type[UntimedLaps] = wrap_untimed
-        by_type[_native.Scope] = by_type[_native.Laps] = wrap_scope
+        by_type[Untimed] = by_type[UntimedPhases] = wrap_untimed
+        by_type[_native.Scope] = by_type[_native.Phases] = wrap_scope
     except Exception as error:
         _log.debug("scope objects from outside will break graphs: %r", error)
         return False
@@ -268,9 +268,9 @@ def _greet_dynamo() -> None:
         take_for_constant: _Function = torch.compiler.assume_constant_result
         take_for_constant(_note_scope)
         if _teach_types():
-            _polyfills.update(scope=_scope, laps=_laps)
+            _polyfills.update(scope=_scope, phases=_phases)
         else:
-            _polyfills.update(scope=_scope_without_variable, laps=_laps_without_variable)
+            _polyfills.update(scope=_scope_without_variable, phases=_phases_without_variable)
         _polyfills.update(begin=_begin, end=_nothing, suspend=_nothing, resume=_nothing)
     except Exception as error:
         _log.warning("scopes will break the graphs of torch.compile: %r", error)

@@ -36,16 +36,15 @@ class Recorder:
         share_boundaries: let one CUDA event serve two boundaries that lie closer together (250 ns)
             than anything could reach the stream in, such as the beginnings of nested scopes.
 
-    `scope`, `laps`, `begin` and `end` are described where they are called from: see
-    ``help(fasttime.scope)``. ``FASTTIME=0`` in the environment switches every recorder off from the
+    See ``help(fasttime.scope)`` for `scope`, and the same for `phases`, `begin` and `end`. ``FASTTIME=0`` in the environment switches every recorder off from the
     start. A recorder that is copied, as with a model, is the same one; one that is pickled begins
     empty in the process that it comes to.
     """
 
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
         self._core = _native.Core()
-        self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
-        compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
+        self.scope, self.begin, self.end, self.phases = self._core.scope_functions()
+        compile_support.adopt(self, (self.scope, self.begin, self.end, self.phases))
         _pickling.adopt(self, self._core)
         self._share_boundaries = share_boundaries
         self._interval = Interval.begin(self._core)
@@ -222,8 +221,7 @@ class Recorder:
 
         Ranges are NVTX's, where torch has it, and torch.profiler's own while a profiler runs. They
         lie on the host; an NVTX range costs about a microsecond, outside of the scope's own times.
-        Sections of `laps`, named only as they end, have none. Scopes that do not mark cost nothing
-        more. ``FASTTIME_NVTX=1`` in the environment asks for it from the start. What NVTX raises is
+        Phases are ranges too. Scopes that do not mark cost nothing more. ``FASTTIME_NVTX=1`` in the environment asks for it from the start. What NVTX raises is
         reported by ``sys.unraisablehook``, and never reaches the scope.
         """
         if on:

@@ -40,7 +40,6 @@ def build_sites(tallies: list[SiteTally]) -> tuple[SiteReport, ...]:
         site = SiteReport(
             name=one.name,
             path=paths[one.number],
-            is_section=one.is_section,
             counts={status: one.counts[status] for status in STATUSES},
             host=Durations(one.host),
             device=Durations(one.device) if one.device.count else None,
@@ -73,18 +72,11 @@ def _whole_ns(tallies: list[SiteTally], on_device: bool) -> float:
     They do where they ran beside it, and where it is still open: a share stays below 1 even then.
     Host time and device time pass beside each other, so that no sum of both would say anything.
     """
-    cut = {one.parent for one in tallies if one.is_section}
     children_ns: dict[int, float] = {}
     for one in reversed(tallies):
         time_ns = max(_times_of(one, on_device).total_ns, children_ns.pop(one.number, 0.0))
-        if one.is_section or one.parent not in cut:
-            children_ns[one.parent] = children_ns.get(one.parent, 0.0) + time_ns
+        children_ns[one.parent] = children_ns.get(one.parent, 0.0) + time_ns
     return children_ns.get(0, 0.0)
-
-
-def _parts(children: list[SiteTally]) -> list[SiteTally]:
-    """Return what a site's time consists of: its sections, as scopes beside them lie in them."""
-    return [child for child in children if child.is_section] or children
 
 
 def _self_time(one: SiteTally, children: list[SiteTally]) -> float | None:
@@ -96,8 +88,8 @@ def _self_time(one: SiteTally, children: list[SiteTally]) -> float | None:
         return None
     if one.device.count:
         own_ns = one.device.total_ns
-        left_ns = own_ns - sum(part.device.total_ns for part in _parts(children))
+        left_ns = own_ns - sum(part.device.total_ns for part in children)
     else:
         own_ns = one.host.total_ns
-        left_ns = own_ns - sum(part.host.total_ns for part in _parts(children))
+        left_ns = own_ns - sum(part.host.total_ns for part in children)
     return max(left_ns, 0.0) * 1e-9 if left_ns >= -_ROUNDING * own_ns else None

@@ -70,7 +70,6 @@ def _site(site: SiteReport, depth: int, parent: int | None) -> dict[str, Any]:
     return {
         "path": site.path,
         "name": site.name,
-        "is_section": site.is_section,
         "depth": depth,
         "parent": parent,
         "calls": site.count,

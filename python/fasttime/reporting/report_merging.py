@@ -62,7 +62,6 @@ def _tally(number: int, row: Row) -> SiteTally:
         number=number,
         parent=row.parent,
         name=row.name,
-        is_section=row.is_section,
         counts={status: sum(site.counts[status] for site in sites) for status in STATUSES},
         shared_boundaries=sum(site.shared_boundaries for site in sites),
         host=put_together(site.host._plain() for site in sites),

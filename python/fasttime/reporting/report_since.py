@@ -73,7 +73,6 @@ def _tally(number: int, row: Row, duration: float) -> SiteTally:
         number=number,
         parent=row.parent,
         name=row.name,
-        is_section=row.is_section,
         counts={status: _count(after, status) - _count(before, status) for status in STATUSES},
         shared_boundaries=_shared(after) - _shared(before),
         host=host,

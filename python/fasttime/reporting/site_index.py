@@ -13,8 +13,7 @@ _MOST_LISTED = 20  # paths in the words of an error
 class SiteIndex(Generic[T]):
     """What belongs to a site, by the site's path or by its names from the root on.
 
-    Names may hold a slash themselves, so that several sites may have one path. Two have the same
-    names only where one is a section of laps and the other a scope, which alone has sites inside.
+    Names may hold a slash themselves, so that several sites may have one path.
     """
 
     def __init__(self) -> None:
@@ -73,13 +72,8 @@ class SiteIndex(Generic[T]):
 
     def _ways(self, numbers: list[int]) -> str:
         """Return how to tell sites apart that were meant by one key."""
-        names = {self._names_of(number): None for number in numbers}
-        if len(names) > 1:
-            return f"names hold a slash; look one up by its names, {' or '.join(map(repr, names))}"
-        return (
-            "a scope and a section of laps have one name; give one of them another (walk() of a "
-            "report has both, and is_section tells which is which)"
-        )
+        names = [self._names_of(number) for number in numbers]
+        return f"names hold a slash; look one up by its names, {' or '.join(map(repr, names))}"
 
     def _names_of(self, number: int) -> tuple[str, ...]:
         names = []

@@ -19,13 +19,10 @@ class SiteReport:
     Attributes:
         name: the scope's name.
         path: the names from the root to it, joined by ``/``.
-        is_section: whether it is a section of laps. A scope of the same name beside it is another
-            site, since the section has the scope's time in it.
         counts: how many scopes ended or were given up, by status; see `fasttime.Sample`.
         host: host times of all scopes that ended.
         device: device times of the scopes that are ``ok``; None if there are none.
-        self_time: the total of `time` less that of the sites inside, in seconds. Where laps cut it
-            into sections it is less that of the sections, as scopes beside these lie in them. It
+        self_time: the total of `time` less that of the sites inside, in seconds. It
             takes the sites inside to have run one after the other on the site's own stream and
             thread. What ran beside it is taken off as well; where that makes more than there was,
             self time is None. So it is where `began_earlier` says that some of the sites inside may
@@ -44,7 +41,6 @@ class SiteReport:
 
     name: str
     path: str
-    is_section: bool
     counts: Mapping[Status, int]
     host: Durations
     device: Durations | None

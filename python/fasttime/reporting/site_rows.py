@@ -20,29 +20,27 @@ class Row:
     Attributes:
         parent: the number of the row of the site that it is inside of; 0 for a root. Rows are
             numbered from 1.
-        name, is_section: the site's.
+        name: the site's.
         sites: one for each report; None where it has no such site.
     """
 
     parent: int
     name: str
-    is_section: bool
     sites: list[SiteReport | None]
 
 
 def aligned(reports: tuple[Report, ...]) -> list[Row]:
-    """Return a row for each site of any report; sites are the same where all their names are,
-    and either both are sections of laps or neither is.
+    """Return a row for each site of any report; sites are the same where all their names are.
 
     A parent comes before its children, and the rest in the order in which it is first found.
     """
     rows: list[Row] = []
-    numbers: dict[tuple[int, str, bool], int] = {}
+    numbers: dict[tuple[int, str], int] = {}
     for column, report in enumerate(reports):
         places: list[int] = []  # the number of the row of each site of this report
         for site, parent in walk_with_parents(report.sites):
             above = 0 if parent is None else places[parent]
-            key = (above, site.name, site.is_section)
+            key = (above, site.name)
             number = numbers.setdefault(key, len(rows) + 1)
             if number > len(rows):
                 rows.append(Row(*key, [None] * len(reports)))

@@ -26,7 +26,7 @@ class SiteTally:
     Attributes:
         number: 1 or greater, and greater than its parent's.
         parent: the number of the site that it is inside of; 0 for a root.
-        name, is_section, counts, shared_boundaries, looks, began_earlier: see `SiteReport`.
+        name, counts, shared_boundaries, looks, began_earlier: see `SiteReport`.
         host: times of all scopes that ended.
         device: times of those that are ``ok``.
     """
@@ -34,7 +34,6 @@ class SiteTally:
     number: int
     parent: int
     name: str
-    is_section: bool
     counts: Mapping[Status, int]
     shared_boundaries: int
     host: Series | PlainSeries
@@ -50,7 +49,6 @@ def tally_of(entry: SiteEntry, duration: float) -> SiteTally:
         number=entry.id,
         parent=entry.parent,
         name=entry.name,
-        is_section=entry.is_section,
         counts=summary.counts,
         shared_boundaries=summary.shared_boundaries,
         host=summary.host,

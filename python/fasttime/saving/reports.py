@@ -53,7 +53,6 @@ def _tally(number: int, site: Fields) -> SiteTally:
         number=number,
         parent=0 if parent is None else parent + 1,
         name=site.text("name"),
-        is_section=site.flag("is_section"),
         counts={status: counts.count(status) for status in STATUSES},
         shared_boundaries=site.count("shared_boundaries"),
         host=_series(site, "host"),
