@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import pytest
 from made_up_report import report, site
-from made_up_report import report as made_up
 
-from fasttime import Recorder, Report
+from fasttime import Recorder
 from fasttime.reporting import report as report_module
 
 

@@ -80,12 +80,11 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
   scope.begun_by = number_of(t_boundary);
   const CudaRuntime& cuda = runtime();
   if (cuda.has_cuda) {
-    const Moment moment{cuda, t_boundary, entered_ns};
     Place place;
     if (chosen != nullptr) {
-      begin_on_chosen(moment, scope, *chosen);
+      begin_on_chosen(cuda, entered_ns, scope, *chosen);
     } else if (current_place(cuda, place)) {
-      begin_at(moment, scope, place);
+      begin_at(cuda, entered_ns, scope, place);
     } else {
       scope.status = Status::kFailed;
     }
@@ -96,20 +95,21 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
   }
 }
 
-void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Place& chosen) {
+void Recorder::begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope,
+                               const Place& chosen) {
   Place place = chosen;
   if (chosen.device < 0) {
-    if (!current_place(moment.cuda, place)) {
+    if (!current_place(cuda, place)) {
       scope.status = Status::kFailed;
       return;
     }
     place.stream = chosen.stream;
   }
-  const ScopedContext guard(moment.cuda, device_to_switch_to(place));
+  const ScopedContext guard(cuda, device_to_switch_to(place));
   if (guard.holds()) {
-    begin_at(moment, scope, place);
+    begin_at(cuda, now_ns, scope, place);
   } else {
-    scope.status = is_started(moment.cuda, place.device) ? Status::kFailed : Status::kHostOnly;
+    scope.status = is_started(cuda, place.device) ? Status::kFailed : Status::kHostOnly;
   }
 }
 
@@ -125,30 +125,24 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
   return is_started(cuda, place.device) ? Status::kDropped : Status::kHostOnly;
 }
 
-[[gnu::hot]] inline void Recorder::begin_at(const Moment& moment, OpenScope& scope,
-                                            const Place& place) {
-  ThreadBoundary& last = moment.last;
+[[gnu::hot]] inline void Recorder::begin_at(const CudaRuntime& cuda, int64_t now_ns,
+                                            OpenScope& scope, const Place& place) {
+  ThreadBoundary& last = t_boundary;
   const bool is_known = last.life == life_.load(std::memory_order_relaxed) &&
                         last.place.stream == place.stream && last.place.device == place.device;
-  Lane* lane = is_known ? last.lane : lane_at(moment.cuda, place);
+  Lane* lane = is_known ? last.lane : lane_at(cuda, place);
   if (lane == nullptr) {
-    scope.status = why_no_lane(moment.cuda, place);
+    scope.status = why_no_lane(cuda, place);
     return;
   }
   scope.status = Status::kOk;
-  scope.begin_event = boundary_anywhere(moment, *lane, scope);
+  scope.begin_event = boundary(cuda, last, now_ns, *lane, scope);
   if (scope.begin_event == nullptr) {
     return;
   }
   scope.lane = lane;
   // Taken last: host time excludes this call.
-  scope.host_begin_ns = last.left_ns = moment.cuda.host_now_ns();
-}
-
-[[gnu::hot]] inline Event* Recorder::boundary_anywhere(const Moment& moment, Lane& lane,
-                                                       OpenScope& scope) {
-  return is_plain_to_driver(moment.cuda, lane.place) ? boundary(moment, lane, scope, true)
-                                                     : boundary_elsewhere(moment, lane, scope);
+  scope.host_begin_ns = last.left_ns = cuda.host_now_ns();
 }
 
 [[gnu::hot]] void Recorder::end(OpenScope& scope) {
@@ -165,19 +159,19 @@ void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Pla
     end_on_host(scope, now_ns);
     return;
   }
-  const Moment moment{cuda, t_boundary, now_ns};
   Lane& lane = *scope.lane;
-  moment.last.enter_call(now_ns);
-  Event* event = boundary_anywhere(moment, lane, scope);
-  read_now_and_then(moment, lane, lane.push(pending_of(scope, event, now_ns)));
+  ThreadBoundary& last = t_boundary;
+  last.enter_call(now_ns);
+  Event* event = boundary(cuda, last, now_ns, lane, scope);
+  read_now_and_then(cuda, now_ns, lane, lane.push(pending_of(scope, event, now_ns)));
 }
 
-[[gnu::hot]] inline void Recorder::read_now_and_then(const Moment& moment, Lane& lane,
-                                                     uint64_t pushed) noexcept {
+[[gnu::hot]] inline void Recorder::read_now_and_then(const CudaRuntime& cuda, int64_t now_ns,
+                                                     Lane& lane, uint64_t pushed) noexcept {
   if (pushed % kEndsBetweenPolls == 0 ||
-      has_aged(lane.last_poll_ns.load(std::memory_order_relaxed), moment.now_ns, kPollAgeNs)) {
+      has_aged(lane.last_poll_ns.load(std::memory_order_relaxed), now_ns, kPollAgeNs)) {
     // Leaves out the scope just pushed: the device had no time to reach it.
-    resolve(moment.cuda, lane, std::min(kPollLimit, lane.unread() - 1), moment.now_ns);
+    resolve(cuda, lane, std::min(kPollLimit, lane.unread() - 1), now_ns);
   }
 }
 
@@ -210,20 +204,21 @@ void Recorder::begin_phase(OpenScope& phase, SiteTable::Id site, const OpenScope
     leave_call();
     return;
   }
-  const Moment moment{cuda, t_boundary, enter_call()};
+  ThreadBoundary& last = t_boundary;
+  const int64_t now_ns = enter_call();
   phase = OpenScope{};
   phase.site = site;
   phase.epoch = epoch_.load(std::memory_order_relaxed);
   phase.process = block.process;
-  phase.begun_by = number_of(moment.last);
+  phase.begun_by = number_of(last);
   phase.status = Status::kOk;
-  phase.begin_event = boundary_anywhere(moment, *block.lane, phase);
+  phase.begin_event = boundary(cuda, last, now_ns, *block.lane, phase);
   if (phase.begin_event == nullptr) {
     continue_on_host(phase, phase.status);
   } else {
     phase.lane = block.lane;
   }
-  phase.host_begin_ns = moment.last.left_ns = cuda.host_now_ns();
+  phase.host_begin_ns = last.left_ns = cuda.host_now_ns();
 }
 
 [[gnu::hot]] void Recorder::change_phase(OpenScope& phase, SiteTable::Id site) {
@@ -238,23 +233,23 @@ void Recorder::begin_phase(OpenScope& phase, SiteTable::Id site, const OpenScope
   if (phase.lane == nullptr) {
     add_unresolved(phase, now_ns);
   } else {
-    const Moment moment{cuda, t_boundary, now_ns};
     Lane& lane = *phase.lane;
-    moment.last.enter_call(now_ns);
-    Event* event = boundary_anywhere(moment, lane, phase);
+    ThreadBoundary& last = t_boundary;
+    last.enter_call(now_ns);
+    Event* event = boundary(cuda, last, now_ns, lane, phase);
     const Pending ended = pending_of(phase, event, now_ns);
     bool is_booked = false;
     const uint64_t pushed =
         event == nullptr ? lane.push(ended) : lane.push_and_book(ended, is_booked);
-    read_now_and_then(moment, lane, pushed);
+    read_now_and_then(cuda, now_ns, lane, pushed);
     if (is_booked) {
       phase.begin_event = event;
-      phase.begun_by = number_of(moment.last);
+      phase.begun_by = number_of(last);
     } else {
       continue_on_host(phase, event == nullptr ? phase.status : Status::kDropped);
     }
     if (share_window_ns_.load(std::memory_order_relaxed) != 0) {
-      moment.last.left_ns = cuda.host_now_ns();
+      last.left_ns = cuda.host_now_ns();
     }
   }
   phase.site = site;
@@ -284,20 +279,20 @@ void Recorder::end_block(OpenScope& block, OpenScope& phase) {
     end(block);
     return;
   }
-  const Moment moment{cuda, t_boundary, now_ns};
   Lane& lane = *phase.lane;
-  moment.last.enter_call(now_ns);
+  ThreadBoundary& last = t_boundary;
+  last.enter_call(now_ns);
   // The block's own begin cannot come back as its end: a later boundary on this thread began the
   // phase, and boundary() does not end a phase on its begin, or on another thread's record.
-  Event* event = boundary_anywhere(moment, lane, phase);
+  Event* event = boundary(cuda, last, now_ns, lane, phase);
   if (event == nullptr) {
     block.status = phase.status;
   } else {
     lane.borrow(event, event->serial.load(std::memory_order_relaxed), false);
     block.shares_boundary = true;
   }
-  read_now_and_then(moment, lane, lane.push(pending_of(phase, event, now_ns)));
-  read_now_and_then(moment, lane, lane.push(pending_of(block, event, now_ns)));
+  read_now_and_then(cuda, now_ns, lane, lane.push(pending_of(phase, event, now_ns)));
+  read_now_and_then(cuda, now_ns, lane, lane.push(pending_of(block, event, now_ns)));
 }
 
 void Recorder::abandon(OpenScope& scope) noexcept {

@@ -158,29 +158,26 @@ class alignas(64) Recorder {
   static constexpr size_t kMaxLanes = 1024;
   static constexpr size_t kLaneSlots = 2 * kMaxLanes;
 
-  // What begin, end and change_phase read first.
-  struct Moment {
-    const CudaRuntime& cuda;
-    ThreadBoundary& last;
-    int64_t now_ns;
-  };
-
-  void begin_at(const Moment& moment, OpenScope& scope, const Place& place);
-  void begin_on_chosen(const Moment& moment, OpenScope& scope, const Place& chosen);
+  void begin_at(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope, const Place& place);
+  void begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope,
+                       const Place& chosen);
   // The event that marks this moment on the lane: a new record, or the event that this thread
-  // recorded a moment ago. A begin (scope.begin_event is null) also books room on the lane. Null,
-  // with nothing booked, if there is no event; `scope.status` then says why. `is_plain` as for
-  // record_event().
-  Event* boundary(const Moment& moment, Lane& lane, OpenScope& scope, bool is_plain);
-  // Records a new event for boundary(). Asks first whether the stream captures.
-  Event* record_boundary(const Moment& moment, Lane& lane, OpenScope& scope, bool is_plain);
-  // boundary() when the current device may differ from the lane's.
-  Event* boundary_anywhere(const Moment& moment, Lane& lane, OpenScope& scope);
-  Event* boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope& scope);
+  // recorded a moment ago. `last` is this thread's. A begin (scope.begin_event is null) also books
+  // room on the lane. Null, with nothing booked, if there is no event; `scope.status` then says
+  // why.
+  Event* boundary(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns, Lane& lane,
+                  OpenScope& scope);
+  // Records a new event for boundary(). `is_plain` as for record_event().
+  Event* record_boundary(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns, Lane& lane,
+                         OpenScope& scope, bool is_plain);
+  // The same when the driver does not take the stream for one of the lane's device.
+  Event* record_boundary_elsewhere(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns,
+                                   Lane& lane, OpenScope& scope);
   // Finds an event for boundary() when the lane has no free event, or no room.
-  Event* find_event(const Moment& moment, Lane& lane, OpenScope& scope) noexcept;
+  Event* find_event(const CudaRuntime& cuda, int64_t now_ns, Lane& lane, OpenScope& scope) noexcept;
   // Reads older scopes after some of the pushes.
-  void read_now_and_then(const Moment& moment, Lane& lane, uint64_t pushed) noexcept;
+  void read_now_and_then(const CudaRuntime& cuda, int64_t now_ns, Lane& lane,
+                         uint64_t pushed) noexcept;
   // Keeps an open scope without a lane: from now on it is timed on the host only.
   void continue_on_host(OpenScope& scope, Status status) noexcept;
   // The same after CUDA was retired, for a scope that has a lane.

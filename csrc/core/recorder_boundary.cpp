@@ -44,9 +44,10 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 
 }  // namespace
 
-[[gnu::always_inline]] inline Event* Recorder::record_boundary(const Moment& moment, Lane& lane,
-                                                               OpenScope& scope, bool is_plain) {
-  const auto& [cuda, last, now_ns] = moment;
+[[gnu::always_inline]] inline Event* Recorder::record_boundary(const CudaRuntime& cuda,
+                                                               ThreadBoundary& last, int64_t now_ns,
+                                                               Lane& lane, OpenScope& scope,
+                                                               bool is_plain) {
   int status = cuda::kSuccess;
   const CaptureState capture = capture_state(cuda, lane.place, status);
   if (capture != CaptureState::kNone) {
@@ -58,7 +59,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
       has_aged(lane.caught_up_ns.load(std::memory_order_relaxed), now_ns, kQueueFillNs);
   Event* event = lane.take(is_begin);
   if (event == nullptr) {
-    event = find_event(moment, lane, scope);
+    event = find_event(cuda, now_ns, lane, scope);
     if (event == nullptr) {
       return nullptr;
     }
@@ -86,12 +87,22 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   return event;
 }
 
+[[gnu::noinline]] Event* Recorder::record_boundary_elsewhere(const CudaRuntime& cuda,
+                                                             ThreadBoundary& last, int64_t now_ns,
+                                                             Lane& lane, OpenScope& scope) {
+  const ScopedContext guard(cuda, lane.place.device);
+  if (!guard.holds()) {
+    scope.status = Status::kFailed;
+    return nullptr;
+  }
+  return record_boundary(cuda, last, now_ns, lane, scope, false);
+}
+
 // A shared event needs no question about captures, because nothing is recorded. It was recorded
 // outside a capture, and less than the share window has passed outside fasttime since then. That is
 // less than cudaStreamBeginCapture takes, so this thread cannot have begun a capture meanwhile.
-[[gnu::hot]] Event* Recorder::boundary(const Moment& moment, Lane& lane, OpenScope& scope,
-                                       bool is_plain) {
-  const auto& [cuda, last, now_ns] = moment;
+[[gnu::hot]] Event* Recorder::boundary(const CudaRuntime& cuda, ThreadBoundary& last,
+                                       int64_t now_ns, Lane& lane, OpenScope& scope) {
   const bool is_begin = scope.begin_event == nullptr;
   // An end never shares the scope's own begin, as the device time would be 0. It shares no record
   // of a thread other than the one that began the scope, as that may lie before the begin. A shared
@@ -102,24 +113,16 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
     scope.shares_boundary = true;
     return last.event;
   }
-  return record_boundary(moment, lane, scope, is_plain);
+  return is_plain_to_driver(cuda, lane.place)
+             ? record_boundary(cuda, last, now_ns, lane, scope, true)
+             : record_boundary_elsewhere(cuda, last, now_ns, lane, scope);
 }
 
-Event* Recorder::boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope& scope) {
-  const ScopedContext guard(moment.cuda, lane.place.device);
-  if (!guard.holds()) {
-    scope.status = Status::kFailed;
-    return nullptr;
-  }
-  return boundary(moment, lane, scope, false);
-}
-
-[[gnu::cold]] Event* Recorder::find_event(const Moment& moment, Lane& lane,
+[[gnu::cold]] Event* Recorder::find_event(const CudaRuntime& cuda, int64_t now_ns, Lane& lane,
                                           OpenScope& scope) noexcept {
-  const CudaRuntime& cuda = moment.cuda;
   const bool is_begin = scope.begin_event == nullptr;
   if (is_begin && lane.booked() == Lane::kMaxScopes) {
-    resolve(cuda, lane, Lane::kMaxScopes, moment.now_ns);
+    resolve(cuda, lane, Lane::kMaxScopes, now_ns);
     if (lane.booked() == Lane::kMaxScopes) {
       scope.status = Status::kDropped;
       return nullptr;

@@ -179,23 +179,21 @@ StackMember* find_member(const ContextStack* stack, const void* object) noexcept
 }
 
 // set_phase() when the phase's entry is not the innermost, or does not exist.
-bool set_phase_below(ContextStack* stack, const StackMember* block,
-                     const StackEntry& phase) noexcept {
+void set_phase_below(ContextStack* stack, const StackMember* block, StackMember* phase,
+                     uint64_t recorder, SiteTable::Id site) noexcept {
   auto& entries = stack->entries;
+  const StackEntry entry{phase, recorder, site, ++g_last_push};
   auto above = find_entry(stack, block);
   if (above == entries.end()) {
-    return true;
+    return;
   }
-  if (++above != entries.end() && above->member == phase.member) {
-    *above = phase;
-    return true;
+  if (++above != entries.end() && above->member == phase) {
+    *above = entry;
+    return;
   }
   try {
-    entries.insert(above, phase);
-    return true;
+    entries.insert(above, entry);
   } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-    return false;
   }
 }
 

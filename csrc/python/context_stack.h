@@ -99,8 +99,9 @@ StackMember* find_member(const ContextStack* stack, const void* object) noexcept
 
 // Makes the entry of `phase`, the current phase of `block`, refer to `site`. The entry lies above
 // the block's, below what is open in the block: an open scope stays the parent of the scopes inside
-// it. No entry if the block has none. Takes no reference to the stack.
-inline bool set_phase(ContextStack* stack, const StackMember* block, StackMember* phase,
+// it. Without an entry of the block, or
+// without memory, the phase gets none, and is no parent. Takes no reference to the stack.
+inline void set_phase(ContextStack* stack, const StackMember* block, StackMember* phase,
                       uint64_t recorder, SiteTable::Id site) noexcept;
 inline void remove_phase(ContextStack* stack, const StackMember* phase) noexcept;
 
@@ -116,8 +117,8 @@ extern uint32_t g_last_push;
 SiteTable::Id innermost_open(ContextStack* stack, uint64_t recorder) noexcept;
 void remove_below(StackMember* member) noexcept;
 void remove_block_below(StackMember* member) noexcept;
-bool set_phase_below(ContextStack* stack, const StackMember* block,
-                     const StackEntry& phase) noexcept;
+void set_phase_below(ContextStack* stack, const StackMember* block, StackMember* phase,
+                     uint64_t recorder, SiteTable::Id site) noexcept;
 void remove_phase_below(ContextStack* stack, const StackMember* phase) noexcept;
 
 inline SiteTable::Id innermost(ContextStack* stack, uint64_t recorder) noexcept {
@@ -164,16 +165,15 @@ inline void remove_block(StackMember* member) noexcept {
   Py_DECREF(member->stack);
 }
 
-inline bool set_phase(ContextStack* stack, const StackMember* block, StackMember* phase,
+inline void set_phase(ContextStack* stack, const StackMember* block, StackMember* phase,
                       uint64_t recorder, SiteTable::Id site) noexcept {
-  // A new number: what was inherited from the phase before is not open any more.
-  const uint32_t number = ++g_last_push;
-  if (!stack->entries.empty() && stack->entries.back().member == phase) {
-    stack->entries.back().site = site;
-    stack->entries.back().number = number;
-    return true;
+  if (stack->entries.empty() || stack->entries.back().member != phase) {
+    set_phase_below(stack, block, phase, recorder, site);
+    return;
   }
-  return set_phase_below(stack, block, {phase, recorder, site, number});
+  StackEntry& entry = stack->entries.back();
+  entry.site = site;
+  entry.number = ++g_last_push;  // new: an entry inherited from the phase before is closed now
 }
 
 inline void remove_phase(ContextStack* stack, const StackMember* phase) noexcept {

@@ -58,7 +58,7 @@ void NameCache::remember(PyObject* name, SiteTable::Id id) {
   for (size_t i = 0, slot = slot_of(hash); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
     if (slots_[slot].name == nullptr) {
       Py_INCREF(name);
-      slots_[slot] = {name, hash, id, 0, SiteTable::kRoot};
+      slots_[slot] = {name, hash, id, Known::kNoParent, SiteTable::kRoot};
       return;
     }
   }

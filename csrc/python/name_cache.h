@@ -26,8 +26,9 @@ class NameCache {
     PyObject* name = nullptr;  // owned; a non-empty exact str
     Py_hash_t hash = 0;
     SiteTable::Id id = 0;
-    SiteTable::Id parent = 0;
-    SiteTable::Id site = SiteTable::kRoot;  // the root: none yet
+    SiteTable::Id parent = kNoParent;
+    SiteTable::Id site = SiteTable::kRoot;                            // under `parent`
+    static constexpr SiteTable::Id kNoParent = SiteTable::kMaxSites;  // no site yet
   };
 
   // Null if the table does not have the name, or if `name` is not an exact str. The result lives as
@@ -68,9 +69,8 @@ SiteTable::Id look_up_site(SiteTable& sites, NameCache::Known* known, SiteTable:
                            SiteTable::Id name_id) noexcept;
 inline SiteTable::Id site_of(SiteTable& sites, NameCache::Known* known, SiteTable::Id parent,
                              SiteTable::Id name_id) noexcept {
-  return known != nullptr && known->site != SiteTable::kRoot && known->parent == parent
-             ? known->site
-             : look_up_site(sites, known, parent, name_id);
+  return known != nullptr && known->parent == parent ? known->site
+                                                     : look_up_site(sites, known, parent, name_id);
 }
 
 // The name of a scope or phase as an exact str, with its id, for names that find() does not find. A

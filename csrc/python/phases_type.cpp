@@ -13,12 +13,17 @@ PyTypeObject* g_phases_type = nullptr;
 // Calls may release the GIL and run marks, which are Python code. Other threads see kBusy
 // meanwhile.
 enum class State : uint8_t {
-  kClosed,   // not entered, or entered while scopes were off
-  kOpen,     // in the block, but in no phase
-  kInPhase,  // in the block, and in a phase
-  kBusy,     // a thread is in a call
-  kLeft,     // another thread left the block during the call, which then ends the phase
+  kClosed,         // not entered, or entered while scopes were off
+  kOpen,           // in the block, but in no phase
+  kInPhase,        // in a phase without a mark
+  kInMarkedPhase,  // in a phase with a mark
+  kBusy,           // a thread is in a call
+  kLeft,           // another thread left the block during the call, which then ends the phase
 };
+
+bool is_in_phase(State state) noexcept {
+  return state == State::kInPhase || state == State::kInMarkedPhase;
+}
 
 struct Phases {
   ContextObject base;   // first: a Phases is a ContextObject
@@ -108,7 +113,7 @@ bool end_phase_mark(Phases* self) {
 // Ends a call, whose result is a phase or none. False with an exception set if ending a mark was
 // interrupted.
 [[gnu::cold]] bool end_call_after_leaving(Phases* self, State result) {
-  if (result == State::kInPhase) {
+  if (is_in_phase(result)) {
     end_phase(self);
   }
   self->state = State::kClosed;
@@ -140,15 +145,14 @@ bool end_call(Phases* self, State result) {
   return nullptr;
 }
 
-// Puts the next phase on the stack. Answers its site, or the root with MemoryError set.
-[[gnu::always_inline]] inline SiteTable::Id place_on_stack(Phases* self,
-                                                           const PhaseName& phase) noexcept {
+// Makes the next phase a parent, and answers its site.
+[[gnu::always_inline]] inline SiteTable::Id place_on_stack(Phases* self, const PhaseName& next) {
   ScopeSource* source = self->source;
   Pass* block = self->block;
   const SiteTable::Id site =
-      site_of(source->recorder->sites(), phase.known, block->open.site, phase.id);
-  const bool is_placed = set_phase(block->stack, block, &self->entry, source->number, site);
-  return is_placed ? site : SiteTable::kRoot;
+      site_of(source->recorder->sites(), next.known, block->open.site, next.id);
+  set_phase(block->stack, block, &self->entry, source->number, site);
+  return site;
 }
 
 // A phase that began in a capture, on a failure, or before CUDA started must not spoil the phases
@@ -189,25 +193,24 @@ bool change_mark(Phases* self, PyObject* name) {
 }
 
 PyObject* begin_or_end_phase(Phases* self, const PhaseName& next) {
-  if (self->state != State::kOpen && self->state != State::kInPhase) {
+  if (self->state != State::kOpen && !is_in_phase(self->state)) {
     return refuse_phase(self);
   }
   State result = self->state;
   self->state = State::kBusy;
   bool is_whole = change_mark(self, next.name);
   if (is_whole && self->state != State::kLeft) {
-    const bool was_in_phase = result == State::kInPhase;
+    const bool was_in_phase = is_in_phase(result);
     if (next.name == Py_None) {
       result = State::kOpen;
       remove_phase(self->block->stack, &self->entry);
       if (was_in_phase) {
         end_phase(self);
       }
-    } else if (const SiteTable::Id site = place_on_stack(self, next); site != SiteTable::kRoot) {
-      result = State::kInPhase;
-      was_in_phase ? change(self, site) : begin_first(self, site);
     } else {
-      is_whole = false;
+      const SiteTable::Id site = place_on_stack(self, next);
+      was_in_phase ? change(self, site) : begin_first(self, site);
+      result = self->mark == nullptr ? State::kInPhase : State::kInMarkedPhase;
     }
   }
   if (!end_call(self, result) || !is_whole) {
@@ -236,14 +239,11 @@ PyObject* begin_or_end_phase(Phases* self, const PhaseName& next) {
 [[gnu::hot]] PyObject* call_phase(Phases* self, PyObject* argument) {
   ScopeSource* source = self->source;
   NameCache::Known* known = source->names.find(argument);
-  if (known == nullptr || self->state != State::kInPhase || self->mark != nullptr ||
+  if (known == nullptr || self->state != State::kInPhase ||
       source->mode == ScopeMode::kOnAndMarking) {
     return call_phase_otherwise(self, argument, known);
   }
   const SiteTable::Id site = place_on_stack(self, {argument, known, known->id});
-  if (site == SiteTable::kRoot) {
-    return nullptr;
-  }
   self->state = State::kBusy;
   change(self, site);
   if (!end_call(self, State::kInPhase)) {
@@ -259,7 +259,7 @@ bool leave(PyObject* object) {
   }
   remove_phase(self->block->stack, &self->entry);
   self->block = nullptr;
-  if (self->state != State::kInPhase) {
+  if (!is_in_phase(self->state)) {
     self->state = self->state == State::kBusy ? State::kLeft : State::kClosed;
     return leave_scope(self->scope);
   }
@@ -271,26 +271,32 @@ bool leave(PyObject* object) {
   return is_whole;
 }
 
-// No argument: __enter__. One argument: the name of a phase, or None.
-[[gnu::hot]] PyObject* phases_call(PyObject* object, PyObject* const* arguments,
-                                   size_t flagged_count, PyObject* keywords) {
-  auto* self = reinterpret_cast<Phases*>(object);
-  const Py_ssize_t count = PyVectorcall_NARGS(flagged_count);
-  if (count > 1 || has_keywords(keywords)) {
+// A call with any number of arguments but one.
+[[gnu::noinline]] PyObject* enter_or_refuse(Phases* self, Py_ssize_t count, PyObject* keywords) {
+  if (count > 0 || has_keywords(keywords)) {
     PyErr_Format(PyExc_TypeError,
                  "phases %R got a call with %zd arguments; call phase(name) to begin a phase, or "
                  "phase(None) to end it",
                  self->name, count);
     return nullptr;
   }
-  if (count == 1) {
-    return call_phase(self, arguments[0]);
-  }
   if (!enter(self)) {
     return nullptr;
   }
+  auto* object = reinterpret_cast<PyObject*>(self);
   Py_INCREF(object);
   return object;
+}
+
+// No argument: __enter__. One argument: the name of a phase, or None.
+[[gnu::hot]] PyObject* phases_call(PyObject* object, PyObject* const* arguments,
+                                   size_t flagged_count, PyObject* keywords) {
+  auto* self = reinterpret_cast<Phases*>(object);
+  const Py_ssize_t count = PyVectorcall_NARGS(flagged_count);
+  if (count == 1 && !has_keywords(keywords)) {
+    return call_phase(self, arguments[0]);
+  }
+  return enter_or_refuse(self, count, keywords);
 }
 
 // Phases that are still open will never end.
@@ -300,7 +306,7 @@ void phases_dealloc(PyObject* object) {
   if (self->block != nullptr) {
     remove_phase(self->block->stack, &self->entry);
   }
-  if (self->state == State::kInPhase) {
+  if (is_in_phase(self->state)) {
     self->source->recorder->abandon(self->phase);
   }
   if (!end_phase_mark(self)) {

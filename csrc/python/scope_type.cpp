@@ -122,7 +122,7 @@ template <typename End, typename Remove>
   return end_pass(reinterpret_cast<Scope*>(object), end, &remove_block);
 }
 
-[[gnu::cold]] void abandon_passes(Scope* self) {
+[[gnu::cold, gnu::noinline]] void abandon_passes(Scope* self) {
   while (Pass* pass = self->passes.take_newest()) {
     self->source->recorder->abandon(pass->open);
     remove(pass);

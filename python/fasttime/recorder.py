@@ -36,8 +36,9 @@ class Recorder:
         share_boundaries: let one CUDA event serve two boundaries that lie closer together (250 ns)
             than anything could reach the stream in, such as the beginnings of nested scopes.
 
-    See ``help(fasttime.scope)`` for `scope`, and the same for `phases`, `begin` and `end`. ``FASTTIME=0`` in the environment switches every recorder off from the
-    start. A recorder that is copied, as with a model, is the same one; one that is pickled begins
+    See ``help(fasttime.scope)`` for `scope`, and the same for `phases`, `begin` and `end`.
+    ``FASTTIME=0`` in the environment switches every recorder off from the start. A recorder that is
+    copied, as with a model, is the same one; one that is pickled begins
     empty in the process that it comes to.
     """
 
@@ -221,7 +222,8 @@ class Recorder:
 
         Ranges are NVTX's, where torch has it, and torch.profiler's own while a profiler runs. They
         lie on the host; an NVTX range costs about a microsecond, outside of the scope's own times.
-        Phases are ranges too. Scopes that do not mark cost nothing more. ``FASTTIME_NVTX=1`` in the environment asks for it from the start. What NVTX raises is
+        Phases are ranges too. Scopes that do not mark cost nothing more. ``FASTTIME_NVTX=1`` in the
+        environment asks for it from the start. What NVTX raises is
         reported by ``sys.unraisablehook``, and never reaches the scope.
         """
         if on:
