@@ -36,6 +36,88 @@ def test_scopes_nest(recorder: Recorder) -> None:
     assert recorder.report()["a/b"].count == 2
 
 
+def test_a_finaliser_in_a_first_scope_misplaces_nothing(recorder: Recorder) -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            with recorder.scope("finaliser"):
+                pass
+
+    def body() -> None:
+        gc.collect()
+        for _ in range(3):
+            Cycle()
+        gc.enable()
+        token = recorder.begin("a")  # makes the stack of this thread; up to 3.11, collects inside
+        gc.disable()
+        other = threading.Thread(target=lambda: recorder.end(recorder.begin("elsewhere")))
+        other.start()  # this thread's stack is not the last one used any more
+        other.join()
+        with recorder.scope("b"):
+            pass
+        recorder.end(token)
+
+    thresholds = gc.get_threshold()
+    gc.disable()
+    gc.set_threshold(1, 1000, 1000)
+    try:
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+    assert {"a", "a/b", "elsewhere"} <= set(paths(recorder))
+    assert "b" not in paths(recorder)
+
+
+def test_each_task_leaves_its_own_pass(recorder: Recorder) -> None:
+    scope = recorder.scope("shared")
+
+    async def work(name: str, gate: asyncio.Event) -> None:
+        with recorder.scope(name), scope, scope:
+            await gate.wait()
+
+    async def main() -> None:
+        gates = [asyncio.Event() for _ in range(5)]
+        tasks = [asyncio.create_task(work(f"task {i}", gate)) for i, gate in enumerate(gates)]
+        await asyncio.sleep(0)
+        for i in (2, 0, 4, 1, 3):
+            gates[i].set()
+            await tasks[i]
+            with recorder.scope("between"):
+                pass
+
+    asyncio.run(main())
+    names = [f"task {i}{below}" for i in range(5) for below in ("", "/shared", "/shared/shared")]
+    assert paths(recorder) == sorted([*names, "between"])
+
+
+def test_an_exit_finds_a_pass_that_lost_its_place(recorder: Recorder) -> None:
+    scope = recorder.scope("shared")
+    begun, leave = threading.Event(), threading.Event()
+
+    def elsewhere() -> None:
+        with scope:
+            begun.set()
+            leave.wait(60)
+
+    with scope:
+        with recorder.scope("block"):
+            scope.__enter__()  # outlasts the block, and is no parent from then on
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        begun.wait(60)
+        scope.__exit__(None, None, None)  # ends the pass in the block, not the other thread's
+        assert recorder.report()["shared/block/shared"].count == 1
+        leave.set()
+        thread.join()
+    assert paths(recorder) == ["shared", "shared/block", "shared/block/shared"]
+    assert recorder.report()["shared"].count == 2
+
+
 def test_a_new_thread_starts_at_the_root(recorder: Recorder) -> None:
     def work() -> None:
         with recorder.scope("b"):

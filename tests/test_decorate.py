@@ -19,6 +19,102 @@ import torch
 from fasttime import Recorder
 
 
+def paths(recorder: Recorder) -> dict[str, int]:
+    return {site.path: site.count for site in recorder.report().walk()}
+
+
+def test_a_generator_keeps_its_own_scopes(recorder: Recorder) -> None:
+    @recorder.scope("generator")
+    def generator() -> Iterator[None]:
+        with recorder.scope("epoch"), recorder.scope("batch"):
+            for _ in range(3):
+                with recorder.scope("load"):
+                    pass
+                yield
+
+    for _ in generator():
+        with recorder.scope("train"):
+            pass
+    assert paths(recorder) == {
+        "generator": 1,
+        "generator/epoch": 1,
+        "generator/epoch/batch": 1,
+        "generator/epoch/batch/load": 3,
+        "train": 3,
+    }
+
+
+def test_a_generator_takes_its_scopes_to_another_task(recorder: Recorder) -> None:
+    @recorder.scope("stream")
+    async def stream() -> AsyncGenerator[int, None]:
+        with recorder.scope("connection"):
+            for number in range(3):
+                with recorder.scope("read"):
+                    pass
+                yield number
+
+    async def step(numbers: AsyncGenerator[int, None]) -> None:
+        with recorder.scope("step"):
+            await numbers.__anext__()
+
+    async def main() -> None:
+        numbers = stream()
+        for _ in range(3):
+            await asyncio.create_task(step(numbers))
+        with pytest.raises(StopAsyncIteration):
+            await numbers.__anext__()
+
+    asyncio.run(main())
+    assert paths(recorder) == {
+        "step": 3,
+        "step/stream": 1,
+        "step/stream/connection": 1,
+        "step/stream/connection/read": 3,
+    }
+
+
+def test_a_scope_of_a_generator_ends_while_suspended(recorder: Recorder) -> None:
+    tokens = []
+
+    @recorder.scope("generator")
+    def generator() -> Iterator[None]:
+        tokens.append(recorder.begin("inner"))
+        yield
+        with recorder.scope("after"):
+            pass
+
+    for _ in generator():
+        recorder.end(tokens.pop())
+    assert paths(recorder) == {"generator": 1, "generator/inner": 1, "generator/after": 1}
+
+
+def test_generators_suspend_inside_each_other(recorder: Recorder) -> None:
+    @recorder.scope("inner")
+    def inner() -> Iterator[int]:
+        with recorder.scope("file"):
+            yield from range(2)
+
+    @recorder.scope("outer")
+    def outer() -> Iterator[int]:
+        with recorder.scope("epoch"):
+            for number in inner():
+                with recorder.scope("decode"):
+                    pass
+                yield number
+
+    for _ in outer():
+        with recorder.scope("train"):
+            pass
+    assert paths(recorder) == {
+        "outer": 1,
+        "outer/epoch": 1,
+        "outer/epoch/inner": 1,
+        "outer/epoch/inner/file": 1,
+        "outer/epoch/decode": 2,
+        "train": 2,
+    }
+
+
 class Batch:
     """Something large."""
 

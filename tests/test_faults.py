@@ -542,6 +542,55 @@ def test_after_all_that_every_event_is_in_its_pool(cuda: Simulated) -> None:
     assert pool_is_whole(0)
 
 
+def test_a_shared_boundary_asks_about_no_capture(cuda: Simulated) -> None:
+    recorder = Recorder()
+    with recorder.scope("warm-up"):
+        pass
+    cuda.advance(MS)
+    recorder.report()
+    before = cuda.calls("cuStreamIsCapturing"), cuda.calls("cudaEventRecord")
+    with recorder.scope("outer"), recorder.scope("middle"), recorder.scope("inner"):
+        cuda.advance(1000)
+    asked = cuda.calls("cuStreamIsCapturing") - before[0]
+    recorded = cuda.calls("cudaEventRecord") - before[1]
+    assert asked == recorded == 2
+    cuda.advance(1)
+    assert [site.counts["ok"] for site in recorder.report(wait=True).walk()] == [1, 1, 1, 1]
+
+
+def test_a_scope_just_after_a_capture_began_is_captured(cuda: Simulated) -> None:
+    recorder = Recorder()
+    stream = cuda.create_stream()
+    cuda.set_current_stream(stream)
+    with recorder.scope("before"):
+        cuda.advance(1000)
+    cuda.begin_capture(stream)
+    cuda.advance(300)  # it takes longer than boundaries may lie apart to be shared
+    with recorder.scope("inside"):
+        cuda.advance(1000)
+    token = recorder.begin("out of")
+    cuda.end_capture(stream)
+    recorder.end(token)
+    counts = {site.name: site.counts for site in recorder.report(wait=True).walk()}
+    assert counts["before"]["ok"] == 1
+    assert counts["inside"]["captured"] == counts["out of"]["captured"] == 1
+
+
+def test_a_shared_boundary_adds_nothing_to_a_capture(cuda: Simulated) -> None:
+    recorder = Recorder()
+    stream = cuda.create_stream()
+    cuda.set_current_stream(stream)
+    with recorder.scope("before"):
+        cuda.advance(1000)
+    cuda.begin_capture(stream)  # in no time: the next boundary is shared
+    with recorder.scope("inside"):
+        cuda.advance(1000)
+    assert cuda.capture_nodes(stream) == 0
+    assert cuda.end_capture(stream)[0] == 0
+    counts = {site.name: site.counts for site in recorder.report(wait=True).walk()}
+    assert counts["inside"]["captured"] == 1  # its end finds out
+
+
 def test_a_runtime_without_a_symbol_is_refused_by_its_name() -> None:
     with pytest.raises(RuntimeError, match=r"libm\.so\.6 has no symbol cudaEventCreateWithFlags"):
         binding.bind_library("libm.so.6")

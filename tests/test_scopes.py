@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 from leftovers import pool_is_whole
 from private_simulation import private_simulation, rebind
 from simulated_cuda import Simulated
 
-from fasttime import Recorder
+from fasttime import Recorder, _native
 
 MS = 1_000_000
 
@@ -201,9 +202,9 @@ def test_exit_without_enter_is_an_error(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("name", [None, 3, b"a", ["a"]])
 def test_a_name_that_is_no_str_is_refused(recorder: Recorder, name: object) -> None:
-    with pytest.raises(TypeError, match="name of a scope must be a str"):
+    with pytest.raises(TypeError, match="name of a scope or phase must be a str"):
         recorder.scope(name)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="name of a scope must be a str"):
+    with pytest.raises(TypeError, match="name of a scope or phase must be a str"):
         recorder.begin(name)  # type: ignore[arg-type]
 
 
@@ -224,10 +225,99 @@ def test_arguments_are_checked_by_name(recorder: Recorder) -> None:
 
 
 def test_a_call_that_means_nothing_is_refused(recorder: Recorder) -> None:
-    with pytest.raises(TypeError, match="takes no other call"):
+    with pytest.raises(TypeError, match=r"got a call with 2 arguments; write `with scope"):
         recorder.scope("a")(1, 2)  # type: ignore[call-arg,type-var]
     with pytest.raises(TypeError, match="To time a block, write `with`"):
         recorder.scope("a")(3)  # type: ignore[type-var]
+
+
+def test_exit_takes_three_arguments(recorder: Recorder) -> None:
+    with recorder.scope("a") as scope:
+        message = (
+            r"takes an exception's type, value and traceback, got 0 arguments.*\(None, None, None"
+        )
+        with pytest.raises(TypeError, match=message):
+            scope.__exit__()  # type: ignore[call-arg]
+        assert recorder.report().open == 1
+    assert recorder.report()["a"].count == 1
+
+
+def test_enter_takes_no_arguments(recorder: Recorder) -> None:
+    scope = recorder.scope("a")
+    with pytest.raises(TypeError, match="takes no arguments, got 3|got a call with 3 arguments"):
+        scope.__enter__(None, None, None)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes no arguments, got 1"):
+        type(scope).__enter__(scope, None)  # type: ignore[call-arg]
+    assert recorder.report().open == 0
+
+
+def test_a_scope_is_no_forward_hook(recorder: Recorder) -> None:
+    model = torch.nn.Linear(1, 1)
+    with recorder.scope("a") as scope:
+        model.register_forward_hook(scope)  # called with three arguments
+        with pytest.raises(TypeError, match="got a call with 3 arguments"):
+            model(torch.zeros(1))
+        assert recorder.report().open == 1
+
+
+def test_methods_may_be_called_by_their_type(recorder: Recorder) -> None:
+    scope = recorder.scope("a")
+    kind = type(scope)
+    kind.__enter__(scope)
+    kind.__exit__(scope, None, None, None)
+    assert recorder.report()["a"].count == 1
+    for method in (kind.__enter__, kind.__exit__):
+        with pytest.raises(TypeError, match=r"need a fasttime\._C\.Scope as first argument"):
+            method(3)  # type: ignore[call-arg,arg-type]
+        assert method.__get__(3) is not None  # type: ignore[attr-defined]
+
+
+def test_an_exit_method_keeps_its_scope(recorder: Recorder) -> None:
+    scope = recorder.scope("a").__enter__()
+    methods = [scope.__exit__ for _ in range(3)]
+    del scope
+    assert recorder.report().open == 1
+    methods.pop()(None, None, None)
+    methods.clear()
+    assert recorder.report()["a"].counts["dropped"] == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit, RuntimeError])
+def test_errors_of_a_stream_pass_through(recorder: Recorder, error: type[BaseException]) -> None:
+    class Stream:
+        device_index = 0
+
+        @property
+        def cuda_stream(self) -> int:
+            raise error
+
+    with pytest.raises(error):
+        recorder.scope("a", stream=Stream())  # type: ignore[arg-type]
+
+
+def test_a_keyword_need_not_be_interned(recorder: Recorder) -> None:
+    keyword = "".join(["str", "eam"])
+    with recorder.scope("a", **{keyword: None}), recorder.scope(**{"".join(["na", "me"]): "b"}):
+        pass
+    assert [site.path for site in recorder.report().walk()] == ["a", "a/b"]
+
+
+def test_the_end_of_a_mark_counts_as_outside(cuda: Simulated) -> None:
+    recorder = Recorder(keep_samples=10)
+
+    def end(token: str) -> None:
+        cuda.advance(3000)
+        cuda.enqueue(0, 5 * MS)
+
+    _native.set_marks(recorder.scope, lambda name: name, end)
+    for name in ("a", "b"):
+        with recorder.scope(name):
+            cuda.advance(10_000)
+    _native.set_marks(recorder.scope, None, None)
+    cuda.advance(100 * MS)
+    recorder.report(wait=True)
+    (sample,) = recorder.samples("b")
+    assert sample.device_time == 0  # its body put nothing on the stream
 
 
 def test_an_exception_passes_and_the_scope_counts(cuda: Simulated, recorder: Recorder) -> None:

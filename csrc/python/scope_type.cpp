@@ -90,7 +90,11 @@ int g_spare_count = 0;
   return self->passes.begin_off(source->recorder->process(), source->number);
 }
 
-[[gnu::cold]] bool refuse_exit(Scope* self) {
+// Ends a pass that began while scopes were off. False with an exception set if there is none.
+[[gnu::noinline]] bool end_counted_pass(Scope* self) {
+  if (self->passes.end_begun_off()) {
+    return true;
+  }
   PyErr_Format(PyExc_RuntimeError,
                "scope %R is not open: it has ended already, or never began; call end() once per "
                "begin(), or __exit__() once per __enter__()",
@@ -104,10 +108,13 @@ int g_spare_count = 0;
 template <typename End, typename Remove>
 [[gnu::always_inline]] inline bool end_pass(Scope* self, End end, Remove remove,
                                             PyObject* phase_mark = nullptr) {
+  if (self->passes.newest() == nullptr) {
+    return end_counted_pass(self);
+  }
   Recorder& recorder = *self->source->recorder;
   Pass* pass = self->passes.take(recorder.process());
   if (pass == nullptr) {
-    return self->passes.end_begun_off() || refuse_exit(self);
+    return end_counted_pass(self);
   }
   end(recorder, pass->open);
   remove(pass);
