@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a scope makes of each kind of function: like the undecorated one, but for the time."""
+"""Decorated functions of each kind behave like undecorated ones, and are timed."""
 
 from __future__ import annotations
 
@@ -116,11 +116,11 @@ def test_generators_suspend_inside_each_other(recorder: Recorder) -> None:
 
 
 class Batch:
-    """Something large."""
+    """A large object."""
 
 
 class Batches:
-    """Makes batches, and knows which of them are still held by anybody."""
+    """Makes batches, and counts the batches that are still alive."""
 
     def __init__(self) -> None:
         self.made: list[weakref.ref[Batch]] = []
@@ -145,7 +145,7 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def test_a_decorated_generator_holds_nothing_of_what_it_yields(recorder: Recorder) -> None:
+def test_a_generator_holds_no_yielded_object(recorder: Recorder) -> None:
     batches = Batches()
 
     @recorder.scope("load")
@@ -161,7 +161,7 @@ def test_a_decorated_generator_holds_nothing_of_what_it_yields(recorder: Recorde
         assert batches.held == 0
 
 
-def test_a_decorated_generator_that_is_closed_leaves_no_cycle(recorder: Recorder) -> None:
+def test_a_closed_generator_leaves_no_cycle(recorder: Recorder) -> None:
     batches = Batches()
 
     @recorder.scope("load")
@@ -177,7 +177,7 @@ def test_a_decorated_generator_that_is_closed_leaves_no_cycle(recorder: Recorder
         assert batches.held == 0
 
 
-def test_a_decorated_async_generator_holds_nothing_either(recorder: Recorder) -> None:
+def test_an_async_generator_holds_no_yielded_object(recorder: Recorder) -> None:
     batches = Batches()
 
     @recorder.scope("load")
@@ -198,7 +198,7 @@ def test_a_decorated_async_generator_holds_nothing_either(recorder: Recorder) ->
         asyncio.run(main())
 
 
-def test_an_async_generator_still_open_at_the_end_of_the_loop_is_closed_in_silence(
+def test_a_loop_closes_open_async_generators(
     recorder: Recorder,
 ) -> None:
     closed: list[str] = []
@@ -239,7 +239,7 @@ def test_a_generator_based_coroutine_stays_one(recorder: Recorder) -> None:
     assert recorder.report()["work"].count == 1
 
 
-def test_an_object_that_is_called_like_a_coroutine_is_timed_to_its_end(recorder: Recorder) -> None:
+def test_an_object_with_an_async_call_is_timed(recorder: Recorder) -> None:
     seen: list[int] = []
 
     class Work:
@@ -252,7 +252,7 @@ def test_an_object_that_is_called_like_a_coroutine_is_timed_to_its_end(recorder:
     assert seen == [1]
 
 
-def test_a_module_that_keeps_its_decorated_forward_can_be_copied(recorder: Recorder) -> None:
+def test_a_module_with_a_decorated_forward_copies(recorder: Recorder) -> None:
     model = torch.nn.Linear(2, 2)
     model.forward = recorder.scope("forward")(model.forward)  # type: ignore[method-assign]
     copied = copy.deepcopy(model)
@@ -262,7 +262,7 @@ def test_a_module_that_keeps_its_decorated_forward_can_be_copied(recorder: Recor
     assert copied(torch.ones(2)).tolist() == [0.0, 0.0]
     assert model(torch.ones(2)).tolist() != [0.0, 0.0]
     assert recorder.report()["forward"].count == 2
-    # Of an attribute of its own pickle keeps the name alone, which the class has too.
+    # Pickle stores a bound method as its name, and the class has that name too.
     loaded = pickle.loads(pickle.dumps(model))
     assert torch.equal(loaded(torch.ones(2)), model(torch.ones(2)))
 
@@ -279,7 +279,7 @@ def test_what_makes_a_context_manager_is_refused(
             yield
 
 
-def test_a_scope_that_was_entered_by_mistake_is_no_decorator(recorder: Recorder) -> None:
+def test_an_open_scope_cannot_decorate(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match=r"scope 'x' is open.*write @scope\('x'\)"):
 
         @recorder.scope("x")()  # type: ignore[operator]
@@ -287,14 +287,14 @@ def test_a_scope_that_was_entered_by_mistake_is_no_decorator(recorder: Recorder)
             pass
 
 
-def test_a_module_is_refused_rather_than_hidden_from_its_parent(recorder: Recorder) -> None:
+def test_a_module_cannot_be_decorated(recorder: Recorder) -> None:
     with pytest.raises(
         TypeError, match=r"this is a Linear, a module.*decorate its class's forward"
     ):
         recorder.scope("encoder")(torch.nn.Linear(2, 2))
 
 
-def test_a_suspended_generator_is_nobodys_parent_in_a_forked_child(recorder: Recorder) -> None:
+def test_a_generator_is_no_parent_after_a_fork(recorder: Recorder) -> None:
     @recorder.scope("load")
     def load() -> Generator[int, None, None]:
         yield 1

@@ -194,7 +194,7 @@ def test_a_late_first_phase_takes_an_event_more(cuda: Simulated) -> None:
     assert events_of(cuda, Recorder(), body) == 4
 
 
-def test_without_sharing_the_first_phase_has_its_event(cuda: Simulated) -> None:
+def test_the_first_phase_records_without_sharing(cuda: Simulated) -> None:
     def body(phase: Any) -> None:
         phase("a")
         phase("b")

@@ -98,9 +98,11 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   return record_boundary(cuda, last, now_ns, lane, scope, false);
 }
 
-// A shared event needs no question about captures, because nothing is recorded. It was recorded
-// outside a capture, and less than the share window has passed outside fasttime since then. That is
-// less than cudaStreamBeginCapture takes, so this thread cannot have begun a capture meanwhile.
+// Sharing an event asks nothing about captures, because it records nothing. The event itself was
+// recorded outside a capture, less than the share window ago. cudaStreamBeginCapture takes longer
+// than the window, so this thread cannot have begun a capture meanwhile. Another thread could have.
+// Then the scope's time is still right, as the event lies before all work in the capture, and the
+// scope's other boundary finds the capture when it records.
 [[gnu::hot]] Event* Recorder::boundary(const CudaRuntime& cuda, ThreadBoundary& last,
                                        int64_t now_ns, Lane& lane, OpenScope& scope) {
   const bool is_begin = scope.begin_event == nullptr;
