@@ -177,7 +177,7 @@ def test_a_task_starts_under_the_open_scope(recorder: Recorder) -> None:
 def test_a_decorated_function_is_one_scope_a_call(recorder: Recorder) -> None:
     @recorder.scope("f")
     def f(n: int) -> int:
-        """A user's error."""
+        """Theirs."""
         return n if n == 0 else f(n - 1)
 
     assert f(1) == 0

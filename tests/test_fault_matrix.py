@@ -107,7 +107,7 @@ class OtherDevice:
 
 @dataclass
 class Program:
-    """A program with a recorder, brought into a state by the functions below; `arm` sets the fault."""
+    """A program with a recorder. The functions below bring it into a state; `arm` sets a fault."""
 
     cuda: Simulated
     streams: list[int]

@@ -12,8 +12,8 @@ namespace fasttime {
 // `with object:` looks up __enter__ and __exit__, and calls both. For usual methods, each look-up
 // allocates a method object. Here the look-ups allocate nothing:
 //   object.__enter__ is the object itself. Called without arguments, it enters.
-//   object.__exit__ is a small Python object inside the object. While somebody refers to it, it
-//   keeps the object alive.
+//   object.__exit__ is a small Python object inside the object. A reference to it keeps the whole
+//   object alive.
 struct ExitMethod {
   PyObject head;
   vectorcallfunc call;

@@ -31,9 +31,9 @@ namespace fasttime {
 // Everything here needs the GIL. The only exception raised is MemoryError.
 struct ContextStack;
 
-// Something that is open: one pass through a scope, or a phase. Its entries point to it.
+// Something that is open: one pass through a scope, or a phase. Its entry points to it.
 struct StackMember {
-  ContextStack* stack;  // a new reference, owned; where the entry is, or was
+  ContextStack* stack;  // where its entry is, or was; owned by a scope's pass, unused by a phase
   const void* object;   // the scope object; null for a phase
 };
 
@@ -41,7 +41,7 @@ struct StackEntry {
   StackMember* member;  // null: inherited
   uint64_t recorder;    // the number of its recorder
   SiteTable::Id site;
-  uint32_t number;  // each push has its own; an inherited entry has that of the original
+  uint32_t number;  // differs between pushes; an inherited entry has the original's number
 };
 
 // Which context a stack belongs to. Stacks that inherited entries keep this alive, to find out
@@ -88,7 +88,7 @@ inline SiteTable::Id innermost(ContextStack* stack, uint64_t recorder) noexcept;
 // set, and then takes nothing.
 inline bool push(ContextStack* stack, StackMember* member, uint64_t recorder,
                  SiteTable::Id site) noexcept;
-// Removes the member's entry, if it still has one, and lets go of its stack.
+// Removes the member's entry, if it still has one, and releases its stack.
 inline void remove(StackMember* member) noexcept;
 // The same at the end of a `with` block: also removes the entries above, of scopes that began in
 // the block and are still open. They would be parents of everything after the block. If the block
@@ -97,17 +97,16 @@ inline void remove_block(StackMember* member) noexcept;
 // The innermost member of a scope object on the stack; null if there is none.
 StackMember* find_member(const ContextStack* stack, const void* object) noexcept;
 
-// Makes the entry of `phase`, the current phase of `block`, refer to `site`. The entry lies above
-// the block's, below what is open in the block: an open scope stays the parent of the scopes inside
-// it. Without an entry of the block, or
-// without memory, the phase gets none, and is no parent. Takes no reference to the stack.
+// Makes `site` the current phase of `block`. The phase's entry lies directly above the block's, so
+// scopes that are open in the block stay parents of the scopes inside them. If the block has no
+// entry, or without memory, the phase gets no entry and is no parent. Takes no reference.
 inline void set_phase(ContextStack* stack, const StackMember* block, StackMember* phase,
                       uint64_t recorder, SiteTable::Id site) noexcept;
 inline void remove_phase(ContextStack* stack, const StackMember* phase) noexcept;
 
-// While a decorated generator is suspended, its scope is no parent, and neither are the scopes that
-// the generator has open. resume() puts all of them back, on the stack of the current context.
-// False with MemoryError set.
+// suspend() takes the entries of a decorated generator's scope, and of the scopes open in the
+// generator, off the stack. So the caller's scopes do not become their children. resume() puts the
+// entries on the current context's stack. False with MemoryError set.
 void suspend(StackMember* member) noexcept;
 bool resume(StackMember* member, ContextStack* stack, uint64_t recorder, SiteTable::Id site);
 

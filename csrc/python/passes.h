@@ -24,13 +24,12 @@ struct Pass : StackMember {
 //     async def handle():
 //         with s: ...            one pass per task, all through one object
 //
-// An exit ends the newest pass of the context that exits. So it finds its pass on that context's
-// stack. If the context has none, the exit ends the newest pass of all.
+// An exit ends the newest pass of the context that exits, which is found on that context's stack.
+// If the context has no pass, the exit ends the newest pass of all.
 //
-// Passes that begin while scopes are switched off only need counting, unless others are open.
+// A pass that begins while scopes are switched off is only counted, unless other passes are open.
 //
-// The first pass at a time lies inside this object, so it needs no memory. Everything here needs
-// the GIL.
+// One pass at a time lies inside this object, so it needs no memory. Everything here needs the GIL.
 class Passes {
  public:
   explicit Passes(const void* object) noexcept {

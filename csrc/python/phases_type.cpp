@@ -97,7 +97,7 @@ bool enter(Phases* self) {
   return entered;
 }
 
-// Ends the phase by itself: the block goes on, or another thread has left it.
+// Ends the phase alone: the block stays open, or another thread has left it.
 void end_phase(Phases* self) {
   Recorder& recorder = *self->source->recorder;
   recorder.end(self->phase);

@@ -23,7 +23,7 @@ PyObject* decorate(ScopeSource* source, PyObject* name, PyObject* stream, PyObje
   }
   PyObject* decorated = function;
   if (scope_function == Py_None && PyCallable_Check(function)) {
-    Py_INCREF(function);  // the recorder is gone, and nobody could read the times
+    Py_INCREF(function);  // the recorder is gone, so no report would show the times
   } else {
     decorated = PyObject_CallFunctionObjArgs(
         g_decorate, scope_function, name, stream == nullptr ? Py_None : stream, function, nullptr);

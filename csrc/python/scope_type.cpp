@@ -66,7 +66,7 @@ int g_spare_count = 0;
   return true;
 }
 
-// The mark begins before the scope and ends after it, so its cost is in neither time.
+// The mark begins before the scope and ends after it, so the scope's times exclude its cost.
 [[gnu::noinline]] bool enter_marking(Scope* self) {
   PyObject* mark = begin_mark(self->source->marks, self->name);
   if (mark == nullptr && PyErr_Occurred() != nullptr) {

@@ -18,7 +18,7 @@ namespace fasttime {
 // Everything here needs the GIL. Entering and leaving release the GIL around CUDA calls that may
 // block because the launch queue is full: see csrc/DESIGN.md.
 
-// One byte, so that entering reads one thing only.
+// One byte answers everything that entering asks about the source.
 enum class ScopeMode : uint8_t { kOff, kOn, kOnAndMarking };
 
 // What the scopes of one recorder have in common. A Python object, so that scopes can own it.
@@ -67,17 +67,17 @@ bool is_entered_while_off(PyObject* scope) noexcept;
 
 // Begins one pass. False with an exception set.
 bool enter_scope(PyObject* scope);
-// Ends one pass at the end of a `with` block. Scopes that began in the block and are still open are
-// no parents from then on. False with an exception set if the scope is not open.
+// Ends one pass at the end of a `with` block. Scopes that began in the block, and are still open,
+// stop being parents. False with an exception set if the scope is not open.
 bool leave_scope(PyObject* scope);
 // The same together with the block's last phase. Takes the phase's mark; null: no mark.
 bool leave_scope_and_phase(PyObject* scope, OpenScope& phase, PyObject* mark);
 // Ends one pass by its token, anywhere.
 bool end_scope(PyObject* scope);
 
-// Suspends the newest pass while a generator is suspended: neither this scope nor a scope that the
-// generator has open is a parent meanwhile. Resuming restores them, in the context that is current
-// then. False with an exception set.
+// Suspends the newest pass while a decorated generator is suspended, with the scopes open in the
+// generator. Meanwhile they are no parents. Resuming restores them, in the current context. False
+// with an exception set.
 void suspend_scope(PyObject* scope);
 bool resume_scope(PyObject* scope);
 
