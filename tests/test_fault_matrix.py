@@ -163,6 +163,31 @@ def end(program: Program) -> None:
     program.report()
 
 
+def first_phase(program: Program) -> None:
+    program.earlier()
+    program.begun += 3
+    with program.recorder.phases("block", stream=program.streams[0]) as phase:
+        program.arm()
+        phase("a")
+        program.cuda.enqueue(program.streams[0], MS)
+        phase("b")
+    program.report()
+
+
+def later_phases(program: Program) -> None:
+    program.earlier()
+    program.begun += 5
+    with program.recorder.phases("block") as phase:
+        phase("a")
+        program.cuda.enqueue(0, MS)
+        program.arm()
+        phase("b")
+        phase("c")
+        phase(None)
+        phase("d")
+    program.report()
+
+
 def reading(program: Program) -> None:
     program.earlier()
     held = program.streams[0]
@@ -227,7 +252,17 @@ def two_devices(program: Program) -> None:
         program.report()
 
 
-STATES = [first_scope_ever, begin, end, reading, waiting, capturing, two_devices]
+STATES = [
+    first_scope_ever,
+    begin,
+    end,
+    first_phase,
+    later_phases,
+    reading,
+    waiting,
+    capturing,
+    two_devices,
+]
 
 
 @pytest.fixture

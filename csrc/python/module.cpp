@@ -285,8 +285,7 @@ std::unique_ptr<StreamHold> hold_current_stream(double timeout_s) {
   const CudaRuntime& cuda = runtime();
   Place place;
   if (!cuda.has_cuda) {
-    throw std::runtime_error("the stream cannot be held, because CUDA is not in use: " +
-                             backend().reason);
+    throw std::runtime_error("the stream cannot be held: " + backend().reason);
   }
   if (!current_place(cuda, place)) {
     throw std::runtime_error("the stream cannot be held: " + last_failure());
