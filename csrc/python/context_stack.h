@@ -72,7 +72,7 @@ struct ContextStack {
 // Makes the type; called once at import. False with an exception set.
 bool init_context_stack();
 bool is_context_stack(PyObject* object) noexcept;
-// A stack that inherits those of the first `count` entries of `above` that are open; `above` may be
+// A stack that inherits the open ones among the first `count` entries of `above`, which may be
 // null. A new reference, or null with MemoryError set.
 ContextStack* new_stack(const ContextStack* above, size_t count, StackOwners ancestors);
 // Whether a stack belongs to the current context.

@@ -102,7 +102,7 @@ ContextStack* own_stack(const ContextStack* other) {
 }
 
 // The stack in the variable, borrowed from `found`; null if there is none, or only one from before
-// a fork. Anybody can set the variable, since contexts can be listed.
+// a fork. User code can list a context's variables, and set this one.
 ContextStack* usable_stack(PyObject* found, uint32_t process) noexcept {
   auto* stack = reinterpret_cast<ContextStack*>(found);
   return found != nullptr && is_context_stack(found) && stack->process == process ? stack : nullptr;

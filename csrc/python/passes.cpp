@@ -34,8 +34,8 @@ Pass* Passes::allocate_marked(PyObject* mark) noexcept {
   return mark == nullptr || end_mark(mark);
 }
 
-// This pass needs an entry on the stack, as its exit could end another pass otherwise. Its site is
-// that of the innermost scope, so it changes no parent.
+// This pass needs an entry on the stack. Otherwise its exit could end another pass. The entry
+// repeats the innermost scope's site, so parents stay the same.
 [[gnu::cold]] bool Passes::begin_off_beside_others(uint32_t process, uint64_t recorder) {
   ContextStack* stack = current_stack(process);
   Pass* pass = stack == nullptr ? nullptr : allocate_separate();

@@ -10,8 +10,7 @@ namespace {
 
 PyTypeObject* g_phases_type = nullptr;
 
-// Calls may release the GIL and run marks, which are Python code. Other threads see kBusy
-// meanwhile.
+// Calls may release the GIL, and run marks, which are Python code. Other threads see kBusy then.
 enum class State : uint8_t {
   kClosed,         // not entered, or entered while scopes were off
   kOpen,           // in the block, but in no phase
@@ -49,8 +48,8 @@ struct PhaseName {
 // Takes the reference to the scope. A new reference, or null with an exception set.
 PyObject* phases_around(ScopeSource* source, PyObject* scope, PyObject* name);
 
-// All phases lie on the block's stream. When the block has no lane, as in a capture, this is the
-// stream on which it would have begun.
+// All phases lie on the block's stream. If the block has no lane, because it began in a capture,
+// the stream is torch's current one when the block begins.
 void keep_place(Phases* self) noexcept {
   const OpenScope& block = self->block->open;
   const CudaRuntime& cuda = runtime();

@@ -106,8 +106,8 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
   return made;
 }
 
-// Whether two names of arguments are equal. Names in source code are interned, so that comparing
-// pointers nearly always suffices.
+// Whether two argument names are equal. Names in source code are interned, so comparing pointers is
+// nearly always enough.
 bool is_word(PyObject* keyword, PyObject* word) noexcept {
   return keyword == word || PyUnicode_Compare(keyword, word) == 0;
 }
@@ -263,7 +263,8 @@ PyMethodDef g_phases_def = {
     "for\n"
     "a phase outside the block, for entering the block twice, and for two calls at once."};
 
-// The functions of a recorder are pickled as those of the recorder that comes out.
+// A recorder's function is pickled with its recorder, and becomes the unpickled recorder's
+// function.
 PyObject* source_reduce(PyObject* object, PyObject*) {
   return reduce(reinterpret_cast<ScopeSource*>(object), "recorder", nullptr, nullptr);
 }

@@ -212,7 +212,7 @@ PyObject* scope_repr(PyObject* object) {
   return self;
 }
 
-// So that a model that holds a scope can be copied. Both copies time the same site.
+// A copied model shares its scope objects with the original, and times the same sites.
 PyObject* scope_copy(PyObject* object, PyObject*) {
   Py_INCREF(object);
   return object;
