@@ -28,10 +28,13 @@ from fasttime.environment import describe as environment
 from fasttime.experiments import output
 
 RUNTIME = Path(__file__).parent.parent / "tests" / "stress" / "instant_cudart.cpp"
+SCOPE = 'with scope("name"):\n        pass'
+# Settings, and the statement that is repeated. `phase` is inside a block of its own.
 WAYS = {
-    "scope, two records": "core.set_share_window_ns(0)",
-    "scope, shared boundary": "",
-    "scope, disabled": "_C.set_enabled(scope, False)",
+    "scope, two records": ("core.set_share_window_ns(0)", SCOPE),
+    "scope, shared boundary": ("", SCOPE),
+    "scope, disabled": ("_C.set_enabled(scope, False)", SCOPE),
+    "phase": ("core.set_share_window_ns(0)", 'phase("name")'),
 }
 WARM = 2_000
 NEEDED = {
@@ -41,17 +44,18 @@ NEEDED = {
 
 # The extension is loaded without the package: under valgrind, importing torch takes minutes.
 PROGRAM = """
-import importlib.util, sys
+import ctypes, importlib.util, sys
 spec = importlib.util.spec_from_file_location("fasttime._C", sys.argv[1])
 _C = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(_C)
-_C.testing_bind_library(sys.argv[2])
+ctypes.PyDLL(sys.argv[1]).fasttime_testing_bind_library(sys.argv[2].encode())
 core = _C.Recorder()
-scope = core.scope_functions()[0]
+scope, _, _, phases = core.scope_functions()
+phase = phases("block")
+if "phase(" in sys.argv[4]:
+    phase.__enter__()
 exec(sys.argv[3])
-for _ in range(int(sys.argv[4])):
-    with scope("name"):
-        pass
+exec(f"for _ in range(int(sys.argv[5])):\\n    {sys.argv[4]}")
 """
 
 
@@ -105,11 +109,13 @@ def own_instructions(profile: str, library: str) -> Counter[str]:
     return counted
 
 
-def profiled(library: Path, runtime: Path, setting: str, scopes: int, folder: Path) -> Counter[str]:
+def profiled(
+    library: Path, runtime: Path, way: tuple[str, str], scopes: int, folder: Path
+) -> Counter[str]:
     """Return the instructions in `library` of a process that runs so many scopes."""
     profile = folder / "callgrind.out"
     tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}"]
-    program = [sys.executable, "-S", "-c", PROGRAM, library, runtime, setting, scopes]
+    program = [sys.executable, "-S", "-c", PROGRAM, library, runtime, *way, scopes]
     subprocess.run(
         [*tool, *map(str, program)],
         env={**os.environ, "PYTHONHASHSEED": "0"},
@@ -161,10 +167,11 @@ def main() -> int:
     summary = result.summary()
     rows = [(way, f"{each:,.1f}") for way, each in summary.items()]
     console.print(output.table("", ["empty scope", "the library's own instructions"], rows))
-    two, shared, off = (summary[way] for way in WAYS)
+    two, shared, off, phase = (summary[way] for way in WAYS)
     said = (
         f"A scope with two records takes {two:,.0f} instructions of the library's own, "
-        f"one that shares a boundary {shared:,.0f}, a disabled one {off:,.0f}."
+        f"one that shares a boundary {shared:,.0f}, a disabled one {off:,.0f}. "
+        f"A phase takes {phase:,.0f}."
     )
     if options.json:
         here = environment.describe("cpu")

@@ -8,13 +8,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import binding
 import pytest
 import simulated_cuda
 import torch
 from scripted_loop import ScriptedLoop
 from simulated_machine import SimulatedMachine
 
-from fasttime import _C, Recorder
+from fasttime import Recorder
 
 MOST_WORKERS = 4  # each of them imports torch
 
@@ -76,9 +77,9 @@ def cuda(simulated_library: Path) -> Iterator[simulated_cuda.Simulated]:
     """The simulated runtime, bound to fasttime: two devices and a clock that only tests move."""
     simulated = simulated_cuda.Simulated(simulated_library)
     simulated.reset()
-    _C.testing_bind_library(str(simulated_library))
+    binding.bind_library(simulated_library)
     yield simulated
-    _C.testing_unbind()
+    binding.unbind()
     assert simulated.rerecorded_in_flight == 0, "an event in flight was recorded again"
     assert simulated.used_after_destroy == 0
     assert simulated.last_error() == 0, "torch would find an error of fasttime"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whose child a scope is: threads, tasks, generators, and exits out of order.
+"""The parents of scopes in threads, tasks and generators, and after exits out of order.
 
-These run on the host backend, where nothing is pending; the tree is the same on every backend.
+These tests run on the host backend, where nothing is pending. The tree is the same everywhere.
 """
 
 from __future__ import annotations
@@ -36,6 +36,88 @@ def test_scopes_nest(recorder: Recorder) -> None:
     assert recorder.report()["a/b"].count == 2
 
 
+def test_a_finaliser_in_a_first_scope(recorder: Recorder) -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            with recorder.scope("finaliser"):
+                pass
+
+    def body() -> None:
+        gc.collect()
+        for _ in range(3):
+            Cycle()
+        gc.enable()
+        token = recorder.begin("a")  # makes the stack of this thread; up to 3.11, collects inside
+        gc.disable()
+        other = threading.Thread(target=lambda: recorder.end(recorder.begin("elsewhere")))
+        other.start()  # this thread's stack is not the last one used any more
+        other.join()
+        with recorder.scope("b"):
+            pass
+        recorder.end(token)
+
+    thresholds = gc.get_threshold()
+    gc.disable()
+    gc.set_threshold(1, 1000, 1000)
+    try:
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+    assert {"a", "a/b", "elsewhere"} <= set(paths(recorder))
+    assert "b" not in paths(recorder)
+
+
+def test_each_task_leaves_its_own_pass(recorder: Recorder) -> None:
+    scope = recorder.scope("shared")
+
+    async def work(name: str, gate: asyncio.Event) -> None:
+        with recorder.scope(name), scope, scope:
+            await gate.wait()
+
+    async def main() -> None:
+        gates = [asyncio.Event() for _ in range(5)]
+        tasks = [asyncio.create_task(work(f"task {i}", gate)) for i, gate in enumerate(gates)]
+        await asyncio.sleep(0)
+        for i in (2, 0, 4, 1, 3):
+            gates[i].set()
+            await tasks[i]
+            with recorder.scope("between"):
+                pass
+
+    asyncio.run(main())
+    names = [f"task {i}{below}" for i in range(5) for below in ("", "/shared", "/shared/shared")]
+    assert paths(recorder) == sorted([*names, "between"])
+
+
+def test_an_exit_finds_a_pass_that_lost_its_place(recorder: Recorder) -> None:
+    scope = recorder.scope("shared")
+    begun, leave = threading.Event(), threading.Event()
+
+    def elsewhere() -> None:
+        with scope:
+            begun.set()
+            leave.wait(60)
+
+    with scope:
+        with recorder.scope("block"):
+            scope.__enter__()  # outlasts the block, and is no parent from then on
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        begun.wait(60)
+        scope.__exit__(None, None, None)  # ends the pass in the block, not the other thread's
+        assert recorder.report()["shared/block/shared"].count == 1
+        leave.set()
+        thread.join()
+    assert paths(recorder) == ["shared", "shared/block", "shared/block/shared"]
+    assert recorder.report()["shared"].count == 2
+
+
 def test_a_new_thread_starts_at_the_root(recorder: Recorder) -> None:
     def work() -> None:
         with recorder.scope("b"):
@@ -59,7 +141,7 @@ def test_a_pool_thread_keeps_no_parent_between_jobs(recorder: Recorder) -> None:
     assert paths(recorder) == ["a", "a/inner", "b", "b/inner"]
 
 
-def test_tasks_interleaved_on_one_thread_keep_their_own_parents(recorder: Recorder) -> None:
+def test_interleaved_tasks_keep_their_parents(recorder: Recorder) -> None:
     async def task(name: str) -> None:
         with recorder.scope(name):
             await asyncio.sleep(0)
@@ -77,7 +159,7 @@ def test_tasks_interleaved_on_one_thread_keep_their_own_parents(recorder: Record
     assert all(site.count == 1 for site in recorder.report().walk())
 
 
-def test_a_task_starts_under_what_is_open_when_its_first_scope_begins(recorder: Recorder) -> None:
+def test_a_task_starts_under_the_open_scope(recorder: Recorder) -> None:
     async def task() -> None:
         with recorder.scope("inner"):
             pass
@@ -103,7 +185,7 @@ def test_a_decorated_function_is_one_scope_a_call(recorder: Recorder) -> None:
     assert paths(recorder) == ["f", "f/f"]
 
 
-def test_a_class_is_not_decorated_as_it_would_be_none_any_more(recorder: Recorder) -> None:
+def test_a_class_cannot_be_decorated(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match="Theirs is a class; decorate its methods"):
 
         @recorder.scope("a")
@@ -113,14 +195,12 @@ def test_a_class_is_not_decorated_as_it_would_be_none_any_more(recorder: Recorde
 
 
 @pytest.mark.parametrize("kind", [staticmethod, classmethod, property])
-def test_a_method_is_decorated_below_what_makes_it_a_special_one(
-    recorder: Recorder, kind: type
-) -> None:
+def test_staticmethod_goes_above_the_scope(recorder: Recorder, kind: type) -> None:
     with pytest.raises(TypeError, match=f"write @{kind.__name__} above the scope"):
         recorder.scope("a")(kind(paths))
 
 
-def test_a_staticmethod_of_a_decorated_function_is_timed(recorder: Recorder) -> None:
+def test_a_decorated_staticmethod_is_timed(recorder: Recorder) -> None:
     class Theirs:
         @staticmethod
         @recorder.scope("a")
@@ -154,7 +234,7 @@ def test_a_decorated_coroutine_spans_its_awaits(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("ending", ["failure", "cancellation"])
-def test_a_decorated_coroutine_is_counted_however_it_ends(recorder: Recorder, ending: str) -> None:
+def test_a_decorated_coroutine_counts_however_it_ends(recorder: Recorder, ending: str) -> None:
     @recorder.scope("f")
     async def f() -> None:
         if ending == "failure":
@@ -207,7 +287,7 @@ def test_a_suspended_generator_is_no_parent(recorder: Recorder) -> None:
     assert recorder.report()["step"].count == 2
 
 
-def test_a_decorated_generator_is_counted_when_closed_or_thrown_into(recorder: Recorder) -> None:
+def test_a_closed_or_failed_generator_counts(recorder: Recorder) -> None:
     seen = []
 
     @recorder.scope("f")
@@ -300,7 +380,7 @@ def test_threads_may_share_a_scope_object(recorder: Recorder) -> None:
     assert recorder.report()["shared"].count == 2
 
 
-def test_a_context_whose_variables_somebody_else_has_set_starts_at_the_root(
+def test_a_foreign_value_in_the_variable(
     recorder: Recorder,
 ) -> None:
     def spoil() -> None:
@@ -342,7 +422,7 @@ def test_long_names_are_cut_and_stay_apart(recorder: Recorder) -> None:
     assert all(len(name) < 300 and name.startswith("xxx") for name in names)
 
 
-def test_past_the_bound_on_sites_scopes_are_counted_together(recorder: Recorder) -> None:
+def test_sites_past_the_bound_count_together(recorder: Recorder) -> None:
     for number in range(10_000):
         with recorder.scope(f"site {number}"):
             pass
@@ -355,7 +435,7 @@ def test_past_the_bound_on_sites_scopes_are_counted_together(recorder: Recorder)
 
 
 def in_a_copy(work: Callable[[], object]) -> None:
-    """Run `work` in a thread and take over what it set, as asgiref's `sync_to_async` does."""
+    """Run `work` in a thread and copy its variables back, as asgiref's `sync_to_async` does."""
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(work,))
     thread.start()
@@ -365,7 +445,7 @@ def in_a_copy(work: Callable[[], object]) -> None:
             variable.set(context[variable])
 
 
-def test_a_context_given_back_leaves_the_callers_scopes_as_they_were(recorder: Recorder) -> None:
+def test_variables_given_back_change_no_open_scope(recorder: Recorder) -> None:
     def work() -> None:
         with recorder.scope("work"):
             pass
@@ -385,7 +465,7 @@ def test_a_context_given_back_leaves_the_callers_scopes_as_they_were(recorder: R
     assert recorder.report()["request/work"].count == 6
 
 
-def test_a_context_given_back_after_its_last_scope_ended_begins_where_it_did(
+def test_variables_given_back_after_the_last_scope(
     recorder: Recorder,
 ) -> None:
     def work() -> None:
@@ -412,7 +492,7 @@ def test_a_context_given_back_after_its_last_scope_ended_begins_where_it_did(
     }
 
 
-def test_a_finaliser_may_end_what_an_exit_is_looking_for(recorder: Recorder) -> None:
+def test_a_finaliser_ends_the_pass_an_exit_seeks(recorder: Recorder) -> None:
     scope = recorder.scope("a")
     refused: list[str] = []
 
@@ -422,7 +502,9 @@ def test_a_finaliser_may_end_what_an_exit_is_looking_for(recorder: Recorder) -> 
 
         def __del__(self) -> None:
             for _ in range(2):
-                with contextlib.suppress(RuntimeError):  # from Python 3.12 on it comes too late
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # from Python 3.12 on, the collection runs too late
                     scope.__exit__(None, None, None)
 
     def leave() -> None:
@@ -441,7 +523,7 @@ def test_a_finaliser_may_end_what_an_exit_is_looking_for(recorder: Recorder) -> 
     Ends()
     gc.set_threshold(1)
     try:
-        context.run(leave)  # the first look-up in this context makes what triggers a collection
+        context.run(leave)  # the first look-up in this context allocates, which runs a collection
     finally:
         gc.set_threshold(*before)
         gc.enable()
@@ -450,7 +532,7 @@ def test_a_finaliser_may_end_what_an_exit_is_looking_for(recorder: Recorder) -> 
     assert all("is not open" in said for said in refused)
 
 
-def test_contexts_copied_from_one_another_for_ever_keep_nothing_of_those_before(
+def test_a_chain_of_contexts_keeps_no_memory(
     recorder: Recorder,
 ) -> None:
     def weak_references() -> int:

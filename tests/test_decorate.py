@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a scope makes of each kind of function: like the undecorated one, but for the time."""
+"""Decorated functions of each kind behave like undecorated ones, and are timed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,108 @@ import torch
 from fasttime import Recorder
 
 
+def paths(recorder: Recorder) -> dict[str, int]:
+    return {site.path: site.count for site in recorder.report().walk()}
+
+
+def test_a_generator_keeps_its_own_scopes(recorder: Recorder) -> None:
+    @recorder.scope("generator")
+    def generator() -> Iterator[None]:
+        with recorder.scope("epoch"), recorder.scope("batch"):
+            for _ in range(3):
+                with recorder.scope("load"):
+                    pass
+                yield
+
+    for _ in generator():
+        with recorder.scope("train"):
+            pass
+    assert paths(recorder) == {
+        "generator": 1,
+        "generator/epoch": 1,
+        "generator/epoch/batch": 1,
+        "generator/epoch/batch/load": 3,
+        "train": 3,
+    }
+
+
+def test_a_generator_takes_its_scopes_to_another_task(recorder: Recorder) -> None:
+    @recorder.scope("stream")
+    async def stream() -> AsyncGenerator[int, None]:
+        with recorder.scope("connection"):
+            for number in range(3):
+                with recorder.scope("read"):
+                    pass
+                yield number
+
+    async def step(numbers: AsyncGenerator[int, None]) -> None:
+        with recorder.scope("step"):
+            await numbers.__anext__()
+
+    async def main() -> None:
+        numbers = stream()
+        for _ in range(3):
+            await asyncio.create_task(step(numbers))
+        with pytest.raises(StopAsyncIteration):
+            await numbers.__anext__()
+
+    asyncio.run(main())
+    assert paths(recorder) == {
+        "step": 3,
+        "step/stream": 1,
+        "step/stream/connection": 1,
+        "step/stream/connection/read": 3,
+    }
+
+
+def test_a_scope_of_a_generator_ends_while_suspended(recorder: Recorder) -> None:
+    tokens = []
+
+    @recorder.scope("generator")
+    def generator() -> Iterator[None]:
+        tokens.append(recorder.begin("inner"))
+        yield
+        with recorder.scope("after"):
+            pass
+
+    for _ in generator():
+        recorder.end(tokens.pop())
+    assert paths(recorder) == {"generator": 1, "generator/inner": 1, "generator/after": 1}
+
+
+def test_generators_suspend_inside_each_other(recorder: Recorder) -> None:
+    @recorder.scope("inner")
+    def inner() -> Iterator[int]:
+        with recorder.scope("file"):
+            yield from range(2)
+
+    @recorder.scope("outer")
+    def outer() -> Iterator[int]:
+        with recorder.scope("epoch"):
+            for number in inner():
+                with recorder.scope("decode"):
+                    pass
+                yield number
+
+    for _ in outer():
+        with recorder.scope("train"):
+            pass
+    assert paths(recorder) == {
+        "outer": 1,
+        "outer/epoch": 1,
+        "outer/epoch/inner": 1,
+        "outer/epoch/inner/file": 1,
+        "outer/epoch/decode": 2,
+        "train": 2,
+    }
+
+
 class Batch:
-    """Something large."""
+    """A large object."""
 
 
 class Batches:
-    """Makes batches, and knows which of them are still held by anybody."""
+    """Makes batches, and counts the batches that are still alive."""
 
     def __init__(self) -> None:
         self.made: list[weakref.ref[Batch]] = []
@@ -49,7 +145,7 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def test_a_decorated_generator_holds_nothing_of_what_it_yields(recorder: Recorder) -> None:
+def test_a_generator_holds_no_yielded_object(recorder: Recorder) -> None:
     batches = Batches()
 
     @recorder.scope("load")
@@ -65,7 +161,7 @@ def test_a_decorated_generator_holds_nothing_of_what_it_yields(recorder: Recorde
         assert batches.held == 0
 
 
-def test_a_decorated_generator_that_is_closed_leaves_no_cycle(recorder: Recorder) -> None:
+def test_a_closed_generator_leaves_no_cycle(recorder: Recorder) -> None:
     batches = Batches()
 
     @recorder.scope("load")
@@ -81,7 +177,7 @@ def test_a_decorated_generator_that_is_closed_leaves_no_cycle(recorder: Recorder
         assert batches.held == 0
 
 
-def test_a_decorated_async_generator_holds_nothing_either(recorder: Recorder) -> None:
+def test_an_async_generator_holds_no_yielded_object(recorder: Recorder) -> None:
     batches = Batches()
 
     @recorder.scope("load")
@@ -102,7 +198,7 @@ def test_a_decorated_async_generator_holds_nothing_either(recorder: Recorder) ->
         asyncio.run(main())
 
 
-def test_an_async_generator_still_open_at_the_end_of_the_loop_is_closed_in_silence(
+def test_a_loop_closes_open_async_generators(
     recorder: Recorder,
 ) -> None:
     closed: list[str] = []
@@ -143,7 +239,7 @@ def test_a_generator_based_coroutine_stays_one(recorder: Recorder) -> None:
     assert recorder.report()["work"].count == 1
 
 
-def test_an_object_that_is_called_like_a_coroutine_is_timed_to_its_end(recorder: Recorder) -> None:
+def test_an_object_with_an_async_call_is_timed(recorder: Recorder) -> None:
     seen: list[int] = []
 
     class Work:
@@ -156,7 +252,7 @@ def test_an_object_that_is_called_like_a_coroutine_is_timed_to_its_end(recorder:
     assert seen == [1]
 
 
-def test_a_module_that_keeps_its_decorated_forward_can_be_copied(recorder: Recorder) -> None:
+def test_a_module_with_a_decorated_forward_copies(recorder: Recorder) -> None:
     model = torch.nn.Linear(2, 2)
     model.forward = recorder.scope("forward")(model.forward)  # type: ignore[method-assign]
     copied = copy.deepcopy(model)
@@ -166,7 +262,7 @@ def test_a_module_that_keeps_its_decorated_forward_can_be_copied(recorder: Recor
     assert copied(torch.ones(2)).tolist() == [0.0, 0.0]
     assert model(torch.ones(2)).tolist() != [0.0, 0.0]
     assert recorder.report()["forward"].count == 2
-    # Of an attribute of its own pickle keeps the name alone, which the class has too.
+    # Pickle stores a bound method as its name, and the class has that name too.
     loaded = pickle.loads(pickle.dumps(model))
     assert torch.equal(loaded(torch.ones(2)), model(torch.ones(2)))
 
@@ -183,7 +279,7 @@ def test_what_makes_a_context_manager_is_refused(
             yield
 
 
-def test_a_scope_that_was_entered_by_mistake_is_no_decorator(recorder: Recorder) -> None:
+def test_an_open_scope_cannot_decorate(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match=r"scope 'x' is open.*write @scope\('x'\)"):
 
         @recorder.scope("x")()  # type: ignore[operator]
@@ -191,14 +287,14 @@ def test_a_scope_that_was_entered_by_mistake_is_no_decorator(recorder: Recorder)
             pass
 
 
-def test_a_module_is_refused_rather_than_hidden_from_its_parent(recorder: Recorder) -> None:
+def test_a_module_cannot_be_decorated(recorder: Recorder) -> None:
     with pytest.raises(
         TypeError, match=r"this is a Linear, a module.*decorate its class's forward"
     ):
         recorder.scope("encoder")(torch.nn.Linear(2, 2))
 
 
-def test_a_suspended_generator_is_nobodys_parent_in_a_forked_child(recorder: Recorder) -> None:
+def test_a_generator_is_no_parent_after_a_fork(recorder: Recorder) -> None:
     @recorder.scope("load")
     def load() -> Generator[int, None, None]:
         yield 1

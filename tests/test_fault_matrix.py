@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Each function of the runtime table answers each error, in each state of a program.
 
-Whatever was asked of CUDA and refused: the program goes on, all scopes are accounted for, the
-report tells, and the next scope is timed again, unless the error says that the device is lost.
+Whichever call fails, the program continues, all scopes are counted, and the report names the
+failure. The next scope is timed again, unless the error means that the device is lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from fasttime import Recorder, Report
 MS = 1_000_000
 SECOND = 1000 * MS
 
-# What a CUDA call may answer in a program that goes on afterwards.
+# Errors that a CUDA call may answer, and after which the program continues.
 PASSING = [
     1,  # cudaErrorInvalidValue
     2,  # cudaErrorMemoryAllocation
@@ -52,7 +52,7 @@ PASSING = [
     907,  # cudaErrorCapturedEvent
     999,  # cudaErrorUnknown
 ]
-# After these no call on the device succeeds again.
+# After these errors, no call on the device succeeds again.
 STICKY = [
     4,  # cudaErrorCudartUnloading
     700,  # cudaErrorIllegalAddress
@@ -61,8 +61,8 @@ STICKY = [
     911,  # cudaErrorExternalDevice
 ]
 
-# Every function of the table that answers a status. Those that are called only after a failure, or
-# only where another did not answer, need that: (function, error, after, times).
+# Every function of the table that answers a status, with the faults that make fasttime call it:
+# (function, error, after, times). Some functions are called only after another one failed.
 DRIVER_CANNOT_READ = ("cuEventElapsedTime_v2", INVALID_CONTEXT, 0, -1)
 READING_FAILS = ("cudaEventElapsedTime", INVALID_HANDLE, 0, 1)
 FUNCTIONS: dict[str, list[tuple[str, int, int, int]]] = {
@@ -87,7 +87,7 @@ FUNCTIONS: dict[str, list[tuple[str, int, int, int]]] = {
     "cuCtxGetCurrent": [],
     "aoti_torch_get_current_cuda_stream": [],
 }
-# The runtime's calls by way of the driver are told as what they stand for.
+# A failure of a driver function is reported under the name of the runtime's function.
 TOLD_AS = {"cuEventRecord": "cudaEventRecord", "cuEventElapsedTime_v2": "cudaEventElapsedTime"}
 READING = {"cuEventElapsedTime_v2", "cudaEventElapsedTime"}
 WITHOUT_STATUS = {"cudaGetErrorName", "cudaGetErrorString"}
@@ -99,7 +99,7 @@ PATTERNS = [(0, 1), (1, 1), (0, 3)]
 
 
 class OtherDevice:
-    """A stream object of cuda:1: its default stream."""
+    """A stream object for the default stream of cuda:1."""
 
     device_index = 1
     cuda_stream = 0
@@ -107,7 +107,7 @@ class OtherDevice:
 
 @dataclass
 class Program:
-    """A program with a recorder, as the states below find it; the fault lies in wait in `arm`."""
+    """A program with a recorder. The functions below bring it into a state; `arm` sets a fault."""
 
     cuda: Simulated
     streams: list[int]
@@ -130,7 +130,7 @@ class Program:
         return self.recorder.report()
 
     def earlier(self) -> None:
-        """Something was measured before anything went wrong."""
+        """Some scopes were measured before the fault."""
         self.scope("earlier")
         assert self.report()["earlier"].counts["ok"] == 1
 
@@ -163,6 +163,31 @@ def end(program: Program) -> None:
     program.report()
 
 
+def first_phase(program: Program) -> None:
+    program.earlier()
+    program.begun += 3
+    with program.recorder.phases("block", stream=program.streams[0]) as phase:
+        program.arm()
+        phase("a")
+        program.cuda.enqueue(program.streams[0], MS)
+        phase("b")
+    program.report()
+
+
+def later_phases(program: Program) -> None:
+    program.earlier()
+    program.begun += 5
+    with program.recorder.phases("block") as phase:
+        phase("a")
+        program.cuda.enqueue(0, MS)
+        program.arm()
+        phase("b")
+        phase("c")
+        phase(None)
+        phase("d")
+    program.report()
+
+
 def reading(program: Program) -> None:
     program.earlier()
     held = program.streams[0]
@@ -175,7 +200,7 @@ def reading(program: Program) -> None:
         program.arm()
         program.report()
         program.report()
-        # Events wrongly taken for free would come round again here.
+        # Events that were freed too early would be used again here.
         for _ in range(70):
             program.scope("behind", held)
     program.report()
@@ -211,7 +236,7 @@ def capturing(program: Program) -> None:
     program.recorder.end(early)
     program.recorder.report(wait=True, timeout=0.01)
     assert program.cuda.capture_alive(graph)
-    assert program.cuda.capture_nodes(graph) == nodes + 1  # our own piece of work
+    assert program.cuda.capture_nodes(graph) == nodes + 1  # the test's own node
     assert program.cuda.end_capture(graph)[0] == 0
     program.report()
 
@@ -227,7 +252,17 @@ def two_devices(program: Program) -> None:
         program.report()
 
 
-STATES = [first_scope_ever, begin, end, reading, waiting, capturing, two_devices]
+STATES = [
+    first_scope_ever,
+    begin,
+    end,
+    first_phase,
+    later_phases,
+    reading,
+    waiting,
+    capturing,
+    two_devices,
+]
 
 
 @pytest.fixture
@@ -237,7 +272,7 @@ def simulation(simulated_library: Path, tmp_path: Path) -> Iterator[tuple[Simula
 
 
 def patiently(ask: Callable[[], int]) -> int:
-    """The answer of a call that a fault still lying in wait may fail."""
+    """Return the answer of a call that an armed fault may fail."""
     for _ in range(5):
         try:
             return ask()
@@ -247,7 +282,7 @@ def patiently(ask: Callable[[], int]) -> int:
 
 
 def capture_mode(cuda: Simulated) -> int:
-    """This thread's, left as it is."""
+    """Return this thread's capture mode, and leave it as it is."""
     mode = ctypes.c_int(GLOBAL)
     for _ in range(8):
         if cuda.lib.cudaThreadExchangeStreamCaptureMode(ctypes.byref(mode)) == 0:
@@ -256,7 +291,7 @@ def capture_mode(cuda: Simulated) -> int:
 
 
 def is_told(report: Report, function: str, error: int) -> bool:
-    """Whether a reader of the report can see that `function` answered `error`."""
+    """Return whether the report says that `function` answered `error`."""
     if (
         f"{TOLD_AS.get(function, function)} answered {error} "
         in report.last_failure + report.backend_reason
@@ -270,10 +305,10 @@ def is_told(report: Report, function: str, error: int) -> bool:
 
 
 def is_no_failure(function: str, error: int) -> bool:
-    """What a call may answer in a sound program, or what another call then stands in for."""
-    if function == "cuStreamIsCapturing":  # cudaStreamIsCapturing is asked next
+    """Return whether an error is normal here, or makes fasttime use another function."""
+    if function == "cuStreamIsCapturing":  # cudaStreamIsCapturing is called next
         return error != CAPTURE_IMPLICIT
-    if function in TOLD_AS and error == INVALID_CONTEXT:  # the runtime's is called next
+    if function in TOLD_AS and error == INVALID_CONTEXT:  # the runtime's function is called next
         return True
     if function in READING:  # not done; not recorded yet; recorded in a capture
         return error in {NOT_READY, INVALID_HANDLE, INVALID_VALUE, CAPTURED_EVENT}
@@ -287,7 +322,7 @@ def faulty_run(
     error: int,
     pattern: tuple[int, int],
 ) -> Iterator[str]:
-    """Yield what is wrong with how one fault in one state was borne."""
+    """Yield each problem that one fault causes in one state."""
     cuda, streams = simulation
     cuda.reset()
     rebind(cuda)
@@ -333,8 +368,8 @@ def faulty_run(
             yield "did not go quiet"
     else:
         if error in STICKY and f"answered {error} " in report.last_failure:
-            yield "goes on with a lost device"
-        for _ in range(4):  # what still lies in wait strikes
+            yield "still uses a lost device"
+        for _ in range(4):  # faults that are still armed strike
             for stream in (None, OtherDevice()):
                 program.scope("after", stream)
             cuda.advance(SECOND)
@@ -376,7 +411,7 @@ def test_no_error_of_cuda_does_harm(
         pytest.fail("\n".join(f"{what}: {errors}" for what, errors in wrong.items()))
 
 
-def test_an_error_of_somebody_else_outlives_the_first_scope(
+def test_another_error_outlives_the_first_scope(
     simulation: tuple[Simulated, list[int]],
 ) -> None:
     cuda, _ = simulation
@@ -385,7 +420,7 @@ def test_an_error_of_somebody_else_outlives_the_first_scope(
     cuda.lib.cudaSetDevice(99)
     theirs = cuda.peek_error()
     assert theirs != 0
-    for _ in range(3):  # the first looks at the device's clock are among them
+    for _ in range(3):  # these include the first comparisons of the clocks
         with recorder.scope("a"):
             pass
         cuda.advance(SECOND)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import binding
 import pytest
 from leftovers import pool_is_whole
 from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
@@ -23,7 +24,7 @@ INVALID_HANDLE = 400
 
 
 def keeping_the_gil(cuda: Simulated) -> ctypes.PyDLL:
-    """The simulation by calls that keep the GIL."""
+    """Return the simulation with calls that keep the GIL."""
     lib = ctypes.PyDLL(str(cuda.path))
     for name in ("sim_hold", "sim_release"):
         getattr(lib, name).argtypes = (ctypes.c_void_p,)
@@ -35,7 +36,7 @@ def keeping_the_gil(cuda: Simulated) -> ctypes.PyDLL:
 
 @contextmanager
 def no_switching() -> Iterator[None]:
-    """No thread has to give the GIL up to another, unless it does so by itself."""
+    """Keep the interpreter from switching threads; threads may still release the GIL."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1000.0)
     try:
@@ -46,7 +47,7 @@ def no_switching() -> Iterator[None]:
 
 @contextmanager
 def let_go_by_a_thread(cuda: Simulated, stream: int) -> Iterator[threading.Event]:
-    """Another Python thread lets the stream go once it may start and gets the GIL."""
+    """Release the stream in another Python thread, once that thread gets the GIL."""
     may_start = threading.Event()
 
     def let_go() -> None:
@@ -112,9 +113,7 @@ def test_an_event_that_cannot_be_made_fails_the_scope(cuda: Simulated) -> None:
     assert scope_works(cuda, recorder)
 
 
-def test_a_failed_end_waits_for_the_begin_before_its_event_is_used_again(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_failed_end_waits_for_its_begin(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
     with recorder.scope("warm", stream=stream):
         pass
@@ -131,7 +130,7 @@ def test_a_failed_end_waits_for_the_begin_before_its_event_is_used_again(
     assert recorder.report()["a"].counts["failed"] == 1
 
 
-def test_an_error_of_somebody_else_is_left_for_them(cuda: Simulated, recorder: Recorder) -> None:
+def test_an_error_of_other_code_is_left_alone(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("a"):
         pass
     cuda.lib.cudaSetDevice(99)
@@ -144,9 +143,7 @@ def test_an_error_of_somebody_else_is_left_for_them(cuda: Simulated, recorder: R
     assert cuda.last_error() == theirs
 
 
-def test_a_lost_device_is_told_once_and_the_library_goes_quiet(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_lost_device_is_reported_once(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("before"):
         cuda.enqueue(0, MS)
     cuda.advance(2 * MS)
@@ -217,11 +214,9 @@ def test_scopes_never_destroy_a_capture(
     assert paths["default stream"].counts["captured" if blocking else "ok"] == 1
 
 
-def test_an_event_caught_in_a_capture_makes_its_scope_captured(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_an_event_in_a_capture_is_captured(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
-    # The capture starts between the look at the stream and the record.
+    # The capture starts between the question about captures and the record.
     token = recorder.begin("a", stream=stream)
     cuda.begin_capture(stream)
     cuda.fail("cuStreamIsCapturing", 201, 0, 1)
@@ -233,9 +228,7 @@ def test_an_event_caught_in_a_capture_makes_its_scope_captured(
     assert report["a"].counts["ok"] == 0
 
 
-def test_a_thread_without_a_context_can_time_the_default_stream(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_thread_without_a_context_is_timed(cuda: Simulated, recorder: Recorder) -> None:
     cuda.set_driver_needs_context(True)
 
     def work() -> None:
@@ -247,9 +240,7 @@ def test_a_thread_without_a_context_can_time_the_default_stream(
     assert recorder.report()["a"].counts["ok"] == 1
 
 
-def test_without_the_driver_library_the_runtime_is_asked(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_runtime_serves_without_the_driver(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
     cuda.fail("cuStreamIsCapturing", 201, 0, -1)
     cuda.begin_capture(stream)
@@ -260,9 +251,7 @@ def test_without_the_driver_library_the_runtime_is_asked(
     assert recorder.report()["a"].counts["captured"] == 1
 
 
-def test_where_the_driver_has_no_context_the_runtime_records(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_runtime_records_without_a_context(cuda: Simulated, recorder: Recorder) -> None:
     cuda.fail("cuEventRecord", 201, 0, -1)
     with recorder.scope("a", stream=cuda.create_stream()):
         pass
@@ -272,9 +261,7 @@ def test_where_the_driver_has_no_context_the_runtime_records(
     assert cuda.peek_error() == 0
 
 
-def test_where_the_driver_has_no_context_the_runtime_reads(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_runtime_reads_without_a_context(cuda: Simulated, recorder: Recorder) -> None:
     cuda.fail("cuEventElapsedTime_v2", 201, 0, -1)
     with recorder.scope("a"):
         cuda.enqueue(0, 3 * MS)
@@ -285,9 +272,7 @@ def test_where_the_driver_has_no_context_the_runtime_reads(
     assert cuda.peek_error() == 0
 
 
-def test_the_runtime_records_on_a_default_stream_where_the_context_is_not_its_device_s(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_runtime_records_on_another_device(cuda: Simulated, recorder: Recorder) -> None:
     token = recorder.begin("a")
     by_driver = cuda.calls("cuEventRecord")
     assert by_driver == 1
@@ -312,11 +297,9 @@ def test_drain_waits_and_reads(cuda: Simulated, recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("failing", [0, 1, 15, 16, 17, 39])
-def test_a_failure_amid_many_that_are_read_at_once_is_one_scopes_alone(
-    cuda: Simulated, failing: int
-) -> None:
+def test_one_failed_reading_spoils_one_scope(cuda: Simulated, failing: int) -> None:
     recorder = Recorder(share_boundaries=False)
-    with recorder.scope("first"):  # the looks at the clocks are behind it
+    with recorder.scope("first"):  # compares the clocks, so that the next scope does not
         pass
     cuda.advance(1)
     recorder.report(wait=True)
@@ -359,9 +342,7 @@ def test_a_time_limit_needs_something_that_waits(recorder: Recorder) -> None:
     assert recorder.report(wait=True, timeout=3).sites == ()
 
 
-def test_drain_lets_other_threads_run_and_can_be_interrupted(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_drain_can_be_interrupted(cuda: Simulated, recorder: Recorder) -> None:
     cuda.hold(0)
     with recorder.scope("a"):
         pass
@@ -391,19 +372,17 @@ def test_a_python_thread_can_let_a_full_queue_go(cuda: Simulated, recorder: Reco
         for number in range(100):
             if number == 20:
                 may_start.set()
-            with recorder.scope("a", stream=stream):  # the 33rd would block with the GIL in hand
+            with recorder.scope("a", stream=stream):  # the 33rd would block while holding the GIL
                 pass
     cuda.advance(1)
     assert recorder.report(wait=True)["a"].count == 100
 
 
-def test_a_check_at_the_clocks_that_finds_one_queue_for_all_full_lets_a_thread_let_it_go(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_comparing_clocks_waits_without_the_gil(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
     with recorder.scope("a"):
         pass
-    cuda.advance(10_000 * MS)  # the next look is due
+    cuda.advance(10_000 * MS)  # the clocks are due to be compared
     cuda.set_queue_limit(8)
     cuda.set_one_queue(True)
     cuda.hold(stream)
@@ -411,20 +390,18 @@ def test_a_check_at_the_clocks_that_finds_one_queue_for_all_full_lets_a_thread_l
         cuda.enqueue(stream, 1)
     with let_go_by_a_thread(cuda, stream) as may_start, no_switching():
         may_start.set()
-        report = recorder.report()  # would wait for room with the GIL in hand
+        report = recorder.report()  # would wait for room while holding the GIL
     assert (report["a"].counts["ok"], report.last_failure) == (1, "")
 
 
-def test_a_capture_begun_while_a_full_lane_is_read_is_seen(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_capture_begun_during_reading_is_seen(cuda: Simulated, recorder: Recorder) -> None:
     blocking, full = cuda.create_stream(blocking=True), cuda.create_stream()
     cuda.hold(0)
     for _ in range(2048):
         with recorder.scope("earlier"):
             pass
     cuda.release(0)
-    cuda.advance(10_000 * MS)  # the next look at the clocks is due, and has to wait:
+    cuda.advance(10_000 * MS)  # the clocks are due to be compared, which has to wait:
     cuda.set_queue_limit(8)
     cuda.set_one_queue(True)
     cuda.hold(full)
@@ -453,7 +430,7 @@ def test_a_capture_begun_while_a_full_lane_is_read_is_seen(
 
 
 @pytest.mark.parametrize("function", ["cuEventRecord", "cuEventElapsedTime_v2"])
-def test_an_error_of_the_driver_s_takes_none_that_somebody_else_left(
+def test_a_driver_error_clears_no_other_error(
     cuda: Simulated, recorder: Recorder, function: str
 ) -> None:
     stream = cuda.create_stream()
@@ -473,9 +450,7 @@ def test_an_error_of_the_driver_s_takes_none_that_somebody_else_left(
     assert cuda.last_error() == INVALID_HANDLE
 
 
-def test_what_others_queued_while_a_begin_waited_for_the_gil_is_not_taken_for_done(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_work_queued_during_a_begin_is_not_done(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
     cuda.set_queue_limit(8)
 
@@ -499,12 +474,16 @@ def test_what_others_queued_while_a_begin_waited_for_the_gil_is_not_taken_for_do
     records = cuda.calls("cudaEventRecord")
     beginning.start()
     letting_go.start()
-    while cuda.calls("cudaEventRecord") == records:  # until it waits for room, without the GIL
+    while (
+        cuda.calls("cudaEventRecord") == records
+    ):  # until the thread waits for room, without the GIL
         pass
     with no_switching():
         now_ns = lib.fasttime_host_now_ns()
         lib.sim_release(stream)
-        while lib.fasttime_host_now_ns() == now_ns:  # until it has recorded, and wants the GIL
+        while (
+            lib.fasttime_host_now_ns() == now_ns
+        ):  # until the thread has recorded, and waits for the GIL
             pass
         lib.sim_advance(MS)
         fill_queue()
@@ -512,7 +491,7 @@ def test_what_others_queued_while_a_begin_waited_for_the_gil_is_not_taken_for_do
     recorder.report()
     with no_switching():
         started.set()
-        with recorder.scope("a", stream=stream):  # would wait for room with the GIL in hand
+        with recorder.scope("a", stream=stream):  # would wait for room while holding the GIL
             pass
     letting_go.join()
     cuda.advance(MS)
@@ -541,12 +520,61 @@ def test_after_all_that_every_event_is_in_its_pool(cuda: Simulated) -> None:
     assert pool_is_whole(0)
 
 
-def test_a_runtime_without_a_symbol_is_refused_by_its_name() -> None:
+def test_a_shared_boundary_asks_about_no_capture(cuda: Simulated) -> None:
+    recorder = Recorder()
+    with recorder.scope("warm-up"):
+        pass
+    cuda.advance(MS)
+    recorder.report()
+    before = cuda.calls("cuStreamIsCapturing"), cuda.calls("cudaEventRecord")
+    with recorder.scope("outer"), recorder.scope("middle"), recorder.scope("inner"):
+        cuda.advance(1000)
+    asked = cuda.calls("cuStreamIsCapturing") - before[0]
+    recorded = cuda.calls("cudaEventRecord") - before[1]
+    assert asked == recorded == 2
+    cuda.advance(1)
+    assert [site.counts["ok"] for site in recorder.report(wait=True).walk()] == [1, 1, 1, 1]
+
+
+def test_a_scope_in_a_new_capture_is_captured(cuda: Simulated) -> None:
+    recorder = Recorder()
+    stream = cuda.create_stream()
+    cuda.set_current_stream(stream)
+    with recorder.scope("before"):
+        cuda.advance(1000)
+    cuda.begin_capture(stream)
+    cuda.advance(300)  # longer than the share window
+    with recorder.scope("inside"):
+        cuda.advance(1000)
+    token = recorder.begin("out of")
+    cuda.end_capture(stream)
+    recorder.end(token)
+    counts = {site.name: site.counts for site in recorder.report(wait=True).walk()}
+    assert counts["before"]["ok"] == 1
+    assert counts["inside"]["captured"] == counts["out of"]["captured"] == 1
+
+
+def test_a_shared_boundary_adds_nothing_to_a_capture(cuda: Simulated) -> None:
+    recorder = Recorder()
+    stream = cuda.create_stream()
+    cuda.set_current_stream(stream)
+    with recorder.scope("before"):
+        cuda.advance(1000)
+    cuda.begin_capture(stream)  # takes no time here, so the next boundary is shared
+    with recorder.scope("inside"):
+        cuda.advance(1000)
+    assert cuda.capture_nodes(stream) == 0
+    assert cuda.end_capture(stream)[0] == 0
+    counts = {site.name: site.counts for site in recorder.report(wait=True).walk()}
+    assert counts["inside"]["captured"] == 1  # the end of the scope finds the capture
+
+
+def test_a_runtime_without_a_symbol_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"libm\.so\.6 has no symbol cudaEventCreateWithFlags"):
-        _C.testing_bind_library("libm.so.6")
+        binding.bind_library("libm.so.6")
     assert not _C.backend()["has_cuda"]
 
 
 def test_backend_says_what_is_missing(cuda: Simulated) -> None:
     with pytest.raises(RuntimeError, match="cannot open shared object file"):
-        _C.testing_bind_library("/nonexistent.so")
+        binding.bind_library("/nonexistent.so")

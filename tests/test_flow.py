@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes where control flows in knots: pools, tasks, generators, callbacks; and hostile names.
+"""Scopes under intricate control flow: pools, tasks, generators, callbacks; and hostile names.
 
-On the host backend unless a stream matters; the tree is the same on every backend.
+The tests run on the host backend unless a stream matters. The tree is the same everywhere.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ T = TypeVar("T")
 
 
 def counts(recorder: Recorder) -> dict[str, int]:
-    """How many scopes ended at each path."""
+    """Return how many scopes ended at each path."""
     return {site.path: site.count for site in recorder.report().walk()}
 
 
 @pytest.fixture
 def threads() -> Iterator[tuple[Callable[[Callable[[], T]], T], ...]]:
-    """Two threads that do what they are told, step by step."""
+    """Two threads that run given steps one by one."""
 
     def on(pool: ThreadPoolExecutor) -> Callable[[Callable[[], T]], T]:
         return lambda step: pool.submit(step).result(HANG_S)
@@ -55,7 +55,7 @@ def threads() -> Iterator[tuple[Callable[[Callable[[], T]], T], ...]]:
 # --- threads
 
 
-def test_a_job_in_a_copied_context_hangs_under_what_was_open_there(recorder: Recorder) -> None:
+def test_a_copied_context_starts_under_the_open_scope(recorder: Recorder) -> None:
     def job() -> None:
         with recorder.scope("job"), recorder.scope("inner"):
             pass
@@ -74,7 +74,7 @@ def test_a_job_in_a_copied_context_hangs_under_what_was_open_there(recorder: Rec
     }
 
 
-def test_a_copied_context_is_on_its_own_from_its_first_scope_on(recorder: Recorder) -> None:
+def test_a_copied_context_has_its_own_stack(recorder: Recorder) -> None:
     with recorder.scope("a"):
         copied = contextvars.copy_context()
         first = copied.run(recorder.begin, "first")
@@ -88,7 +88,7 @@ def test_a_copied_context_is_on_its_own_from_its_first_scope_on(recorder: Record
     assert set(counts(recorder)) == {"a", "a/b", "a/b/c", "a/first", "a/first/second", "third"}
 
 
-def test_a_copied_context_stays_under_what_was_open_there_for_as_long_as_it_is(
+def test_an_inherited_scope_is_a_parent_while_open(
     recorder: Recorder,
 ) -> None:
     def begin_and_end(name: str) -> None:
@@ -119,7 +119,7 @@ def test_a_copied_context_stays_under_what_was_open_there_for_as_long_as_it_is(
     }
 
 
-def test_a_scope_open_beyond_its_context_is_still_a_parent(recorder: Recorder) -> None:
+def test_a_scope_outlives_its_context_as_a_parent(recorder: Recorder) -> None:
     def begin_and_copy() -> tuple[Any, contextvars.Context]:
         return recorder.begin("a"), contextvars.copy_context()
 
@@ -134,7 +134,7 @@ def test_a_scope_open_beyond_its_context_is_still_a_parent(recorder: Recorder) -
     assert set(counts(recorder)) == {"a", "a/b", "a/b/c", "a/b/d", "e"}
 
 
-def test_a_new_context_at_the_address_of_a_dead_one_is_another(recorder: Recorder) -> None:
+def test_a_new_context_at_an_old_address(recorder: Recorder) -> None:
     first = contextvars.copy_context()
     address = id(first)
     a = first.run(recorder.begin, "a")
@@ -167,7 +167,7 @@ def test_an_exit_stack_may_be_left_in_another_thread(recorder: Recorder) -> None
     assert set(counts(recorder)) == {"main", "main/a", "main/a/b", "main/c", "elsewhere"}
 
 
-def test_a_scope_may_pass_between_threads_that_both_hold_others_open(
+def test_a_scope_passes_between_busy_threads(
     recorder: Recorder, threads: tuple[Callable[[Callable[[], T]], T], ...]
 ) -> None:
     first, second = threads
@@ -192,7 +192,7 @@ def test_a_scope_may_pass_between_threads_that_both_hold_others_open(
         passed.__exit__(None, None, None)
 
 
-def test_a_scope_object_open_in_two_threads_is_left_in_each_by_its_own(
+def test_two_threads_leave_their_own_passes(
     recorder: Recorder, threads: tuple[Callable[[Callable[[], T]], T], ...]
 ) -> None:
     shared = recorder.scope("shared")
@@ -227,7 +227,7 @@ def test_threads_that_end_with_scopes_open_drop_them(cuda: Simulated) -> None:
     assert pool_is_whole()
 
 
-def test_scopes_in_many_threads_at_once_are_all_counted(recorder: Recorder) -> None:
+def test_scopes_in_many_threads_all_count(recorder: Recorder) -> None:
     shared = recorder.scope("shared")
     start = threading.Barrier(8)
 
@@ -248,7 +248,7 @@ def test_scopes_in_many_threads_at_once_are_all_counted(recorder: Recorder) -> N
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
-def test_whatever_the_order_of_exits_the_innermost_open_scope_is_the_parent(
+def test_exits_in_any_order_keep_the_right_parent(
     recorder: Recorder, order: tuple[int, ...]
 ) -> None:
     tokens = [recorder.begin(name) for name in "abcd"]
@@ -268,7 +268,7 @@ def test_whatever_the_order_of_exits_the_innermost_open_scope_is_the_parent(
 # --- tasks
 
 
-def test_gathered_tasks_keep_their_parents_across_awaits(recorder: Recorder) -> None:
+def test_gathered_tasks_keep_their_parents(recorder: Recorder) -> None:
     async def task(name: str, steps: int) -> None:
         for _ in range(steps):
             with recorder.scope(name):
@@ -344,7 +344,7 @@ def test_a_task_cancelled_within_a_scope_ends_it(recorder: Recorder) -> None:
     assert counts(recorder) == {"task": 1, "task/waits": 1, "task/cleans up": 1, "after": 1}
 
 
-def test_callbacks_and_threads_of_a_loop_see_the_scope_they_were_made_in(
+def test_callbacks_start_under_their_scope(
     recorder: Recorder,
 ) -> None:
     def work() -> None:
@@ -359,7 +359,7 @@ def test_callbacks_and_threads_of_a_loop_see_the_scope_they_were_made_in(
             await asyncio.to_thread(work)
             loop.call_soon(called.set)
             await called.wait()
-            await loop.run_in_executor(None, work)  # takes no context along
+            await loop.run_in_executor(None, work)  # copies no context
 
     asyncio.run(main())
     assert counts(recorder) == {"main": 1, "main/work": 2, "work": 1}
@@ -368,7 +368,7 @@ def test_callbacks_and_threads_of_a_loop_see_the_scope_they_were_made_in(
 # --- generators
 
 
-def test_interleaved_async_generators_leave_no_stale_parent(recorder: Recorder) -> None:
+def test_async_generators_leave_no_stale_parent(recorder: Recorder) -> None:
     async def numbers(name: str) -> AsyncGenerator[int, None]:
         with recorder.scope(name):
             for number in range(3):
@@ -387,7 +387,7 @@ def test_interleaved_async_generators_leave_no_stale_parent(recorder: Recorder) 
                 pass
 
     asyncio.run(main())
-    # An undecorated generator shares the context of whoever runs it, and so its open scopes.
+    # An undecorated generator shares the context, and the open scopes, of the code that runs it.
     assert counts(recorder) == {
         "main": 1,
         "main/first": 1,
@@ -400,7 +400,7 @@ def test_interleaved_async_generators_leave_no_stale_parent(recorder: Recorder) 
 # --- blocks that end before what was begun in them
 
 
-def test_what_outlasts_its_block_is_the_parent_of_nothing_after_it(recorder: Recorder) -> None:
+def test_a_scope_that_outlasts_its_block_is_no_parent(recorder: Recorder) -> None:
     token = None
     for _ in range(4):
         with recorder.scope("step"):
@@ -413,18 +413,7 @@ def test_what_outlasts_its_block_is_the_parent_of_nothing_after_it(recorder: Rec
     assert counts(recorder) == {"step": 4, "step/forward": 4, "step/copy": 4}
 
 
-def test_a_lap_block_takes_along_what_outlasts_it(recorder: Recorder) -> None:
-    for _ in range(3):
-        with recorder.laps("step") as lap:
-            token = recorder.begin("copy")
-            lap("launch")
-        with recorder.scope("between"):
-            pass
-        recorder.end(token)
-    assert counts(recorder) == {"step": 3, "step/launch": 3, "step/copy": 3, "between": 3}
-
-
-def test_a_generator_that_yields_inside_a_block_does_not_deepen_the_tree(
+def test_a_yield_inside_a_block_keeps_the_depth(
     recorder: Recorder,
 ) -> None:
     def batches() -> Generator[int, None, None]:
@@ -440,7 +429,7 @@ def test_a_generator_that_yields_inside_a_block_does_not_deepen_the_tree(
     assert counts(recorder) == {"step": 5, "step/load": 5}
 
 
-def test_what_is_open_in_a_decorated_generator_is_nobodys_parent_while_it_rests(
+def test_scopes_of_suspended_generators(
     recorder: Recorder,
 ) -> None:
     @recorder.scope("generator")
@@ -459,14 +448,14 @@ def test_what_is_open_in_a_decorated_generator_is_nobodys_parent_while_it_rests(
 def test_a_token_ends_alone(recorder: Recorder) -> None:
     outer = recorder.begin("outer")
     inner = recorder.begin("inner")
-    recorder.end(outer)  # the inner one goes on: tokens overlap as they like
+    recorder.end(outer)  # the inner scope stays open: tokens may overlap
     with recorder.scope("work"):
         pass
     recorder.end(inner)
     assert counts(recorder) == {"outer": 1, "outer/inner": 1, "outer/inner/work": 1}
 
 
-def test_a_block_left_in_another_thread_takes_nothing_along(recorder: Recorder) -> None:
+def test_a_block_left_elsewhere_keeps_scopes_open(recorder: Recorder) -> None:
     with ExitStack() as stack:
         stack.enter_context(recorder.scope("moved"))
         moved = stack.pop_all()
@@ -477,7 +466,7 @@ def test_a_block_left_in_another_thread_takes_nothing_along(recorder: Recorder) 
     assert counts(recorder) == {"moved": 1, "moved/here": 1, "moved/here/inner": 1}
 
 
-def test_decorated_async_generators_interleave_as_siblings(recorder: Recorder) -> None:
+def test_async_generators_interleave_as_siblings(recorder: Recorder) -> None:
     def numbers(name: str) -> AsyncGenerator[int, None]:
         @recorder.scope(name)
         async def run() -> AsyncGenerator[int, None]:
@@ -505,7 +494,7 @@ def test_decorated_async_generators_interleave_as_siblings(recorder: Recorder) -
     }
 
 
-def test_a_decorated_generator_may_be_driven_by_one_thread_after_another(
+def test_several_threads_drive_one_generator(
     recorder: Recorder, threads: tuple[Callable[[Callable[[], T]], T], ...]
 ) -> None:
     @recorder.scope("generator")
@@ -555,13 +544,13 @@ def train(recorder: Recorder) -> None:
     assert x.grad is not None
 
 
-def test_a_scope_in_a_backward_on_the_cpu_is_a_child_of_its_caller(recorder: Recorder) -> None:
+def test_a_scope_in_backward_is_a_child_of_the_caller(recorder: Recorder) -> None:
     train(recorder)
     in_thread(lambda: train(recorder))
     assert counts(recorder) == {"step": 2, "step/forward": 2, "step/backward": 2}
 
 
-def test_a_scope_may_begin_in_a_hook_and_end_after_backward(recorder: Recorder) -> None:
+def test_a_scope_begins_in_a_hook(recorder: Recorder) -> None:
     tokens = []
     x = torch.ones(2, requires_grad=True)
     y = x * 2
@@ -577,7 +566,7 @@ def test_a_scope_may_begin_in_a_hook_and_end_after_backward(recorder: Recorder) 
 # --- the garbage collector, signals, exit
 
 
-def test_open_scopes_in_a_reference_cycle_are_dropped_when_it_is_collected(
+def test_collected_cycles_drop_their_open_scopes(
     recorder: Recorder,
 ) -> None:
     class Node:
@@ -617,9 +606,7 @@ def test_scopes_work_within_del(recorder: Recorder) -> None:
     assert counts(recorder) == {"a": 1, "a/del": 2}
 
 
-def test_a_stream_object_that_dies_with_its_scope_may_open_another(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_dying_stream_object_opens_a_scope(cuda: Simulated, recorder: Recorder) -> None:
     class Stream:
         cuda_stream = 0
         device_index = 0
@@ -653,7 +640,7 @@ def test_a_signal_handler_may_open_scopes(recorder: Recorder) -> None:
     assert counts(recorder) == {"a": 1, "a/handler": 1, "a/b": 1, "a/b/handler": 1}
 
 
-def test_a_signal_handler_that_raises_ends_the_scopes_it_leaves(recorder: Recorder) -> None:
+def test_a_raising_signal_handler_ends_scopes(recorder: Recorder) -> None:
     class Stop(Exception):
         pass
 
@@ -701,7 +688,7 @@ def test_scopes_work_at_exit_and_in_what_dies_then() -> None:
         timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    # What is still open then stays so: nothing of it is told, and it is everybody's parent.
+    # A scope that is still open stays open: it is not reported, and stays a parent.
     inner = "open/in a cycle/at exit"
     assert done.stdout.strip() == f"{['open', 'open/in a cycle', inner, f'{inner}/left open']} 2"
 
@@ -757,7 +744,7 @@ def test_a_subclass_of_str_is_taken_at_its_text(recorder: Recorder) -> None:
     assert counts(recorder) == {"name": 2}
 
 
-def test_a_name_of_a_megabyte_is_cut_wherever_a_character_may_end(recorder: Recorder) -> None:
+def test_a_long_name_is_cut_between_characters(recorder: Recorder) -> None:
     for shift in range(4):
         with recorder.scope("x" * shift + "🙂" * (1 << 18)):
             pass
@@ -771,7 +758,7 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-def test_a_million_names_take_no_more_memory_than_the_bound_on_sites() -> None:
+def test_a_million_names_take_bounded_memory() -> None:
     recorder = Recorder()
     scope = recorder.scope
     for number in range(20_000):
@@ -788,7 +775,7 @@ def test_a_million_names_take_no_more_memory_than_the_bound_on_sites() -> None:
     assert report.refused_sites == report["(more)"].count
 
 
-def test_each_scope_turned_away_is_counted_once_wherever_it_opens(recorder: Recorder) -> None:
+def test_each_refused_scope_counts_once(recorder: Recorder) -> None:
     with recorder.scope("parent"):
         for number in range(9_000):
             with recorder.scope(f"name {number}"):
@@ -800,7 +787,7 @@ def test_each_scope_turned_away_is_counted_once_wherever_it_opens(recorder: Reco
     assert sum(site.count for site in report.walk()) == 9_001
 
 
-def test_a_tower_of_scopes_deeper_than_any_recursion_can_be_reported() -> None:
+def test_very_deep_scopes_can_be_reported() -> None:
     recorder = Recorder()
     depth = 5_000
     tokens = [recorder.begin("a") for _ in range(depth)]

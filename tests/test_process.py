@@ -175,20 +175,20 @@ def test_real_torch_on_simulated_devices(simulated_library: Path) -> None:
 
 
 @needs_cuda_build
-def test_laps_around_the_start_of_cuda_time_the_sections_after_it(simulated_library: Path) -> None:
+def test_phases_around_the_start_of_cuda(simulated_library: Path) -> None:
     simulate(
         """
         import torch, fasttime
         from simulated_cuda import Simulated
         cuda = Simulated.preloaded()
 
-        with fasttime.laps("training") as lap:
-            lap("before")
+        with fasttime.phases("training") as phase:
+            phase("before")
+            phase("during")
             torch.cuda.init()
-            lap("during")
             for _ in range(3):
+                phase("after")
                 cuda.enqueue(0, 2_000_000)
-                lap("after")
                 cuda.advance(2_000_000)
         report = fasttime.report(wait=True)
         counts = {
@@ -346,11 +346,11 @@ def test_a_report_can_wait_after_a_sub_interpreter(
         except ImportError:
             import _interpreters as interpreters
         import fasttime
-        from fasttime import _C
+        import binding
         from simulated_cuda import Simulated
         library = {str(simulated_library)!r}
         cuda = Simulated(library)
-        _C.testing_bind_library(library)
+        binding.bind_library(library)
         interpreters.destroy(interpreters.create())
         with fasttime.scope("a"):
             pass

@@ -9,17 +9,18 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 from leftovers import pool_is_whole
 from private_simulation import private_simulation, rebind
 from simulated_cuda import Simulated
 
-from fasttime import Recorder
+from fasttime import Recorder, _native
 
 MS = 1_000_000
 
 
 def warm_up(cuda: Simulated, recorder: Recorder) -> int:
-    """Let the recorder set up its lane and clock. Returns how many events were recorded so far."""
+    """Let the recorder set up its lane and clock; return how many events it has recorded."""
     with recorder.scope("warm-up"):
         cuda.advance(1000)
     cuda.advance(1000)
@@ -28,9 +29,7 @@ def warm_up(cuda: Simulated, recorder: Recorder) -> int:
     return cuda.calls("cudaEventRecord")
 
 
-def test_a_scope_reads_the_device_time_of_the_work_inside_it(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_device_time_is_of_the_work_inside(cuda: Simulated, recorder: Recorder) -> None:
     cuda.enqueue(0, 5 * MS)
     with recorder.scope("a"):
         cuda.enqueue(0, 3 * MS)
@@ -43,7 +42,7 @@ def test_a_scope_reads_the_device_time_of_the_work_inside_it(
 
 
 def test_host_time_is_that_of_the_body(cuda: Simulated, recorder: Recorder) -> None:
-    cuda.set_host_cost(1000)  # of each record
+    cuda.set_host_cost(1000)  # per record
     with recorder.scope("a"):
         cuda.advance(2 * MS)
     assert recorder.report()["a"].host.mean == 2e-3
@@ -105,9 +104,7 @@ def test_the_end_is_recorded_where_the_begin_was(cuda: Simulated, recorder: Reco
     cuda.set_device(0)
 
 
-def test_a_default_stream_scope_may_end_while_another_device_is_current(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_default_stream_scope_ends_elsewhere(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("a"):
         cuda.enqueue(0, 3 * MS)
         cuda.set_device(1)
@@ -121,9 +118,7 @@ def test_a_default_stream_scope_may_end_while_another_device_is_current(
     cuda.set_device(0)
 
 
-def test_a_slow_stream_does_not_hold_up_the_reading_of_others(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_slow_stream_delays_no_other_reading(cuda: Simulated, recorder: Recorder) -> None:
     slow, fast = cuda.create_stream(), cuda.create_stream()
     cuda.hold(slow)
     with recorder.scope("slow", stream=slow):
@@ -195,15 +190,15 @@ def test_end_takes_tokens_only(recorder: Recorder) -> None:
 
 
 def test_exit_without_enter_is_an_error(recorder: Recorder) -> None:
-    with pytest.raises(RuntimeError, match="each begin"):
+    with pytest.raises(RuntimeError, match=r"call end\(\) once per"):
         recorder.scope("a").__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("name", [None, 3, b"a", ["a"]])
 def test_a_name_that_is_no_str_is_refused(recorder: Recorder, name: object) -> None:
-    with pytest.raises(TypeError, match="name of a scope must be a str"):
+    with pytest.raises(TypeError, match="name of a scope or phase must be a str"):
         recorder.scope(name)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="name of a scope must be a str"):
+    with pytest.raises(TypeError, match="name of a scope or phase must be a str"):
         recorder.begin(name)  # type: ignore[arg-type]
 
 
@@ -224,10 +219,99 @@ def test_arguments_are_checked_by_name(recorder: Recorder) -> None:
 
 
 def test_a_call_that_means_nothing_is_refused(recorder: Recorder) -> None:
-    with pytest.raises(TypeError, match="takes no other call"):
+    with pytest.raises(TypeError, match=r"got a call with 2 arguments; write `with scope"):
         recorder.scope("a")(1, 2)  # type: ignore[call-arg,type-var]
     with pytest.raises(TypeError, match="To time a block, write `with`"):
         recorder.scope("a")(3)  # type: ignore[type-var]
+
+
+def test_exit_takes_three_arguments(recorder: Recorder) -> None:
+    with recorder.scope("a") as scope:
+        message = (
+            r"takes an exception's type, value and traceback, got 0 arguments.*\(None, None, None"
+        )
+        with pytest.raises(TypeError, match=message):
+            scope.__exit__()  # type: ignore[call-arg]
+        assert recorder.report().open == 1
+    assert recorder.report()["a"].count == 1
+
+
+def test_enter_takes_no_arguments(recorder: Recorder) -> None:
+    scope = recorder.scope("a")
+    with pytest.raises(TypeError, match=r"takes no arguments, got 3|got a call with 3 arguments"):
+        scope.__enter__(None, None, None)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes no arguments, got 1"):
+        type(scope).__enter__(scope, None)  # type: ignore[call-arg]
+    assert recorder.report().open == 0
+
+
+def test_a_scope_is_no_forward_hook(recorder: Recorder) -> None:
+    model = torch.nn.Linear(1, 1)
+    with recorder.scope("a") as scope:
+        model.register_forward_hook(scope)  # called with three arguments
+        with pytest.raises(TypeError, match="got a call with 3 arguments"):
+            model(torch.zeros(1))
+        assert recorder.report().open == 1
+
+
+def test_methods_may_be_called_by_their_type(recorder: Recorder) -> None:
+    scope = recorder.scope("a")
+    kind = type(scope)
+    kind.__enter__(scope)
+    kind.__exit__(scope, None, None, None)
+    assert recorder.report()["a"].count == 1
+    for method in (kind.__enter__, kind.__exit__):
+        with pytest.raises(TypeError, match=r"need a fasttime\._C\.Scope as first argument"):
+            method(3)  # type: ignore[call-arg,arg-type]
+        assert method.__get__(3) is not None  # type: ignore[attr-defined]
+
+
+def test_an_exit_method_keeps_its_scope(recorder: Recorder) -> None:
+    scope = recorder.scope("a").__enter__()
+    methods = [scope.__exit__ for _ in range(3)]
+    del scope
+    assert recorder.report().open == 1
+    methods.pop()(None, None, None)
+    methods.clear()
+    assert recorder.report()["a"].counts["dropped"] == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit, RuntimeError])
+def test_errors_of_a_stream_pass_through(recorder: Recorder, error: type[BaseException]) -> None:
+    class Stream:
+        device_index = 0
+
+        @property
+        def cuda_stream(self) -> int:
+            raise error
+
+    with pytest.raises(error):
+        recorder.scope("a", stream=Stream())  # type: ignore[arg-type]
+
+
+def test_a_keyword_need_not_be_interned(recorder: Recorder) -> None:
+    keyword = "".join(["str", "eam"])
+    with recorder.scope("a", **{keyword: None}), recorder.scope(**{"".join(["na", "me"]): "b"}):
+        pass
+    assert [site.path for site in recorder.report().walk()] == ["a", "a/b"]
+
+
+def test_the_end_of_a_mark_counts_as_outside(cuda: Simulated) -> None:
+    recorder = Recorder(keep_samples=10)
+
+    def end(token: str) -> None:
+        cuda.advance(3000)
+        cuda.enqueue(0, 5 * MS)
+
+    _native.set_marks(recorder.scope, lambda name: name, end)
+    for name in ("a", "b"):
+        with recorder.scope(name):
+            cuda.advance(10_000)
+    _native.set_marks(recorder.scope, None, None)
+    cuda.advance(100 * MS)
+    recorder.report(wait=True)
+    (sample,) = recorder.samples("b")
+    assert sample.device_time == 0  # its body put nothing on the stream
 
 
 def test_an_exception_passes_and_the_scope_counts(cuda: Simulated, recorder: Recorder) -> None:
@@ -297,9 +381,7 @@ def test_threads_on_streams_of_their_own(cuda: Simulated, recorder: Recorder) ->
         assert (device.count, device.min, device.max) == (50, n * 1e-3, n * 1e-3)
 
 
-def test_events_are_made_before_they_are_needed_and_used_again(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_events_are_made_early_and_reused(cuda: Simulated, recorder: Recorder) -> None:
     for _ in range(1000):
         with recorder.scope("a"):
             pass
@@ -324,7 +406,7 @@ def test_a_recorder_gives_its_events_back(cuda: Simulated) -> None:
     assert pool_is_whole(0)
 
 
-def test_events_in_flight_are_not_handed_out_when_their_recorder_dies(cuda: Simulated) -> None:
+def test_events_in_flight_outlive_their_recorder(cuda: Simulated) -> None:
     recorder = Recorder()
     cuda.hold(0)
     for _ in range(100):
@@ -342,13 +424,11 @@ def test_events_in_flight_are_not_handed_out_when_their_recorder_dies(cuda: Simu
     assert cuda.rerecorded_in_flight == 0
 
 
-def test_idle_streams_of_one_recorder_leave_events_for_another(
-    simulated_library: Path, tmp_path: Path
-) -> None:
+def test_idle_streams_leave_events_for_others(simulated_library: Path, tmp_path: Path) -> None:
     with private_simulation(simulated_library, tmp_path) as cuda:
         rebind(cuda)
         first, second = Recorder(share_boundaries=False), Recorder(share_boundaries=False)
-        for _ in range(128):  # as many as there are events for, a batch each
+        for _ in range(128):  # one batch of events each, so the pool is used up
             with first.scope("a", stream=cuda.create_stream()):
                 pass
         cuda.advance(1)
@@ -360,9 +440,7 @@ def test_idle_streams_of_one_recorder_leave_events_for_another(
         assert second.report()["b"].counts["ok"] == 100
 
 
-def test_the_per_thread_default_stream_is_refused_in_words(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_the_per_thread_default_stream_is_refused(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("a", stream=2):
         pass
     report = recorder.report()
@@ -370,9 +448,7 @@ def test_the_per_thread_default_stream_is_refused_in_words(
     assert "use a torch.cuda.Stream()" in report.last_failure
 
 
-def test_when_a_lane_is_full_the_newest_scope_is_dropped(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_full_lane_drops_the_newest_scope(cuda: Simulated, recorder: Recorder) -> None:
     cuda.hold(0)
     for _ in range(2048 + 10):
         with recorder.scope("a"):
@@ -389,12 +465,12 @@ def test_when_a_lane_is_full_the_newest_scope_is_dropped(
     assert recorder.report()["a"].counts["ok"] == 2049
 
 
-def test_a_boundary_is_shared_where_nothing_can_lie_between(cuda: Simulated) -> None:
+def test_close_boundaries_share_an_event(cuda: Simulated) -> None:
     recorder = Recorder(keep_samples=10)
     before = warm_up(cuda, recorder)
     with recorder.scope("outer"):
         with recorder.scope("inner"):
-            cuda.advance(1000)  # beyond the window
+            cuda.advance(1000)  # longer than the share window
             cuda.enqueue(0, 3 * MS)
         cuda.advance(1000)
     records = cuda.calls("cudaEventRecord") - before
@@ -463,9 +539,7 @@ def test_scopes_may_be_switched_while_open(cuda: Simulated, recorder: Recorder) 
     assert [site.path for site in recorder.report().sites] == ["a"]
 
 
-def test_a_scope_entered_again_while_off_leaves_its_open_pass_alone(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_pass_begun_off_leaves_an_open_pass_alone(cuda: Simulated, recorder: Recorder) -> None:
     scope = recorder.scope("a")
     with scope:
         recorder.disable()
@@ -481,7 +555,7 @@ def test_a_scope_entered_again_while_off_leaves_its_open_pass_alone(
 
 
 class Visit:
-    """A thread that enters a scope, and leaves it when told to."""
+    """A thread that enters a scope, and leaves it on request."""
 
     def __init__(self, scope: AbstractContextManager[object]) -> None:
         self._is_inside, self._may_leave = threading.Event(), threading.Event()
@@ -500,9 +574,7 @@ class Visit:
         self._thread.join()
 
 
-def test_a_visit_from_before_scopes_were_on_ends_nobody_else_s(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_pass_begun_off_ends_no_other_pass(cuda: Simulated, recorder: Recorder) -> None:
     scope = recorder.scope("a")
     recorder.disable()
     early = Visit(scope)
@@ -517,9 +589,7 @@ def test_a_visit_from_before_scopes_were_on_ends_nobody_else_s(
     assert report["a"].host.mean == pytest.approx(11e-3)
 
 
-def test_a_visit_while_scopes_are_off_keeps_nobody_else_s_open(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_pass_begun_off_keeps_no_other_open(cuda: Simulated, recorder: Recorder) -> None:
     scope = recorder.scope("a")
     timed = Visit(scope)
     recorder.disable()
@@ -539,9 +609,7 @@ def test_a_visit_while_scopes_are_off_keeps_nobody_else_s_open(
     assert (report["a"].host.min, report["a"].host.max) == pytest.approx((1e-3, 3e-3))
 
 
-def test_a_visit_while_scopes_are_off_that_never_ends_is_not_counted(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_a_pass_begun_off_need_not_end(cuda: Simulated, recorder: Recorder) -> None:
     scope = recorder.scope("a")
     scope.__enter__()
     recorder.disable()
@@ -558,7 +626,7 @@ def test_a_visit_while_scopes_are_off_that_never_ends_is_not_counted(
 
 def test_a_scope_object_outlives_its_recorder() -> None:
     scope = Recorder().scope("a")
-    neighbours = [[].append for _ in range(2000)]  # where the scope function was
+    neighbours = [[].append for _ in range(2000)]  # at the address of the scope function
     decorated = scope(lambda: "done")
     assert decorated() == "done"
     assert len(neighbours) == 2000
@@ -566,7 +634,7 @@ def test_a_scope_object_outlives_its_recorder() -> None:
         pass
 
 
-def test_a_name_that_changes_its_parent_each_time_is_counted_under_each(
+def test_a_name_counts_under_each_parent(
     recorder: Recorder,
 ) -> None:
     for above in ("a", "b", "a", "a", "b"):
@@ -578,7 +646,7 @@ def test_a_name_that_changes_its_parent_each_time_is_counted_under_each(
     assert (report["a/x"].count, report["b/x"].count, report["x"].count) == (3, 2, 5)
 
 
-def test_a_name_seen_by_two_recorders_is_a_site_of_each(recorder: Recorder) -> None:
+def test_two_recorders_have_their_own_sites(recorder: Recorder) -> None:
     other = Recorder()
     for each in (recorder, other, recorder):
         with each.scope("a"), each.scope("x"):
@@ -587,9 +655,7 @@ def test_a_name_seen_by_two_recorders_is_a_site_of_each(recorder: Recorder) -> N
     assert other.report()["a/x"].count == 1
 
 
-def test_a_spread_of_nanoseconds_about_minutes_is_exact(
-    cuda: Simulated, recorder: Recorder
-) -> None:
+def test_nanoseconds_around_minutes_are_exact(cuda: Simulated, recorder: Recorder) -> None:
     for ns in (1, 1_000_000_000_000, 1_000_000_000_004, 1_000_000_000_008):
         with recorder.scope("far" if ns > 1 else "near"):
             cuda.advance(ns)
@@ -608,6 +674,6 @@ def test_a_model_that_keeps_a_scope_can_be_copied(cuda: Simulated, recorder: Rec
     assert recorder.report()["a"].count == 1
 
 
-def test_a_function_given_for_a_name_is_told_how_to_be_timed(recorder: Recorder) -> None:
+def test_a_function_as_a_name_is_refused(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match=r'write @fasttime.scope\("name"\)'):
         recorder.scope(print)  # type: ignore[arg-type]

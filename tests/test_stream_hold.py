@@ -193,10 +193,11 @@ def run_in_a_new_process(code: str, library: Path) -> None:
     """Run `code` with the simulation as `cuda`, before any hold. It must print no error."""
     head = f"""
 from simulated_cuda import Simulated
+import binding
 from fasttime import _C
 cuda = Simulated({str(library)!r})
 cuda.reset()
-_C.testing_bind_library({str(library)!r})
+binding.bind_library({str(library)!r})
 """
     paths = [str(Path(__file__).parent / "simulated_cuda"), *sys.path]
     done = subprocess.run(

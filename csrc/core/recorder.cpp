@@ -14,16 +14,16 @@
 namespace fasttime {
 namespace {
 
-// Reading is spread over scope ends: every sixteenth end of a lane reads up to 32 scopes, so that
-// reading keeps up, and no single end pays for more than a few microseconds of it. Where scopes end
-// less often than every 500 us, each end reads what came before it.
+// Scope ends read older scopes. Every sixteenth end on a lane reads up to 32 scopes, so reading
+// keeps up, and one end spends a few microseconds on it at most. If scopes end less often than
+// every 500 us, each end reads the scopes before it.
 constexpr uint64_t kEndsBetweenPolls = 16;
 constexpr size_t kPollLimit = 32;
 constexpr int64_t kPollAgeNs = 500'000;
 
 thread_local ThreadBoundary t_boundary;
 
-// The number of the thread that it is of.
+// The number of the calling thread, whose boundary this is.
 uint32_t number_of(ThreadBoundary& own) noexcept {
   if (own.thread == 0) {
     own.thread = static_cast<uint32_t>(thread_number());
@@ -58,7 +58,7 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
 [[gnu::hot]] int64_t Recorder::enter_call() noexcept {
   const CudaRuntime& cuda = runtime();
   if (!cuda.has_cuda) {
-    return 0;  // nobody asks for it
+    return 0;  // unused without CUDA
   }
   const int64_t now_ns = cuda.host_now_ns();
   t_boundary.enter_call(now_ns);
@@ -80,12 +80,11 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
   scope.begun_by = number_of(t_boundary);
   const CudaRuntime& cuda = runtime();
   if (cuda.has_cuda) {
-    const Moment moment{cuda, t_boundary, entered_ns};
     Place place;
     if (chosen != nullptr) {
-      begin_on_chosen(moment, scope, *chosen);
+      begin_on_chosen(cuda, entered_ns, scope, *chosen);
     } else if (current_place(cuda, place)) {
-      begin_at(moment, scope, place);
+      begin_at(cuda, entered_ns, scope, place);
     } else {
       scope.status = Status::kFailed;
     }
@@ -96,171 +95,204 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
   }
 }
 
-void Recorder::begin_on_chosen(const Moment& moment, OpenScope& scope, const Place& chosen) {
+void Recorder::begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope,
+                               const Place& chosen) {
   Place place = chosen;
   if (chosen.device < 0) {
-    if (!current_place(moment.cuda, place)) {
+    if (!current_place(cuda, place)) {
       scope.status = Status::kFailed;
       return;
     }
     place.stream = chosen.stream;
   }
-  const ScopedContext guard(moment.cuda, device_to_switch_to(place));
+  const ScopedContext guard(cuda, device_to_switch_to(place));
   if (guard.holds()) {
-    begin_at(moment, scope, place);
+    begin_at(cuda, now_ns, scope, place);
   } else {
-    scope.status = is_started(moment.cuda, place.device) ? Status::kFailed : Status::kHostOnly;
+    scope.status = is_started(cuda, place.device) ? Status::kFailed : Status::kHostOnly;
   }
 }
 
-// What a scope becomes for which there is no lane.
+// The status of a scope that has no lane.
 [[gnu::cold]] Status Recorder::why_no_lane(const CudaRuntime& cuda, const Place& place) noexcept {
   if (is_per_thread(place.stream)) {
     note_failure(
-        "a scope on CUDA's per-thread default stream, which is another one in each thread, cannot "
-        "be timed; use a torch.cuda.Stream()");
+        "a scope is on CUDA's per-thread default stream, a different stream in each thread, so "
+        "fasttime cannot time it; use a torch.cuda.Stream()");
     return Status::kFailed;
   }
-  // Where nobody uses the device, as that of a thread which never chose one, there is no device
-  // time to be had.
+  // A device that the process does not use runs no work, so there is no device time.
   return is_started(cuda, place.device) ? Status::kDropped : Status::kHostOnly;
 }
 
-[[gnu::hot]] inline void Recorder::begin_at(const Moment& moment, OpenScope& scope,
-                                            const Place& place) {
-  ThreadBoundary& last = moment.last;
+[[gnu::hot]] inline void Recorder::begin_at(const CudaRuntime& cuda, int64_t now_ns,
+                                            OpenScope& scope, const Place& place) {
+  ThreadBoundary& last = t_boundary;
   const bool is_known = last.life == life_.load(std::memory_order_relaxed) &&
                         last.place.stream == place.stream && last.place.device == place.device;
-  Lane* lane = is_known ? last.lane : lane_at(moment.cuda, place);
+  Lane* lane = is_known ? last.lane : lane_at(cuda, place);
   if (lane == nullptr) {
-    scope.status = why_no_lane(moment.cuda, place);
+    scope.status = why_no_lane(cuda, place);
     return;
   }
   scope.status = Status::kOk;
-  scope.begin_event = boundary_anywhere(moment, *lane, scope);
+  scope.begin_event = boundary(cuda, last, now_ns, *lane, scope);
   if (scope.begin_event == nullptr) {
     return;
   }
   scope.lane = lane;
-  // Last, so that the scope's host time is its body's and not this call's.
-  scope.host_begin_ns = last.left_ns = moment.cuda.host_now_ns();
-}
-
-[[gnu::hot]] inline Event* Recorder::boundary_anywhere(const Moment& moment, Lane& lane,
-                                                       OpenScope& scope) {
-  return is_plain_to_driver(moment.cuda, lane.place) ? boundary(moment, lane, scope, true)
-                                                     : boundary_elsewhere(moment, lane, scope);
+  // Taken last: host time excludes this call.
+  scope.host_begin_ns = last.left_ns = cuda.host_now_ns();
 }
 
 [[gnu::hot]] void Recorder::end(OpenScope& scope) {
   const CudaRuntime& cuda = runtime();
-  // First, so that the scope's host time is its body's and not this call's.
+  // Taken first: host time excludes this call.
   const int64_t now_ns = std::max(cuda.host_now_ns(), scope.host_begin_ns);
   if (scope.process != process()) {
     return;
   }
   if (scope.lane != nullptr && !cuda.has_cuda) {
-    leave_lost_lane(scope);
+    release_lost_lane(scope);
   }
   if (scope.lane == nullptr) {
-    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
-    add_unresolved(scope, now_ns);
+    end_on_host(scope, now_ns);
     return;
   }
-  const Moment moment{cuda, t_boundary, now_ns};
   Lane& lane = *scope.lane;
-  moment.last.enter_call(now_ns);
-  Event* event = boundary_anywhere(moment, lane, scope);
-  read_now_and_then(moment, lane, lane.push(pending_of(scope, event, now_ns)));
+  ThreadBoundary& last = t_boundary;
+  last.enter_call(now_ns);
+  Event* event = boundary(cuda, last, now_ns, lane, scope);
+  read_now_and_then(cuda, now_ns, lane, lane.push(pending_of(scope, event, now_ns)));
 }
 
-[[gnu::hot]] inline void Recorder::read_now_and_then(const Moment& moment, Lane& lane,
-                                                     uint64_t pushed) noexcept {
+[[gnu::hot]] inline void Recorder::read_now_and_then(const CudaRuntime& cuda, int64_t now_ns,
+                                                     Lane& lane, uint64_t pushed) noexcept {
   if (pushed % kEndsBetweenPolls == 0 ||
-      has_aged(lane.last_poll_ns.load(std::memory_order_relaxed), moment.now_ns, kPollAgeNs)) {
-    // Not the one just pushed: the device has had no time to get there.
-    resolve(moment.cuda, lane, std::min(kPollLimit, lane.unread() - 1), moment.now_ns);
+      has_aged(lane.last_poll_ns.load(std::memory_order_relaxed), now_ns, kPollAgeNs)) {
+    // Leaves out the scope just pushed: the device had no time to reach it.
+    resolve(cuda, lane, std::min(kPollLimit, lane.unread() - 1), now_ns);
   }
 }
 
-void Recorder::begin_section(OpenScope& section, const OpenScope& scope) noexcept {
-  section = scope;
-  section.shares_boundary = true;
-  if (scope.lane == nullptr) {
-    open_on_host_.fetch_add(1, std::memory_order_relaxed);
-  } else if (!scope.lane->book(scope.begin_event)) {
-    leave_lane(section, Status::kDropped);
-  }
+void Recorder::end_on_host(const OpenScope& scope, int64_t now_ns) noexcept {
+  open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+  add_unresolved(scope, now_ns);
 }
 
-void Recorder::leave_lane(OpenScope& scope, Status status) noexcept {
+void Recorder::continue_on_host(OpenScope& scope, Status status) noexcept {
   scope.lane = nullptr;
   scope.begin_event = nullptr;
   scope.status = status;
   open_on_host_.fetch_add(1, std::memory_order_relaxed);
 }
 
-[[gnu::cold]] void Recorder::leave_lost_lane(OpenScope& scope) noexcept {
+[[gnu::cold]] void Recorder::release_lost_lane(OpenScope& scope) noexcept {
   scope.lane->release(scope.begin_event, true);
-  leave_lane(scope, Status::kFailed);
+  continue_on_host(scope, Status::kFailed);
 }
 
-[[gnu::hot]] void Recorder::lap(OpenScope& section, SiteTable::Id site) {
-  const CudaRuntime& cuda = runtime();
-  const int64_t now_ns = std::max(cuda.host_now_ns(), section.host_begin_ns);
-  if (section.process != process()) {
+void Recorder::begin_phase(OpenScope& phase, SiteTable::Id site, const OpenScope& block,
+                           const Place* chosen) {
+  if (block.process != process()) {
+    phase = OpenScope{};
     return;
   }
-  section.site = site;
-  if (section.lane != nullptr && !cuda.has_cuda) {
-    leave_lost_lane(section);
-  }
-  if (section.lane == nullptr) {
-    add_unresolved(section, now_ns);
-  } else {
-    const Moment moment{cuda, t_boundary, now_ns};
-    Lane& lane = *section.lane;
-    moment.last.enter_call(now_ns);
-    Event* event = boundary_anywhere(moment, lane, section);
-    const Pending pending = pending_of(section, event, now_ns);
-    bool goes_on = false;
-    const uint64_t pushed =
-        event == nullptr ? lane.push(pending) : lane.push_and_book(pending, goes_on);
-    read_now_and_then(moment, lane, pushed);
-    if (goes_on) {
-      section.begin_event = event;
-      section.begun_by = number_of(moment.last);
-    } else {
-      leave_lane(section, event == nullptr ? section.status : Status::kDropped);
-    }
+  const CudaRuntime& cuda = runtime();
+  if (block.lane == nullptr || !cuda.has_cuda) {
+    begin(phase, site, chosen);
     leave_call();
+    return;
   }
-  section.host_begin_ns = now_ns;
-  section.epoch = epoch_.load(std::memory_order_relaxed);
-  section.shares_boundary = true;
+  ThreadBoundary& last = t_boundary;
+  const int64_t now_ns = enter_call();
+  phase = OpenScope{};
+  phase.site = site;
+  phase.epoch = epoch_.load(std::memory_order_relaxed);
+  phase.process = block.process;
+  phase.begun_by = number_of(last);
+  phase.status = Status::kOk;
+  phase.begin_event = boundary(cuda, last, now_ns, *block.lane, phase);
+  if (phase.begin_event == nullptr) {
+    continue_on_host(phase, phase.status);
+  } else {
+    phase.lane = block.lane;
+  }
+  phase.host_begin_ns = last.left_ns = cuda.host_now_ns();
 }
 
-[[gnu::cold]] void Recorder::retry_section(OpenScope& section, const Place* chosen) {
-  if (section.process != process()) {
+[[gnu::hot]] void Recorder::change_phase(OpenScope& phase, SiteTable::Id site) {
+  const CudaRuntime& cuda = runtime();
+  const int64_t now_ns = std::max(cuda.host_now_ns(), phase.host_begin_ns);
+  if (phase.process != process()) {
+    return;
+  }
+  if (phase.lane != nullptr && !cuda.has_cuda) {
+    release_lost_lane(phase);
+  }
+  if (phase.lane == nullptr) {
+    add_unresolved(phase, now_ns);
+  } else {
+    Lane& lane = *phase.lane;
+    ThreadBoundary& last = t_boundary;
+    last.enter_call(now_ns);
+    Event* event = boundary(cuda, last, now_ns, lane, phase);
+    const Pending ended = pending_of(phase, event, now_ns);
+    bool is_booked = false;
+    const uint64_t pushed =
+        event == nullptr ? lane.push(ended) : lane.push_and_book(ended, is_booked);
+    read_now_and_then(cuda, now_ns, lane, pushed);
+    if (is_booked) {
+      phase.begin_event = event;
+      phase.begun_by = number_of(last);
+    } else {
+      continue_on_host(phase, event == nullptr ? phase.status : Status::kDropped);
+    }
+    if (share_window_ns_.load(std::memory_order_relaxed) != 0) {
+      last.left_ns = cuda.host_now_ns();
+    }
+  }
+  phase.site = site;
+  phase.host_begin_ns = now_ns;
+  phase.epoch = epoch_.load(std::memory_order_relaxed);
+  phase.shares_boundary = true;
+}
+
+[[gnu::cold]] void Recorder::retry_phase(OpenScope& phase, const Place* chosen) {
+  if (phase.process != process()) {
     return;
   }
   open_on_host_.fetch_sub(1, std::memory_order_relaxed);
-  // Sections lie end to end on the host, whatever this takes.
-  const int64_t began_ns = section.host_begin_ns;
-  begin(section, SiteTable::kRoot, chosen);
-  section.host_begin_ns = began_ns;
+  // Phases lie end to end on the host, whatever this call takes.
+  const int64_t began_ns = phase.host_begin_ns;
+  begin(phase, phase.site, chosen);
+  phase.host_begin_ns = began_ns;
   leave_call();
 }
 
-void Recorder::drop_section(OpenScope& section) noexcept {
-  if (section.process != process()) {
+void Recorder::end_block(OpenScope& block, OpenScope& phase) {
+  const CudaRuntime& cuda = runtime();
+  const int64_t now_ns = std::max(cuda.host_now_ns(), phase.host_begin_ns);
+  if (phase.lane == nullptr || phase.lane != block.lane || !cuda.has_cuda ||
+      phase.process != process()) {
+    end(phase);
+    end(block);
     return;
   }
-  if (section.lane == nullptr) {
-    open_on_host_.fetch_sub(1, std::memory_order_relaxed);
+  Lane& lane = *phase.lane;
+  ThreadBoundary& last = t_boundary;
+  last.enter_call(now_ns);
+  // The block's own begin cannot come back as its end: a later boundary on this thread began the
+  // phase, and boundary() does not end a phase on its begin, or on another thread's record.
+  Event* event = boundary(cuda, last, now_ns, lane, phase);
+  if (event == nullptr) {
+    block.status = phase.status;
   } else {
-    section.lane->abandon(section.begin_event);
+    lane.borrow(event, event->serial.load(std::memory_order_relaxed), false);
+    block.shares_boundary = true;
   }
+  read_now_and_then(cuda, now_ns, lane, lane.push(pending_of(phase, event, now_ns)));
+  read_now_and_then(cuda, now_ns, lane, lane.push(pending_of(block, event, now_ns)));
 }
 
 void Recorder::abandon(OpenScope& scope) noexcept {
@@ -312,7 +344,7 @@ void Recorder::abandon(OpenScope& scope) noexcept {
 }
 
 void Recorder::resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept {
-  // On a thread without a context a call of the runtime would start that thread's current device.
+  // On a thread without a context, a runtime call would start that thread's current device.
   const ScopedContext guard(cuda, lane.place.device);
   if (Device* device = device_at(cuda, lane.place.device)) {
     resolve_ready(cuda, lane, device->clock, statistics_, spans_, limit, now_ns);

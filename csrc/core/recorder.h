@@ -16,35 +16,41 @@
 
 namespace fasttime {
 
-// One pass through a site, between begin() and end(). Owned by the caller, who calls end() or
+// One pass through a site, between begin() and end(). The caller owns it, and calls end() or
 // abandon() once for each begin(), from any thread.
 struct OpenScope {
-  Lane* lane = nullptr;  // null: nothing of it is on a device
+  Lane* lane = nullptr;  // null: timed on the host only
   Event* begin_event = nullptr;
   int64_t host_begin_ns = 0;
-  uint32_t begun_by = 0;  // the thread that recorded begin_event, as thread_number() has it
+  uint32_t begun_by = 0;  // thread_number() of the thread that recorded begin_event
   SiteTable::Id site = SiteTable::kRoot;
   uint32_t epoch = 0;
-  uint32_t process = 0;  // which process began it: a fork makes a new one
+  uint32_t process = 0;  // process_number() of the process that began it; 0: begun in no process
   Status status = Status::kHostOnly;
   bool shares_boundary = false;
 };
 
-// The counts that belong to no one site.
+// Counts of the whole recorder, over all sites.
 struct RecorderCounts {
   uint64_t open = 0;
   uint64_t pending = 0;
   uint64_t refused_sites = 0;
 };
 
-// The boundary that a thread recorded last; see recorder.cpp.
+// The boundary that a thread recorded last; see thread_boundary.h.
 struct ThreadBoundary;
 
-// Owns sites, lanes and statistics. All members are thread-safe; only drain() waits. begin(), end()
-// and abandon() allocate nothing once their lane and site are known, and report trouble as the
-// status of a sample.
+// Owns sites, lanes and statistics. All members are thread-safe. Only drain() waits.
 //
-// Bounded: kMaxLanes streams; scopes on further ones are counted as dropped.
+// begin(), end(), change_phase() and abandon() allocate nothing once their lane and site are known.
+// They report failures as the status of a sample.
+//
+// A scope and its events come to their end in one of these ways, here and in Lane:
+//   end      the scope ended: a sample with times follows
+//   abandon  the scope will never end: a sample without times follows, counted as dropped
+//   release  drops a reference to an event
+//
+// Bounded: at most kMaxLanes streams. Scopes on further streams are counted as dropped.
 class alignas(64) Recorder {
  public:
   Recorder();
@@ -53,127 +59,136 @@ class alignas(64) Recorder {
   Recorder& operator=(const Recorder&) = delete;
 
   SiteTable& sites() noexcept { return sites_; }
-  // Which process this is, as process_number() has it.
+  // process_number() of this process.
   uint32_t process() const noexcept { return process_.load(std::memory_order_relaxed); }
 
   // --- the hot path ---
 
-  // The calling thread comes into this library, and goes out again. What passes in between is no
-  // time in which it could have put work on a stream, which decides whether two boundaries share an
-  // event. Returns the host time; without CUDA, nothing of use. Needed only where there is more to
-  // do than begin() or end().
+  // A thread calls enter_call() when it enters this library and leave_call() when it leaves.
+  // fasttime puts no work on a stream in between, so this time does not count towards the share
+  // window. enter_call() returns the host time, or 0 without CUDA. begin(), end() and
+  // change_phase() call enter_call() themselves; use it only to cover more work than theirs.
   int64_t enter_call() noexcept;
   void leave_call() noexcept;
-  // Whether that matters.
+  // Whether enter_call() and leave_call() have an effect.
   bool shares_boundaries() const noexcept {
     return share_window_ns_.load(std::memory_order_relaxed) != 0 && runtime().has_cuda;
   }
 
-  // Records an event on torch's current stream, or on `chosen`, whose device may be -1 for the
-  // current one, and takes the host time. `entered_ns` is what enter_call() returned.
-  // Neither begin() nor end() throws. They are not noexcept only because a thread that takes the
-  // GIL back while the interpreter shuts down may be ended there, by unwinding its stack.
+  // Begins a scope: gets an event for the boundary and takes the host time. The event lies on
+  // torch's current stream, or on `chosen`; device -1 in `chosen` means the current device.
+  // `entered_ns` is the result of enter_call().
+  // begin() and end() never throw. They are not noexcept, because Python may end a thread that asks
+  // for the GIL during shutdown, and does so by unwinding the thread's stack.
   void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen, int64_t entered_ns);
   void begin(OpenScope& scope, SiteTable::Id site, const Place* chosen) {
     begin(scope, site, chosen, enter_call());
   }
-  // Takes the host time and records the other event, on the stream of the first. leave_call() is
-  // the caller's.
+  // Ends a scope: takes the host time and gets an event for the boundary, on the stream of the
+  // first. The caller calls leave_call() afterwards.
   void end(OpenScope& scope);
-  // Gives up a scope that will never end. Counted as dropped, without times.
+  // Abandons a scope that will never end. It is counted as dropped, without times.
   void abandon(OpenScope& scope) noexcept;
 
-  // --- laps: sections of a scope, end to end, one event between two ---
+  // --- phases: stretches of a block that lie end to end ---
+  //
+  // The first phase of a block has a begin of its own, which usually shares the block's event. Each
+  // further phase begins on the event that ends the phase before. The last phase ends on the event
+  // that ends the block.
 
-  // Begins a section at the boundary that `scope` began at.
-  void begin_section(OpenScope& section, const OpenScope& scope) noexcept;
-  // Ends the section as one pass of `site`, and begins the next at the same boundary. Where that
-  // has no event, or no room, the next has no lane.
-  void lap(OpenScope& section, SiteTable::Id site);
-  // Gives the section just begun by lap() without a lane another try, as any scope that begins now
-  // has it: what was in the way, as a capture, may be over. `chosen` as begin() has it.
-  void retry_section(OpenScope& section, const Place* chosen);
-  // Ends the section without a sample: nobody has named it.
-  void drop_section(OpenScope& section) noexcept;
+  // Begins the first phase, or a phase after a pause, on the block's lane. `chosen` is for a block
+  // without a lane, as for begin(). After a fork, a phase of a block from before does nothing.
+  void begin_phase(OpenScope& phase, SiteTable::Id site, const OpenScope& block,
+                   const Place* chosen);
+  // Ends the phase, and begins a phase of `site` at the same boundary. When the boundary has no
+  // event, or the lane has no room, the new phase has no lane; call retry_phase() then.
+  void change_phase(OpenScope& phase, SiteTable::Id site);
+  // Tries once more to begin the device side of a phase that change_phase() left without a lane:
+  // the reason, such as a capture, may be over. `chosen` as for begin().
+  void retry_phase(OpenScope& phase, const Place* chosen);
+  // Ends a block together with its last phase, on one event.
+  void end_block(OpenScope& block, OpenScope& phase);
 
   // --- reading ---
 
-  // Resolves whatever is ready, on every lane.
+  // Resolves everything that is ready, on every lane.
   void poll() noexcept;
-  // A mark that drain() can wait for: everything pending now.
+  // Everything that is pending now, for drain() to wait for.
   using Mark = std::vector<std::pair<Lane*, uint64_t>>;
   Mark mark();
-  // Waits, with growing pauses, until everything up to the mark is resolved or `deadline_ns` of the
-  // runtime's host clock has passed. True when resolved. The caller must not hold the GIL.
+  // Waits, with growing pauses, until everything up to the mark is resolved, or until the runtime's
+  // host clock passes `deadline_ns`. True when resolved. The caller must not hold the GIL.
   bool drain(const Mark& mark, int64_t deadline_ns) noexcept;
 
-  // One entry a site, by id. With `take` it is cleared in the same step.
+  // One entry per site, by id. `take` clears each in the same step.
   std::vector<SiteSummary> summaries(bool take);
   std::vector<Sample> recent(SiteTable::Id site) const;
   RecorderCounts counts() const noexcept;
 
   // --- a timeline: the spans of an interval ---
 
-  // From now on keeps up to `limit` spans. False where a timeline is recorded already. Takes an
-  // anchor on each device that is in use.
+  // Keeps up to `limit` spans from now on. False if a timeline is being recorded already. Takes an
+  // anchor on each device in use.
   bool start_spans(size_t limit) noexcept;
-  // Scopes that end from now on are not kept; those that are pending still are, once resolved.
+  // Keeps no scope that ends from now on. Pending scopes are still kept, once resolved.
   void close_spans() noexcept { spans_.close(runtime().host_now_ns()); }
-  // Stops, and hands over what was kept. Takes an anchor on each device first, to place it well.
+  // Stops, and returns the spans. Takes an anchor on each device first, to place the spans well.
   SpanStore::Taken take_spans();
 
-  // Forgets all samples, those of scopes still open or pending included. Sites stay known.
+  // Forgets all samples, also of scopes that are open or pending. Sites stay known.
   void reset() noexcept;
 
-  // How many samples to keep for each site; 0 for none.
+  // How many samples to keep per site; 0 keeps none.
   void set_keep(size_t count) noexcept { statistics_.set_keep(count); }
 
-  // Two boundaries on one lane and thread that are less than this apart use one event; 0: never.
+  // Boundaries on one lane and thread that lie less than this apart share an event; 0: never.
   void set_share_window(int64_t ns) noexcept { share_window_ns_.store(ns); }
 
-  // --- for process.cpp ---
+  // --- for forks.cpp ---
 
   void lock_for_fork() noexcept;
   void unlock_after_fork() noexcept;
-  // Empty again, with nothing freed and no CUDA call: what there was belongs to another process.
+  // Empties the recorder in the child of a fork. Frees nothing and calls nothing of CUDA, because
+  // lanes and events belong to the parent process.
   void forget() noexcept;
-  // The calling thread has another number from here on, and has recorded nothing.
+  // Gives the calling thread a new number, and forgets the boundary that it recorded last.
   static void forget_thread() noexcept;
 
  private:
   static constexpr size_t kMaxLanes = 1024;
   static constexpr size_t kLaneSlots = 2 * kMaxLanes;
 
-  // What a begin or an end knows as it comes in.
-  struct Moment {
-    const CudaRuntime& cuda;
-    ThreadBoundary& last;
-    int64_t now_ns;
-  };
-
-  void begin_at(const Moment& moment, OpenScope& scope, const Place& place);
-  void begin_on_chosen(const Moment& moment, OpenScope& scope, const Place& chosen);
-  // The event that marks this moment on the lane: a fresh one, recorded now, or the one that this
-  // thread recorded a moment ago. Where it is the scope's first, room is booked with it. Null, with
-  // nothing booked, where there is none; `scope.status` then says why. `is_plain` as record_event()
-  // has it.
-  Event* boundary(const Moment& moment, Lane& lane, OpenScope& scope, bool is_plain);
-  // The same where another device may be current than the lane's.
-  Event* boundary_anywhere(const Moment& moment, Lane& lane, OpenScope& scope);
-  Event* boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope& scope);
-  // What boundary() does where the lane has no event at hand, or no room.
-  Event* find_event(const Moment& moment, Lane& lane, OpenScope& scope) noexcept;
-  // Now and then, after a push, reads what came before it.
-  void read_now_and_then(const Moment& moment, Lane& lane, uint64_t pushed) noexcept;
-  // Gives up the device side of an open scope, as CUDA is retired; it is open on the host then.
-  void leave_lost_lane(OpenScope& scope) noexcept;
-  // Goes on without a lane, for want of an event or of room.
-  void leave_lane(OpenScope& scope, Status status) noexcept;
+  void begin_at(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope, const Place& place);
+  void begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope,
+                       const Place& chosen);
+  // The event that marks this moment on the lane: a new record, or the event that this thread
+  // recorded a moment ago. `last` is this thread's. A begin (scope.begin_event is null) also books
+  // room on the lane. Null, with nothing booked, if there is no event; `scope.status` then says
+  // why.
+  Event* boundary(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns, Lane& lane,
+                  OpenScope& scope);
+  // Records a new event for boundary(). `is_plain` as for record_event().
+  Event* record_boundary(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns, Lane& lane,
+                         OpenScope& scope, bool is_plain);
+  // The same when the driver does not take the stream for one of the lane's device.
+  Event* record_boundary_elsewhere(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns,
+                                   Lane& lane, OpenScope& scope);
+  // Finds an event for boundary() when the lane has no free event, or no room.
+  Event* find_event(const CudaRuntime& cuda, int64_t now_ns, Lane& lane, OpenScope& scope) noexcept;
+  // Reads older scopes after some of the pushes.
+  void read_now_and_then(const CudaRuntime& cuda, int64_t now_ns, Lane& lane,
+                         uint64_t pushed) noexcept;
+  // Keeps an open scope without a lane: from now on it is timed on the host only.
+  void continue_on_host(OpenScope& scope, Status status) noexcept;
+  // The same after CUDA was retired, for a scope that has a lane.
+  void release_lost_lane(OpenScope& scope) noexcept;
+  // The whole of end(), for a scope without a lane.
+  void end_on_host(const OpenScope& scope, int64_t now_ns) noexcept;
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
   static Status why_no_lane(const CudaRuntime& cuda, const Place& place) noexcept;
   void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;
   void add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept;
-  // Takes an anchor on each device that has a lane here, and tells the timeline of it.
+  // Takes an anchor on each device that has a lane here, for the timeline.
   void anchor_devices() noexcept;
 
   template <typename Visit>
@@ -185,23 +200,23 @@ class alignas(64) Recorder {
     }
   }
 
-  // What every scope looks at, in the first cache line.
-  std::atomic<uint32_t> process_;  // of which this is a recorder
+  // Every scope reads these, so they lie in the first cache line.
+  std::atomic<uint32_t> process_;  // process_number() of this process
   std::atomic<uint32_t> epoch_{0};
-  // Tells recorders apart, and a recorder from itself before a fork: no two lives have one number.
+  // Differs between recorders, and changes with a fork: a ThreadBoundary of another life is stale.
   std::atomic<uint32_t> life_;
   std::atomic<int64_t> share_window_ns_{250};
-  std::atomic<int64_t> open_on_host_{0};  // those open on a lane are the lane's to count
+  std::atomic<int64_t> open_on_host_{0};  // open scopes without a lane; a lane counts its own
 
   SiteTable sites_;
   StatisticsTable statistics_;
   SpanStore spans_;
 
-  // By hash of their place, read without a lock: the release on a slot pairs with the acquire of
+  // By hash of their place, read without a lock. The release on a slot pairs with the acquire of
   // its readers. A lane lives as long as its recorder.
   std::array<std::atomic<Lane*>, kLaneSlots> lanes_{};
   size_t lane_count_ = 0;  // guarded by mutex_
-  std::mutex mutex_;       // guards the making of lanes, and resets
+  std::mutex mutex_;       // guards making lanes, and resets
 };
 
 }  // namespace fasttime

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One boundary of a scope: the event that marks a moment on a lane.
+// The boundary of a scope: the event that marks a moment on a lane.
+//
+// Each begin and each end needs an event. boundary() first tries to share the event that this
+// thread recorded a moment ago. Otherwise it records a new one, unless the stream captures a CUDA
+// graph.
 #include "core/recorder.h"
 #include "core/thread_boundary.h"
 #include "host/host_clock.h"
@@ -8,26 +12,26 @@
 namespace fasttime {
 namespace {
 
-// A launch queue holds 1,020 entries, and the cheapest thing that takes one up takes the host 0.9
-// us. So a queue that was known to be drained less than this ago, a third of what it takes to fill
-// it, is not full, and a record will not block.
+// A launch queue holds 1,020 entries, and the cheapest call that adds an entry takes the host 0.9
+// us. This is a third of the time that it takes to fill the queue. If the queue was empty less than
+// this ago, it is not full now, and a record does not block.
 constexpr int64_t kQueueFillNs = 300'000;
 
-// However little of it was spent outside, a lent boundary is no older than this: what reads as
-// device time must not be ours.
+// An event is shared for no longer than this after its record, however little time passed outside
+// fasttime. Otherwise fasttime's own time would read as device time.
 constexpr int64_t kMaxLoanAgeNs = 4'000;
 
-// Lets the GIL go meanwhile. `recorded_ns` is when the record returned.
+// Records without the GIL. `recorded_ns` becomes the time when the record returned.
 [[gnu::noinline]] int record_that_may_block(const CudaRuntime& cuda, const Event& event,
                                             const Lane& lane, bool is_plain, int64_t& recorded_ns) {
   const ScopedGilRelease meanwhile;
   const int status = record_event(cuda, event.handle, lane.place, is_plain);
-  // Others may work while this thread waits for the GIL; how long that took counts as age.
+  // Other threads may work while this thread waits for the GIL, so the wait counts as age.
   recorded_ns = cuda.host_now_ns();
   return status;
 }
 
-// What a scope becomes whose stream captures, or would not say.
+// Sets the status of a scope whose stream captures, or whose stream cannot be asked.
 [[gnu::cold]] void refuse(const CudaRuntime& cuda, CaptureState capture, int status,
                           OpenScope& scope) noexcept {
   if (capture == CaptureState::kCapturing) {
@@ -40,34 +44,26 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 
 }  // namespace
 
-[[gnu::hot]] Event* Recorder::boundary(const Moment& moment, Lane& lane, OpenScope& scope,
-                                       bool is_plain) {
-  const auto& [cuda, last, now_ns] = moment;
+[[gnu::always_inline]] inline Event* Recorder::record_boundary(const CudaRuntime& cuda,
+                                                               ThreadBoundary& last, int64_t now_ns,
+                                                               Lane& lane, OpenScope& scope,
+                                                               bool is_plain) {
   int status = cuda::kSuccess;
   const CaptureState capture = capture_state(cuda, lane.place, status);
   if (capture != CaptureState::kNone) {
     refuse(cuda, capture, status, scope);
     return nullptr;
   }
-  const bool is_first = scope.begin_event == nullptr;
-  // A scope's own begin must not be its end: the scope would take no time by construction. Nor may
-  // its end lie before its begin, as the last boundary of another thread than began it can. And a
-  // lent event does not renew the window: chained loans could stretch it to any length.
-  if (last.outside_ns < share_window_ns_.load(std::memory_order_relaxed) && last.lane == &lane &&
-      last.event != scope.begin_event && (is_first || scope.begun_by == last.thread) &&
-      now_ns - last.recorded_ns < kMaxLoanAgeNs && lane.borrow(last.event, last.serial, is_first)) {
-    scope.shares_boundary = true;
-    return last.event;
-  }
+  const bool is_begin = scope.begin_event == nullptr;
   bool may_block =
       has_aged(lane.caught_up_ns.load(std::memory_order_relaxed), now_ns, kQueueFillNs);
-  Event* event = lane.take(is_first);
+  Event* event = lane.take(is_begin);
   if (event == nullptr) {
-    event = find_event(moment, lane, scope);
+    event = find_event(cuda, now_ns, lane, scope);
     if (event == nullptr) {
       return nullptr;
     }
-    may_block = true;  // that took as long as it took
+    may_block = true;  // finding an event may have taken long
   }
   int64_t recorded_ns = now_ns;
   if (may_block) {
@@ -77,7 +73,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   }
   if (status != cuda::kSuccess) {
     note_failure(cuda, "cudaEventRecord", status);
-    lane.release(event, is_first);
+    lane.release(event, is_begin);
     scope.status = Status::kFailed;
     return nullptr;
   }
@@ -91,47 +87,70 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   return event;
 }
 
-Event* Recorder::boundary_elsewhere(const Moment& moment, Lane& lane, OpenScope& scope) {
-  const ScopedContext guard(moment.cuda, lane.place.device);
+[[gnu::noinline]] Event* Recorder::record_boundary_elsewhere(const CudaRuntime& cuda,
+                                                             ThreadBoundary& last, int64_t now_ns,
+                                                             Lane& lane, OpenScope& scope) {
+  const ScopedContext guard(cuda, lane.place.device);
   if (!guard.holds()) {
     scope.status = Status::kFailed;
     return nullptr;
   }
-  return boundary(moment, lane, scope, false);
+  return record_boundary(cuda, last, now_ns, lane, scope, false);
 }
 
-[[gnu::cold]] Event* Recorder::find_event(const Moment& moment, Lane& lane,
+// Sharing an event asks nothing about captures, because it records nothing. The event itself was
+// recorded outside a capture, less than the share window ago. cudaStreamBeginCapture takes longer
+// than the window, so this thread cannot have begun a capture meanwhile. Another thread could have.
+// Then the scope's time is still right, as the event lies before all work in the capture, and the
+// scope's other boundary finds the capture when it records.
+[[gnu::hot]] Event* Recorder::boundary(const CudaRuntime& cuda, ThreadBoundary& last,
+                                       int64_t now_ns, Lane& lane, OpenScope& scope) {
+  const bool is_begin = scope.begin_event == nullptr;
+  // An end never shares the scope's own begin, as the device time would be 0. It shares no record
+  // of a thread other than the one that began the scope, as that may lie before the begin. A shared
+  // event does not renew the window, as a chain could stretch the window without limit.
+  if (last.outside_ns < share_window_ns_.load(std::memory_order_relaxed) && last.lane == &lane &&
+      last.event != scope.begin_event && (is_begin || scope.begun_by == last.thread) &&
+      now_ns - last.recorded_ns < kMaxLoanAgeNs && lane.borrow(last.event, last.serial, is_begin)) {
+    scope.shares_boundary = true;
+    return last.event;
+  }
+  return is_plain_to_driver(cuda, lane.place)
+             ? record_boundary(cuda, last, now_ns, lane, scope, true)
+             : record_boundary_elsewhere(cuda, last, now_ns, lane, scope);
+}
+
+[[gnu::cold]] Event* Recorder::find_event(const CudaRuntime& cuda, int64_t now_ns, Lane& lane,
                                           OpenScope& scope) noexcept {
-  const CudaRuntime& cuda = moment.cuda;
-  const bool is_first = scope.begin_event == nullptr;
-  if (is_first && lane.booked() == Lane::kMaxScopes) {
-    resolve(cuda, lane, Lane::kMaxScopes, moment.now_ns);
+  const bool is_begin = scope.begin_event == nullptr;
+  if (is_begin && lane.booked() == Lane::kMaxScopes) {
+    resolve(cuda, lane, Lane::kMaxScopes, now_ns);
     if (lane.booked() == Lane::kMaxScopes) {
       scope.status = Status::kDropped;
       return nullptr;
     }
   }
   int status = cuda::kSuccess;
-  Event* event = lane.take(is_first);
+  Event* event = lane.take(is_begin);
   if (event == nullptr && lane.refill(cuda, status)) {
-    event = lane.take(is_first);
+    event = lane.take(is_begin);
   }
   if (event == nullptr && status == cuda::kSuccess) {
-    // The pool has reached its bound: what other lanes hold may be done by now, or at hand there.
+    // The pool has reached its bound. Other lanes may have events that are done, or spare ones.
     poll();
     each_lane([](Lane& other) { other.return_spare_to_pool(); });
     lane.refill(cuda, status);
-    event = lane.take(is_first);
+    event = lane.take(is_begin);
   }
   if (event == nullptr) {
-    // A failure was noted where it happened; without one the bound is reached.
+    // A failure is noted where it happens. Without a failure, the bound is reached.
     scope.status = status == cuda::kSuccess ? Status::kDropped : Status::kFailed;
     return nullptr;
   }
-  // Reading may have let the GIL go, and others may have begun a capture meanwhile.
+  // Reading may have released the GIL, so another thread may have begun a capture.
   const CaptureState capture = capture_state(cuda, lane.place, status);
   if (capture != CaptureState::kNone) {
-    lane.release(event, is_first);
+    lane.release(event, is_begin);
     refuse(cuda, capture, status, scope);
     return nullptr;
   }

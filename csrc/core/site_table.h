@@ -16,9 +16,6 @@ namespace fasttime {
 // Names the places in the code that are timed. A site is a name under a parent site. Names and
 // sites are small integers that never change their meaning. The table only grows.
 //
-// A section of laps and a scope of the same name under the same parent are two sites, since the
-// section has the scope's time in it.
-//
 // Thread-safe. child() of a known pair reads without a lock; all other calls take a mutex. Calls
 // that add may throw std::bad_alloc and then leave the table unchanged.
 //
@@ -38,13 +35,11 @@ class SiteTable {
   // replaced by a digest of the whole name, so that two long names stay different.
   Id intern(std::string_view name);
 
-  // The site for this name under `parent`: a scope's, or under sections_of(parent) a section's.
+  // The site for this name under `parent`.
   Id child(Id parent, Id name);
-  static constexpr Id sections_of(Id parent) noexcept { return parent | kSections; }
 
   size_t size() const noexcept { return count_.load(std::memory_order_acquire); }
-  Id parent_of(Id site) const noexcept { return sites_[site].parent & ~kSections; }
-  bool is_section(Id site) const noexcept { return (sites_[site].parent & kSections) != 0; }
+  Id parent_of(Id site) const noexcept { return sites_[site].parent; }
   std::string name_of(Id site) const;
   // How many calls of child() got "(more)" because of the bound, for the name or for the site.
   uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
@@ -53,11 +48,8 @@ class SiteTable {
   std::mutex& mutex() noexcept { return mutex_; }
 
  private:
-  static constexpr Id kSections = 1u << 31;
-  static_assert(kMaxSites < kSections, "the bit is free");
-
   struct Site {
-    Id parent;  // with kSections
+    Id parent;
     Id name;
   };
 

@@ -9,28 +9,28 @@
 
 namespace fasttime {
 
-// The boundary that this thread recorded last, and where. One event can serve two boundaries
-// between which nothing can have reached the stream. What counts is the time that was not spent in
-// here: our own calls put nothing on a stream. Fills one cache line.
+// The event that this thread recorded last, and where. Two boundaries can share one event if
+// nothing can have reached the stream between them. Only time outside fasttime's own calls counts,
+// because those put nothing on a stream. Fills one cache line.
 struct alignas(64) ThreadBoundary {
-  Lane* lane = nullptr;  // valid while a recorder of this life exists
+  Lane* lane = nullptr;  // valid while the recorder with this `life` exists
   Event* event = nullptr;
   Place place;
-  int64_t recorded_ns = 0;  // no later than the record's return, but for a wait for the GIL
-  int64_t left_ns = 0;      // when this thread was last let go from here
-  int32_t outside_ns = 0;   // spent elsewhere since the record, or kLong
+  int64_t recorded_ns = 0;  // when the record began; when it returned, if the GIL was released
+  int64_t left_ns = 0;      // when this thread last left fasttime
+  int32_t outside_ns = 0;   // time spent outside fasttime since the record, kLong at most
   uint32_t serial = 0;
   uint32_t life = 0;
-  uint32_t thread = 0;  // its number, once it has begun a scope or a section
+  uint32_t thread = 0;  // its thread_number(), once it has begun a scope or a phase
 
-  // Longer than any window, and than any two of these can add up to too much.
+  // Longer than any window. Two of these still fit into outside_ns.
   static constexpr int64_t kLong = 1'000'000'000;
 
   void enter_call(int64_t now_ns) noexcept {
     // Unsigned, so that a clock that has started anew counts as a long time.
     outside_ns = static_cast<int32_t>(
         std::min(static_cast<uint64_t>(outside_ns + (now_ns - left_ns)), uint64_t{kLong}));
-    left_ns = now_ns;  // so that whoever comes in without going out was outside all the time
+    left_ns = now_ns;  // if the thread enters again without leaving, all the time was outside
   }
 };
 static_assert(sizeof(ThreadBoundary) == 64, "one cache line");

@@ -2,339 +2,272 @@
 #include "python/context_stack.h"
 
 #include <algorithm>
-#include <memory>
+#include <iterator>
 #include <new>
 #include <utility>
-#include <vector>
 
 #include "host/process_number.h"
 
 namespace fasttime {
 namespace {
 
-struct Entry {
-  const void* scope;  // null: inherited from the context that this one was copied from
-  uint64_t recorder;
-  SiteTable::Id site;
-  uint32_t number;  // which push it was, here and where it is inherited
-};
+PyTypeObject* g_stack_type = nullptr;
 
-// Which context a stack is of. Outlives both, for those that were made under it to tell.
-struct Home {
-  PyObject* context = nullptr;  // a weak reference, as another would be a cycle; owned
-  ContextStack* stack;          // null once it is gone
-  size_t inherited;             // so many of its entries, the outermost
+using Entries = std::vector<StackEntry>;
 
-  Home(ContextStack* of, size_t count) noexcept : stack(of), inherited(count) {}
-  ~Home() { Py_XDECREF(context); }
-  Home(const Home&) = delete;
-  Home& operator=(const Home&) = delete;
-};
-using Homes = std::vector<std::shared_ptr<Home>>;
+void stack_dealloc(PyObject* object) {
+  PyTypeObject* type = Py_TYPE(object);
+  auto* stack = reinterpret_cast<ContextStack*>(object);
+  if (stack->owner != nullptr) {
+    stack->owner->stack = nullptr;
+  }
+  stack->ancestors.~vector();
+  stack->owner.~shared_ptr();
+  stack->entries.~vector();
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
 
-PyTypeObject* g_type = nullptr;
-PyObject* g_variable = nullptr;
-uint32_t g_last_number = 0;
+// Null with MemoryError set.
+ContextStack* allocate_stack() noexcept {
+  auto* stack = PyObject_New(ContextStack, g_stack_type);
+  if (stack != nullptr) {
+    new (&stack->entries) Entries();
+    new (&stack->owner) std::shared_ptr<StackOwner>();
+    new (&stack->ancestors) StackOwners();
+    stack->process = process_number();
+    stack->missing = 0;
+  }
+  return stack;
+}
 
-// The stack that was asked for last, and when: a thread's number is never used again, and its
-// version of the context moves on each time it enters or leaves one. It says so in a glance where
-// the variable takes four looks.
-struct {
-  uint64_t thread = 0;
-  uint64_t version = 0;
-  ContextStack* stack = nullptr;  // owned
-} g_last;
+Entries::iterator find_entry(ContextStack* stack, const StackMember* member) noexcept {
+  auto& entries = stack->entries;
+  const auto found = std::find_if(entries.rbegin(), entries.rend(),
+                                  [&](const StackEntry& entry) { return entry.member == member; });
+  return found == entries.rend() ? entries.end() : std::next(found).base();
+}
+
+// How many scopes, phases left out, lose their entry with these.
+uint32_t count_scopes(Entries::const_iterator from, Entries::const_iterator to) noexcept {
+  return static_cast<uint32_t>(std::count_if(from, to, [](const StackEntry& entry) {
+    return entry.member != nullptr && entry.member->object != nullptr;
+  }));
+}
+
+// Whether an entry is open. An inherited entry is open while the original is on its stack.
+bool is_open(const ContextStack* stack, const StackEntry& entry) noexcept {
+  const auto is_original = [&](const StackEntry& other) {
+    return other.member != nullptr && other.number == entry.number && other.site == entry.site;
+  };
+  const auto has_original = [&](const std::shared_ptr<StackOwner>& owner) {
+    return owner->stack != nullptr &&
+           std::any_of(owner->stack->entries.begin(), owner->stack->entries.end(), is_original);
+  };
+  return entry.member != nullptr ||
+         std::any_of(stack->ancestors.begin(), stack->ancestors.end(), has_original);
+}
+
+// May throw std::bad_alloc.
+void inherit(ContextStack* stack, const ContextStack* above, size_t count) {
+  stack->entries.reserve(count + 16);
+  for (size_t i = 0; i < count; ++i) {
+    const StackEntry& entry = above->entries[i];
+    if (is_open(above, entry)) {
+      stack->entries.push_back({nullptr, entry.recorder, entry.site, entry.number});
+    }
+  }
+}
 
 }  // namespace
 
-struct ContextStack {
-  PyObject_HEAD
-      // Entries made before a fork mean nothing after it.
-      uint32_t process;
-  std::vector<Entry> entries;
-  std::shared_ptr<Home> home;
-  Homes ancestors;  // the homes of those that it was made under, outermost first
-};
+uint32_t g_last_push = 0;
 
-namespace {
+bool init_context_stack() {
+  static PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&stack_dealloc)},
+                                {0, nullptr}};
+  static PyType_Spec spec = {"fasttime._C.ContextStack", sizeof(ContextStack), 0,
+                             Py_TPFLAGS_DEFAULT, slots};
+  g_stack_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  return g_stack_type != nullptr;
+}
 
-// Which context it is, to be compared; null where that is gone.
-const PyObject* context_of(const Home& home) noexcept {
-  if (home.context == nullptr) {
+bool is_context_stack(PyObject* object) noexcept { return Py_TYPE(object) == g_stack_type; }
+
+ContextStack* new_stack(const ContextStack* above, size_t count, StackOwners ancestors) {
+  ContextStack* stack = allocate_stack();
+  if (stack == nullptr) {
+    return nullptr;
+  }
+  stack->ancestors = std::move(ancestors);
+  try {
+    inherit(stack, above, count);
+    stack->owner = std::make_shared<StackOwner>(stack, stack->entries.size());
+  } catch (const std::bad_alloc&) {
+    Py_DECREF(stack);
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  return stack;
+}
+
+const PyObject* context_of(const StackOwner& owner) noexcept {
+  if (owner.context == nullptr) {
     return nullptr;
   }
 #if PY_VERSION_HEX >= 0x030D0000
   PyObject* context = nullptr;
-  PyWeakref_GetRef(home.context, &context);
+  PyWeakref_GetRef(owner.context, &context);
   Py_XDECREF(context);
   return context;
 #else
-  const PyObject* context = PyWeakref_GET_OBJECT(home.context);
+  const PyObject* context = PyWeakref_GET_OBJECT(owner.context);
   return context == Py_None ? nullptr : context;
 #endif
 }
 
-bool is_current(const Home& home) noexcept {
-  const PyObject* context = context_of(home);
+bool is_current(const StackOwner& owner) noexcept {
+  const PyObject* context = context_of(owner);
   return context != nullptr && context == PyThreadState_Get()->context;
 }
 
-void dealloc(PyObject* self) {
-  PyTypeObject* type = Py_TYPE(self);
-  auto* stack = reinterpret_cast<ContextStack*>(self);
-  if (stack->home != nullptr) {
-    stack->home->stack = nullptr;
-  }
-  stack->ancestors.~vector();
-  stack->home.~shared_ptr();
-  stack->entries.~vector();
-  PyObject_Free(self);
-  Py_DECREF(type);
-}
-
-PyType_Slot g_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&dealloc)}, {0, nullptr}};
-PyType_Spec g_spec = {"fasttime._C.ContextStack", sizeof(ContextStack), 0, Py_TPFLAGS_DEFAULT,
-                      g_slots};
-
-bool set_variable(ContextStack* stack) {
-  // Up to Python 3.11 a collection may run in there, and a finaliser that opens a scope sets the
-  // variable as well, which frees what is being copied.
-  const int collects = PyGC_Disable();
-  PyObject* token = PyContextVar_Set(g_variable, reinterpret_cast<PyObject*>(stack));
-  if (collects != 0) {
-    PyGC_Enable();
-  }
-  Py_XDECREF(token);
-  return token != nullptr;
-}
-
-// Whether an entry is still there: an inherited one, where it was pushed.
-bool is_open(const ContextStack* stack, const Entry& entry) noexcept {
-  const auto is_it = [&](const Entry& other) {
-    return other.scope != nullptr && other.number == entry.number && other.site == entry.site;
-  };
-  const auto has_it = [&](const std::shared_ptr<Home>& home) {
-    return home->stack != nullptr &&
-           std::any_of(home->stack->entries.begin(), home->stack->entries.end(), is_it);
-  };
-  return entry.scope != nullptr ||
-         std::any_of(stack->ancestors.begin(), stack->ancestors.end(), has_it);
-}
-
-// A stack for the current context, under what of the first `count` entries of `above` is open, if
-// that is given.
-ContextStack* make_stack(const ContextStack* above, size_t count, Homes ancestors) {
-  auto* stack = PyObject_New(ContextStack, g_type);
-  if (stack == nullptr) {
-    return nullptr;
-  }
-  new (&stack->entries) std::vector<Entry>();
-  new (&stack->home) std::shared_ptr<Home>();
-  new (&stack->ancestors) Homes(std::move(ancestors));
-  stack->process = process_number();
-  try {
-    stack->entries.reserve(count + 16);
-    for (size_t i = 0; i < count; ++i) {
-      const Entry& entry = above->entries[i];
-      if (is_open(above, entry)) {
-        stack->entries.push_back({nullptr, entry.recorder, entry.site, entry.number});
-      }
-    }
-    stack->home = std::make_shared<Home>(stack, stack->entries.size());
-  } catch (const std::bad_alloc&) {
-    Py_DECREF(stack);
-    PyErr_NoMemory();
-    return nullptr;
-  }
-  // Set first: setting a variable is what gives a fresh thread its context.
-  if (set_variable(stack)) {
-    stack->home->context = PyWeakref_NewRef(PyThreadState_Get()->context, nullptr);
-  }
-  if (stack->home->context == nullptr) {
-    Py_DECREF(stack);
-    return nullptr;
-  }
-  return stack;
-}
-
-// The stack of the current context, which has that of another one: as it was copied from it; or as
-// it was given back what was set in a copy of itself, which asgiref does after each call in a
-// thread. Then its own is among those that the other one was made under.
-ContextStack* own_stack(const ContextStack* other) {
-  try {
-    Homes ancestors;
-    for (const auto& home : other->ancestors) {
-      if (is_current(*home)) {
-        // Without an open scope nobody but the context held it, and it is gone.
-        ContextStack* own = home->stack;
-        if (own == nullptr) {
-          // The other one has dropped of these what has ended meanwhile.
-          const size_t count = std::min(home->inherited, other->home->inherited);
-          return make_stack(other, count, std::move(ancestors));
-        }
-        Py_INCREF(own);
-        if (!set_variable(own)) {
-          Py_CLEAR(own);
-        }
-        return own;
-      }
-      // Only the living, or a task that starts its like would lengthen this for ever. An open scope
-      // outlives its context in its stack.
-      if (context_of(*home) != nullptr || home->stack != nullptr) {
-        ancestors.push_back(home);
-      }
-    }
-    ancestors.push_back(other->home);
-    return make_stack(other, other->entries.size(), std::move(ancestors));
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-    return nullptr;
-  }
-}
-
-}  // namespace
-
-bool init_context_stack() {
-  g_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_spec));
-  g_variable = PyContextVar_New("fasttime.open_scopes", nullptr);
-  return g_type != nullptr && g_variable != nullptr;
-}
-
-namespace {
-
-[[gnu::noinline]] ContextStack* find_stack(uint32_t process) {
-  PyObject* found = nullptr;
-  if (PyContextVar_Get(g_variable, nullptr, &found) < 0) {
-    return nullptr;
-  }
-  // A context can be listed, and its variables set by anybody.
-  auto* stack = found != nullptr && Py_TYPE(found) == g_type
-                    ? reinterpret_cast<ContextStack*>(found)
-                    : nullptr;
-  if (stack == nullptr || stack->process != process || !is_current(*stack->home)) {
-    const bool is_known = stack != nullptr && stack->process == process;
-    ContextStack* own = is_known ? own_stack(stack) : make_stack(nullptr, 0, {});
-    Py_XDECREF(found);
-    if (own == nullptr) {
-      return nullptr;
-    }
-    stack = own;
-  }
-  const PyThreadState* thread = PyThreadState_Get();
-  g_last.thread = thread->id;
-  g_last.version = thread->context_ver;
-  Py_INCREF(stack);
-  // Last, as what was there may die of it, and anything may run then.
-  ContextStack* before = std::exchange(g_last.stack, stack);
-  Py_XDECREF(before);
-  return stack;
-}
-
-}  // namespace
-
-[[gnu::hot]] ContextStack* stack_at_hand(uint32_t process) noexcept {
-  const PyThreadState* thread = PyThreadState_Get();
-  ContextStack* stack = g_last.stack;
-  if (stack != nullptr && g_last.thread == thread->id && g_last.version == thread->context_ver &&
-      stack->process == process) {
-    Py_INCREF(stack);
-    return stack;
-  }
-  return nullptr;
-}
-
-ContextStack* current_stack(uint32_t process) {
-  ContextStack* stack = stack_at_hand(process);
-  return stack != nullptr ? stack : find_stack(process);
-}
-
-namespace {
-
-// The same where the innermost entry of the recorder may be inherited. What has ended meanwhile is
-// nobody's parent any more.
+// innermost() when the innermost entry is inherited, or belongs to another recorder. Removes
+// inherited entries that are not open any more.
 [[gnu::noinline]] SiteTable::Id innermost_open(ContextStack* stack, uint64_t recorder) noexcept {
-  for (size_t i = stack->entries.size(); i-- > 0;) {
-    const Entry& entry = stack->entries[i];
-    if (entry.recorder == recorder) {
-      if (is_open(stack, entry)) {
-        return entry.site;
+  auto& entries = stack->entries;
+  for (size_t i = entries.size(); i-- > 0;) {
+    if (entries[i].recorder == recorder) {
+      if (is_open(stack, entries[i])) {
+        return entries[i].site;
       }
-      stack->entries.erase(stack->entries.begin() + static_cast<std::ptrdiff_t>(i));
-      --stack->home->inherited;
+      entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(i));
+      --stack->owner->inherited;
     }
   }
   return SiteTable::kRoot;
 }
 
-}  // namespace
+// remove() when the member's entry is not the innermost, or is missing.
+[[gnu::noinline]] void remove_below(StackMember* member) noexcept {
+  ContextStack* stack = member->stack;
+  const auto found = find_entry(stack, member);
+  if (found != stack->entries.end()) {
+    stack->entries.erase(found);
+  } else {
+    --stack->missing;
+  }
+}
 
-[[gnu::hot]] SiteTable::Id innermost(ContextStack* stack, uint64_t recorder) noexcept {
+[[gnu::noinline]] void remove_block_below(StackMember* member) noexcept {
+  ContextStack* stack = member->stack;
+  auto& entries = stack->entries;
+  const auto found = find_entry(stack, member);
+  if (found != entries.end() && stack->owner != nullptr && is_current(*stack->owner)) {
+    stack->missing += count_scopes(found + 1, entries.end());
+    entries.erase(found, entries.end());
+  } else {
+    remove_below(member);
+  }
+}
+
+StackMember* find_member(const ContextStack* stack, const void* object) noexcept {
   const auto& entries = stack->entries;
-  if (entries.empty()) {
-    return SiteTable::kRoot;
-  }
-  const Entry& last = entries.back();
-  return last.recorder == recorder && last.scope != nullptr ? last.site
-                                                            : innermost_open(stack, recorder);
+  const auto found = std::find_if(entries.rbegin(), entries.rend(), [&](const StackEntry& entry) {
+    return entry.member != nullptr && entry.member->object == object;
+  });
+  return found == entries.rend() ? nullptr : found->member;
 }
 
-[[gnu::hot]] bool push(ContextStack* stack, const void* scope, uint64_t recorder,
-                       SiteTable::Id site) noexcept {
+// set_phase() when the phase's entry is not the innermost, or does not exist.
+void set_phase_below(ContextStack* stack, const StackMember* block, StackMember* phase,
+                     uint64_t recorder, SiteTable::Id site) noexcept {
+  auto& entries = stack->entries;
+  const StackEntry entry{phase, recorder, site, ++g_last_push};
+  auto above = find_entry(stack, block);
+  if (above == entries.end()) {
+    return;
+  }
+  if (++above != entries.end() && above->member == phase) {
+    *above = entry;
+    return;
+  }
   try {
-    stack->entries.push_back({scope, recorder, site, ++g_last_number});
-    return true;
+    entries.insert(above, entry);
   } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-    return false;
   }
 }
 
-namespace {
-
-// Where the entry is; the end where it was taken off before.
-std::vector<Entry>::iterator find_entry(ContextStack* stack, const void* scope) noexcept {
-  auto& entries = stack->entries;
-  const auto found = std::find_if(entries.rbegin(), entries.rend(),
-                                  [&](const Entry& entry) { return entry.scope == scope; });
-  return found == entries.rend() ? entries.end() : std::next(found).base();
-}
-
-bool pop_innermost(ContextStack* stack, const void* scope) noexcept {
-  auto& entries = stack->entries;
-  if (entries.empty() || entries.back().scope != scope) {
-    return false;
-  }
-  entries.pop_back();
-  return true;
-}
-
-[[gnu::noinline]] void remove_below(ContextStack* stack, const void* scope) noexcept {
-  const auto found = find_entry(stack, scope);
+void remove_phase_below(ContextStack* stack, const StackMember* phase) noexcept {
+  const auto found = find_entry(stack, phase);
   if (found != stack->entries.end()) {
     stack->entries.erase(found);
   }
 }
 
-[[gnu::noinline]] void remove_block_below(ContextStack* stack, const void* scope) noexcept {
-  if (is_current(*stack->home)) {
-    stack->entries.erase(find_entry(stack, scope), stack->entries.end());
-  } else {
-    remove_below(stack, scope);
+namespace {
+
+// Moves the entries from `first` on to another stack, with new numbers, as after a push. False with
+// MemoryError set, and then moves nothing.
+bool move_entries(ContextStack* from, size_t first, ContextStack* to) noexcept {
+  try {
+    to->entries.reserve(to->entries.size() + from->entries.size() - first);
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+    return false;
   }
+  for (size_t i = first; i < from->entries.size(); ++i) {
+    StackEntry entry = from->entries[i];
+    entry.number = ++g_last_push;
+    to->entries.push_back(entry);
+    if (entry.member->object != nullptr) {  // a phase has no reference
+      Py_INCREF(to);
+      Py_SETREF(entry.member->stack, to);
+    }
+  }
+  from->entries.resize(first);
+  return true;
 }
 
 }  // namespace
 
-[[gnu::hot]] void remove(ContextStack* stack, const void* scope) noexcept {
-  if (!pop_innermost(stack, scope)) {
-    remove_below(stack, scope);
+// A generator without open scopes of its own just loses its entry. Otherwise its entries move to a
+// stack without an owner, where remove() still finds them.
+void suspend(StackMember* member) noexcept {
+  ContextStack* stack = member->stack;
+  auto& entries = stack->entries;
+  const auto own = find_entry(stack, member);
+  if (own == entries.end()) {
+    return;
   }
+  if (own + 1 != entries.end()) {
+    ContextStack* parked = allocate_stack();
+    const bool is_moved = parked != nullptr &&
+                          move_entries(stack, static_cast<size_t>(own - entries.begin()), parked);
+    Py_XDECREF(parked);
+    if (is_moved) {
+      return;
+    }
+    PyErr_Clear();  // without memory, the generator's scopes are no parents any more
+  }
+  stack->missing += count_scopes(own, entries.end());
+  entries.erase(own, entries.end());
 }
 
-[[gnu::hot]] void remove_block(ContextStack* stack, const void* scope) noexcept {
-  if (!pop_innermost(stack, scope)) {
-    remove_block_below(stack, scope);
+bool resume(StackMember* member, ContextStack* stack, uint64_t recorder, SiteTable::Id site) {
+  ContextStack* before = member->stack;
+  if (before->owner == nullptr) {
+    Py_INCREF(before);
+    const bool is_moved = move_entries(before, 0, stack);
+    Py_DECREF(before);
+    return is_moved;
   }
+  if (!push(stack, member, recorder, site)) {
+    return false;
+  }
+  Py_INCREF(stack);
+  --before->missing;
+  Py_DECREF(before);
+  return true;
 }
 
 }  // namespace fasttime

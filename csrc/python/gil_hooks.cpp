@@ -19,21 +19,21 @@ PyThreadState* current_thread_state() noexcept {
 #endif
 }
 
-// Null where this thread does not hold it, as in a drain. Not by PyGILState_Check(), which says
-// that everybody does once there was a sub-interpreter.
-void* let_go_of_gil() {
+// Null if this thread does not hold the GIL, as in a drain. PyGILState_Check() cannot tell: once a
+// sub-interpreter existed, it answers true for every thread.
+void* release_gil() {
   PyThreadState* own = PyGILState_GetThisThreadState();
   return own != nullptr && own == current_thread_state() ? PyEval_SaveThread() : nullptr;
 }
 
-// Once the interpreter shuts down nobody gets the GIL any more. Up to Python 3.13 a thread that
-// asks for it is ended then, by unwinding its stack, which is no way to leave a driver's callers
-// and ends the process where a noexcept function is among them. It sleeps instead, as from 3.14 on
-// it does by itself, and goes with the process.
+// Once the interpreter shuts down, no thread gets the GIL any more. Up to Python 3.13, Python ends
+// a thread that asks for the GIL, by unwinding the thread's stack. That ends the whole process if a
+// noexcept function is on the stack. So the thread sleeps here until the process ends. From 3.14
+// on, Python does the same.
 void take_gil_back(void* token) {
   try {
     PyEval_RestoreThread(static_cast<PyThreadState*>(token));
-  } catch (...) {  // the unwinding: it must be neither let through nor ended
+  } catch (...) {  // the unwinding, which must stop here
     for (;;) {
       std::this_thread::sleep_for(std::chrono::hours(1));
     }
@@ -42,6 +42,6 @@ void take_gil_back(void* token) {
 
 }  // namespace
 
-void install_gil_hooks() noexcept { set_blocking_hooks({&let_go_of_gil, &take_gil_back}); }
+void install_gil_hooks() noexcept { set_blocking_hooks({&release_gil, &take_gil_back}); }
 
 }  // namespace fasttime

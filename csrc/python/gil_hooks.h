@@ -3,7 +3,7 @@
 
 namespace fasttime {
 
-// Has ScopedGilRelease let the GIL go, where the thread holds it. Called once, at import.
+// Lets ScopedGilRelease release the GIL, if the thread holds it. Called once, at import.
 void install_gil_hooks() noexcept;
 
 }  // namespace fasttime

@@ -4,8 +4,8 @@
 namespace fasttime {
 namespace {
 
-// KeyboardInterrupt, SystemExit and their like come from signal handlers that happened to run in a
-// mark, and are the program's.
+// KeyboardInterrupt and SystemExit come from a signal handler that happened to run in the mark.
+// They are meant for the program.
 bool is_a_failure() { return PyErr_ExceptionMatches(PyExc_Exception) != 0; }
 
 }  // namespace
@@ -26,7 +26,7 @@ void drop_marks(const Marks& marks) {
 }
 
 PyObject* begin_mark(const Marks& marks, PyObject* name) {
-  PyObject* end = marks.end;  // whoever is called may change them
+  PyObject* end = marks.end;  // the call may change the marks
   PyObject* begin = marks.begin;
   Py_INCREF(end);
   Py_INCREF(begin);

@@ -5,25 +5,25 @@
 
 namespace fasttime {
 
-// Marks that scopes leave in the timelines of other tools, such as NVTX ranges: two Python
-// callables, begin(name) -> token and end(token). An Exception that they raise is reported as
-// unraisable and never reaches the scope; what is none, such as KeyboardInterrupt, passes through.
-// Everything here needs the GIL.
+// Marks that scopes and phases leave in the timelines of other tools, such as NVTX ranges: two
+// Python callables, begin(name) -> token and end(token). If a callable raises an Exception, it is
+// reported as unraisable and never reaches the scope. KeyboardInterrupt, SystemExit and the like
+// pass through. Everything here needs the GIL.
 struct Marks {
-  PyObject* begin = nullptr;  // owned; null: none are wanted
+  PyObject* begin = nullptr;  // owned; null: no marks
   PyObject* end = nullptr;    // owned
 };
 
-// Marks that own both; None for both wants none.
+// Marks that own both callables. None for both means no marks.
 Marks new_marks(PyObject* begin, PyObject* end);
-// Gives both up, whose end may run anything: by then they must be nobody's marks any more.
+// Releases both callables. This may run any code, so no source may use these marks any more.
 void drop_marks(const Marks& marks);
 
-// A new reference to a token for end_mark(), holding on to the callable that ends it; null where
-// begin failed, with an exception set where that is to pass through.
+// Begins a mark. Returns a new reference to a token for end_mark(), which holds the callable that
+// ends the mark. Null if begin() failed, with an exception set if it passes through.
 PyObject* begin_mark(const Marks& marks, PyObject* name);
-// Takes the reference. False with an exception set where one is to pass through; one that is on its
-// way already stays.
+// Ends a mark, and takes the reference to its token. An exception that is already set stays set.
+// False if end() itself raised an exception that passes through.
 bool end_mark(PyObject* token);
 
 }  // namespace fasttime

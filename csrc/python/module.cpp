@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// fasttime._C: everything that is not hot, by pybind11. Conversions only; the hot path is
-// scope_type.cpp. Times are nanoseconds here and become seconds in Python.
+// fasttime._C: conversions by pybind11, for everything that is not hot. The hot path is in
+// scope_type.cpp. Times are nanoseconds here, and become seconds in Python.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -9,7 +9,6 @@
 #include <limits>
 #include <memory>
 
-#include "core/forks.h"
 #include "core/recorder.h"
 #include "cuda/cuda_runtime.h"
 #include "cuda/devices.h"
@@ -17,7 +16,7 @@
 #include "cuda/torch_streams.h"
 #include "host/scoped_gil_release.h"
 #include "python/gil_hooks.h"
-#include "python/laps_type.h"
+#include "python/phases_type.h"
 #include "python/scope_functions.h"
 #include "python/scope_hooks.h"
 #include "python/scope_type.h"
@@ -29,7 +28,7 @@ namespace py = pybind11;
 namespace fasttime {
 namespace {
 
-// Between two looks at Python's signals, so that Ctrl-C interrupts a drain.
+// How often a drain checks for signals, so that Ctrl-C interrupts it.
 constexpr int64_t kSignalCheckNs = 50'000'000;
 
 py::str decode(const std::string& name) {
@@ -61,7 +60,6 @@ struct SiteEntry {
   SiteTable::Id id;
   SiteTable::Id parent;
   py::str name;
-  bool is_section;
   SiteSummary summary;
 };
 
@@ -71,8 +69,8 @@ py::list site_entries(Recorder& recorder, bool take) {
   const SiteTable& sites = recorder.sites();
   py::list entries;
   for (SiteTable::Id id = SiteTable::kMore; id < summaries.size(); ++id) {
-    entries.append(SiteEntry{id, sites.parent_of(id), decode(sites.name_of(id)),
-                             sites.is_section(id), std::move(summaries[id])});
+    entries.append(
+        SiteEntry{id, sites.parent_of(id), decode(sites.name_of(id)), std::move(summaries[id])});
   }
   return entries;
 }
@@ -88,7 +86,7 @@ py::list site_names(Recorder& recorder, SiteTable::Id first) {
   return names;
 }
 
-// True when all that was pending at the call is resolved. A negative timeout means none.
+// True if everything that was pending at the call is resolved. A negative timeout means no timeout.
 bool drain(Recorder& recorder, double timeout_s) {
   const Recorder::Mark mark = recorder.mark();
   const int64_t start_ns = runtime().host_now_ns();
@@ -134,8 +132,7 @@ py::array_t<Value> column(const Rows& rows, Read read) {
   return values;
 }
 
-// Ends the recording: its interval, its columns by the names of Span's fields, and what did not
-// fit.
+// Ends a timeline: its interval, one column per field of Span, and the count of dropped spans.
 py::dict take_spans(Recorder& recorder) {
   const SpanStore::Taken spans = recorder.take_spans();
   py::dict result;
@@ -190,7 +187,7 @@ py::dict backend_dict() {
   return facts;
 }
 
-// Counts of a device's event pool; None without CUDA. Prepares the device if nobody has.
+// Counts of a device's event pool; None without CUDA. Prepares the device if necessary.
 py::object event_pool(int index) {
   const CudaRuntime& cuda = runtime();
   Device* device = cuda.has_cuda ? device_at(cuda, index) : nullptr;
@@ -224,7 +221,6 @@ void define_statistics(py::module_& module) {
       .def_readonly("id", &SiteEntry::id)
       .def_readonly("parent", &SiteEntry::parent)
       .def_readonly("name", &SiteEntry::name)
-      .def_readonly("is_section", &SiteEntry::is_section)
       .def_readonly("summary", &SiteEntry::summary);
   py::class_<RecorderCounts>(module, "RecorderCounts")
       .def_readonly("open", &RecorderCounts::open)
@@ -257,9 +253,9 @@ PyObject* checked_scope(const py::object& scope) {
   return scope.ptr();
 }
 
-// Holds the stream that torch would launch on now.
+// Holds torch's current stream.
 std::unique_ptr<StreamHold> hold_current_stream(double timeout_s) {
-  bind_if_cuda_is_up();  // a hold may come before the first scope
+  bind_if_cuda_is_up();  // there may have been no scope yet
   const CudaRuntime& cuda = runtime();
   Place place;
   if (!cuda.has_cuda) {
@@ -272,7 +268,7 @@ std::unique_ptr<StreamHold> hold_current_stream(double timeout_s) {
 }
 
 void define_hold(py::module_& module) {
-  // Joining the watchdog is no long wait, and the watchdog never asks for the GIL.
+  // Release joins the watchdog thread, which takes little time and never asks for the GIL.
   py::class_<StreamHold>(module, "StreamHold")
       .def(py::init(&hold_current_stream), py::arg("timeout_s"))
       .def("release", &StreamHold::release);
@@ -329,15 +325,6 @@ void define_process(py::module_& module) {
         }
       },
       py::arg("scope"));
-  // For tests: another runtime behind the table, and a process that has forgotten everything.
-  module.def("testing_bind_library", [](const std::string& path) {
-    restart_recorders();
-    bind_library(path);
-  });
-  module.def("testing_unbind", [] {
-    restart_recorders();
-    unbind();
-  });
 }
 
 void define_module(py::module_& module) {
@@ -346,7 +333,7 @@ void define_module(py::module_& module) {
     throw py::error_already_set();
   }
   module.attr("Scope") = py::reinterpret_borrow<py::object>(scope_type());
-  module.attr("Laps") = py::reinterpret_borrow<py::object>(laps_type());
+  module.attr("Phases") = py::reinterpret_borrow<py::object>(phases_type());
   define_series(module.ptr());
   define_statistics(module);
   define_recorder(module);

@@ -21,7 +21,7 @@ SiteTable::Id NameCache::find_or_add(SiteTable& sites, PyObject* name) {
   if (PyErr_Occurred()) {
     return 0;
   }
-  // Lone surrogates have no UTF-8; they pass through as they are, and come back so.
+  // Lone surrogates have no UTF-8. They are stored as they are, and come back unchanged.
   PyObject* bytes = PyUnicode_AsEncodedString(name, "utf-8", "surrogatepass");
   if (bytes == nullptr) {
     return 0;
@@ -34,7 +34,7 @@ SiteTable::Id NameCache::find_or_add(SiteTable& sites, PyObject* name) {
     PyErr_NoMemory();
   }
   Py_DECREF(bytes);
-  // What was turned away or is long is looked up anew each time, so that this is bounded.
+  // Refused and long names are looked up each time, so that memory stays bounded.
   if (id != 0 && id != SiteTable::kMore &&
       static_cast<size_t>(PyUnicode_GET_LENGTH(name)) <= SiteTable::kMaxNameBytes) {
     remember(name, id);
@@ -58,7 +58,7 @@ void NameCache::remember(PyObject* name, SiteTable::Id id) {
   for (size_t i = 0, slot = slot_of(hash); i < kProbes; ++i, slot = (slot + 1) % kSlots) {
     if (slots_[slot].name == nullptr) {
       Py_INCREF(name);
-      slots_[slot] = {name, hash, id, 0, SiteTable::kRoot};
+      slots_[slot] = {name, hash, id, Known::kNoParent, SiteTable::kRoot};
       return;
     }
   }
@@ -66,7 +66,7 @@ void NameCache::remember(PyObject* name, SiteTable::Id id) {
     crowded_out_ = PyDict_New();
   }
   PyObject* value = PyLong_FromUnsignedLong(id);
-  // Where memory is short the name is looked up anew, too.
+  // Without memory, too, the name is looked up each time.
   if (crowded_out_ == nullptr || value == nullptr ||
       PyDict_SetItem(crowded_out_, name, value) < 0) {
     PyErr_Clear();
@@ -81,7 +81,7 @@ SiteTable::Id look_up_site(SiteTable& sites, NameCache::Known* known, SiteTable:
     site = sites.child(parent, name_id);
   } catch (const std::bad_alloc&) {
   }
-  if (known != nullptr && site != SiteTable::kMore) {  // each that is turned away is counted
+  if (known != nullptr && site != SiteTable::kMore) {  // not kMore: each refusal counts
     known->parent = parent;
     known->site = site;
   }
@@ -91,13 +91,15 @@ SiteTable::Id look_up_site(SiteTable& sites, NameCache::Known* known, SiteTable:
 PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteTable::Id& id) {
   if (!PyUnicode_Check(name)) {
     PyErr_Format(
-        PyExc_TypeError, "the name of a scope must be a str, got %R of type %s%s", name,
+        PyExc_TypeError, "the name of a scope or phase must be a str, got %R of type %s%s", name,
         Py_TYPE(name)->tp_name,
         PyCallable_Check(name) ? "; to time a function, write @fasttime.scope(\"name\")" : "");
     return nullptr;
   }
   if (PyUnicode_GET_LENGTH(name) == 0) {
-    PyErr_SetString(PyExc_ValueError, "the name of a scope must not be empty");
+    PyErr_SetString(PyExc_ValueError,
+                    "the name of a scope or phase must not be empty, got ''; write a name such as "
+                    "\"forward\"");
     return nullptr;
   }
   PyObject* exact = name;
@@ -106,7 +108,7 @@ PyObject* checked_name(NameCache& names, SiteTable& sites, PyObject* name, SiteT
   } else if ((exact = PyUnicode_FromObject(name)) == nullptr) {
     return nullptr;
   }
-  const NameCache::Known* known = names.find(exact);  // as which it may be known
+  const NameCache::Known* known = names.find(exact);  // the exact str may be known
   id = known != nullptr ? known->id : names.find_or_add(sites, exact);
   if (id == 0) {
     Py_CLEAR(exact);

@@ -4,7 +4,9 @@
 #include <new>
 #include <utility>
 
-#include "python/laps_type.h"
+#include "python/context_object.h"
+#include "python/current_stack.h"
+#include "python/phases_type.h"
 #include "python/scope_hooks.h"
 #include "python/scope_type.h"
 
@@ -12,6 +14,8 @@ namespace fasttime {
 namespace {
 
 PyTypeObject* g_source_type = nullptr;
+PyObject* g_stream_word = nullptr;  // "stream", interned as in every call that names it
+PyObject* g_name_word = nullptr;    // "name"
 
 void source_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<ScopeSource*>(object);
@@ -24,7 +28,16 @@ void source_dealloc(PyObject* object) {
   Py_DECREF(type);
 }
 
-// Fills in where to record. A torch.cuda.Stream, a raw handle on the current device, or None.
+// Whether the exception that is set says that an object is not a stream. Others, such as
+// KeyboardInterrupt and MemoryError, pass through.
+bool says_no_stream() {
+  return PyErr_ExceptionMatches(PyExc_AttributeError) != 0 ||
+         PyErr_ExceptionMatches(PyExc_TypeError) != 0 ||
+         PyErr_ExceptionMatches(PyExc_ValueError) != 0 ||
+         PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
+}
+
+// Reads the place of a torch.cuda.Stream, or of a raw handle on the current device.
 bool parse_stream(PyObject* stream, Place& place) {
   PyObject* handle = nullptr;
   PyObject* device = nullptr;
@@ -36,7 +49,7 @@ bool parse_stream(PyObject* stream, Place& place) {
     device = PyObject_GetAttrString(stream, "device_index");
   }
   if (handle != nullptr && device != nullptr) {
-    // Unsigned, as a handle is an address: a negative one raises here.
+    // Unsigned: a handle is an address. A negative number raises here.
     place.stream =
         reinterpret_cast<void*>(static_cast<uintptr_t>(PyLong_AsUnsignedLongLong(handle)));
     place.device = static_cast<int>(PyLong_AsLong(device));
@@ -44,7 +57,7 @@ bool parse_stream(PyObject* stream, Place& place) {
   const bool good = PyErr_Occurred() == nullptr;
   Py_XDECREF(handle);
   Py_XDECREF(device);
-  if (!good) {
+  if (!good && says_no_stream()) {
     PyErr_Format(
         PyExc_TypeError,
         "stream must be a torch.cuda.Stream, a raw CUDA stream handle (int) on the current "
@@ -56,7 +69,7 @@ bool parse_stream(PyObject* stream, Place& place) {
 
 using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Place&);
 
-// For a name seen for the first time, or on a stream of one's choice.
+// For a name seen for the first time, or for a chosen stream.
 [[gnu::noinline]] PyObject* make_otherwise(Make new_object, ScopeSource* source, PyObject* name,
                                            PyObject* stream) {
   Place place;
@@ -83,7 +96,7 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
   }
   NameCache::Known* known = source->names.find(name);
   if (known == nullptr || stream != nullptr) {
-    // May run other code than ours. Without going out, all of it counts as time outside.
+    // May run any Python code. Without leave_call(), all of it counts as time outside.
     return make_otherwise(new_object, source, name, stream);
   }
   PyObject* made = new_object(source, {known->name, known->id, known}, nullptr, Place());
@@ -93,7 +106,13 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
   return made;
 }
 
-// (name, *, stream=None); a stream of None comes out as null.
+// Whether two argument names are equal. Names in source code are interned, so comparing pointers is
+// nearly always enough.
+bool is_word(PyObject* keyword, PyObject* word) noexcept {
+  return keyword == word || PyUnicode_Compare(keyword, word) == 0;
+}
+
+// Reads (name, *, stream=None). A stream of None is answered as null.
 bool parse_arguments(const char* function, PyObject* const* arguments, Py_ssize_t count,
                      PyObject* keywords, PyObject** name, PyObject** stream) {
   const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
@@ -101,30 +120,40 @@ bool parse_arguments(const char* function, PyObject* const* arguments, Py_ssize_
   *stream = nullptr;
   for (Py_ssize_t i = 0; i < keyword_count; ++i) {
     PyObject* keyword = PyTuple_GET_ITEM(keywords, i);
-    if (PyUnicode_CompareWithASCIIString(keyword, "stream") == 0) {
+    if (is_word(keyword, g_stream_word)) {
       *stream = arguments[count + i] == Py_None ? nullptr : arguments[count + i];
-    } else if (*name == nullptr && PyUnicode_CompareWithASCIIString(keyword, "name") == 0) {
+    } else if (*name == nullptr && is_word(keyword, g_name_word)) {
       *name = arguments[count + i];
     } else {
-      PyErr_Format(PyExc_TypeError, "%s(name, *, stream=None) got an unexpected argument %R",
+      PyErr_Format(PyExc_TypeError,
+                   "%s(name, *, stream=None) got an unexpected argument %R; it takes a name and "
+                   "stream=",
                    function, keyword);
       return false;
     }
   }
   if (*name == nullptr || count > 1) {
-    PyErr_Format(PyExc_TypeError, "%s(name, *, stream=None) takes one name, got %zd arguments",
-                 function, count);
+    PyErr_Format(PyExc_TypeError,
+                 "%s(name, *, stream=None) takes one name, got %zd arguments; write %s(\"name\")",
+                 function, count, function);
     return false;
   }
   return true;
+}
+
+// Whether the only keyword is stream=None, which decorated functions pass at each call.
+bool is_no_stream(PyObject* const* arguments, PyObject* keywords) noexcept {
+  return PyTuple_GET_SIZE(keywords) == 1 && PyTuple_GET_ITEM(keywords, 0) == g_stream_word &&
+         arguments[1] == Py_None;
 }
 
 [[gnu::hot]] PyObject* function_scope(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
                                       PyObject* keywords) {
   PyObject* name = count == 1 ? arguments[0] : nullptr;
   PyObject* stream = nullptr;
-  if ((count != 1 || keywords != nullptr) &&
-      !parse_arguments("scope", arguments, count, keywords, &name, &stream)) {
+  const bool is_name_only =
+      count == 1 && (keywords == nullptr || is_no_stream(arguments, keywords));
+  if (!is_name_only && !parse_arguments("scope", arguments, count, keywords, &name, &stream)) {
     return nullptr;
   }
   return make(&new_scope, self, name, stream);
@@ -144,19 +173,19 @@ PyObject* function_begin(PyObject* self, PyObject* const* arguments, Py_ssize_t 
   return scope;
 }
 
-PyObject* function_laps(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
-                        PyObject* keywords) {
+PyObject* function_phases(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                          PyObject* keywords) {
   PyObject* name = nullptr;
   PyObject* stream = nullptr;
-  if (!parse_arguments("laps", arguments, count, keywords, &name, &stream)) {
+  if (!parse_arguments("phases", arguments, count, keywords, &name, &stream)) {
     return nullptr;
   }
-  return make(&new_laps, self, name, stream);
+  return make(&new_phases, self, name, stream);
 }
 
 PyObject* function_end(PyObject*, PyObject* token) {
   if (token == Py_None) {
-    Py_RETURN_NONE;  // begun where torch.compile traces: there is nothing to end
+    Py_RETURN_NONE;  // begin() answers None while torch.compile traces
   }
   if (!is_scope(token)) {
     PyErr_Format(PyExc_TypeError, "end() takes the token that begin() returned, got %R", token);
@@ -177,50 +206,65 @@ PyMethodDef g_scope_def = {
     "        y = model(x)\n\n"
     "    @fasttime.scope(\"decode\")\n"
     "    def decode(x): ...\n\n"
-    "Device time is what passes on the stream between two CUDA events, recorded on torch's "
-    "current\n"
-    "stream at the beginning, or on `stream`: a torch.cuda.Stream, or a raw handle (int) on the\n"
-    "current device. Host time is what passes on the host between them. Scopes nest, by thread "
-    "and\n"
-    "by asyncio task. Exceptions pass through, and the scope is counted all the same. A decorated\n"
-    "coroutine or generator is timed from its first step to its end.\n\n"
-    "Waits for nothing. Raises TypeError or ValueError for a name that is not a non-empty str,\n"
-    "TypeError for a stream of another kind, and RuntimeError for an exit without an enter."};
+    "Device time is the time between two CUDA events on one stream: torch's current stream when "
+    "the\n"
+    "scope begins, or `stream`, a torch.cuda.Stream or a raw handle (int) on the current device.\n"
+    "Host time is the time between the two ends on the host. Scopes nest, per thread and per "
+    "asyncio\n"
+    "task. Exceptions pass through, and the scope still counts. A decorated coroutine or "
+    "generator\n"
+    "is timed from its first step to its end.\n\n"
+    "Never waits. Raises TypeError or ValueError if the name is not a non-empty str, TypeError if\n"
+    "`stream` is not a stream, and RuntimeError for an exit without an enter."};
 PyMethodDef g_begin_def = {
     "begin", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_begin)),
     METH_FASTCALL | METH_KEYWORDS,
     "begin(name, *, stream=None)\n--\n\n"
-    "Begin a scope where a `with` does not fit; returns the token that end() takes.\n\n"
-    "Arguments, errors and waiting are those of scope(). A token that is thrown away without "
-    "end()\n"
-    "counts as a dropped scope."};
+    "Begin a scope where a `with` does not fit, and return a token for `end`.\n\n"
+    "    token = fasttime.begin(\"request\")\n"
+    "    ...\n"
+    "    fasttime.end(token)\n\n"
+    "Takes the arguments of `scope`, raises the same errors, and never waits. If you drop the "
+    "token\n"
+    "without `end`, the scope counts as dropped."};
 PyMethodDef g_end_def = {
     "end", &function_end, METH_O,
     "end(token)\n--\n\n"
-    "End the scope that begin() began, in any thread or task.\n\n"
-    "Waits for nothing. Raises TypeError for anything but a token, RuntimeError for one that was\n"
-    "ended already. None, which is what begin() returns inside torch.compile, does nothing."};
+    "End the scope that `begin` began, in any thread or task.\n\n"
+    "Never waits. Raises TypeError if `token` is not a token, and RuntimeError if its scope has\n"
+    "ended. `begin` returns None inside torch.compile; end(None) does nothing."};
 
-PyMethodDef g_laps_def = {
-    "laps", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_laps)),
+PyMethodDef g_phases_def = {
+    "phases", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_phases)),
     METH_FASTCALL | METH_KEYWORDS,
-    "laps(name, *, stream=None)\n--\n\n"
-    "Time a block and, end to end, the sections it consists of; each is named as it ends.\n\n"
-    "    with fasttime.laps(\"step\") as lap:\n"
-    "        batch = next(loader)\n"
-    "        lap(\"data\")\n"
-    "        loss = model(batch)\n"
-    "        lap(\"forward\")\n\n"
-    "Reports as the scope `step` with the sections as its children. Where one section ends the "
-    "next\n"
-    "begins, on one CUDA event: n sections take n + 1, and nothing lies between them. What comes\n"
-    "after the last lap is in the block's time only. Scopes inside are children of the block, not "
+    "phases(name, *, stream=None)\n--\n\n"
+    "Time a block, and the phases it consists of, end to end.\n\n"
+    "    with fasttime.phases(\"step\") as phase:\n"
+    "        phase(\"data\")\n"
+    "        batch = next(batches)\n"
+    "        phase(\"forward\")\n"
+    "        loss = model(batch)\n\n"
+    "Each call begins a phase and ends the phase before. The end of the block ends the last "
+    "phase.\n"
+    "phase(None) ends a phase without beginning another. The block is a scope, `step`. Phases are\n"
+    "its children, such as `step/forward`, and scopes that open in a phase are children of the\n"
+    "phase. A repeated name is another sample of the same phase. Time outside all phases counts "
+    "for\n"
+    "the block alone.\n\n"
+    "Two neighbours share one CUDA event. So n phases take n + 1 events if the first call "
+    "directly\n"
+    "follows the beginning of the block. All phases are timed on the stream of the block.\n\n"
+    "If you call phase() while a scope is open, the scope stays a child of the phase before. "
+    "Another\n"
+    "thread may call phase() too, but not at the same time. Scopes in that thread are no children "
     "of\n"
-    "a section. All sections are on one stream.\n\n"
-    "Arguments, waiting and errors are those of scope(); RuntimeError for a lap outside the "
-    "block."};
+    "the phase.\n\n"
+    "Takes the arguments of `scope`, raises the same errors, and never waits. Raises RuntimeError "
+    "for\n"
+    "a phase outside the block, for entering the block twice, and for two calls at once."};
 
-// A function of a recorder is pickled as that of whatever this becomes.
+// A recorder's function is pickled with its recorder, and becomes the unpickled recorder's
+// function.
 PyObject* source_reduce(PyObject* object, PyObject*) {
   return reduce(reinterpret_cast<ScopeSource*>(object), "recorder", nullptr, nullptr);
 }
@@ -248,7 +292,11 @@ ScopeSource* source_of(PyObject* scope_function) {
 
 bool init_scope_functions() {
   g_source_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_source_spec));
-  return g_source_type != nullptr && init_scope_type() && init_laps_type();
+  g_stream_word = PyUnicode_InternFromString("stream");
+  g_name_word = PyUnicode_InternFromString("name");
+  return g_source_type != nullptr && g_stream_word != nullptr && g_name_word != nullptr &&
+         init_context_objects() && init_context_stack() && init_current_stack() &&
+         init_scope_type() && init_phases_type();
 }
 
 PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
@@ -268,15 +316,15 @@ PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
   PyObject* scope = PyCFunction_NewEx(&g_scope_def, self, nullptr);
   PyObject* begin = PyCFunction_NewEx(&g_begin_def, self, nullptr);
   PyObject* end = PyCFunction_NewEx(&g_end_def, self, nullptr);
-  PyObject* laps = PyCFunction_NewEx(&g_laps_def, self, nullptr);
+  PyObject* phases = PyCFunction_NewEx(&g_phases_def, self, nullptr);
   source->scope_function = scope == nullptr ? nullptr : PyWeakref_NewRef(scope, nullptr);
   const bool made =
-      source->scope_function != nullptr && begin != nullptr && end != nullptr && laps != nullptr;
-  PyObject* functions = made ? PyTuple_Pack(4, scope, begin, end, laps) : nullptr;
+      source->scope_function != nullptr && begin != nullptr && end != nullptr && phases != nullptr;
+  PyObject* functions = made ? PyTuple_Pack(4, scope, begin, end, phases) : nullptr;
   Py_XDECREF(scope);
   Py_XDECREF(begin);
   Py_XDECREF(end);
-  Py_XDECREF(laps);
+  Py_XDECREF(phases);
   Py_DECREF(self);
   return functions;
 }

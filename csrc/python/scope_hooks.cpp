@@ -17,13 +17,13 @@ void set_scope_hooks(PyObject* decorate, PyObject* reduce) {
 }
 
 PyObject* decorate(ScopeSource* source, PyObject* name, PyObject* stream, PyObject* function) {
-  PyObject* scope_function = PyObject_CallNoArgs(source->scope_function);  // the reference
+  PyObject* scope_function = PyObject_CallNoArgs(source->scope_function);  // a weak reference
   if (scope_function == nullptr) {
     return nullptr;
   }
   PyObject* decorated = function;
   if (scope_function == Py_None && PyCallable_Check(function)) {
-    Py_INCREF(function);  // the recorder is gone: nobody could read what is measured
+    Py_INCREF(function);  // the recorder is gone, so no report would show the times
   } else {
     decorated = PyObject_CallFunctionObjArgs(
         g_decorate, scope_function, name, stream == nullptr ? Py_None : stream, function, nullptr);
@@ -34,9 +34,11 @@ PyObject* decorate(ScopeSource* source, PyObject* name, PyObject* stream, PyObje
 
 PyObject* reduce(ScopeSource* source, const char* kind, PyObject* name, PyObject* stream) {
   if (stream != nullptr) {
-    PyErr_Format(PyExc_TypeError,
-                 "%s %R cannot be pickled: it is on a stream, which another process does not have",
-                 kind, name);
+    PyErr_Format(
+        PyExc_TypeError,
+        "%s %R cannot be pickled, because its stream %R exists in this process only; make it "
+        "without stream=",
+        kind, name, stream);
     return nullptr;
   }
   return PyObject_CallFunction(g_reduce, "OsO", source->owner, kind,

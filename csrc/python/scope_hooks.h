@@ -7,17 +7,19 @@
 
 namespace fasttime {
 
-// What Python does for scopes and laps beyond timing. Everything here needs the GIL.
+// Python functions for decorating and pickling scopes and phases. Everything here needs the GIL.
 
-// Called once, at import: decorate(scope function, name, stream or None, function), and
-// reduce(owner of the recorder, kind, name or None), which answers as object.__reduce__ does.
+// Called once, at import. decorate(scope function, name, stream or None, function) returns the
+// decorated function. reduce(owner of the recorder, kind, name or None) returns what
+// object.__reduce__ returns.
 void set_scope_hooks(PyObject* decorate, PyObject* reduce);
 
 // A function with a scope around each call; a new reference, or null with an exception set.
-// `stream` is null where none was given.
+// `stream` may be null.
 PyObject* decorate(ScopeSource* source, PyObject* name, PyObject* stream, PyObject* function);
 
-// How to pickle what the source's function `kind` made of a name, or, without a name, the source.
+// The answer of __reduce__ for an object that the source's function `kind` made from `name`. For
+// the source itself, `name` is null.
 PyObject* reduce(ScopeSource* source, const char* kind, PyObject* name, PyObject* stream);
 
 }  // namespace fasttime

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "python/scope_type.h"
 
-#include <structmember.h>
-
 #include <array>
 #include <cstddef>
 #include <new>
 
-#include "python/context_methods.h"
-#include "python/context_stack.h"
-#include "python/enterings.h"
+#include "python/context_object.h"
+#include "python/current_stack.h"
 #include "python/scope_hooks.h"
 #include "python/torch_flag.h"
 
@@ -19,23 +16,24 @@ namespace {
 PyTypeObject* g_scope_type = nullptr;
 
 struct Scope {
-  PyObject_HEAD vectorcallfunc call;
+  ContextObject base;   // first: a Scope is a ContextObject
   ScopeSource* source;  // owned
   NameCache::Known* known;
   PyObject* stream_owner;  // keeps a stream object alive; null if none was given
-  Enterings enterings;
-  PyObject* name;  // owned where it is not `known`
+  Passes passes;
+  PyObject* name;  // owned if it is not `known`
   SiteTable::Id name_id;
   Place place;
 };
 
+// Freed scopes, kept for the next ones. Each still has its type's reference.
 constexpr int kMaxSpare = 64;
 std::array<Scope*, kMaxSpare> g_spare;
 int g_spare_count = 0;
 
-// Begins a pass; frees `entering` where it cannot.
-[[gnu::always_inline]] inline bool enter_as(Scope* self, Entering* entering) {
-  if (entering == nullptr) {
+// Begins a pass. Frees it, with an exception set, if that fails.
+[[gnu::always_inline]] inline bool begin_pass(Scope* self, Pass* pass) {
+  if (pass == nullptr) {
     return false;
   }
   ScopeSource* source = self->source;
@@ -44,103 +42,107 @@ int g_spare_count = 0;
   }
   Recorder& recorder = *source->recorder;
   int64_t entered_ns = recorder.enter_call();
-  ContextStack* stack = stack_at_hand(recorder.process());
+  ContextStack* stack = cached_stack(recorder.process());
   if (stack == nullptr) {
     stack = current_stack(recorder.process());
     if (stack == nullptr) {
-      free_entering(self->enterings, entering);
+      self->passes.free(pass);
       return false;
     }
-    // Anything may have run meanwhile, such as the finaliser of what was garbage.
+    // Finalisers or other Python code may have run.
     entered_ns = recorder.enter_call();
   }
   const SiteTable::Id site =
       site_of(recorder.sites(), self->known, innermost(stack, source->number), self->name_id);
-  if (!push(stack, entering, source->number, site)) {
+  if (!push(stack, pass, source->number, site)) {
     Py_DECREF(stack);
-    free_entering(self->enterings, entering);
+    self->passes.free(pass);
     return false;
   }
-  entering->stack = stack;
-  recorder.begin(entering->open, site, self->stream_owner == nullptr ? nullptr : &self->place,
+  recorder.begin(pass->open, site, self->stream_owner == nullptr ? nullptr : &self->place,
                  entered_ns);
-  // Only now: begin may let the GIL go, and nobody is to end what has not quite begun.
-  add_entering(self->enterings, entering);
+  // Last: begin() may release the GIL, and no other thread may end the pass before it has begun.
+  self->passes.add(pass);
   return true;
 }
 
-// What a mark costs lies outside of the scope's times.
+// The mark begins before the scope and ends after it, so the scope's times exclude its cost.
 [[gnu::noinline]] bool enter_marking(Scope* self) {
-  Entering* entering = new_separate_entering();
-  if (entering != nullptr) {
-    set_mark(entering, begin_mark(self->source->marks, self->name));
-    if (PyErr_Occurred() != nullptr) {
-      free_entering(self->enterings, entering);
-      return false;
-    }
+  PyObject* mark = begin_mark(self->source->marks, self->name);
+  if (mark == nullptr && PyErr_Occurred() != nullptr) {
+    return false;
   }
-  return enter_as(self, entering);
+  Pass* pass = self->passes.allocate_marked(mark);
+  if (pass == nullptr && mark != nullptr) {
+    end_mark(mark);
+  }
+  return begin_pass(self, pass);
 }
 
 [[gnu::hot]] bool enter(Scope* self) {
-  const ScopeMode mode = self->source->mode;
-  if (mode != ScopeMode::kOn) {
-    if (mode == ScopeMode::kOnAndMarking) {
-      return enter_marking(self);
-    }
-    return enter_off(self->enterings, *self->source->recorder);
+  ScopeSource* source = self->source;
+  if (source->mode == ScopeMode::kOn) {
+    return begin_pass(self, self->passes.allocate());
   }
-  return enter_as(self, new_entering(self->enterings));
+  if (source->mode == ScopeMode::kOnAndMarking) {
+    return enter_marking(self);
+  }
+  return self->passes.begin_off(source->recorder->process(), source->number);
 }
 
-// An exit that belongs to an entering which only was counted, or to none. False with an exception
-// set in the latter case.
-[[gnu::cold]] bool leave_otherwise(Scope* self) {
-  if (leave_counted(self->enterings)) {
+// Ends a pass that began while scopes were off. False with an exception set if there is none.
+[[gnu::noinline]] bool end_counted_pass(Scope* self) {
+  if (self->passes.end_begun_off()) {
     return true;
   }
   PyErr_Format(PyExc_RuntimeError,
-               "scope %R is not open: it was ended already or never begun; each begin() or "
-               "`with` takes one end",
+               "scope %R is not open: it has ended already, or never began; call end() once per "
+               "begin(), or __exit__() once per __enter__()",
                self->name);
   return false;
 }
 
-enum class Ending : bool { kBlock, kToken };
-
-// False with an exception set where the scope is not open.
-[[gnu::hot]] bool leave(Scope* self, Ending ending) {
-  Recorder& recorder = *self->source->recorder;
-  Entering* entering = take_entering(self->enterings, recorder);
-  if (entering == nullptr) {
-    return leave_otherwise(self);
+// Ends the pass that belongs to this exit: `end` ends its times, `remove` its place on the stack.
+// Takes the mark of a phase that ends with it, or null. False with an exception set if there is no
+// such pass, or if the end of a mark was interrupted.
+template <typename End, typename Remove>
+[[gnu::always_inline]] inline bool end_pass(Scope* self, End end, Remove remove,
+                                            PyObject* phase_mark = nullptr) {
+  if (self->passes.newest() == nullptr) {
+    return end_counted_pass(self);
   }
-  recorder.end(entering->open);
-  (ending == Ending::kBlock ? remove_block : remove)(entering->stack, entering);
-  Py_DECREF(entering->stack);
-  const bool is_whole = free_entering(self->enterings, entering);
+  Recorder& recorder = *self->source->recorder;
+  Pass* pass = self->passes.take(recorder.process());
+  if (pass == nullptr) {
+    return end_counted_pass(self);
+  }
+  end(recorder, pass->open);
+  remove(pass);
+  // Before marks end, which run Python code that may put work on the stream.
   recorder.leave_call();
-  return is_whole;
+  const bool is_phase_whole = phase_mark == nullptr || end_mark(phase_mark);
+  return self->passes.free(pass) && is_phase_whole;
 }
 
-// What was begun and will never be ended.
-[[gnu::cold]] void abandon_all(Scope* self) {
-  Enterings& all = self->enterings;
-  while (Entering* entering = all.last) {
-    all.last = entering->previous;
-    self->source->recorder->abandon(entering->open);
-    remove(entering->stack, entering);
-    Py_DECREF(entering->stack);
-    if (!free_entering(all, entering)) {
-      PyErr_WriteUnraisable(self->name);  // nobody is there to raise it to
+[[gnu::hot]] bool leave(PyObject* object) {
+  const auto end = [](Recorder& recorder, OpenScope& open) { recorder.end(open); };
+  return end_pass(reinterpret_cast<Scope*>(object), end, &remove_block);
+}
+
+[[gnu::cold, gnu::noinline]] void abandon_passes(Scope* self) {
+  while (Pass* pass = self->passes.take_newest()) {
+    self->source->recorder->abandon(pass->open);
+    remove(pass);
+    if (!self->passes.free(pass)) {
+      PyErr_WriteUnraisable(self->name);  // a deallocation cannot raise
     }
   }
 }
 
 [[gnu::hot]] void scope_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<Scope*>(object);
-  if (self->enterings.last != nullptr) {
-    abandon_all(self);
+  if (self->passes.newest() != nullptr) {
+    abandon_passes(self);
   }
   if (self->known == nullptr) {
     Py_DECREF(self->name);
@@ -156,41 +158,40 @@ enum class Ending : bool { kBlock, kToken };
   Py_DECREF(type);
 }
 
-// A scope called with nothing is entered, with an exception's three parts left, with a function
-// wrapped around it.
+[[gnu::cold]] PyObject* refuse_call(Scope* self, Py_ssize_t count) {
+  PyErr_Format(PyExc_TypeError,
+               "scope %R got a call with %zd arguments; write `with scope(%R):` around a block, or "
+               "@scope(%R) above a function",
+               self->name, count, self->name, self->name);
+  return nullptr;
+}
+
+PyObject* decorate_with(Scope* self, PyObject* function) {
+  if (self->passes.newest() != nullptr) {
+    PyErr_Format(PyExc_TypeError,
+                 "scope %R is open, so it cannot decorate; write @scope(%R), without another ()",
+                 self->name, self->name);
+    return nullptr;
+  }
+  return decorate(self->source, self->name, self->stream_owner, function);
+}
+
+// No argument: __enter__. One argument: a function to decorate.
 [[gnu::hot]] PyObject* scope_call(PyObject* object, PyObject* const* arguments,
                                   size_t flagged_count, PyObject* keywords) {
   auto* self = reinterpret_cast<Scope*>(object);
   const Py_ssize_t count = PyVectorcall_NARGS(flagged_count);
-  if (keywords == nullptr || PyTuple_GET_SIZE(keywords) == 0) {
-    switch (count) {
-      case 0:
-        if (!enter(self)) {
-          return nullptr;
-        }
-        Py_INCREF(object);
-        return object;
-      case 1:
-        if (self->enterings.last != nullptr) {
-          PyErr_Format(PyExc_TypeError,
-                       "scope %R is open, and no decorator; write @scope(%R), with no () after it",
-                       self->name, self->name);
-          return nullptr;
-        }
-        return decorate(self->source, self->name, self->stream_owner, arguments[0]);
-      case 3:
-        if (!leave(self, Ending::kBlock)) {
-          return nullptr;
-        }
-        Py_RETURN_FALSE;
-      default:
-        break;
-    }
+  if (count > 1 || has_keywords(keywords)) {
+    return refuse_call(self, count);
   }
-  PyErr_SetString(
-      PyExc_TypeError,
-      "a scope is used as `with scope(...)` or as a decorator, and takes no other call");
-  return nullptr;
+  if (count == 1) {
+    return decorate_with(self, arguments[0]);
+  }
+  if (!enter(self)) {
+    return nullptr;
+  }
+  Py_INCREF(object);
+  return object;
 }
 
 PyObject* scope_repr(PyObject* object) {
@@ -205,13 +206,13 @@ PyObject* scope_repr(PyObject* object) {
   }
   auto* self = PyObject_New(Scope, g_scope_type);
   if (self != nullptr) {
-    self->call = &scope_call;
-    new (&self->enterings) Enterings();
+    init_context_object(&self->base, &scope_call, &call_exit<&leave>);
+    new (&self->passes) Passes(self);
   }
   return self;
 }
 
-// A model that keeps a scope can be copied: both time the same site then.
+// A copied model shares its scope objects with the original, and times the same sites.
 PyObject* scope_copy(PyObject* object, PyObject*) {
   Py_INCREF(object);
   return object;
@@ -226,25 +227,12 @@ PyMethodDef g_scope_methods[] = {{"__copy__", &scope_copy, METH_NOARGS, nullptr}
                                  {"__deepcopy__", &scope_copy, METH_O, nullptr},
                                  {"__reduce__", &scope_reduce, METH_NOARGS, nullptr},
                                  {nullptr, nullptr, 0, nullptr}};
-PyMemberDef g_scope_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Scope, call), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr}};
-PyType_Slot g_scope_slots[] = {{Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
-                               {Py_tp_members, g_scope_members},
-                               {Py_tp_methods, g_scope_methods},
-                               {Py_tp_repr, reinterpret_cast<void*>(&scope_repr)},
-                               {Py_tp_dealloc, reinterpret_cast<void*>(&scope_dealloc)},
-                               {0, nullptr}};
-PyType_Spec g_scope_spec = {
-    "fasttime._C.Scope", sizeof(Scope), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    g_scope_slots};
-
 }  // namespace
 
 bool init_scope_type() {
-  g_scope_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_scope_spec));
-  return g_scope_type != nullptr && add_context_methods(g_scope_type) && init_context_stack();
+  g_scope_type = make_context_type("fasttime._C.Scope", sizeof(Scope), g_scope_methods, &scope_repr,
+                                   &scope_dealloc);
+  return g_scope_type != nullptr;
 }
 
 [[gnu::hot]] PyObject* new_scope(ScopeSource* source, const ScopeName& name, PyObject* stream,
@@ -266,7 +254,7 @@ bool init_scope_type() {
     Py_INCREF(stream);
     self->place = place;
   }
-  self->enterings.entered_while_off = 0;
+  self->passes.forget_begun_off();
   return reinterpret_cast<PyObject*>(self);
 }
 
@@ -291,40 +279,43 @@ bool is_scope(PyObject* object) noexcept { return Py_TYPE(object) == g_scope_typ
 
 bool enter_scope(PyObject* scope) { return enter(reinterpret_cast<Scope*>(scope)); }
 
-const OpenScope* open_scope_of(PyObject* scope) noexcept {
-  const Entering* entering = reinterpret_cast<Scope*>(scope)->enterings.last;
-  return entering == nullptr ? nullptr : &entering->open;
+Pass* open_pass_of(PyObject* scope) noexcept {
+  return reinterpret_cast<Scope*>(scope)->passes.newest();
 }
 
 bool is_entered_while_off(PyObject* scope) noexcept {
-  return reinterpret_cast<Scope*>(scope)->enterings.entered_while_off > 0;
+  return reinterpret_cast<Scope*>(scope)->passes.has_begun_off();
+}
+
+bool leave_scope(PyObject* scope) { return leave(scope); }
+
+bool leave_scope_and_phase(PyObject* scope, OpenScope& phase, PyObject* mark) {
+  const auto end = [&](Recorder& recorder, OpenScope& open) { recorder.end_block(open, phase); };
+  return end_pass(reinterpret_cast<Scope*>(scope), end, &remove_block, mark);
+}
+
+bool end_scope(PyObject* scope) {
+  const auto end = [](Recorder& recorder, OpenScope& open) { recorder.end(open); };
+  return end_pass(reinterpret_cast<Scope*>(scope), end, &remove);
 }
 
 void suspend_scope(PyObject* scope) {
-  if (const Entering* entering = reinterpret_cast<Scope*>(scope)->enterings.last) {
-    remove_block(entering->stack, entering);
+  if (Pass* pass = open_pass_of(scope)) {
+    suspend(pass);
   }
 }
 
 bool resume_scope(PyObject* scope) {
-  auto* self = reinterpret_cast<Scope*>(scope);
-  Entering* entering = self->enterings.last;
-  const uint32_t process = self->source->recorder->process();
-  if (entering == nullptr || entering->open.process != process) {
-    return true;  // after a fork it is the parent's, and nobody's parent here
+  const ScopeSource* source = reinterpret_cast<Scope*>(scope)->source;
+  const uint32_t process = source->recorder->process();
+  Pass* pass = open_pass_of(scope);
+  if (pass == nullptr || pass->open.process != process) {
+    return true;  // nothing is open, or it belongs to the parent of a fork
   }
   ContextStack* stack = current_stack(process);
-  if (stack == nullptr || !push(stack, entering, self->source->number, entering->open.site)) {
-    Py_XDECREF(stack);
-    return false;
-  }
-  Py_DECREF(entering->stack);
-  entering->stack = stack;
-  return true;
+  const bool is_resumed = stack != nullptr && resume(pass, stack, source->number, pass->open.site);
+  Py_XDECREF(stack);
+  return is_resumed;
 }
-
-bool leave_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope), Ending::kBlock); }
-
-bool end_scope(PyObject* scope) { return leave(reinterpret_cast<Scope*>(scope), Ending::kToken); }
 
 }  // namespace fasttime

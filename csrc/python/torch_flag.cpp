@@ -8,8 +8,8 @@ namespace {
 
 PyObject* g_torch_cuda_dict = nullptr;
 
-// Whether CUDA had started in the process that this one was forked from. Torch's flag still stands
-// then, and torch alone knows: nothing of CUDA was ours yet.
+// Whether this process was forked from one in which CUDA had started. Torch's flag is still set
+// then. Only torch knows, because fasttime had not bound CUDA yet.
 bool is_in_bad_fork() {
   PyObject* ask = PyDict_GetItemString(g_torch_cuda_dict, "_is_in_bad_fork");
   PyObject* answer = ask == nullptr ? nullptr : PyObject_CallNoArgs(ask);

@@ -5,13 +5,13 @@
 
 namespace fasttime {
 
-// Whether torch has started CUDA, read from its Python flag: to ask torch itself, or CUDA, would
-// start CUDA, and poison a later fork. Everything here needs the GIL.
+// Whether torch has started CUDA, read from torch's Python flag. Asking torch or CUDA would start
+// CUDA, and break a later fork. Everything here needs the GIL.
 
-// Where the flag is: the dictionary of the module torch.cuda. Called once at import.
+// Sets the dictionary of the module torch.cuda, which has the flag. Called once at import.
 void set_torch_cuda(PyObject* dict);
 
-// Binds the CUDA runtime if torch has started CUDA by now. 20 ns while it has not.
+// Binds the CUDA runtime if torch has started CUDA. Takes 20 ns while torch has not.
 void bind_if_cuda_is_up();
 
 }  // namespace fasttime

@@ -58,10 +58,10 @@ __all__ = [
     "enable",
     "end",
     "keep_samples",
-    "laps",
     "load",
     "mark_nvtx",
     "measure",
+    "phases",
     "record_timeline",
     "report",
     "reset",
@@ -79,7 +79,7 @@ _default = _default_recorder()
 scope = _default.scope
 begin = _default.begin
 end = _default.end
-laps = _default.laps
+phases = _default.phases
 report = _default.report
 samples = _default.samples
 record_timeline = _default.record_timeline

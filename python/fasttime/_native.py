@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The only importer of the compiled extension ``fasttime._C``, and of what it needs from torch.
+"""Import the compiled extension ``fasttime._C``; no other module does.
 
-Importing torch comes first: the extension finds the CUDA runtime among the libraries that torch has
-loaded. Nothing here starts CUDA.
+Torch is imported first, because the extension finds the CUDA runtime among the libraries that torch
+has loaded. Nothing here starts CUDA.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _C.set_scope_hooks(vars(torch.cuda), functools.partial(decorate, _C.suspend, _C.
 atexit.register(_C.retire, "the interpreter is shutting down")
 
 Core = _C.Recorder
-Laps = _C.Laps
+Phases = _C.Phases
 Scope = _C.Scope
 Series = _C.Series
 SiteEntry = _C.SiteEntry

@@ -81,8 +81,8 @@ class Recorder:
 
     def __init__(self, *, keep_samples: int = 0, share_boundaries: bool = True) -> None:
         self._core = _native.Core()
-        self.scope, self.begin, self.end, self.laps = self._core.scope_functions()
-        compile_support.adopt(self, (self.scope, self.begin, self.end, self.laps))
+        self.scope, self.begin, self.end, self.phases = self._core.scope_functions()
+        compile_support.adopt(self, (self.scope, self.begin, self.end, self.phases))
         _pickling.adopt(self, self._core)
         self._share_boundaries = share_boundaries
         self._interval = _Interval.begin(self._core)
@@ -303,11 +303,11 @@ class Recorder:
         Args:
             on: False stops it.
 
-        Scopes become NVTX ranges if torch has NVTX, and ranges of torch.profiler while a profiler
-        runs. The ranges lie on the host. An NVTX range costs about a microsecond, which the scope's
-        own times do not include. Without marks, scopes cost nothing more. ``FASTTIME_NVTX=1`` in
-        the environment marks from the start. Errors of NVTX go to ``sys.unraisablehook`` and never
-        reach the scope.
+        Scopes and phases become NVTX ranges if torch has NVTX, and ranges of torch.profiler while a
+        profiler runs. The ranges lie on the host. An NVTX range costs about a microsecond, which the
+        scope's own times do not include. Without marks, scopes cost nothing more.
+        ``FASTTIME_NVTX=1`` in the environment marks from the start. Errors of NVTX go to
+        ``sys.unraisablehook`` and never reach the scope.
         """
         if on:
             _native.set_marks(self.scope, profiler_marks.begin, profiler_marks.end)

@@ -260,22 +260,22 @@ def test_a_scope_begun_inside_and_ended_outside_is_captured_and_adds_no_node(
         assert (counts["captured"], sum(counts.values())) == (1, 1)
 
 
-def test_laps_around_a_capture_add_no_node_and_go_on_after_it(
+def test_phases_around_a_capture_add_no_node(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
 ) -> None:
     with fresh_recorder() as recorder:
-        with recorder.laps("step", stream=raw_stream) as lap:
-            lap("before")
+        with recorder.phases("step", stream=raw_stream) as phase:
+            phase("before")
+            phase("into")
             with capture(raw_stream, mode) as captured:
                 captured.add_node()
-                run_there(lambda: lap("into"))
-                run_there(lambda: lap("inside"))
+                run_there(lambda: phase("inside"))
+                run_there(lambda: phase("out of"))
                 assert captured.is_active()
-            lap("out of")
             for _ in range(3):
+                phase("after")
                 with torch.cuda.stream(raw_stream):
                     long_work()
-                lap("after")
         assert captured.nodes == 1
         report = recorder.report(wait=True)
         counts = {

@@ -109,17 +109,17 @@ def test_exit_is_silent_with_scopes_pending_behind_work_and_others_open() -> Non
     """)
 
 
-def test_laps_around_the_start_of_cuda_time_the_sections_after_it() -> None:
+def test_phases_around_the_start_of_cuda() -> None:
     run("""
         import torch, fasttime
         from latch import long_work
-        with fasttime.laps("training") as lap:
-            lap("before")
+        with fasttime.phases("training") as phase:
+            phase("before")
+            phase("during")
             torch.cuda.init()
-            lap("during")
             for _ in range(3):
+                phase("after")
                 long_work()
-                lap("after")
         report = fasttime.report(wait=True)
         assert report["training"].counts["host_only"] == 1
         assert report["training/during"].counts["host_only"] == 1

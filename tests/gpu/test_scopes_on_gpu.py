@@ -54,16 +54,16 @@ def test_stream_argument_says_where_to_check(recorder: Recorder) -> None:
         assert device_times(recorder, kind)[0] > 1e-3
 
 
-def test_sections_of_laps_tile_their_block(recorder: Recorder, stream: torch.cuda.Stream) -> None:
-    with recorder.laps("step") as lap:
+def test_phases_tile_their_block(recorder: Recorder, stream: torch.cuda.Stream) -> None:
+    with recorder.phases("step") as phase:
         for number in range(5):
+            phase(f"phase {number}")
             long_work()
-            lap(f"section {number}")
     report = recorder.report(wait=True)
-    sections = [site.device.total for site in report["step"].children]
-    assert min(sections) > 1e-3
+    phases = [site.device.total for site in report["step"].children]
+    assert min(phases) > 1e-3
     step = report["step"].device.total
-    assert sum(sections) == pytest.approx(step, abs=50e-6)  # what comes after the last lap
+    assert sum(phases) == pytest.approx(step, abs=50e-6)  # what comes before the first phase
 
 
 def test_nothing_is_ready_and_nothing_waits_while_a_stream_is_held(

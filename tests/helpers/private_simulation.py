@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import binding
 from simulated_cuda import Simulated
-
-from fasttime import _C
 
 
 @contextmanager
@@ -23,10 +22,10 @@ def private_simulation(library: Path, folder: Path) -> Iterator[Simulated]:
     Call `rebind` to bind fasttime to it.
     """
     yield Simulated(shutil.copy(library, folder / "private_simulation.so"))
-    _C.testing_unbind()
+    binding.unbind()
 
 
 def rebind(simulated: Simulated) -> None:
     """Bind fasttime to it as in a new process: without old recorders or known devices."""
-    _C.testing_unbind()
-    _C.testing_bind_library(str(simulated.path))
+    binding.unbind()
+    binding.bind_library(simulated.path)

@@ -57,11 +57,11 @@ class Worker {
         finish(true);
         break;
       case 6:
-        begin_or_end_laps();
+        begin_or_end_block();
         break;
       case 7:
-        if (laps_.ledger != nullptr) {
-          lap();
+        if (block_.ledger != nullptr) {
+          change_phase();
         }
         break;
       default:
@@ -80,8 +80,8 @@ class Worker {
     if (capturing_ != nullptr) {
       capture();
     }
-    if (laps_.ledger != nullptr) {
-      begin_or_end_laps();
+    if (block_.ledger != nullptr) {
+      begin_or_end_block();
     }
     while (!open_.empty()) {
       finish(false);
@@ -116,21 +116,21 @@ class Worker {
     return held;
   }
 
-  void begin_or_end_laps() {
-    if (laps_.ledger == nullptr) {
-      std::tie(laps_.ledger, laps_.scope) = begun();
-      laps_.ledger->recorder.begin_section(laps_.section, laps_.scope);
+  void begin_or_end_block() {
+    if (block_.ledger == nullptr) {
+      std::tie(block_.ledger, block_.scope) = begun();
+      block_.ledger->recorder.begin_phase(block_.phase, any_site(*block_.ledger), block_.scope,
+                                          nullptr);
     } else {
-      laps_.ledger->recorder.drop_section(laps_.section);
-      laps_.ledger->end(laps_.scope);
-      laps_.ledger = nullptr;
+      block_.ledger->end_block(block_.scope, block_.phase);
+      block_.ledger = nullptr;
     }
   }
 
-  void lap() {
-    const Lane* lane = laps_.scope.lane;
-    laps_.ledger->lap(laps_.section, any_site(*laps_.ledger),
-                      lane == nullptr ? nullptr : &lane->place);
+  void change_phase() {
+    const Lane* lane = block_.scope.lane;
+    block_.ledger->change_phase(block_.phase, any_site(*block_.ledger),
+                                lane == nullptr ? nullptr : &lane->place);
   }
 
   // The newest scope in three of four cases, else any.
@@ -189,10 +189,10 @@ class Worker {
   Place current_;
   std::vector<Held> open_;
   struct {
-    Ledger* ledger = nullptr;  // null: none are under way
+    Ledger* ledger = nullptr;  // null: no block is open
     OpenScope scope;
-    OpenScope section;
-  } laps_;
+    OpenScope phase;
+  } block_;
   void* capturing_ = nullptr;
 };
 

@@ -38,13 +38,19 @@ class Ledger {
     recorder.abandon(scope);
   }
 
-  void lap(fasttime::OpenScope& section, fasttime::SiteTable::Id site,
-           const fasttime::Place* chosen) {
-    ended_[site].fetch_add(1, std::memory_order_relaxed);
-    recorder.lap(section, site);
-    if (section.lane == nullptr) {
-      recorder.retry_section(section, chosen);
+  void change_phase(fasttime::OpenScope& phase, fasttime::SiteTable::Id site,
+                    const fasttime::Place* chosen) {
+    ended_[phase.site].fetch_add(1, std::memory_order_relaxed);
+    recorder.change_phase(phase, site);
+    if (phase.lane == nullptr) {
+      recorder.retry_phase(phase, chosen);
     }
+  }
+
+  void end_block(fasttime::OpenScope& block, fasttime::OpenScope& phase) {
+    ended_[block.site].fetch_add(1, std::memory_order_relaxed);
+    ended_[phase.site].fetch_add(1, std::memory_order_relaxed);
+    recorder.end_block(block, phase);
   }
 
   void take() {

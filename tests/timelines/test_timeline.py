@@ -448,14 +448,14 @@ def test_a_span_says_if_it_shares_a_boundary(cuda: Simulated) -> None:
     assert [span.shares_boundary for span in timeline.spans] == [True, True]
 
 
-def test_laps_are_spans_end_to_end(cuda: Simulated, recorder: Recorder) -> None:
+def test_phases_are_spans_end_to_end(cuda: Simulated, recorder: Recorder) -> None:
     anchored(cuda, recorder)
     with recorder.record_timeline() as timeline:
-        with recorder.laps("step") as lap:
+        with recorder.phases("step") as phase:
             for name in ("load", "forward"):
+                phase(name)
                 cuda.enqueue(0, 2 * MS)
                 cuda.advance(MS)
-                lap(name)
     step, load, forward = timeline.spans
     assert (step.path, load.path, forward.path) == ("step", "step/load", "step/forward")
     assert load.device_end == forward.device_begin

@@ -100,13 +100,13 @@ def test_begin_and_end_do_not_break_the_graph() -> None:
     assert timed() == {}
 
 
-def test_laps_do_not_break_the_graph() -> None:
+def test_phases_do_not_break_the_graph() -> None:
     def step(x: torch.Tensor) -> torch.Tensor:
-        with fasttime.laps("step") as lap:
+        with fasttime.phases("step") as phase:
             y = x + 1
-            lap("forward")
+            phase("forward")
             y = y * 2
-            lap(f"rows {x.shape[0]}")
+            phase(f"rows {x.shape[0]}")
         return y
 
     assert compiled(step, X) == [2]
@@ -178,12 +178,12 @@ def test_a_function_decorated_inside_may_leave() -> None:
 
 
 def test_scope_objects_do_not_break_the_graph() -> None:
-    scope, laps = fasttime.scope("a"), fasttime.laps("b")
+    scope, phases = fasttime.scope("a"), fasttime.phases("b")
 
     def step(x: torch.Tensor, argument: Any) -> torch.Tensor:
-        with scope, laps as lap:
+        with scope, phases as phase:
             y = x + 1
-            lap("section")
+            phase("phase")
         with argument, argument:
             return y * 2
 
@@ -241,9 +241,9 @@ def with_keyword_name(x: torch.Tensor, name: str) -> torch.Tensor:
         return x + 1
 
 
-def with_laps_name(x: torch.Tensor, name: str) -> torch.Tensor:
-    with fasttime.laps(name) as lap:
-        lap(name)
+def with_phases_name(x: torch.Tensor, name: str) -> torch.Tensor:
+    with fasttime.phases(name) as phase:
+        phase(name)
         return x + 1
 
 
@@ -253,7 +253,7 @@ def with_begin_name(x: torch.Tensor, name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "step", [with_positional_name, with_keyword_name, with_laps_name, with_begin_name]
+    "step", [with_positional_name, with_keyword_name, with_phases_name, with_begin_name]
 )
 def test_changing_names_do_not_recompile(step: Callable[..., torch.Tensor]) -> None:
     counter = CompileCounter()
@@ -309,14 +309,14 @@ def test_a_graph_break_in_a_scope_is_one_break() -> None:
 
 
 def test_a_graph_break_in_a_scope_object_is_one_break() -> None:
-    scope, laps = fasttime.scope("a"), fasttime.laps("b")
+    scope, phases = fasttime.scope("a"), fasttime.phases("b")
 
     def step(x: torch.Tensor) -> torch.Tensor:
-        with scope, laps as lap:
+        with scope, phases as phase:
             y = x + 1
             torch._dynamo.graph_break()
             y = y * 2
-            lap("section")
+            phase("phase")
         return y - 1
 
     assert compiled(step, X, fullgraph=False) == [1, 2]
@@ -325,14 +325,14 @@ def test_a_graph_break_in_a_scope_object_is_one_break() -> None:
 
 def test_scopes_in_eager_functions_are_timed() -> None:
     @torch.compiler.disable
-    def eager(x: torch.Tensor, lap: Any) -> torch.Tensor:
-        lap("from the region")
+    def eager(x: torch.Tensor, phase: Any) -> torch.Tensor:
+        phase("from the region")
         with fasttime.scope("eager"):
             return x + 1
 
     def step(x: torch.Tensor) -> torch.Tensor:
-        with fasttime.laps("a") as lap:
-            return eager(x * 2, lap) * 2
+        with fasttime.phases("a") as phase:
+            return eager(x * 2, phase) * 2
 
     assert compiled(step, X, fullgraph=False) == [1, 1]
     assert timed() == {"eager": 2}
@@ -365,11 +365,11 @@ def test_a_token_from_outside_stays_open() -> None:
 
 def test_a_recorder_made_later_is_known_to_dynamo(recorder: Recorder) -> None:
     def step(x: torch.Tensor) -> torch.Tensor:
-        with recorder.scope("a"), recorder.laps("b") as lap:
+        with recorder.scope("a"), recorder.phases("b") as phase:
             token = recorder.begin("c")
             y = x + 1
             recorder.end(token)
-            lap("section")
+            phase("phase")
         return y
 
     torch.compile(step, backend="eager", fullgraph=True)(X)
@@ -378,7 +378,7 @@ def test_a_recorder_made_later_is_known_to_dynamo(recorder: Recorder) -> None:
 
 def test_dynamo_keeps_no_recorder_alive() -> None:
     recorder = Recorder()
-    dead = [weakref.ref(function) for function in (recorder.scope, recorder.laps, recorder.end)]
+    dead = [weakref.ref(function) for function in (recorder.scope, recorder.phases, recorder.end)]
     del recorder
     gc.collect()
     assert [reference() for reference in dead] == [None] * 3
@@ -497,13 +497,13 @@ def test_a_changed_dynamo_still_gets_whole_graphs() -> None:
         VariableBuilder._type_dispatch = real
         mine = fasttime.Recorder()
 
-        def laps(x):
-            with fasttime.laps("a") as lap:
+        def step(x):
+            with fasttime.phases("a") as phase:
                 y = x + 1
-                lap("b")
+                phase("b")
             return y
 
-        torch.compile(laps, backend="eager", fullgraph=True)(torch.ones(3))
+        torch.compile(step, backend="eager", fullgraph=True)(torch.ones(3))
 
         @fasttime.scope("a")
         def broken(x):
