@@ -115,6 +115,8 @@ def table_row(paired: Paired) -> tuple[str, ...]:
 def targets_sentence(all_pairs: list[Paired]) -> str:
     """Return one sentence that says which targets were met and which were missed."""
     with_target = [paired for paired in all_pairs if paired.target is not None]
+    if not with_target:
+        return "there are no targets here."
     missed = [paired for paired in with_target if paired.outcome() == "missed"]
     met = f"{len(with_target) - len(missed)} of {len(with_target)} targets met"
     if not missed:
