@@ -59,11 +59,11 @@ NEEDED = {
 
 # Loads the extension without the package: under valgrind, importing torch takes minutes.
 PROGRAM = """
-import importlib.util, sys
+import ctypes, importlib.util, sys
 spec = importlib.util.spec_from_file_location("fasttime._C", sys.argv[1])
 _C = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(_C)
-_C.testing_bind_library(sys.argv[2])
+ctypes.PyDLL(sys.argv[1]).fasttime_testing_bind_library(sys.argv[2].encode())
 core = _C.Recorder()
 scope, begin, end, phases = core.scope_functions()
 exec(sys.argv[3])
