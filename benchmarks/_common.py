@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the scripts of the three experiments have in common: options, printing, JSON."""
+"""Options, printing and JSON files of the benchmark scripts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fasttime.experiments.settings import (
 
 
 def json_path(text: str) -> Path:
-    """Return the path of a file to write, or complain before the work and not after it."""
+    """Return the path of a file to write. Refuse a path that cannot be written before the run."""
     path = Path(text)
     if path.is_dir() or not path.resolve().parent.is_dir():
         raise argparse.ArgumentTypeError(f"cannot write a file at {text!r}")
@@ -33,22 +33,24 @@ def json_path(text: str) -> Path:
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the options that every script has."""
+    """Return a parser with the options of every script."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--device", help="cpu, cuda or cuda:<index>; default: cuda if any")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random; default: 0")
-    parser.add_argument("--json", type=json_path, metavar="PATH", help="write raw data there")
+    parser.add_argument(
+        "--device", help="cpu, cuda or cuda:<index>; default: cuda, or cpu without a GPU"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed; default: 0")
+    parser.add_argument("--json", type=json_path, metavar="PATH", help="save the raw data here")
     return parser
 
 
 def run_experiment(
     experiment: ModuleType, draw: Callable[[Settings, Path], list[Path]] | None = None
 ) -> int:
-    """Read the options, run the experiment at each batch, print and write what came of it.
+    """Read the options, run the experiment at each batch, print and save the results.
 
-    With `draw` there is an option to draw pictures instead, at the largest batch.
+    With `draw`, the option --figure draws pictures at the last batch instead.
     """
     parser = make_parser(experiment.__doc__ or "")
     batches = experiment.GPU_BATCHES
@@ -60,11 +62,11 @@ def run_experiment(
         parser.add_argument(name, type=int, nargs=nargs, help=f"{what}; default: {defaults}")
 
     shown = " ".join(map(str, batches))
-    add("--batch", "images in a call", shown, *CPU_BATCHES, nargs="+" if len(batches) > 1 else 1)
+    add("--batch", "images per call", shown, *CPU_BATCHES, nargs="+" if len(batches) > 1 else 1)
     for name, what, defaults in (
-        ("--repeat", "runs in a row, the ignored ones included", DEFAULT_REPEAT),
-        ("--warmup", "runs ignored, the first ones", DEFAULT_WARMUP),
-        ("--rounds", "how often all is done, each time in a new order", DEFAULT_ROUNDS),
+        ("--repeat", "runs in a row, including the ignored runs", DEFAULT_REPEAT),
+        ("--warmup", "runs to ignore at the beginning", DEFAULT_WARMUP),
+        ("--rounds", "repetitions of everything, each in a new order", DEFAULT_ROUNDS),
     ):
         add(name, what, defaults["cuda"], defaults["cpu"])
     if draw is not None:
@@ -72,8 +74,8 @@ def run_experiment(
             "--figure",
             type=Path,
             metavar="FOLDER",
-            help="draw it there at the last batch instead, one SVG for each way to time; needs a "
-            "GPU and matplotlib",
+            help="instead, draw one SVG per way of timing at the last batch; needs a GPU and "
+            "matplotlib",
         )
     options = parser.parse_args()
     console = Console()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What scope_overhead.py has targets for: each row with a row of its yardstick beside it."""
+"""The paired rows of scope_overhead.py: each row runs beside a row of its yardstick."""
 
 from __future__ import annotations
 
@@ -17,23 +17,45 @@ from _paired import Latch, Paired
 from fasttime import Recorder
 from fasttime.experiments import output
 
+# Runs this many empty blocks in a row, each timed.
 Way = Callable[[int], object]
 
-ALONE, SUSTAINED, READING, OFF = "recording alone", "sustained", "reading alone", "switched off"
-RAW, NULLCONTEXT = "raw pair in C", "contextlib.nullcontext"
+# The conditions. In the first two, a latch holds the stream, so there is nothing to read.
+# Recording alone: just before the row, the library has read a scope. So it knows that the launch
+# queue is not full, and its records keep the GIL. This is the normal case.
+# Device far behind: the library has read nothing for a while. The queue could be full, so each
+# record releases the GIL.
+ALONE, BEHIND = "recording alone", "device far behind"
+SUSTAINED, READING, OFF = "sustained", "reading alone", "disabled"
+HELD = (ALONE, BEHIND)
+
+RAW, RAW_DRIVER = "raw pair in C", "raw pair in C, driver API"
 RAW_WITH = "raw pair behind a bare with"
-# A held queue of some 1,000 entries takes all that a row records.
+NULLCONTEXT = "contextlib.nullcontext"
+SCOPE, TWO_RECORDS = "fasttime scope", "fasttime scope, two records"
+BEGIN_END = "fasttime begin, end"
+DISABLED = "fasttime scope, disabled"
+
+# A held launch queue has about 1,000 entries: room for all records of a row.
 MOST_HELD = 150
+# A primed row must end before the records of the library release the GIL again (see KNOWN_IDLE_NS).
+MOST_PRIMED = 40
+# The library keeps the GIL this long after the last moment at which it knows the device was idle:
+# kQueueFillNs in csrc/core/recorder_boundary.cpp.
+KNOWN_IDLE_NS = 300_000
 TO_READ = 480
 MOST_READING_NS = 250.0
 THREADS = (1, 2, 4, 8)
-# Between two groups of scopes, so that they share no event with one another: above 250 ns.
+# Summing these takes more than the 250 ns in which two scopes may share an event.
 SPACER = tuple(range(100))
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured, per section: `way`, less `less` where only what was added counts."""
+    """A way to time empty blocks, and its yardstick.
+
+    With `less`, the subject is the difference between the two ways, divided by `parts`.
+    """
 
     name: str
     condition: str
@@ -41,27 +63,27 @@ class Subject:
     beside: str
     target: float | None
     less: Way | None = None
-    parts: int = 1  # how many scopes of a group the difference is made of
+    parts: int = 1
 
 
 def spaced_ways(recorder: Recorder) -> dict[str, Way]:
-    """Return groups of one and of three scopes, with a pause between groups that is in all."""
+    """Return groups of one and of three scopes. Scopes of different groups share no event."""
     scope, space = recorder.scope, sum
 
-    def one(sections: int) -> None:
-        for _ in range(sections):
+    def one(blocks: int) -> None:
+        for _ in range(blocks):
             space(SPACER)
             with scope("a"):
                 pass
 
-    def nested(sections: int) -> None:
-        for _ in range(sections):
+    def nested(blocks: int) -> None:
+        for _ in range(blocks):
             space(SPACER)
             with scope("a"), scope("b"), scope("c"):
                 pass
 
-    def in_a_row(sections: int) -> None:
-        for _ in range(sections):
+    def in_a_row(blocks: int) -> None:
+        for _ in range(blocks):
             space(SPACER)
             with scope("a"):
                 pass
@@ -73,33 +95,43 @@ def spaced_ways(recorder: Recorder) -> dict[str, Way]:
     return {"one": one, "nested": nested, "in a row": in_a_row}
 
 
+def _spin(ns: int) -> None:
+    end = perf_counter_ns() + ns
+    while perf_counter_ns() < end:
+        pass
+
+
 class Pairs:
     """Measures subjects beside their yardsticks, on the current device."""
 
     def __init__(self, ways: dict[str, Way], recorders: Sequence[Recorder]) -> None:
-        self._yardsticks = {name: ways[name] for name in (RAW, NULLCONTEXT)}
+        self._yardsticks = {name: ways[name] for name in (RAW, RAW_DRIVER, NULLCONTEXT)}
         self._stream = torch.cuda.current_stream().cuda_stream
         self._latch: Latch | None = None
         with contextlib.suppress(OSError, AttributeError):
-            self._latch = Latch()
-            self._latch.hold(self._stream)
+            latch = Latch()
+            latch.hold(self._stream)
+            self._latch = latch
         self._release()
         self._sharing = Recorder()
         self._recorders = [*recorders, self._sharing]
+        self._raw_ways = [ways[name] for name in (RAW, RAW_DRIVER, RAW_WITH)]
+        self._primed_rows = self._late_rows = 0
+        self.subjects = [Subject("disabled scope", OFF, ways[DISABLED], NULLCONTEXT, 1.0)]
         spaced = spaced_ways(self._sharing)
-        self.subjects = [
-            Subject("disabled scope", OFF, ways["fasttime scope, disabled"], NULLCONTEXT, 1.0)
-        ]
-        for condition in (ALONE, SUSTAINED):
-            judged = condition == ALONE
-            for name, target in (
-                ("fasttime scope, two records", 1.15),
-                ("fasttime begin, end", 1.15),
-                ("fasttime scope", None),
-                (RAW_WITH, None),
+        for condition in (ALONE, BEHIND, SUSTAINED):
+            # The normal case has the targets.
+            has_targets = condition == ALONE
+            for name, beside, target in (
+                (TWO_RECORDS, RAW, 1.15),
+                (BEGIN_END, RAW, 1.15),
+                (SCOPE, RAW, None),
+                (RAW_WITH, RAW, None),
+                (TWO_RECORDS, RAW_DRIVER, None),
+                (RAW_DRIVER, RAW, None),
             ):
                 self.subjects.append(
-                    Subject(name, condition, ways[name], RAW, target if judged else None)
+                    Subject(name, condition, ways[name], beside, target if has_targets else None)
                 )
             for name in ("nested", "in a row"):
                 self.subjects.append(
@@ -108,7 +140,7 @@ class Pairs:
                         condition,
                         spaced[name],
                         RAW,
-                        0.65 if judged else None,
+                        0.65 if has_targets else None,
                         less=spaced["one"],
                         parts=2,
                     )
@@ -116,15 +148,18 @@ class Pairs:
 
     @property
     def can_hold(self) -> bool:
-        """Whether streams can be held, without which there is no recording alone."""
+        """Whether streams can be held. Without that, only sustained rows are measured."""
         return self._latch is not None
 
     def shared(self) -> float:
-        """Return which part of the scopes that could share an event did."""
-        self._sharing.report(wait=True)
-        sites = list(self._sharing.report().walk())
+        """Return the share of scopes that could share an event and did."""
+        sites = list(self._sharing.report(wait=True).walk())
         further = [site for site in sites if site.name != "a"]
         return sum(s.shared_boundaries for s in further) / max(1, sum(s.count for s in further))
+
+    def late_rows(self) -> float:
+        """Return the share of primed rows in which the last records may have released the GIL."""
+        return self._late_rows / max(1, self._primed_rows)
 
     def _release(self) -> None:
         if self._latch is not None:
@@ -135,40 +170,59 @@ class Pairs:
         for recorder in self._recorders:
             recorder._core.poll()
 
-    def _row(self, way: Way, sections: int, condition: str) -> float:
-        """Return ns a section; what holds, releases and reads is outside of the measured time."""
-        if condition == ALONE:
+    def _prime(self) -> int:
+        """Let each recorder read one scope. Return when the first of these scopes began, in ns."""
+        begun = perf_counter_ns()
+        for recorder in self._recorders:
+            with recorder.scope("a"):
+                pass
+        torch.cuda.synchronize()
+        self._settle()
+        return begun
+
+    def _row(self, way: Way, blocks: int, condition: str) -> float:
+        """Return ns per block. Priming, holding, releasing and reading are outside the time."""
+        primed = 0
+        if condition in HELD:
             self._settle()
+            if condition == ALONE:
+                primed = self._prime()
             assert self._latch is not None
             self._latch.hold(self._stream)
+            if condition == BEHIND:
+                _spin(KNOWN_IDLE_NS)
         begin = perf_counter_ns()
-        way(sections)
+        way(blocks)
         end = perf_counter_ns()
-        if condition == ALONE:
+        if condition in HELD:
             self._release()
         torch.cuda.synchronize()
-        return (end - begin) / sections
+        if condition == ALONE and way not in self._raw_ways:
+            self._primed_rows += 1
+            self._late_rows += end - primed > KNOWN_IDLE_NS
+        return (end - begin) / blocks
 
-    def _cost(self, subject: Subject, sections: int) -> float:
+    def _cost(self, subject: Subject, blocks: int) -> float:
         if subject.less is None:
-            return self._row(subject.way, sections, subject.condition)
-        groups = max(1, sections // (1 + subject.parts))
+            return self._row(subject.way, blocks, subject.condition)
+        groups = max(1, blocks // (1 + subject.parts))
         whole = self._row(subject.way, groups, subject.condition)
         return (whole - self._row(subject.less, groups, subject.condition)) / subject.parts
 
     def measure(
-        self, *, sections: int, warmup: int, rows: int, rounds: int, seed: int
+        self, *, blocks: int, warmup: int, rows: int, rounds: int, seed: int
     ) -> list[Paired]:
-        """Let all subjects take turns, each row beside one of its yardstick."""
-        subjects = [s for s in self.subjects if self.can_hold or s.condition != ALONE]
+        """Let all subjects take turns, each row beside a row of its yardstick."""
+        subjects = [s for s in self.subjects if self.can_hold or s.condition not in HELD]
         made = {s: Paired(s.name, s.condition, s.beside, "ns", s.target, [], []) for s in subjects}
         order = random.Random(seed)
         plan = [s for _ in range(rounds) for s in order.sample(subjects, len(subjects))]
+        most = {ALONE: MOST_PRIMED, BEHIND: MOST_HELD}
         for subject in output.track(plan, "pairs of rows"):
-            count = min(sections, MOST_HELD) if subject.condition == ALONE else sections
+            count = min(blocks, most.get(subject.condition, blocks))
             values, yardsticks = [], []
             for row in range(warmup + rows):
-                # In turn, so that neither is always the one that comes second.
+                # They alternate, so that the second place is not always the yardstick's.
                 for mine in (row % 2 == 0, row % 2 == 1):
                     if mine:
                         values.append(self._cost(subject, count))
@@ -181,11 +235,11 @@ class Pairs:
         return list(made.values())
 
     def reading(self, *, warmup: int, rows: int, rounds: int) -> list[Paired]:
-        """Return what resolving a sample takes; the yardstick is the bound itself."""
+        """Return the time to read one sample. The yardstick is the target itself."""
         if self._latch is None:
             return []
         recorder = Recorder(share_boundaries=False)
-        name = f"resolving {TO_READ} samples, each"
+        name = f"reading {TO_READ} samples, each"
         made = Paired(name, READING, f"{MOST_READING_NS:.0f} ns", "ns", 1.0)
         for _ in range(rounds):
             seen = []
@@ -202,11 +256,11 @@ class Pairs:
             made.yardsticks.append([MOST_READING_NS] * rows)
         report = recorder.report(wait=True)
         if report["name"].counts["ok"] != rounds * (warmup + rows) * TO_READ:
-            raise RuntimeError(f"not all scopes were read: {report['name'].counts}")
+            raise RuntimeError(f"some scopes have no device time: {report['name'].counts}")
         return [made]
 
-    def threads(self, *, sections: int, warmup: int, rows: int, rounds: int) -> list[Paired]:
-        """Return what a scope takes where so many Python threads run some, to one thread's."""
+    def threads(self, *, blocks: int, warmup: int, rows: int, rounds: int) -> list[Paired]:
+        """Return the wall time per scope when 1, 2, 4 and 8 Python threads run scopes."""
         recorder = Recorder(share_boundaries=False)
         made = []
         with ThreadPoolExecutor(max(THREADS)) as pool:
@@ -220,7 +274,7 @@ class Pairs:
                     with torch.cuda.stream(stream):
                         barrier.wait(60)
                         begin = perf_counter_ns()
-                        for _ in range(sections):
+                        for _ in range(blocks):
                             with scope("name"):
                                 pass
                         return begin, perf_counter_ns()
@@ -228,10 +282,10 @@ class Pairs:
                 spans = list(pool.map(body, streams[:count]))
                 torch.cuda.synchronize()
                 ends, begins = max(end for _, end in spans), min(begin for begin, _ in spans)
-                return (ends - begins) / (sections * count)
+                return (ends - begins) / (blocks * count)
 
             for count in THREADS:
-                name = f"Python threads: {count}; wall time a scope"
+                name = f"Python threads: {count}, wall time per scope"
                 paired = Paired(name, SUSTAINED, "1 Python thread", "ns", None)
                 for _ in range(rounds):
                     pairs = [(row(count), row(1)) for _ in range(warmup + rows)][warmup:]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pairs of neighbouring measurements and the ratio that a target is set for.
+"""Pairs of neighbouring measurements, and their ratio.
 
-The clock of these processors jumps between two speeds, so that two medians of one run can differ
-by a third for no reason of theirs. Each measurement is therefore set against one of its yardstick
-right beside it, and what counts is the median of the ratios.
+The clock of some processors jumps between two speeds, so two medians of one run can differ by a
+third for no other reason. So each measurement is paired with a measurement of its yardstick right
+beside it. The result is the median of the ratios.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 
 
 class Latch:
-    """Holds streams, without a kernel, until `release`; raises OSError where it cannot."""
+    """Hold streams, without a kernel, until `release`. Raises OSError if streams cannot be held."""
 
     def __init__(self) -> None:
         self._wait = ctypes.CDLL("libcuda.so.1").cuStreamWaitValue32_v2
@@ -35,15 +35,15 @@ class Latch:
 
 @dataclass
 class Paired:
-    """One thing measured beside its yardstick, again and again.
+    """One subject, measured beside its yardstick in every round.
 
     Attributes:
-        name: what was measured.
-        condition: under what circumstances.
-        beside: what the yardstick is.
+        name: the subject.
+        condition: the state of the device meanwhile.
+        beside: the yardstick.
         unit: of `values` and `yardsticks`.
-        target: what the median ratio should not exceed; None where it is reported only.
-        values, yardsticks: the measurements, by round; neighbours have the same place.
+        target: the highest median ratio that meets the target, or None without a target.
+        values, yardsticks: the measurements, by round. Neighbours have the same index.
     """
 
     name: str
@@ -69,14 +69,14 @@ class Paired:
             for a, b in zip(mine, theirs, strict=True)
         )
 
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """Return ``met``, ``missed`` or, without a target, ``reported``."""
         if self.target is None:
             return "reported"
         return "met" if self.ratio() <= self.target else "missed"
 
     def summary(self) -> dict[str, float | str | None]:
-        """Return the figures that a table and a file show."""
+        """Return the figures for tables and files."""
         rounds = self.by_round()
         return {
             "name": self.name,
@@ -89,31 +89,37 @@ class Paired:
             "ratio_min": min(rounds),
             "ratio_max": max(rounds),
             "target": self.target,
-            "verdict": self.verdict(),
+            "outcome": self.outcome(),
         }
 
 
-COLUMNS = ("", "median", "yardstick", "ratio", "rounds from", "to", "target", "")
+COLUMNS = ("", "median", "yardstick", "", "ratio", "lowest", "highest", "target", "")
 
 
 def table_row(paired: Paired) -> tuple[str, ...]:
-    """Return what `COLUMNS` names."""
+    """Return the cells of one row, in the order of `COLUMNS`."""
     row = paired.summary()
     return (
         f"{paired.name}, {paired.condition}",
         f"{row['median']:,.0f} {paired.unit}",
+        paired.beside,
         f"{row['yardstick']:,.0f} {paired.unit}",
         f"{row['ratio']:.3f}",
         f"{row['ratio_min']:.3f}",
         f"{row['ratio_max']:.3f}",
         "" if paired.target is None else f"{paired.target:.3f}",
-        paired.verdict(),
+        paired.outcome(),
     )
 
 
-def said(all_of_it: list[Paired]) -> str:
-    """Say in one sentence which targets were met and which were not."""
-    judged = [paired for paired in all_of_it if paired.target is not None]
-    missed = [f"{p.name}, {p.condition} ({p.ratio():.3f})" for p in judged if p.ratio() > p.target]
-    met = f"{len(judged) - len(missed)} of {len(judged)} targets met"
-    return f"{met}; missed: {'; '.join(missed)}." if missed else f"{met}."
+def targets_sentence(all_pairs: list[Paired]) -> str:
+    """Return one sentence that says which targets were met and which were missed."""
+    with_target = [paired for paired in all_pairs if paired.target is not None]
+    if not with_target:
+        return "there are no targets here."
+    missed = [paired for paired in with_target if paired.outcome() == "missed"]
+    met = f"{len(with_target) - len(missed)} of {len(with_target)} targets met"
+    if not missed:
+        return f"{met}."
+    listed = "; ".join(f"{p.name}, {p.condition} ({p.ratio():.3f})" for p in missed)
+    return f"{met}; missed: {listed}."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The least that timing a section can cost: two records in C, and nothing else."""
+"""Compile the yardstick: two event records in C, the minimum cost of timing a block."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 
 def compile_raw_pair(events: int) -> Any:
-    """Compile raw_pair.cpp and return it as a module, with so many events to use in turn.
+    """Compile raw_pair.cpp and return it as a module that uses `events` events in turn.
 
-    Takes some seconds the first time. It records on the current device. Raises ImportError, OSError
-    or RuntimeError where it cannot be had: no ninja, no compiler.
+    The first call takes some seconds. The module records on the current device. Raises ImportError,
+    OSError or RuntimeError if ninja or a C++ compiler is missing.
     """
     from torch.utils import cpp_extension
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How often `compare` and `compare_saved` are wrong, and how often they can tell, in known truths.
+"""Simulate how often `compare` and `compare_saved` are wrong when the truth is known.
 
-The real code decides, over samplers on virtual time: no GPU is needed, and figures are the same on
-every machine. Each cell shows the share of false verdicts, and of verdicts that say slower (or,
-where there is no effect, the same).
+The real code decides, on virtual time and made-up noise. So the script needs no GPU, and the
+figures are the same on every machine. Each cell shows two shares of the comparisons: false
+verdicts, and right ones ("slower", or "same" without an effect).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from ab_simulation import (
     EFFECTS,
@@ -38,10 +38,10 @@ Cell = Callable[[float, int], str]
 
 
 def main() -> int:
-    """Print both tables, write them, and return 1 where a cell is wrong too often."""
+    """Print and save both tables. Return 1 if a cell is wrong too often."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1000, help="comparisons a cell; default: 1000")
-    parser.add_argument("--json", type=json_path, metavar="PATH", help="write the counts there")
+    parser.add_argument("--count", type=int, default=1000, help="per cell; default: 1000")
+    parser.add_argument("--json", type=json_path, metavar="PATH", help="save the counts here")
     options = parser.parse_args()
     console = Console()
     in_rounds: dict[str, Cell] = {
@@ -78,23 +78,23 @@ def main() -> int:
         for effect, verdicts in zip(EFFECTS, cells, strict=True)
     )
     share = worst / options.count
-    # There are hundreds of cells, so that one which is right in 95 % may well look worse.
+    # With hundreds of cells, a cell that is wrong in 5 % of comparisons can show more by chance.
     limit = 0.05 + 3 * math.sqrt(0.05 * 0.95 / options.count)
     print(
-        f"The cell that is wrong most often is so in {share:.1%} of {options.count} comparisons; "
-        f"chance makes up to {limit:.1%} of 5.0%."
+        f"The worst cell is wrong in {share:.1%} of {options.count} comparisons. "
+        f"The limit is {limit:.1%}: 5.0% and what chance adds."
     )
     return 1 if share > limit else 0
 
 
 def _sides(old: int, new: int) -> str:
-    return f"{old} a side" if old == new else f"{old} against {new}"
+    return f"{old} per side" if old == new else f"{old} against {new}"
 
 
 def simulate(
     rows: dict[str, Cell], count: int, console: Console
 ) -> dict[str, list[dict[str, int]]]:
-    """Return for each row and effect how often each verdict came."""
+    """Return how often each verdict came, by row and effect."""
     return {
         row: [dict(Counter(cell(effect, seed) for seed in range(count))) for effect in EFFECTS]
         for row, cell in track(rows.items(), console=console, transient=True)
@@ -102,13 +102,13 @@ def simulate(
 
 
 def false_verdicts(verdicts: dict[str, int], effect: float) -> int:
-    """Return how many of the verdicts are false."""
+    """Return the number of false verdicts."""
     return sum(count for verdict, count in verdicts.items() if is_false(verdict, effect))
 
 
 def table(title: str, rows: dict[str, list[dict[str, int]]], count: int) -> Table:
-    """Return the table: false verdicts, and those which tell the truth."""
-    made = Table(title=f"{title}; false | told, % of {count}", box=None, title_justify="left")
+    """Return a table of the false and the right verdicts, in percent."""
+    made = Table(title=f"{title}; false | right, % of {count}", box=None, title_justify="left")
     made.add_column("", no_wrap=True)
     for effect in EFFECTS:
         made.add_column(f"+{effect:.1%}", justify="right")
@@ -120,8 +120,8 @@ def table(title: str, rows: dict[str, list[dict[str, int]]], count: int) -> Tabl
 def _cell(count: int) -> Callable[[float, dict[str, int]], str]:
     def text(effect: float, verdicts: dict[str, int]) -> str:
         true: Sequence[str] = ("same",) if effect == 0 else ("slower",)
-        told = sum(verdicts.get(verdict, 0) for verdict in true)
-        return f"{100 * false_verdicts(verdicts, effect) / count:.1f} | {100 * told / count:.0f}"
+        right = sum(verdicts.get(verdict, 0) for verdict in true)
+        return f"{100 * false_verdicts(verdicts, effect) / count:.1f} | {100 * right / count:.0f}"
 
     return text
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What fasttime and other tools read for the same callables, how far apart, and in what time.
+"""Compare what fasttime and other tools read for the same callables.
 
-Kernels of known length, for which there is a truth: what they add to a busy stream, found from long
-trains of them. And work that people time: small and large elementwise operations, matrix products,
-a softmax, a model, a chain of small operations. Each tool answers ten times, in turns, each time
-with the same time to spend. Needs a GPU, nvcc, and what there is of triton and cupy.
+Some callables are kernels of known length. Their true time is the time that a kernel adds to a busy
+stream, found from long trains of kernels. The others are work that people time: small and large
+elementwise operations, matrix products, a softmax, a model, and a chain of small operations.
+
+Each tool answers ten times. The tools take turns, and all have the same time per answer, except
+`fasttime.measure(fn)` with default arguments, which takes the time that it needs. The script needs
+a GPU and nvcc. It includes triton and cupy if they are installed.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "gpu"))
 Call = Callable[[], object]
 Tool = Callable[[Call, float], float]
 
+DEFAULTS = "fasttime, default arguments"
 LENGTHS_NS = (2_000, 5_000, 20_000, 100_000, 1_000_000)
 MATRICES = (128, 256, 512, 1024, 2048, 4096, 8192)
 
@@ -42,10 +46,10 @@ class Case:
     """One callable.
 
     Attributes:
-        name: what it does.
-        truth: what it adds to a busy stream, in seconds; None where nobody knows.
-        readings: by tool, one an answer, in seconds.
-        answer_times: by tool, how long each answer took, in seconds.
+        name: a short description.
+        truth: the time that it adds to a busy stream, in seconds. None if it is unknown.
+        readings: one per answer, by tool, in seconds.
+        answer_times: how long each answer took, by tool, in seconds.
     """
 
     name: str
@@ -54,14 +58,14 @@ class Case:
     answer_times: dict[str, list[float]] = field(default_factory=dict)
 
     def spread(self, tool: str) -> float:
-        """Return the interquartile range of a tool's answers, as a part of their median."""
+        """Return the interquartile range of a tool's answers, divided by their median."""
         low, middle, high = statistics.quantiles(self.readings[tool], n=4)
         return (high - low) / middle
 
 
 @dataclass
 class Result:
-    """All answers."""
+    """All answers, with `budget` seconds per answer and `repetitions` answers per tool."""
 
     budget: float
     repetitions: int
@@ -69,7 +73,7 @@ class Result:
     cases: list[Case]
 
     def summary(self) -> list[dict[str, float | str | None]]:
-        """Return, for each callable and tool, what it read, how far off and how far apart."""
+        """Return the reading, error, spread and answer time of each callable and tool."""
         return [
             {
                 "case": case.name,
@@ -85,11 +89,11 @@ class Result:
 
 
 def tools() -> dict[str, Tool]:
-    """Return what is to be compared: from a callable and seconds to spend to a reading."""
+    """Return the tools. A tool takes a callable and a budget, and returns a time, in seconds."""
 
-    def by_fasttime(call: Call, budget: float, **how: object) -> float:
-        # Warming up has a quarter of the budget beside it, and is part of the answer's time.
-        return fasttime.measure(call, budget=0.8 * budget, precision=1e-4, **how).median  # type: ignore[arg-type]
+    def by_fasttime(call: Call, budget: float, **options: object) -> float:
+        # Warm-up takes up to a quarter of `budget` in addition, and is part of the answer's time.
+        return fasttime.measure(call, budget=0.8 * budget, precision=1e-4, **options).median  # type: ignore[arg-type]
 
     def torch_benchmark(call: Call, budget: float) -> float:
         from torch.utils.benchmark import Timer
@@ -98,6 +102,7 @@ def tools() -> dict[str, Tool]:
         return float(timer.blocked_autorange(min_run_time=budget).median)
 
     found: dict[str, Tool] = {
+        DEFAULTS: lambda call, budget: fasttime.measure(call).median,
         "fasttime": by_fasttime,
         "fasttime, not held": functools.partial(by_fasttime, hold=False),
         "fasttime, graph": functools.partial(by_fasttime, method="graph", hold=True),
@@ -140,7 +145,7 @@ def tools() -> dict[str, Tool]:
 
 
 def cases(seed: int) -> list[tuple[str, Call, bool]]:
-    """Return the callables: name, callable, and whether there is a truth for it."""
+    """Return the name, the callable, and whether its true time is known, for each case."""
     from known_kernels import kernel
 
     made: list[tuple[str, Call, bool]] = [
@@ -170,7 +175,7 @@ def cases(seed: int) -> list[tuple[str, Call, bool]]:
 
 
 def run(budget: float, repetitions: int, seed: int, json: Path | None) -> Result:
-    """Let every tool answer for every callable, in turns; write what there is after each."""
+    """Let the tools take turns for each callable. Save the results after each callable."""
     from known_kernels import stream_time
 
     shuffle = random.Random(seed).shuffle
@@ -188,25 +193,27 @@ def run(budget: float, repetitions: int, seed: int, json: Path | None) -> Result
                 start = time.perf_counter()
                 try:
                     read = chosen[tool](call, budget)
-                except RuntimeError as error:
+                except Exception as error:  # a failure of one tool must not end the run
                     print(f"{tool} cannot time {name}: {error}", file=sys.stderr)
                     continue
                 case.readings.setdefault(tool, []).append(read)
                 case.answer_times.setdefault(tool, []).append(time.perf_counter() - start)
+        # A spread needs two answers.
+        case.readings = {tool: read for tool, read in case.readings.items() if len(read) > 1}
         result.cases.append(case)
         save(result, json)
     return result
 
 
 def save(result: Result, path: Path | None) -> None:
-    """Write all that is known so far."""
+    """Save the results so far."""
     if path is not None:
         here = environment.describe("cuda")
         output.save(output.document("accuracy", here, [result], sentence(result)), path)
 
 
 def table(result: Result) -> object:
-    """Return a row for each callable and tool."""
+    """Return a table with one row per callable and tool."""
     rows: list[Sequence[str]] = []
     for row in result.summary():
         error = row["error"]
@@ -220,18 +227,18 @@ def table(result: Result) -> object:
                 format_seconds(float(row["answer_time"] or 0)),
             )
         )
-    columns = ("callable", "tool", "reads", "error", "spread", "answers in")
+    columns = ("callable", "tool", "reading", "error", "spread", "time per answer")
     return output.table(
-        f"What tools read; medians of {result.repetitions} answers, {result.budget:g} s each",
+        f"Readings; medians of {result.repetitions} answers of {result.budget:g} s",
         columns,
         rows,
     )
 
 
 def sentence(result: Result) -> str:
-    """Return what came of it, in words."""
+    """Return the result in one sentence."""
     known = [case for case in result.cases if case.truth is not None]
-    names = [tool for tool in tools() if all(tool in case.readings for case in known)]
+    names = [tool for tool in known[0].readings if all(tool in case.readings for case in known)]
     worst = {
         tool: max(
             abs(statistics.median(case.readings[tool]) - (case.truth or 0.0)) for case in known
@@ -242,22 +249,28 @@ def sentence(result: Result) -> str:
         tool: statistics.median(case.spread(tool) for case in result.cases if tool in case.readings)
         for tool in names
     }
-    told = "; ".join(
+    figures = "; ".join(
         f"{tool} {format_seconds(worst[tool])} and {100 * spreads[tool]:.2f} %"
         for tool in sorted(names, key=lambda tool: worst[tool])
     )
     return (
         "Largest error on kernels of known length, and median spread of answers on all callables: "
-        f"{told}."
+        f"{figures}."
     )
 
 
 def main() -> int:
-    """Read the options, run, print and write what came of it."""
+    """Read the options, run, print and save the results."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--budget", type=float, default=0.05, help="seconds an answer")
-    parser.add_argument("--repetitions", type=int, default=10, help="answers a tool and callable")
+    parser.add_argument(
+        "--budget", type=float, default=0.05, help="seconds per answer; default: 0.05"
+    )
+    parser.add_argument(
+        "--repetitions", type=int, default=10, help="answers per tool and callable; default: 10"
+    )
     options = parser.parse_args()
+    if options.repetitions < 2 or options.budget <= 0:
+        parser.error("--repetitions must be at least 2, and --budget more than 0")
     if resolve_device(options.device) == "cpu":
         print("accuracy.py: needs a CUDA device", file=sys.stderr)
         return 1

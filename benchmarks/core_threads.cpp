@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The core without Python, driven by threads on streams of their own, beside raw C that looks up
-// torch's current stream and records an event on it, twice. Compiled on demand by core_threads.py
-// together with the core's sources, and loaded into a process in which torch has started CUDA.
+// C++ threads that drive the core without Python, each on its own stream. The yardstick is raw C,
+// which looks up torch's current stream and records an event on it, twice. core_threads.py compiles
+// this file together with the core's sources and loads it after torch has started CUDA.
 
 #include <dlfcn.h>
 
@@ -24,19 +24,19 @@ using fasttime::Recorder;
 
 struct Worker {
   void* stream = nullptr;
-  std::vector<void*> events;  // two for each section of the raw pair
+  std::vector<void*> events;  // two per scope
 };
 
-// torch_set_current_cuda_stream of torch's stable C shim; its status is 0 for success.
+// torch_set_current_cuda_stream of torch's stable C shim. It returns 0 for success.
 int32_t (*set_current_stream)(void* stream, int32_t device);
 Recorder* recorder;
 fasttime::SiteTable::Id site;
 int32_t device;
 std::vector<Worker> workers;
 
-int run_raw(const CudaRuntime& cuda, const Worker& worker, int sections) {
+int run_raw(const CudaRuntime& cuda, const Worker& worker, int scopes) {
   int failed = 0;
-  for (int i = 0; i < 2 * sections; ++i) {
+  for (int i = 0; i < 2 * scopes; ++i) {
     void* stream = nullptr;
     failed += cuda.current_stream(device, &stream) != 0;
     failed += cuda.event_record(worker.events[static_cast<size_t>(i)], stream) != 0;
@@ -44,9 +44,9 @@ int run_raw(const CudaRuntime& cuda, const Worker& worker, int sections) {
   return failed;
 }
 
-int run_core(const CudaRuntime&, const Worker&, int sections) {
+int run_core(const CudaRuntime&, const Worker&, int scopes) {
   int failed = 0;
-  for (int i = 0; i < sections; ++i) {
+  for (int i = 0; i < scopes; ++i) {
     OpenScope scope;
     recorder->begin(scope, site, nullptr);
     failed += scope.lane == nullptr;
@@ -60,9 +60,8 @@ int run_core(const CudaRuntime&, const Worker&, int sections) {
 #pragma GCC visibility push(default)
 extern "C" {
 
-// Makes ready for as many threads as there are streams, all of `on_device`. Returns what is
-// missing, or null.
-const char* core_threads_prepare(int on_device, void** streams, int threads, int sections) {
+// Prepares one thread per stream, all on `on_device`. Returns an error message, or null.
+const char* core_threads_prepare(int on_device, void** streams, int threads, int scopes) {
   if (!fasttime::bind_torch_runtime()) {
     return "no CUDA runtime could be bound";
   }
@@ -70,17 +69,17 @@ const char* core_threads_prepare(int on_device, void** streams, int threads, int
   set_current_stream = reinterpret_cast<decltype(set_current_stream)>(
       torch_cuda == nullptr ? nullptr : dlsym(torch_cuda, "torch_set_current_cuda_stream"));
   if (set_current_stream == nullptr) {
-    return "torch_set_current_cuda_stream is not in this torch; it is from 2.10 on";
+    return "torch_set_current_cuda_stream is missing; it needs torch 2.10 or later";
   }
   const CudaRuntime& cuda = fasttime::runtime();
   device = on_device;
-  recorder = new Recorder;  // for good: no destructor may call CUDA at exit
+  recorder = new Recorder;  // never deleted: no destructor may call CUDA at exit
   recorder->set_share_window(0);
   site = recorder->sites().child(fasttime::SiteTable::kRoot, recorder->sites().intern("name"));
   workers.resize(static_cast<size_t>(threads));
   for (size_t i = 0; i < workers.size(); ++i) {
     workers[i].stream = streams[i];
-    workers[i].events.resize(2 * static_cast<size_t>(sections));
+    workers[i].events.resize(2 * static_cast<size_t>(scopes));
     for (void*& event : workers[i].events) {
       if (cuda.event_create_with_flags(&event, 0) != 0) {
         return "cudaEventCreateWithFlags failed";
@@ -90,9 +89,9 @@ const char* core_threads_prepare(int on_device, void** streams, int threads, int
   return nullptr;
 }
 
-// Lets `threads` threads do `sections` sections each at the same time, by the core or by raw C.
-// Returns the mean time of a section on a thread, in ns; -1 where a call failed.
-double core_threads_run(int by_core, int threads, int sections) {
+// Runs `scopes` scopes on each of `threads` threads at the same time, by the core or by raw C.
+// Returns the mean time of a scope on a thread, in ns, or -1 if a call failed.
+double core_threads_run(int by_core, int threads, int scopes) {
   using Clock = std::chrono::steady_clock;
   const CudaRuntime& cuda = fasttime::runtime();
   std::atomic<int> waiting{0};
@@ -107,7 +106,7 @@ double core_threads_run(int by_core, int threads, int sections) {
     while (waiting.load() < threads) {
     }
     const auto begin = Clock::now();
-    errors += work(cuda, worker, sections);
+    errors += work(cuda, worker, scopes);
     elapsed_ns[index] = std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
     failed.fetch_add(errors);
   };
@@ -120,10 +119,10 @@ double core_threads_run(int by_core, int threads, int sections) {
     running[i].join();
     total_ns += elapsed_ns[i];
   }
-  return failed.load() != 0 ? -1 : total_ns / threads / sections;
+  return failed.load() != 0 ? -1 : total_ns / threads / scopes;
 }
 
-// Reads all that is ready. Returns how many scopes are not.
+// Reads the scopes that are ready. Returns how many are not.
 int64_t core_threads_settle() {
   recorder->poll();
   return static_cast<int64_t>(recorder->counts().pending);

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The library's own instructions a scope, counted by valgrind's callgrind.
+"""Count the library's own instructions per scope, with valgrind's callgrind.
 
-A runtime that does nothing stands in for CUDA. Each way runs twice, with more scopes the second
-time; the difference, divided by the further scopes, is what one takes, start-up left out. Counted
-is what lies in the extension `_C`, whatever it inlines included; Python and CUDA are not. Unlike
-times, the counts are the same on every run of one build.
+A runtime that does nothing replaces CUDA. Each way runs twice, the second time with more scopes.
+The difference, divided by the number of additional scopes, is the count per scope, without
+start-up. Only instructions in the extension `_C` count, not those of Python and CUDA. Unlike times,
+the counts are the same in every run of one build.
 """
 
 from __future__ import annotations
@@ -28,13 +28,28 @@ from fasttime.environment import describe as environment
 from fasttime.experiments import output
 
 RUNTIME = Path(__file__).parent.parent / "tests" / "stress" / "instant_cudart.cpp"
-SCOPE = 'with scope("name"):\n        pass'
-# Settings, and the statement that is repeated. `phase` is inside a block of its own.
+# By name: the code that prepares a way, and the code that runs `count` scopes or phases.
+SCOPES = """
+for _ in range(count):
+    with scope("name"):
+        pass
+"""
+# As in a decorated function.
+SCOPES_ON_STREAM = SCOPES.replace('"name"', '"name", stream=None')
+PHASES = """
+with phases("step") as phase:
+    for _ in range(count):
+        phase("name")
+"""
+NO_SHARING = "core.set_share_window_ns(0)"
+TWO_RECORDS, SHARED, DISABLED = "scope, two records", "scope, shared boundary", "scope, disabled"
+ON_STREAM, PHASE = "scope, two records, stream=None", "phase"
 WAYS = {
-    "scope, two records": ("core.set_share_window_ns(0)", SCOPE),
-    "scope, shared boundary": ("", SCOPE),
-    "scope, disabled": ("_C.set_enabled(scope, False)", SCOPE),
-    "phase": ("core.set_share_window_ns(0)", 'phase("name")'),
+    TWO_RECORDS: (NO_SHARING, SCOPES),
+    ON_STREAM: (NO_SHARING, SCOPES_ON_STREAM),
+    SHARED: ("", SCOPES),
+    PHASE: (NO_SHARING, PHASES),
+    DISABLED: ("_C.set_enabled(scope, False)", SCOPES),
 }
 WARM = 2_000
 NEEDED = {
@@ -42,7 +57,7 @@ NEEDED = {
     "g++": "apt install g++   (or dnf install gcc-c++)",
 }
 
-# The extension is loaded without the package: under valgrind, importing torch takes minutes.
+# Loads the extension without the package: under valgrind, importing torch takes minutes.
 PROGRAM = """
 import ctypes, importlib.util, sys
 spec = importlib.util.spec_from_file_location("fasttime._C", sys.argv[1])
@@ -50,24 +65,22 @@ _C = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(_C)
 ctypes.PyDLL(sys.argv[1]).fasttime_testing_bind_library(sys.argv[2].encode())
 core = _C.Recorder()
-scope, _, _, phases = core.scope_functions()
-phase = phases("block")
-if "phase(" in sys.argv[4]:
-    phase.__enter__()
+scope, begin, end, phases = core.scope_functions()
 exec(sys.argv[3])
-exec(f"for _ in range(int(sys.argv[5])):\\n    {sys.argv[4]}")
+count = int(sys.argv[5])
+exec(sys.argv[4])
 """
 
 
 @dataclass(frozen=True)
 class Result:
-    """Instructions by way and function, over so many scopes."""
+    """Instructions of `scopes` scopes, by way and function."""
 
     scopes: int
     by_function: dict[str, dict[str, int]]
 
     def summary(self) -> dict[str, float]:
-        """Return the instructions a scope takes, by way."""
+        """Return the instructions per scope, by way."""
         return {way: sum(of.values()) / self.scopes for way, of in self.by_function.items()}
 
 
@@ -83,10 +96,10 @@ def extension() -> Path:
 
 
 def own_instructions(profile: str, library: str) -> Counter[str]:
-    """Return the instructions that callgrind counted in the functions of one shared library.
+    """Return callgrind's counts for the functions of one shared library.
 
-    The format: https://valgrind.org/docs/manual/cl-format.html. A name stands in full where it is
-    first used, as `(number) name`, and is `(number)` from then on, for callees too (`cob=`).
+    The format: https://valgrind.org/docs/manual/cl-format.html. A name is written as
+    `(number) name` at its first use and as `(number)` from then on, for callees too (`cob=`).
     """
     names: dict[tuple[str, str], str] = {}
     here = {"ob": "", "fn": ""}
@@ -102,20 +115,18 @@ def own_instructions(profile: str, library: str) -> Counter[str]:
         elif line.startswith("calls="):
             is_of_call = True
         elif cost := re.fullmatch(r"[+*-]?\d* (\d+)", line):
-            # The line after `calls=` is what the callee took, which has an entry of its own.
+            # The line after `calls=` is the cost of the callee, which has an entry of its own.
             if not is_of_call and here["ob"] == library:
                 counted[here["fn"]] += int(cost[1])
             is_of_call = False
     return counted
 
 
-def profiled(
-    library: Path, runtime: Path, way: tuple[str, str], scopes: int, folder: Path
-) -> Counter[str]:
-    """Return the instructions in `library` of a process that runs so many scopes."""
+def profiled(library: Path, runtime: Path, way: str, scopes: int, folder: Path) -> Counter[str]:
+    """Return the instructions in `library` of a process that runs `scopes` scopes or phases."""
     profile = folder / "callgrind.out"
     tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}"]
-    program = [sys.executable, "-S", "-c", PROGRAM, library, runtime, *way, scopes]
+    program = [sys.executable, "-S", "-c", PROGRAM, library, runtime, *WAYS[way], scopes]
     subprocess.run(
         [*tool, *map(str, program)],
         env={**os.environ, "PYTHONHASHSEED": "0"},
@@ -127,7 +138,7 @@ def profiled(
 
 
 def count(scopes: int) -> Result:
-    """Count for each way."""
+    """Count the instructions of each way."""
     library = extension().resolve()
     by_function = {}
     with tempfile.TemporaryDirectory() as name:
@@ -135,8 +146,8 @@ def count(scopes: int) -> Result:
         runtime = folder / "instant_cudart.so"
         subprocess.run(["g++", "-O2", "-shared", "-fPIC", RUNTIME, "-o", runtime], check=True)
         for way in output.track(list(WAYS), "instructions"):
-            fewer = profiled(library, runtime, WAYS[way], WARM, folder)
-            more = profiled(library, runtime, WAYS[way], WARM + scopes, folder)
+            fewer = profiled(library, runtime, way, WARM, folder)
+            more = profiled(library, runtime, way, WARM + scopes, folder)
             more.subtract(fewer)
             by_function[way] = {name: n for name, n in more.most_common() if n}
     return Result(scopes, by_function)
@@ -147,7 +158,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scopes", type=int, default=16_000, help="default: 16000")
-    parser.add_argument("--json", type=json_path, metavar="PATH", help="write raw data there")
+    parser.add_argument("--json", type=json_path, metavar="PATH", help="save the raw data here")
     options = parser.parse_args()
     if options.scopes < 1:
         parser.error(f"--scopes must be at least 1, got {options.scopes}")
@@ -166,17 +177,19 @@ def main() -> int:
     console = Console()
     summary = result.summary()
     rows = [(way, f"{each:,.1f}") for way, each in summary.items()]
-    console.print(output.table("", ["empty scope", "the library's own instructions"], rows))
-    two, shared, off, phase = (summary[way] for way in WAYS)
-    said = (
-        f"A scope with two records takes {two:,.0f} instructions of the library's own, "
-        f"one that shares a boundary {shared:,.0f}, a disabled one {off:,.0f}. "
-        f"A phase takes {phase:,.0f}."
+    console.print(
+        output.table("", ["empty scope or phase", "the library's own instructions"], rows)
+    )
+    sentence = (
+        f"A scope with two records takes {summary[TWO_RECORDS]:,.0f} of the library's own "
+        f"instructions, the same with stream=None {summary[ON_STREAM]:,.0f}, a scope that shares "
+        f"a boundary {summary[SHARED]:,.0f}, a phase {summary[PHASE]:,.0f} and a disabled scope "
+        f"{summary[DISABLED]:,.0f}."
     )
     if options.json:
         here = environment.describe("cpu")
-        output.save(output.document("instructions", here, [result], said), options.json)
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+        output.save(output.document("instructions", here, [result], sentence), options.json)
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a scope around each leaf layer of MobileNetV3-Large adds to an iteration, and what laps add.
+"""Measure what a scope or a phase for each leaf layer of MobileNetV3-Large adds to an iteration.
 
-Each layer's forward is wrapped. Compared is the time of an iteration with the same wrappers
-switched off, in the same round; the ways take turns, in a new order each round. The device is
-synchronised before the first iteration of a turn and after the last. Beside them stand the records
-alone, made in C and read by nobody: a pair around each layer, and one after each.
+The script wraps the forward method of each leaf layer. Each way is compared with an iteration of
+the same round in which the same wrappers are disabled. The ways take turns, in a new order each
+round. The device is synchronised before the first iteration of a turn and after the last.
+
+For comparison there are raw event records in C, which are never read: two around each layer, and
+one at the beginning of each layer.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 import torch
 from _common import make_parser
-from _paired import COLUMNS, Paired, said, table_row
+from _paired import COLUMNS, Paired, table_row, targets_sentence
 from _raw_pair import compile_raw_pair
 from rich.console import Console
 
@@ -29,23 +31,39 @@ from fasttime.environment import describe as environment
 from fasttime.experiments import models, output
 from fasttime.experiments.settings import Settings, resolve_device
 
-RAW_PAIRS, RAW_RECORDS = "raw pairs", "raw records, one a layer"
-# So many that none is recorded anew while the device has still to reach it.
+STEP = "step"
+UNTOUCHED = "untouched"
+SCOPES, SCOPES_OFF = "scopes", "scopes, disabled"
+PHASES, PHASES_OFF = "phases", "phases, disabled"
+RAW_PAIRS, RAW_RECORDS = "raw pairs", "raw records, one per layer"
+# Enough events that the device has reached each before it is recorded again.
 EVENTS = 16_384
-# Beside what each is set: the wrapper that is most like its own, with nothing done in it.
-SWITCHED_OFF = {
-    "scopes": "scopes off",
-    RAW_PAIRS: "scopes off",
-    "laps": "laps off",
-    RAW_RECORDS: "laps off",
+# Each way, and the same wrapper with nothing done in it.
+YARDSTICKS = {
+    SCOPES: SCOPES_OFF,
+    RAW_PAIRS: SCOPES_OFF,
+    PHASES: PHASES_OFF,
+    RAW_RECORDS: PHASES_OFF,
 }
-# By way and batch: how much longer an iteration may take.
-TARGETS = {("scopes", 32): 0.20, ("scopes", 256): 0.037, ("laps", 32): 0.12, ("laps", 256): 0.021}
+# By way and batch: how much longer an iteration may take, relative to the yardstick.
+TARGETS = {
+    (SCOPES, 32): 0.20,
+    (SCOPES, 256): 0.037,
+    (PHASES, 32): 0.12,
+    (PHASES, 256): 0.021,
+}
 
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds an iteration, by way and round, at one batch."""
+    """The times at one batch.
+
+    Attributes:
+        layers: the number of leaf layers.
+        seconds: per iteration, by way and round.
+        unshared: the share of scopes that share no event with a neighbour.
+        paired: each way beside its yardstick, in microseconds per iteration.
+    """
 
     settings: Settings
     layers: int
@@ -54,7 +72,7 @@ class Result:
     paired: list[Paired]
 
     def summary(self) -> dict[str, Any]:
-        """Return the change that each way makes."""
+        """Return the change that each way makes to an iteration."""
         return {
             "layers": self.layers,
             "unshared_scopes": self.unshared,
@@ -63,13 +81,13 @@ class Result:
 
 
 def leaves_of(model: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
-    """Return the layers without layers below them, by name, in the order of the model."""
+    """Return the name and module of each leaf layer, in the order of the model."""
     return [(name, module) for name, module in model.named_modules() if not list(module.children())]
 
 
 @contextlib.contextmanager
 def wrapped(model: torch.nn.Module, wrap: Callable[[str, Any], Any]) -> Iterator[None]:
-    """Replace each leaf's forward by what `wrap` makes of its name and its forward."""
+    """Replace each leaf layer's forward with `wrap(name, forward)`."""
     leaves = leaves_of(model)
     for name, module in leaves:
         module.forward = wrap(name, module.forward)
@@ -90,27 +108,26 @@ def in_scope(name: str, forward: Any) -> Any:
     return timed
 
 
-class Laps:
-    """An iteration in laps: each layer names the section that ends with it."""
+class Phases:
+    """An iteration in phases: each layer begins its own phase."""
 
     def __init__(self) -> None:
-        self.lap: Any = None
+        self.phase: Any = None
 
     def wrap(self, name: str, forward: Any) -> Any:
         def timed(x: torch.Tensor) -> torch.Tensor:
-            y = forward(x)
-            self.lap(name)
-            return y
+            self.phase(name)
+            return forward(x)
 
         return timed
 
     def iteration(self, model: torch.nn.Module, x: torch.Tensor) -> None:
-        with fasttime.laps("step") as self.lap:
+        with fasttime.phases(STEP) as self.phase:
             model(x)
 
 
 def in_raw_pair(raw: Any) -> Callable[[str, Any], Any]:
-    """Return what makes of a forward one between two records in C that nobody reads."""
+    """Return a wrapper that records one event before the layer and one after it, in C."""
     pair = raw.pair
 
     def wrap(name: str, forward: Any) -> Any:
@@ -124,14 +141,13 @@ def in_raw_pair(raw: Any) -> Callable[[str, Any], Any]:
 
 
 def with_raw_record(raw: Any) -> Callable[[str, Any], Any]:
-    """Return what makes of a forward one with such a record after it."""
+    """Return a wrapper that records one event before the layer, in C."""
     record = raw.record
 
     def wrap(name: str, forward: Any) -> Any:
         def timed(x: torch.Tensor) -> torch.Tensor:
-            y = forward(x)
             record()
-            return y
+            return forward(x)
 
         return timed
 
@@ -142,17 +158,19 @@ def measure(settings: Settings, raw: Any | None) -> Result:
     """Let the ways take turns at one batch."""
     model = models.mobilenet_v3("large", settings)
     x = models.random_images(settings)
-    laps = Laps()
+    phases = Phases()
+    call = model.__class__.__call__
+    # By name: the wrapper of a layer, what runs one iteration, and whether fasttime is enabled.
     ways: dict[str, tuple[Callable[[str, Any], Any] | None, Callable[..., object], bool]] = {
-        "untouched": (None, model.__class__.__call__, True),
-        "scopes off": (in_scope, model.__class__.__call__, False),
-        "scopes": (in_scope, model.__class__.__call__, True),
+        UNTOUCHED: (None, call, True),
+        SCOPES_OFF: (in_scope, call, False),
+        SCOPES: (in_scope, call, True),
+        PHASES_OFF: (phases.wrap, phases.iteration, False),
+        PHASES: (phases.wrap, phases.iteration, True),
     }
-    ways["laps off"] = (laps.wrap, laps.iteration, False)
-    ways["laps"] = (laps.wrap, laps.iteration, True)
     if raw is not None:
-        ways[RAW_PAIRS] = (in_raw_pair(raw), model.__class__.__call__, False)
-        ways[RAW_RECORDS] = (with_raw_record(raw), model.__class__.__call__, False)
+        ways[RAW_PAIRS] = (in_raw_pair(raw), call, False)
+        ways[RAW_RECORDS] = (with_raw_record(raw), call, False)
 
     def turn(name: str, repeat: int) -> float:
         wrap, iteration, on = ways[name]
@@ -173,49 +191,50 @@ def measure(settings: Settings, raw: Any | None) -> Result:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     with torch.inference_mode():
         for name in ways:
-            turn(name, settings.kept)  # everything once, not counted
+            turn(name, settings.kept)  # warms up, not counted
         fasttime.report(wait=True, reset=True)
         plan = [n for _ in range(settings.rounds) for n in order.sample(list(ways), len(ways))]
         for name in output.track(plan, f"batch {settings.batch}"):
             seconds[name].append(turn(name, settings.kept))
-    sites = list(fasttime.report(wait=True, reset=True).walk())
-    ok = sum(site.counts["ok"] for site in sites)
-    shared = sum(site.shared_boundaries for site in sites)
-    paired = []
-    for name, off in SWITCHED_OFF.items():
+    scopes = [site for site in fasttime.report(wait=True, reset=True).sites if site.name != STEP]
+    ok = sum(site.counts["ok"] for site in scopes)
+    shared = sum(site.shared_boundaries for site in scopes)
+    unshared = 1 - shared / max(ok, 1)
+    return Result(settings, len(leaves_of(model)), seconds, unshared, pairs_of(seconds, settings))
+
+
+def pairs_of(seconds: dict[str, list[float]], settings: Settings) -> list[Paired]:
+    """Return each way beside its yardstick, round by round."""
+    pairs = []
+    for name, off in YARDSTICKS.items():
         if name in seconds:
             target = TARGETS.get((name, settings.batch)) if settings.on_gpu else None
-            made = Paired(
-                name,
-                f"batch {settings.batch}",
-                off,
-                "us",
-                None if target is None else 1 + target,
-            )
+            limit = None if target is None else 1 + target
+            made = Paired(name, f"batch {settings.batch}", off, "us", limit)
             made.values = [[1e6 * value] for value in seconds[name]]
             made.yardsticks = [[1e6 * value] for value in seconds[off]]
-            paired.append(made)
-    return Result(settings, len(leaves_of(model)), seconds, 1 - shared / max(ok, 1), paired)
+            pairs.append(made)
+    return pairs
 
 
 def raw_pair_or_none(console: Console) -> Any | None:
-    """Return the raw pair, or say why there is none."""
+    """Return the raw pair. Without one, print the reason and return None."""
     torch.cuda.synchronize()  # starts CUDA
     try:
         return compile_raw_pair(EVENTS)
     except (ImportError, OSError, RuntimeError) as error:
-        console.print(f"No raw pair (is ninja installed, a C++ compiler?): {error}")
+        console.print(f"No raw pair. Install ninja and a C++ compiler: {error}")
         return None
 
 
 def main() -> int:
     parser = make_parser(__doc__ or "")
     parser.add_argument("--batch", type=int, nargs="+", help="default: 32 256 on a GPU, 1 without")
-    parser.add_argument("--repeat", type=int, help="iterations a turn, warm-up included")
-    parser.add_argument("--warmup", type=int, help="iterations of a turn not counted")
+    parser.add_argument("--repeat", type=int, help="iterations per turn, warm-up included")
+    parser.add_argument("--warmup", type=int, help="iterations per turn that are not counted")
     parser.add_argument("--rounds", type=int, help="default: 25 on a GPU, 3 without")
     options = parser.parse_args()
-    console = Console(width=120)
+    console = Console(width=130)
     try:
         device = resolve_device(options.device)
         on_gpu = device != "cpu"
@@ -238,13 +257,16 @@ def main() -> int:
         return 2 if isinstance(error, ValueError) else 1
     everything = [paired for result in results for paired in result.paired]
     layers = results[0].layers
-    title = f"An iteration with each of {layers} leaf layers timed, to the same switched off"
+    title = f"One iteration with each of {layers} leaf layers timed, and the same disabled"
     console.print(output.table(title, COLUMNS, [table_row(paired) for paired in everything]))
-    told = []
+    parts = []
     for result in results:
-        batch, us = result.settings.batch, 1e6 * statistics.median(result.seconds["untouched"])
-        told.append(f"batch {batch}: {us:,.0f} us untouched, {result.unshared:.0%} share no event")
-    sentence = f"{'; '.join(told)}; {said(everything)}"
+        batch, us = result.settings.batch, 1e6 * statistics.median(result.seconds[UNTOUCHED])
+        parts.append(
+            f"batch {batch}: {us:,.0f} us untouched, "
+            f"{result.unshared:.0%} of the scopes share no event"
+        )
+    sentence = f"{'; '.join(parts)}; {targets_sentence(everything)}"
     if options.json:
         here = environment.describe(device)
         output.save(output.document("leaf_layers", here, results, sentence), options.json)

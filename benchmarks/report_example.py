@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The README's first example, run as it stands there, so that what it prints is real."""
+"""Run the README's first example. Its output is the report in the README."""
 
 from __future__ import annotations
 

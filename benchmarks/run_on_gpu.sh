@@ -1,84 +1,112 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Everything that needs a GPU, in one go: builds and installs this checkout, runs the GPU tests and
-# the benchmarks, and leaves the results in $OUT (default: benchmarks/results) as JSON, with the logs
-# beside them, and all of it in results.tar.gz. Exits non-zero if a step failed; runs them all first.
+# Build and install this checkout, then run the given steps on a GPU.
 #
-#   benchmarks/run_on_gpu.sh [step ...]
+#   benchmarks/run_on_gpu.sh [step ...]        without steps: all of them, except devices
 #
-# Steps: tests, report (the README's example), experiments, figures (the pictures of docs), accuracy
-# (against other tools; nvcc, and what there is of triton and cupy), commands (those of the shell),
-# overhead, threads, layers, soak; without any, all of them, in some fifteen minutes. On a machine
-# with two GPUs: devices.
+#   step         what it runs                                                  minutes, about
+#   tests        the GPU tests, one after the other                                  5
+#   devices      the tests with two devices; needs two GPUs                          2
+#   overhead     scope_overhead.py                                                   1.5
+#   threads      core_threads.py                                                     1
+#   layers       leaf_layers.py                                                      2
+#   soak         soak.py                                                             0.5
+#   accuracy     accuracy.py; needs nvcc, includes triton and cupy if installed      6
+#   experiments  first_call.py, single_model.py, pipeline.py                         3
+#   figures      the pictures in docs/figures                                        0.5
+#   report       the report in the README                                            0.2
+#   commands     fasttime env, run, bench and compare from the shell                 1.5
+#   build        nothing else; the build runs before the first step                  1
+#
+# Calls of less than 10 minutes each: `tests report commands`, `overhead threads layers soak`,
+# `accuracy`, `experiments figures` and, with two GPUs, `devices`.
+#
+# A step that fails or takes too long does not stop later steps. The exit code is 1 if a step failed.
+# JSON files and logs go to build/gpu-results, which later calls extend. After each step, all of it
+# is packed into results.tar.gz in $OUT (default: benchmarks/results), beside summary.txt.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-benchmarks/results}
-results=$out/results
-mkdir -p "$results"
-steps=${*:-tests report experiments figures accuracy commands overhead threads layers soak}
-failed=()
-
-step() { # step NAME COMMAND...
-  local name=$1
-  shift
-  echo "=== $name"
-  if ! "$@" 2>&1 | tee "$results/$name.log"; then
-    failed+=("$name")
-  fi
-}
-
-nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm --format=csv | tee "$results/gpu.txt"
-step build python3 -m pip install --quiet --no-build-isolation --no-deps .
-for name in $steps; do
+results=build/gpu-results
+mkdir -p "$out" "$results"
+export PYTHONUNBUFFERED=1
+(($#)) || set -- tests report commands overhead threads layers soak accuracy experiments figures
+for name in "$@"; do
   case $name in
-    tests)
-      FASTTIME_REQUIRE_CUDA=1 step tests python3 -m pytest -q -m gpu -p no:cacheprovider
-      ;;
-    experiments)
-      step first_call python3 benchmarks/first_call.py --json "$results/first_call.json"
-      step single_model python3 benchmarks/single_model.py --json "$results/single_model.json"
-      step pipeline python3 benchmarks/pipeline.py --rounds 7 --json "$results/pipeline.json"
-      ;;
-    figures)
-      step figures python3 benchmarks/pipeline.py --figure "$results/figures"
-      ;;
-    accuracy)
-      step accuracy python3 benchmarks/accuracy.py --json "$results/accuracy.json"
-      ;;
-    devices)
-      FASTTIME_REQUIRE_CUDA=1 FASTTIME_REQUIRE_CUDA_DEVICES=2 step devices \
-        python3 -m pytest -q -m gpu -p no:cacheprovider tests/gpu/test_devices_on_gpu.py
-      ;;
-    commands)
-      step env fasttime env
-      step run fasttime run --html "$results/run.html" --json "$results/run.json" \
-        --trace "$results/run_trace.json.gz" benchmarks/report_example.py
-      step bench fasttime bench torchvision:mobilenet_v3_large --batch 1 --processes 3 \
-        -o "$results/bench.json"
-      ;;
-    report)
-      step report python3 benchmarks/report_example.py
-      ;;
-    threads)
-      step core_threads python3 benchmarks/core_threads.py --json "$results/core_threads.json"
-      ;;
-    layers)
-      step leaf_layers python3 benchmarks/leaf_layers.py --json "$results/leaf_layers.json"
-      ;;
-    soak)
-      step soak python3 benchmarks/soak.py --json "$results/soak.json"
-      ;;
-    overhead)
-      step scope_overhead python3 benchmarks/scope_overhead.py --json "$results/scope_overhead.json"
-      ;;
+    tests | devices | overhead | threads | layers | soak | accuracy | experiments) ;;
+    figures | report | commands | build) ;;
     *)
       echo "unknown step $name" >&2
       exit 2
       ;;
   esac
 done
+failed=()
+: >"$results/summary.txt"
 
-tar -czf "$out/results.tar.gz" -C "$out" results
+run() { # run SECONDS NAME COMMAND...: NAME names the log, SECONDS is the limit
+  local limit=$1 name=$2 begin=$SECONDS code=0
+  shift 2
+  echo "=== $name"
+  timeout --kill-after=10 "$limit" "$@" 2>&1 | tee "$results/$name.log" || code=$?
+  ((code == 0)) || failed+=("$name")
+  echo "$name: exit code $code, $((SECONDS - begin)) s" | tee -a "$results/summary.txt"
+  cp "$results/summary.txt" "$out/summary.txt"
+  tar -czf "$out/results.tar.gz" -C build gpu-results
+}
+
+benchmark() { # benchmark SECONDS NAME OPTION...: runs NAME.py and saves NAME.json
+  local limit=$1 name=$2
+  shift 2
+  run "$limit" "$name" python3 "benchmarks/$name.py" --json "$results/$name.json" "$@"
+}
+
+gpu_tests() { # gpu_tests SECONDS NAME PATH...
+  local limit=$1 name=$2
+  shift 2
+  run "$limit" "$name" python3 -m pytest -q -m gpu -p no:cacheprovider --durations=10 \
+    --continue-on-collection-errors "$@"
+}
+
+run 60 gpu nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm --format=csv
+run 300 build python3 -m pip install --quiet --no-build-isolation --no-deps .
+for name in "$@"; do
+  case $name in
+    tests)
+      FASTTIME_REQUIRE_CUDA=1 gpu_tests 540 tests tests
+      ;;
+    devices)
+      FASTTIME_REQUIRE_CUDA=1 FASTTIME_REQUIRE_CUDA_DEVICES=2 \
+        gpu_tests 420 devices tests/gpu/test_devices_on_gpu.py
+      ;;
+    overhead) benchmark 300 scope_overhead ;;
+    threads) benchmark 240 core_threads ;;
+    layers) benchmark 300 leaf_layers ;;
+    soak) benchmark 180 soak ;;
+    accuracy) benchmark 540 accuracy ;;
+    experiments)
+      benchmark 120 first_call
+      benchmark 180 single_model
+      benchmark 300 pipeline --rounds 7
+      ;;
+    figures)
+      run 180 figures python3 benchmarks/pipeline.py --figure "$results/figures"
+      ;;
+    report)
+      run 120 report bash -o pipefail -c \
+        "python3 benchmarks/report_example.py | tee '$results/report.txt'"
+      ;;
+    commands)
+      run 60 env python3 -m fasttime env
+      run 120 run python3 -m fasttime run --html "$results/run.html" --json "$results/run.json" \
+        --trace "$results/run_trace.json.gz" benchmarks/report_example.py
+      run 180 bench python3 -m fasttime bench torchvision:mobilenet_v3_large --batch 1 \
+        --processes 3 -o "$results/bench.json"
+      run 60 compare python3 -m fasttime compare "$results/bench.json" "$results/bench.json"
+      ;;
+  esac
+done
+
 if ((${#failed[@]})); then
   echo "FAILED: ${failed[*]}"
   exit 1

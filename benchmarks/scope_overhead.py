@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an empty scope costs the host, beside other ways to time a section.
+"""Measure what an empty scope costs the host, compared with other ways to time a block.
 
-Each way times so many empty sections in a row; then the device is synchronised, outside of the
-measured time. The ways take turns, in a new order each round. Shown is the median over the rounds,
-where a round's figure is the median of its rows of sections.
+Each way times many empty blocks in a row. Then the device is synchronised, outside the measured
+time. The ways take turns, in a new order each round. A round's figure is the median of its rows.
+The first table shows the median over the rounds.
 
-The yardstick is a pair of cudaEventRecord in a C loop, torch's current stream looked up before
-each: nobody can time a section on a stream with less. Where there is one, a second table has what
-targets are set for, each row with one of its yardstick right beside it: recording alone, while a
-latch holds the stream so that there is nothing to read, and sustained, with reading.
+The yardstick is a C loop with two event records per block, which looks up torch's current stream
+before each record. The loop exists twice: with the runtime's cudaEventRecord and with the driver's
+cuEventRecord. The driver's loop is the minimum cost of timing a block on a stream.
+
+With a yardstick there is a second table, in which each row has a row of its yardstick beside it:
+- recording alone: a latch holds the stream, so there is nothing to read. Just before the row, the
+  library reads one scope. This is the normal case.
+- device far behind: the same, but the library has read nothing for a while. Each of its records
+  releases the GIL.
+- sustained: nothing is held, and scopes read earlier scopes.
 """
 
 from __future__ import annotations
@@ -23,8 +29,20 @@ from time import perf_counter, perf_counter_ns
 
 import torch
 from _common import make_parser
-from _overhead_pairs import NULLCONTEXT, RAW, RAW_WITH, Pairs, Way
-from _paired import COLUMNS, Paired, said, table_row
+from _overhead_pairs import (
+    BEGIN_END,
+    DISABLED,
+    KNOWN_IDLE_NS,
+    NULLCONTEXT,
+    RAW,
+    RAW_DRIVER,
+    RAW_WITH,
+    SCOPE,
+    TWO_RECORDS,
+    Pairs,
+    Way,
+)
+from _paired import COLUMNS, Paired, table_row, targets_sentence
 from _raw_pair import compile_raw_pair
 from rich.console import Console
 from rich.table import Table
@@ -34,33 +52,40 @@ from fasttime.environment import describe as environment
 from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 
-SCOPE = "fasttime scope"
+TORCH_EVENTS = "2 torch events, record()"
 ROWS = 20
-# A launch queue holds about 1,000 entries, and once it is full a record waits for the device.
-MOST_SECTIONS = 199
+# A launch queue holds about 1,000 entries. In a full queue, every record waits for the device.
+MOST_BLOCKS = 199
 
 
 @dataclass(frozen=True)
 class Result:
-    """What each way cost: nanoseconds a section, by round and row; and what has a target.
+    """The cost of each way.
 
-    `shared` is the part of the scopes that could share an event with a neighbour and did.
+    Attributes:
+        blocks: empty blocks per row.
+        warmup: rows per round and way that are not counted.
+        nanoseconds: ns per block, by way, round and row.
+        paired: rows measured beside a row of their yardstick.
+        shared: the share of scopes that could share an event and did.
+        late_rows: the share of primed rows that took longer than records keep the GIL.
     """
 
-    sections: int
+    blocks: int
     warmup: int
     rounds: int
     seed: int
     nanoseconds: dict[str, list[list[float]]]
     paired: list[Paired] = field(default_factory=list)
     shared: float | None = None
+    late_rows: float | None = None
 
     def summary(self) -> dict[str, object]:
-        """Return the costs, and the figures that have a target."""
+        """Return the costs and the paired figures."""
         return {**self.costs(), "paired": [paired.summary() for paired in self.paired]}
 
     def costs(self) -> dict[str, dict[str, float]]:
-        """Return the median over the rounds, and the least and greatest round, in nanoseconds."""
+        """Return the median over the rounds, the lowest and the highest round, in nanoseconds."""
         made = {}
         for way, rounds in self.nanoseconds.items():
             medians = [statistics.median(rows) for rows in rounds]
@@ -73,40 +98,40 @@ class Result:
 
 
 def host_ways() -> dict[str, Way]:
-    """Return the ways that need no device."""
+    """Return the ways that need no GPU."""
     disabled = Recorder()
     disabled.disable()
 
-    def empty_loop(sections: int) -> None:
-        for _ in range(sections):
+    def empty_loop(blocks: int) -> None:
+        for _ in range(blocks):
             pass
 
-    def disabled_scope(sections: int) -> None:
+    def disabled_scope(blocks: int) -> None:
         scope = disabled.scope
-        for _ in range(sections):
+        for _ in range(blocks):
             with scope("name"):
                 pass
 
-    def nullcontext(sections: int) -> None:
+    def nullcontext(blocks: int) -> None:
         context = contextlib.nullcontext
-        for _ in range(sections):
+        for _ in range(blocks):
             with context():
                 pass
 
-    def clock(sections: int) -> None:
-        for _ in range(sections):
+    def clock(blocks: int) -> None:
+        for _ in range(blocks):
             begin = perf_counter()
             _ = perf_counter() - begin
 
-    def record_function(sections: int) -> None:
+    def record_function(blocks: int) -> None:
         record = torch.profiler.record_function
-        for _ in range(sections):
+        for _ in range(blocks):
             with record("name"):
                 pass
 
     return {
         "empty loop": empty_loop,
-        "fasttime scope, disabled": disabled_scope,
+        DISABLED: disabled_scope,
         NULLCONTEXT: nullcontext,
         "perf_counter, x 2": clock,
         "torch.profiler.record_function": record_function,
@@ -114,57 +139,57 @@ def host_ways() -> dict[str, Way]:
 
 
 def scope_ways(sharing: Recorder, plain: Recorder, tokens: Recorder) -> dict[str, Way]:
-    """Return the ways of fasttime, on whatever backend there is; `plain` shares no boundaries."""
+    """Return fasttime's ways. `plain` and `tokens` share no boundaries."""
 
-    def shared(sections: int) -> None:
+    def shared(blocks: int) -> None:
         scope = sharing.scope
-        for _ in range(sections):
+        for _ in range(blocks):
             with scope("name"):
                 pass
 
-    def two_records(sections: int) -> None:
+    def two_records(blocks: int) -> None:
         scope = plain.scope
-        for _ in range(sections):
+        for _ in range(blocks):
             with scope("name"):
                 pass
 
-    def begin_end(sections: int) -> None:
+    def begin_end(blocks: int) -> None:
         begin, end = tokens.begin, tokens.end
-        for _ in range(sections):
+        for _ in range(blocks):
             end(begin("name"))
 
     return {
-        f"{SCOPE}, two records": two_records,
+        TWO_RECORDS: two_records,
         SCOPE: shared,
-        "fasttime begin, end": begin_end,
+        BEGIN_END: begin_end,
     }
 
 
 def cuda_ways(device: str) -> dict[str, Way]:
-    """Return the ways that people write with torch's events and synchronise."""
+    """Return the ways that people write with torch's events and `synchronize`."""
     event = torch.cuda.Event
     first, last = event(enable_timing=True), event(enable_timing=True)
     stream = torch.cuda.current_stream()
 
-    def reused(sections: int) -> None:
-        for _ in range(sections):
+    def reused(blocks: int) -> None:
+        for _ in range(blocks):
             first.record()
             last.record()
 
-    def reused_on_stream(sections: int) -> None:
-        for _ in range(sections):
+    def reused_on_stream(blocks: int) -> None:
+        for _ in range(blocks):
             first.record(stream)
             last.record(stream)
 
-    def new_events(sections: int) -> None:
-        for _ in range(sections):
+    def new_events(blocks: int) -> None:
+        for _ in range(blocks):
             begin, end = event(enable_timing=True), event(enable_timing=True)
             begin.record()
             end.record()
 
-    def synchronised_clock(sections: int) -> None:
+    def synchronised_clock(blocks: int) -> None:
         synchronize = torch.cuda.synchronize
-        for _ in range(sections):
+        for _ in range(blocks):
             synchronize(device)
             begin = perf_counter()
             synchronize(device)
@@ -172,38 +197,38 @@ def cuda_ways(device: str) -> dict[str, Way]:
 
     return {
         "2 torch events, record(stream)": reused_on_stream,
-        "2 torch events, record()": reused,
+        TORCH_EVENTS: reused,
         "2 new torch events, record()": new_events,
         "synchronize, perf_counter, x 2": synchronised_clock,
     }
 
 
-def raw_ways(sections: int) -> dict[str, Way]:
-    """Return the yardstick, and the same records behind a `with` that does nothing else.
+def raw_ways(blocks: int) -> dict[str, Way]:
+    """Return both yardsticks, and a `with` that makes the runtime's two records.
 
-    Raises what `compile_raw_pair` raises.
+    Raises the errors of `compile_raw_pair`.
     """
-    raw = compile_raw_pair(2 * sections)
+    raw = compile_raw_pair(2 * blocks)
     pair = raw.pair
 
-    def bare(sections: int) -> None:
-        for _ in range(sections):
+    def bare(blocks: int) -> None:
+        for _ in range(blocks):
             with pair:
                 pass
 
-    return {RAW: raw.loop, RAW_WITH: bare}
+    return {RAW: raw.loop, RAW_DRIVER: raw.driver_loop, RAW_WITH: bare}
 
 
 def measure(
     ways: dict[str, Way],
     synchronize: Callable[[], object],
     *,
-    sections: int,
+    blocks: int,
     warmup: int,
     rounds: int,
     seed: int,
 ) -> Result:
-    """Let all ways take turns and return what each cost."""
+    """Let all ways take turns and return the cost of each."""
     order = random.Random(seed)
     plan = [way for _ in range(rounds) for way in order.sample(sorted(ways), len(ways))]
     seen: dict[str, list[list[float]]] = {way: [] for way in ways}
@@ -212,78 +237,94 @@ def measure(
         for row in range(warmup + ROWS):
             synchronize()
             begin = perf_counter_ns()
-            way(sections)
+            way(blocks)
             end = perf_counter_ns()
             if row >= warmup:
-                rows.append((end - begin) / sections)
+                rows.append((end - begin) / blocks)
         seen[name].append(rows)
     synchronize()
-    return Result(sections, warmup, rounds, seed, seen)
+    return Result(blocks, warmup, rounds, seed, seen)
 
 
 def with_pairs(result: Result, pairs: Pairs) -> Result:
-    """Return the result with what has a target, measured for as many rounds."""
+    """Return the result with the paired figures, measured for as many rounds."""
     warmup, rounds = result.warmup, result.rounds
     counts = {"warmup": warmup, "rows": ROWS, "rounds": rounds}
-    paired = pairs.measure(sections=result.sections, seed=result.seed, **counts)
+    paired = pairs.measure(blocks=result.blocks, seed=result.seed, **counts)
     paired += pairs.reading(**counts)
-    paired += pairs.threads(sections=min(result.sections, 60), **counts)
-    return replace(result, paired=paired, shared=pairs.shared())
+    paired += pairs.threads(blocks=min(result.blocks, 60), **counts)
+    return replace(result, paired=paired, shared=pairs.shared(), late_rows=pairs.late_rows())
 
 
 def table(result: Result) -> Table:
-    """Return what each way cost, the cheapest first."""
+    """Return a table with the cost of each way, the cheapest first."""
     summary = result.costs()
-    yardstick = summary.get(RAW, {}).get("median_ns")
+    yardsticks = [summary[name]["median_ns"] for name in (RAW, RAW_DRIVER) if name in summary]
     rows = [
         (
             way,
             f"{row['median_ns']:,.0f}",
             f"{row['min_ns']:,.0f}",
             f"{row['max_ns']:,.0f}",
-            f"{row['median_ns'] / yardstick:.2f}" if yardstick else "",
+            *(f"{row['median_ns'] / yardstick:.2f}" for yardstick in yardsticks),
         )
         for way, row in sorted(summary.items(), key=lambda item: item[1]["median_ns"])
     ]
-    columns = ["empty section timed by", "median ns", "lowest", "highest", "to raw pair"]
-    return output.table(f"Cost on the host; {result.rounds} rounds", columns, rows)
+    columns = ["empty block timed by", "median ns", "lowest", "highest"]
+    columns += ["ratio to raw pair", "to driver's"][: len(yardsticks)]
+    return output.table(f"Cost on the host, {result.rounds} rounds", columns, rows)
 
 
 def sentence(result: Result, on_gpu: bool) -> str:
-    """Say in one sentence what was shown."""
+    """Return the result in one sentence."""
     summary = {way: row["median_ns"] for way, row in result.costs().items()}
-    off, nothing = summary["fasttime scope, disabled"], summary[NULLCONTEXT]
-    disabled = f"disabled {off:,.0f} ns, where contextlib.nullcontext takes {nothing:,.0f} ns"
+    disabled = (
+        f"a disabled scope takes {summary[DISABLED]:,.0f} ns, "
+        f"and contextlib.nullcontext {summary[NULLCONTEXT]:,.0f} ns"
+    )
     if not on_gpu:
         return (
             "Without a GPU there are only the host's figures: an empty scope takes "
-            f"{summary[SCOPE]:,.0f} ns on the host backend, and {disabled}."
+            f"{summary[SCOPE]:,.0f} ns on the host backend, {disabled}."
         )
-    scope, torchs = summary[f"{SCOPE}, two records"], summary["2 torch events, record()"]
-    raw = summary.get(RAW)
-    against_raw = f", {scope / raw:.2f} times the raw pair" if raw else ""
+    scope, events = summary[TWO_RECORDS], summary[TORCH_EVENTS]
+    against_raw = (
+        f"{scope / summary[RAW]:.2f} times the raw pair, "
+        f"{scope / summary[RAW_DRIVER]:.2f} times the driver's raw pair and "
+        if RAW in summary
+        else ""
+    )
     return (
-        f"An empty scope with two records takes {scope:,.0f} ns{against_raw} and "
-        f"{scope / torchs:.2f} times two records of reused torch events ({torchs:,.0f} ns); "
+        f"An empty scope with two records takes {scope:,.0f} ns, {against_raw}"
+        f"{scope / events:.2f} times two records of reused torch events ({events:,.0f} ns); "
         f"{disabled}."
+    )
+
+
+def paired_sentence(result: Result) -> str:
+    """Return the result of the paired rows in sentences."""
+    return (
+        f"{targets_sentence(result.paired)} {result.shared:.0%} of further scopes shared an event. "
+        f"{result.late_rows:.1%} of primed rows took longer than the {KNOWN_IDLE_NS / 1e3:.0f} us "
+        "in which records keep the GIL."
     )
 
 
 def main() -> int:
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--repeat", type=int, default=190, help="sections in a row; default: 190")
+    parser.add_argument("--repeat", type=int, default=190, help="blocks per row; default: 190")
     parser.add_argument("--warmup", type=int, default=2, help="rows not counted; default: 2")
     parser.add_argument("--rounds", type=int, default=15, help="default: 15")
     options = parser.parse_args()
-    if not 1 <= options.repeat <= MOST_SECTIONS:
-        parser.error(f"--repeat must lie between 1 and {MOST_SECTIONS}, got {options.repeat}")
+    if not 1 <= options.repeat <= MOST_BLOCKS:
+        parser.error(f"--repeat must lie between 1 and {MOST_BLOCKS}, got {options.repeat}")
     if options.warmup < 0 or options.rounds < 1:
         parser.error("--warmup must be at least 0 and --rounds at least 1")
     try:
         device = resolve_device(options.device)
     except ValueError as error:
         parser.error(str(error))
-    console = Console(width=130)
+    console = Console(width=150)
     recorders = Recorder(), Recorder(share_boundaries=False), Recorder(share_boundaries=False)
     with contextlib.ExitStack() as stack:
         ways = host_ways()
@@ -291,16 +332,16 @@ def main() -> int:
             ways |= scope_ways(*recorders)
         else:
             stack.enter_context(torch.cuda.device(device))
-            torch.cuda.synchronize()  # starts CUDA, without which scopes have host time only
+            torch.cuda.synchronize()  # starts CUDA; before, scopes have host time only
             ways |= scope_ways(*recorders) | cuda_ways(device)
             try:
                 ways |= raw_ways(options.repeat)
             except (ImportError, OSError, RuntimeError) as error:
-                console.print(f"No raw pair (is ninja installed, a C++ compiler?): {error}")
+                console.print(f"No raw pair. Install ninja and a C++ compiler: {error}")
         result = measure(
             ways,
             torch.cuda.synchronize if device != "cpu" else lambda: None,
-            sections=options.repeat,
+            blocks=options.repeat,
             warmup=options.warmup,
             rounds=options.rounds,
             seed=options.seed,
@@ -311,8 +352,8 @@ def main() -> int:
     spoken = sentence(result, device != "cpu")
     if result.paired:
         rows = [table_row(paired) for paired in result.paired]
-        console.print(output.table("Beside a yardstick, row by row", COLUMNS, rows))
-        spoken += f" {said(result.paired)} {result.shared:.0%} of further scopes shared an event."
+        console.print(output.table("Each row beside a row of its yardstick", COLUMNS, rows))
+        spoken += f" {paired_sentence(result)}"
     if options.json:
         here = environment.describe(device)
         output.save(output.document("scope_overhead", here, [result], spoken), options.json)

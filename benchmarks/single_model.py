@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run fasttime.experiments.single_model; --help shows the options."""
+"""Run the experiment fasttime.experiments.single_model. --help shows the options."""
 
 import sys
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ten million scopes: whether memory stays flat after warm-up, and whether the counts are exact.
+"""Run ten million scopes, and check that memory stays flat and the counts are exact.
 
-Blocks of scopes, nested and side by side, on two streams in turn. Memory is the process's resident
-set, looked at after each block; warm-up is the first tenth. Exits with 1 where a target is missed.
+The scopes are nested and side by side, in blocks, on two streams in turn. After each block, the
+script reads the resident set of the process. The first tenth of the blocks is warm-up. Exits with 1
+if a target is missed.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from fasttime.experiments import output
 from fasttime.experiments.settings import resolve_device
 
 BLOCK = 20_000
-SCOPES_A_TURN = 4
+SCOPES_PER_TURN = 4
 MOST_GROWTH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was seen.
+    """The counts and the memory of one run.
 
     Attributes:
-        scopes: how many were run.
-        seconds: from the first to the last.
-        counts: samples by status, all sites together.
+        scopes: the number of scopes.
+        seconds: for all scopes.
+        counts: samples of all sites, by status.
         by_site: samples of each site, by path.
-        left: scopes open and pending after all was drained.
-        resident_bytes: after each block.
+        left: open and pending scopes after a report that waited.
+        resident_bytes: memory of the process after each block.
     """
 
     scopes: int
@@ -49,22 +50,22 @@ class Result:
     resident_bytes: list[int]
 
     def growth(self) -> int:
-        """Return by how many bytes memory grew, at its most, after the first tenth."""
+        """Return the greatest growth of memory after the first tenth, in bytes."""
         after = self.resident_bytes[len(self.resident_bytes) // 10 :]
         return max(after) - after[0]
 
     def is_exact(self, wanted: str) -> bool:
-        """Whether every scope is there once, with the status `wanted`, and at its site."""
-        each = self.scopes // SCOPES_A_TURN
+        """Tell whether every scope was counted once, at its site and with the status `wanted`."""
+        each = self.scopes // SCOPES_PER_TURN
         good = self.counts[wanted] == sum(self.counts.values()) == self.scopes
         return good and set(self.by_site.values()) == {each} and self.left == (0, 0)
 
     def summary(self) -> dict[str, float]:
-        """Return the figures in short."""
+        """Return the most important figures."""
         return {
             "growth_bytes": self.growth(),
             "resident_bytes": self.resident_bytes[-1],
-            "ns_a_scope": 1e9 * self.seconds / self.scopes,
+            "ns_per_scope": 1e9 * self.seconds / self.scopes,
         }
 
 
@@ -74,13 +75,13 @@ def resident_bytes() -> int:
 
 
 def run(scopes: int, streams: list[contextlib.AbstractContextManager[object]]) -> Result:
-    """Run so many scopes, a multiple of the block, and count."""
+    """Run the scopes, a multiple of `BLOCK`, and count them."""
     recorder = Recorder()
     scope, seen = recorder.scope, []
     begin = perf_counter()
     for block in output.track(range(scopes // BLOCK), "blocks of scopes"):
         with streams[block % len(streams)]:
-            for _ in range(BLOCK // SCOPES_A_TURN):
+            for _ in range(BLOCK // SCOPES_PER_TURN):
                 with scope("step"):
                     with scope("first"):
                         pass
@@ -108,7 +109,7 @@ def main() -> int:
     parser.add_argument("--scopes", type=int, default=10_000_000, help="default: 10,000,000")
     options = parser.parse_args()
     if options.scopes < 10 * BLOCK or options.scopes % BLOCK:
-        parser.error(f"--scopes must be a multiple of {BLOCK:,}, {10 * BLOCK:,} at the least")
+        parser.error(f"--scopes must be a multiple of {BLOCK:,}, at least {10 * BLOCK:,}")
     try:
         device = resolve_device(options.device)
     except ValueError as error:
@@ -131,7 +132,7 @@ def main() -> int:
         f"{result.scopes:,} scopes in {result.seconds:,.1f} s: "
         f"counts {'exact (met)' if exact else f'not exact (missed): {result.counts}'}; "
         f"memory grew by {result.growth() / 1024:,.0f} KiB after warm-up, "
-        f"where {MOST_GROWTH_BYTES // 1024:,} are allowed ({'met' if flat else 'missed'})."
+        f"{MOST_GROWTH_BYTES // 1024:,} KiB are allowed ({'met' if flat else 'missed'})."
     )
     if options.json:
         here = environment.describe(device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the GPU tests need beyond torch."""
+"""Fixtures of the GPU tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def latch() -> Iterator[Latch]:
 
 @pytest.fixture
 def stream() -> Iterator[torch.cuda.Stream]:
-    """A fresh stream of torch's, made current."""
+    """A new stream, made current."""
     made = torch.cuda.Stream()
     with torch.cuda.stream(made):
         yield made
@@ -31,7 +31,7 @@ def stream() -> Iterator[torch.cuda.Stream]:
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    torch.zeros(1, device="cuda")  # a device that nobody uses is not timed
+    torch.zeros(1, device="cuda")  # without a use of the device, scopes have no device time
     made = Recorder(keep_samples=1000, share_boundaries=False)
     yield made
     assert made.report(wait=True).open == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A kernel that writes where there is no memory: after it no call on the device succeeds again."""
+"""A kernel that writes to an invalid address. After it, every call on the device fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes
 
 import torch
 
-# Compiled by the driver, so that no compiler is needed.
+# The driver compiles this, so no compiler is needed.
 _PTX = b"""
 .version 7.0
 .target sm_75
@@ -25,7 +25,7 @@ _PTX = b"""
 
 
 class Fault:
-    """Loads the kernel now, as afterwards a stream may be held; `launch` puts it on a stream."""
+    """Load the kernel now, because a stream may be held later. `launch` queues it on a stream."""
 
     def __init__(self) -> None:
         torch.cuda.init()

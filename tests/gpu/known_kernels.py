@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kernels of known length, and what they add to a stream, found without fasttime."""
+"""Kernels of known length, and the time they add to a stream, found without fasttime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _library() -> ctypes.CDLL:
     major, minor = torch.cuda.get_device_capability()
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "spin.so"
-        # The shared runtime is the one that torch has loaded, so that both use one context.
+        # torch has loaded the shared runtime too, so both use one context.
         command = [compiler, "-shared", "-Xcompiler", "-fPIC", "-cudart", "shared"]
         command += [f"-arch=sm_{major}{minor}", str(SOURCE), "-o", str(library)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -36,7 +36,7 @@ def _library() -> ctypes.CDLL:
 
 
 def kernel(length_ns: int) -> Callable[[], None]:
-    """Return what launches a kernel of this length on the current stream."""
+    """Return a function that launches a kernel of this length on the current stream."""
     torch.cuda.init()
     launch, stream_of = _library().launch_spin, torch._C._cuda_getCurrentRawStream
     device = torch.cuda.current_device()
@@ -49,10 +49,10 @@ def kernel(length_ns: int) -> Callable[[], None]:
 
 
 def stream_time(fn: Callable[[], None], lengths: tuple[int, int] = (40, 240)) -> float:
-    """Return what a call adds to a stream that is busy, in seconds, from two long trains of calls.
+    """Return the time that a call adds to a busy stream, in seconds.
 
-    Each train runs behind a latch, and what differs between them is calls only: events, gaps at
-    either end and whatever else there is cancel. The median of nine such differences.
+    Two trains with different numbers of calls run behind a latch. Their difference is due to the
+    calls alone: events and gaps at both ends cancel. The result is the median of nine differences.
     """
     latch, stream = Latch(), torch.cuda.current_stream()
 
@@ -67,7 +67,7 @@ def stream_time(fn: Callable[[], None], lengths: tuple[int, int] = (40, 240)) ->
         end.synchronize()
         return begin.elapsed_time(end) * 1e-3
 
-    for calls in lengths:  # loads what is lazily loaded, before the latch is in the way of it
+    for calls in lengths:  # the first launch loads the kernel, which a held stream would block
         fn()
         torch.cuda.synchronize()
         train(calls)

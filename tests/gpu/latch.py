@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A latch that holds a stream, and work that lasts."""
+"""A latch that holds a stream, and long work."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 
 
 class Latch:
-    """Holds a stream, without a kernel, from `hold` until `release`.
+    """Hold a stream, without a kernel, from `hold` until `release`.
 
-    The stream waits for a value in pinned memory to become 1. `release` is one store by the host,
-    which any thread can make.
+    The stream waits until a value in pinned memory becomes 1. Any thread may call `release`, which
+    only stores that value.
     """
 
     def __init__(self) -> None:
@@ -34,17 +34,17 @@ class Latch:
 
 @contextmanager
 def host_must_not_wait_for(latch: Latch) -> Iterator[None]:
-    """Fails by time-out, not by hanging: lets the latch go after a minute of real time."""
+    """Fail instead of hanging: a timer releases the latch after a minute."""
     timer = threading.Timer(60, latch.release)
     timer.start()
     try:
         yield
-        assert timer.is_alive(), "the host waited until the latch was let go for it"
+        assert timer.is_alive(), "the host waited until the timer released the latch"
     finally:
         timer.cancel()
         timer.join()
 
 
 def long_work() -> None:
-    """Some milliseconds of device work on the current stream; no GPU clock makes it under 1 ms."""
+    """Queue some milliseconds of device work on the current stream, at least 1 ms at any clock."""
     torch.cuda._sleep(10_000_000)

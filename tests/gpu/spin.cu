@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A kernel of known length: one thread that looks at the device's own clock until it is over.
-// Compiled on demand by known_kernels.py.
+// A kernel of known length: one thread reads the device's clock until the time has passed.
+// known_kernels.py compiles this file when needed.
 
 #include <cuda_runtime.h>
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes in, beside and across stream captures on a real device: no capture is ever harmed."""
+"""Scopes in, beside and across stream captures on a real device. Captures survive unchanged."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from fasttime import _C, Recorder
 
 pytestmark = pytest.mark.gpu
 
-MODES = {"global": 0, "thread_local": 1, "relaxed": 2}  # as cudaStreamCaptureMode numbers them
-KINDS = {"blocking": 0, "non-blocking": 1}  # as cudaStreamCreateWithFlags has them
+MODES = {"global": 0, "thread_local": 1, "relaxed": 2}  # values of cudaStreamCaptureMode
+KINDS = {"blocking": 0, "non-blocking": 1}  # flags of cudaStreamCreateWithFlags
 ACTIVE = 1  # cudaStreamCaptureStatusActive
 
 
 def call_cuda(name: str, *arguments: object) -> None:
-    """Call a function of the runtime that torch uses; it must succeed.
+    """Call a function of torch's CUDA runtime, which must succeed.
 
-    The runtime is looked for as torch's own calls are resolved: the global scope, then what
-    libc10_cuda needs.
+    The look-up has the order in which torch's own calls are resolved: the global scope, then the
+    dependencies of libc10_cuda.
     """
     try:
         function = getattr(ctypes.CDLL(None), name)
@@ -40,14 +40,14 @@ def call_cuda(name: str, *arguments: object) -> None:
 
 @dataclass
 class Captured:
-    """A capture that goes on, and after its end the graph that came of it."""
+    """A capture, and the number of nodes in its graph after its end."""
 
     stream: torch.cuda.ExternalStream
     memory: torch.Tensor
     nodes: int = -1
 
     def add_node(self) -> None:
-        """Issue one operation to the capturing stream, with no help of torch's."""
+        """Issue one operation to the capturing stream, without torch."""
         call_cuda(
             "cudaMemsetAsync",
             ctypes.c_void_p(self.memory.data_ptr()),
@@ -65,7 +65,7 @@ class Captured:
 
 @pytest.fixture(params=KINDS)
 def raw_stream(request: pytest.FixtureRequest) -> Iterator[torch.cuda.ExternalStream]:
-    """A stream of the runtime's own making; torch itself makes none that are blocking."""
+    """A stream of the runtime. torch creates no blocking streams."""
     torch.cuda.init()
     torch.cuda.synchronize()
     made = ctypes.c_void_p()
@@ -83,7 +83,7 @@ def mode(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(params=["same thread", "other thread"])
 def run_there(request: pytest.FixtureRequest) -> Iterator[Callable[[Callable[[], None]], None]]:
-    """Runs a body on the thread that captures, or on one that was there before the capture."""
+    """Run a body on the capturing thread, or on a thread that is older than the capture."""
     if request.param == "same thread":
         yield lambda body: body()
         return
@@ -93,8 +93,8 @@ def run_there(request: pytest.FixtureRequest) -> Iterator[Callable[[Callable[[],
 
 
 @pytest.fixture(autouse=True)
-def _no_event_stays_away() -> Iterator[None]:
-    """What a test takes from the pool is back when its recorders are gone."""
+def _all_events_return_to_the_pool() -> Iterator[None]:
+    """Check that all events are back in the pool after the test's recorders are gone."""
 
     def away() -> int:
         gc.collect()
@@ -111,10 +111,9 @@ def _no_event_stays_away() -> Iterator[None]:
 
 @contextmanager
 def fresh_recorder() -> Iterator[Recorder]:
-    """A recorder that is gone before the pool is counted, with what it needs made beforehand.
+    """Yield a recorder that is deleted before the events in the pool are counted.
 
-    The streams' first use is before any capture, so that a test sees what begin and end do, and not
-    what the making of events does.
+    It creates its events before any capture, so a test sees only the calls of begin and end.
     """
     made = Recorder(keep_samples=1000, share_boundaries=False)
     with made.scope("warm"):
@@ -126,9 +125,9 @@ def fresh_recorder() -> Iterator[Recorder]:
 
 @contextmanager
 def capture(stream: torch.cuda.ExternalStream, mode: int) -> Iterator[Captured]:
-    """Captures on the stream, on this thread; the graph must come out whole."""
+    """Capture the stream on this thread. The capture must succeed."""
     made = Captured(stream, torch.zeros(64, device="cuda"))
-    torch.cuda.current_stream().synchronize()  # not all streams: one may be held
+    torch.cuda.current_stream().synchronize()  # not the device: a stream may be held
     handle = ctypes.c_void_p(stream.cuda_stream)
     graph = ctypes.c_void_p()
     call_cuda("cudaStreamBeginCapture", handle, mode)
@@ -141,7 +140,7 @@ def capture(stream: torch.cuda.ExternalStream, mode: int) -> Iterator[Captured]:
     call_cuda("cudaGraphGetNodes", graph, None, ctypes.byref(count))
     call_cuda("cudaGraphDestroy", graph)
     made.nodes = count.value
-    call_cuda("cudaPeekAtLastError")  # nothing is left for torch's next launch to find
+    call_cuda("cudaPeekAtLastError")  # an error left here would reach torch's next launch
 
 
 @contextmanager
@@ -150,7 +149,7 @@ def scope_on(recorder: Recorder, name: str, stream: torch.cuda.Stream) -> Iterat
         yield
 
 
-def test_without_scopes_the_graph_has_the_nodes_that_were_issued(
+def test_without_scopes_a_graph_has_its_own_nodes(
     raw_stream: torch.cuda.ExternalStream, mode: int
 ) -> None:
     with capture(raw_stream, mode) as captured:
@@ -159,7 +158,7 @@ def test_without_scopes_the_graph_has_the_nodes_that_were_issued(
     assert captured.nodes == 2
 
 
-def test_a_scope_inside_is_counted_as_captured_and_adds_no_node(
+def test_a_scope_in_a_capture_adds_no_node(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
 ) -> None:
     with fresh_recorder() as recorder:
@@ -181,7 +180,7 @@ def test_a_scope_inside_is_counted_as_captured_and_adds_no_node(
         assert (counts["captured"], sum(counts.values())) == (20, 20)
 
 
-def test_scopes_beside_a_capture_are_timed_and_do_not_disturb_it(
+def test_scopes_beside_a_capture_are_timed(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
 ) -> None:
     other = torch.cuda.Stream()
@@ -205,7 +204,7 @@ def test_scopes_beside_a_capture_are_timed_and_do_not_disturb_it(
         assert (counts["ok"], sum(counts.values())) == (51, 51)
 
 
-def test_scopes_on_the_null_stream_are_timed_unless_the_capturing_stream_is_blocking(
+def test_the_null_stream_beside_a_capture(
     raw_stream: torch.cuda.ExternalStream,
     mode: int,
     run_there: Callable[..., None],
@@ -231,7 +230,7 @@ def test_scopes_on_the_null_stream_are_timed_unless_the_capturing_stream_is_bloc
         assert sum(counts.values()) == 50
 
 
-def test_a_scope_begun_outside_and_ended_inside_is_captured_and_adds_no_node(
+def test_a_scope_that_ends_in_a_capture(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
 ) -> None:
     with fresh_recorder() as recorder:
@@ -246,7 +245,7 @@ def test_a_scope_begun_outside_and_ended_inside_is_captured_and_adds_no_node(
         assert (counts["captured"], sum(counts.values())) == (1, 1)
 
 
-def test_a_scope_begun_inside_and_ended_outside_is_captured_and_adds_no_node(
+def test_a_scope_that_begins_in_a_capture(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
 ) -> None:
     tokens = []
@@ -260,7 +259,7 @@ def test_a_scope_begun_inside_and_ended_outside_is_captured_and_adds_no_node(
         assert (counts["captured"], sum(counts.values())) == (1, 1)
 
 
-def test_phases_around_a_capture_add_no_node(
+def test_phases_continue_after_a_capture(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
 ) -> None:
     with fresh_recorder() as recorder:
@@ -292,7 +291,7 @@ def test_phases_around_a_capture_add_no_node(
         assert report["step/after"].device.min > 1e-3
 
 
-def test_what_was_pending_when_a_capture_began_is_resolved_during_it(
+def test_pending_scopes_resolve_during_a_capture(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None]
 ) -> None:
     with fresh_recorder() as recorder:
@@ -311,7 +310,7 @@ def test_what_was_pending_when_a_capture_began_is_resolved_during_it(
         assert captured.nodes == 1
 
 
-def test_a_drain_during_a_capture_waits_for_another_stream_and_destroys_nothing(
+def test_a_drain_in_a_capture_waits_for_others(
     raw_stream: torch.cuda.ExternalStream, mode: int, run_there: Callable[..., None], latch: Latch
 ) -> None:
     held = torch.cuda.Stream()
@@ -326,7 +325,7 @@ def test_a_drain_during_a_capture_waits_for_another_stream_and_destroys_nothing(
             captured.add_node()
             draining = threading.Event()
 
-            def let_go() -> None:
+            def release_later() -> None:
                 draining.wait(60)
                 latch.release()
 
@@ -335,7 +334,7 @@ def test_a_drain_during_a_capture_waits_for_another_stream_and_destroys_nothing(
                 draining.set()
                 assert recorder.report(wait=True).pending == 0
 
-            other = threading.Thread(target=let_go)
+            other = threading.Thread(target=release_later)
             other.start()
             run_there(body)
             other.join()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes on two devices: each is timed on the device and stream it was begun on."""
+"""Scopes on two devices. Each scope is timed on the device and stream on which it began."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from fasttime import _C, Recorder
 
 pytestmark = pytest.mark.gpu
 
-# A device and one of its streams: "null" is torch's default there, "own" a stream made for it.
+# A device and one of its streams: "null" is torch's default stream, "own" a new stream.
 Place = tuple[int, str]
 PLACES: tuple[Place, ...] = ((0, "null"), (1, "own"), (0, "own"), (1, "null"))
 
 
 @pytest.fixture(autouse=True)
 def two_devices() -> Iterator[None]:
-    """Skips without two devices, or fails where FASTTIME_REQUIRE_CUDA_DEVICES says there are."""
+    """Skip without two devices, or fail if FASTTIME_REQUIRE_CUDA_DEVICES asks for two."""
     found = torch.cuda.device_count()
     if found < 2:
         if int(os.environ.get("FASTTIME_REQUIRE_CUDA_DEVICES", "0")) >= 2:
             pytest.fail(f"FASTTIME_REQUIRE_CUDA_DEVICES is set, but torch finds {found}")
         pytest.skip("needs two CUDA devices")
-    for device in range(2):  # so that no first use of a device falls into a scope
+    for device in range(2):  # the first use of a device must not fall into a scope
         with torch.cuda.device(device):
             long_work()
             torch.cuda.synchronize()
@@ -51,7 +51,7 @@ def streams() -> dict[Place, torch.cuda.Stream]:
 
 
 def current_device() -> int:
-    """As the runtime has it, and as torch has it; they must agree."""
+    """Return the current device. The runtime and torch must agree about it."""
     index = ctypes.c_int(-1)
     assert ctypes.CDLL(None).cudaGetDevice(ctypes.byref(index)) == 0
     assert index.value == torch.cuda.current_device()
@@ -67,7 +67,7 @@ def shortest(recorder: Recorder, path: str, count: int) -> float:
 
 @pytest.mark.parametrize("begun", PLACES, ids=str)
 @pytest.mark.parametrize("ended", PLACES, ids=str)
-def test_a_scope_ended_elsewhere_is_timed_where_it_was_begun(
+def test_a_scope_is_timed_where_it_began(
     recorder: Recorder, streams: dict[Place, torch.cuda.Stream], begun: Place, ended: Place
 ) -> None:
     names = {"worked here": begun}
@@ -91,7 +91,7 @@ def test_a_scope_ended_elsewhere_is_timed_where_it_was_begun(
 
 
 @pytest.mark.parametrize("busy", PLACES, ids=str)
-def test_of_four_interleaved_places_only_the_one_at_work_takes_long(
+def test_interleaved_places_are_timed_separately(
     recorder: Recorder, streams: dict[Place, torch.cuda.Stream], busy: Place
 ) -> None:
     for turn in range(4):
@@ -101,7 +101,7 @@ def test_of_four_interleaved_places_only_the_one_at_work_takes_long(
                 tokens[place] = recorder.begin(str(place))
         with torch.cuda.stream(streams[busy]):
             long_work()
-        # Each is ended where another one is current, in another order each time.
+        # Each scope ends while another place is current, in a new order each turn.
         for place, elsewhere in zip(PLACES[turn:] + PLACES[:turn], PLACES, strict=True):
             with torch.cuda.stream(streams[elsewhere]):
                 recorder.end(tokens[place])
@@ -115,7 +115,7 @@ def test_of_four_interleaved_places_only_the_one_at_work_takes_long(
         assert (shortest(recorder, path, 4) > 1e-3) == (place == busy), place
 
 
-def test_the_stream_argument_reaches_another_device_and_leaves_the_current_one(
+def test_the_stream_argument_reaches_other_devices(
     recorder: Recorder, streams: dict[Place, torch.cuda.Stream]
 ) -> None:
     for kind in ("null", "own"):
@@ -136,7 +136,7 @@ def test_the_stream_argument_reaches_another_device_and_leaves_the_current_one(
     assert current_device() == 0
 
 
-def test_each_device_has_a_pool_of_its_own() -> None:
+def test_each_device_has_its_own_pool() -> None:
     def away(device: int) -> int:
         created, free = _C.event_pool(device) or (0, 0)
         return created - free
@@ -156,7 +156,7 @@ def test_each_device_has_a_pool_of_its_own() -> None:
     assert [away(device) for device in range(2)] == before
 
 
-def test_a_held_device_does_not_hold_up_the_other(
+def test_a_held_device_does_not_block_the_other(
     recorder: Recorder, streams: dict[Place, torch.cuda.Stream], latch: Latch
 ) -> None:
     for place in PLACES:
@@ -177,7 +177,7 @@ def test_a_held_device_does_not_hold_up_the_other(
     assert recorder.report(wait=True)["held"].counts["ok"] == 1
 
 
-def test_where_torch_goes_back_to_a_device_that_nobody_uses_there_is_host_time() -> None:
+def test_an_unused_device_has_host_time_only() -> None:
     code = """
         import torch, fasttime
         with torch.cuda.device(1):
@@ -195,7 +195,7 @@ def test_where_torch_goes_back_to_a_device_that_nobody_uses_there_is_host_time()
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# What a thread that has never chosen a device does in a process that works on cuda:1.
+# The work of a thread that never chose a device, in a process that uses cuda:1.
 WORK = {
     "a block": "with fasttime.scope('a'): pass",
     "a block on a stream": "with fasttime.scope('a', stream=own): pass",
@@ -206,7 +206,7 @@ WORK = {
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_a_device_that_the_process_does_not_use_is_not_started(work: str) -> None:
+def test_an_unused_device_is_not_started(work: str) -> None:
     code = """
         import ctypes, threading, time, torch, fasttime
 
@@ -232,7 +232,7 @@ def test_a_device_that_the_process_does_not_use_is_not_started(work: str) -> Non
             current = torch.cuda.current_device()
 
         for _ in range(3):
-            time.sleep(1.1)  # so that a look at the device's clock is due
+            time.sleep(1.1)  # so that the device's clock is read again
             thread = threading.Thread(target=work)
             thread.start()
             thread.join()

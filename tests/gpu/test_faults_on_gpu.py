@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A device that is lost under a program with scopes. Each test is a process, which loses CUDA."""
+"""Scopes in a program that loses its device. Each test is a process of its own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 
 pytestmark = pytest.mark.gpu
 
-# Prints how the work ended, and what the report says of it.
-TELLS = """
-    def tell(report):
+# Prints the backend, its reason, the pending scopes and the counts of each site.
+PRINT = """
+    def show(report):
         import json
         names = {site.path: site.counts for site in report.walk()}
         print(json.dumps([report.backend, report.backend_reason, report.pending, names]))
@@ -35,8 +35,8 @@ def run(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[
     )
 
 
-def told_by(code: str) -> list[Any]:
-    done = run("-c", textwrap.dedent(TELLS) + textwrap.dedent(code))
+def shown_by(code: str) -> list[Any]:
+    done = run("-c", textwrap.dedent(PRINT) + textwrap.dedent(code))
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
@@ -54,8 +54,8 @@ BEGIN = """
 """
 
 
-def test_scopes_go_on_with_host_time_after_the_device_is_lost() -> None:
-    backend, reason, pending, names = told_by(
+def test_scopes_have_host_time_after_a_fault() -> None:
+    backend, reason, pending, names = shown_by(
         BEGIN
         + """
         with fasttime.scope("faulty"):
@@ -64,11 +64,11 @@ def test_scopes_go_on_with_host_time_after_the_device_is_lost() -> None:
         while time.monotonic() < end:
             with fasttime.scope("after"):
                 time.sleep(0.01)
-    tell(fasttime.report(wait=True))
+    show(fasttime.report(wait=True))
     """
     )
     assert (backend, pending) == ("host", 0)
-    assert "answered 700 (cudaErrorIllegalAddress" in reason
+    assert "700 (cudaErrorIllegalAddress" in reason
     assert "host time only" in reason
     assert names["before"]["ok"] == 50
     assert names["faulty"]["failed"] == 1
@@ -76,8 +76,8 @@ def test_scopes_go_on_with_host_time_after_the_device_is_lost() -> None:
 
 
 @pytest.mark.parametrize("busy_ms", [0, 200])
-def test_a_drain_behind_a_lost_device_ends(busy_ms: int) -> None:
-    backend, reason, pending, names = told_by(
+def test_a_drain_ends_after_a_fault(busy_ms: int) -> None:
+    backend, reason, pending, names = shown_by(
         BEGIN
         + f"""
         torch.cuda._sleep({busy_ms} * 1_500_000)
@@ -85,18 +85,18 @@ def test_a_drain_behind_a_lost_device_ends(busy_ms: int) -> None:
             fault.launch(stream)
         with fasttime.scope("behind"):
             pass
-    tell(fasttime.report(wait=True))  # nothing records any more, and nobody gives a time limit
+    show(fasttime.report(wait=True))  # nothing records any more, and there is no timeout
     """
     )
     assert (backend, pending) == ("host", 0)
-    assert "answered 700 (cudaErrorIllegalAddress" in reason
+    assert "700 (cudaErrorIllegalAddress" in reason
     assert names["before"]["ok"] == 50
     assert names["faulty"]["failed"] == 1
     assert sum(names["behind"].values()) == 1
 
 
-def test_torch_finds_its_own_error_and_nothing_else() -> None:
-    """Its words are those that it has without fasttime."""
+def test_torch_raises_only_its_own_error() -> None:
+    """Its messages are the same with and without fasttime."""
     code = (
         BEGIN
         + """
@@ -121,7 +121,7 @@ def test_torch_finds_its_own_error_and_nothing_else() -> None:
     assert len(with_scopes.stdout.splitlines()) == 2
 
 
-def test_the_command_line_reports_a_script_that_lost_the_device(tmp_path: Path) -> None:
+def test_fasttime_run_reports_after_a_fault(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fork, exit and torch's own threads with CUDA up. Where a process ends, its end is the verdict."""
+"""Fork, exit and torch's own threads after CUDA has started. The exit code is the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.gpu
 
 
 def run(code: str, timeout_s: float = 120) -> str:
-    """Run `code` in a process that finds the latch; it must exit with 0 and leave stderr empty."""
+    """Run `code` in a process that can import latch. It must exit with 0 and print no errors."""
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
@@ -34,11 +34,11 @@ def run(code: str, timeout_s: float = 120) -> str:
     return done.stdout
 
 
-def test_a_child_forked_while_scopes_are_open_and_pending_starts_empty_on_the_host() -> None:
+def test_a_forked_child_starts_empty_on_the_host() -> None:
     run("""
         import os, warnings, torch, fasttime
         from latch import Latch
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python's, on forking with threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of a fork with threads
         stream, latch = torch.cuda.Stream(), Latch()
         with torch.cuda.stream(stream):
             latch.hold(stream)
@@ -64,10 +64,10 @@ def test_a_child_forked_while_scopes_are_open_and_pending_starts_empty_on_the_ho
     """)
 
 
-def test_data_loader_workers_time_on_the_host_and_the_parent_on_the_device() -> None:
+def test_data_loader_workers_time_on_the_host() -> None:
     run("""
         import warnings, torch, fasttime
-        warnings.simplefilter("ignore")  # torch's and Python's own, on forking
+        warnings.simplefilter("ignore")  # torch and Python warn of forks
         torch.zeros(1, device="cuda")
 
         class Data(torch.utils.data.Dataset):
@@ -88,14 +88,14 @@ def test_data_loader_workers_time_on_the_host_and_the_parent_on_the_device() -> 
     """)
 
 
-def test_exit_is_silent_with_scopes_pending_behind_work_and_others_open() -> None:
+def test_exit_is_silent_with_unfinished_scopes() -> None:
     run("""
         import faulthandler, torch, fasttime
         from latch import Latch, long_work
         faulthandler.dump_traceback_later(60, exit=True)
         stream, latch = torch.cuda.Stream(), Latch()
         with torch.cuda.stream(stream):
-            long_work()  # loads its kernel, which CUDA may not do while a stream is held
+            long_work()  # loads its kernel; CUDA may block that while a stream is held
             latch.hold(stream)
             for _ in range(20):
                 long_work()
@@ -105,16 +105,15 @@ def test_exit_is_silent_with_scopes_pending_behind_work_and_others_open() -> Non
             kept = fasttime.begin("open")
             fasttime.begin("begun and dropped")
         assert fasttime.report().pending >= 100
-        latch.release()  # the device is still at work when the process ends
+        latch.release()  # the device is still busy when the process ends
     """)
 
 
-def test_phases_around_the_start_of_cuda() -> None:
+def test_phases_after_the_start_of_cuda_are_timed() -> None:
     run("""
         import torch, fasttime
         from latch import long_work
         with fasttime.phases("training") as phase:
-            phase("before")
             phase("during")
             torch.cuda.init()
             for _ in range(3):
@@ -128,11 +127,11 @@ def test_phases_around_the_start_of_cuda() -> None:
     """)
 
 
-def test_workers_forked_before_the_first_scope_time_on_the_host() -> None:
+def test_workers_forked_before_the_first_scope() -> None:
     run("""
         import warnings, torch, fasttime
-        warnings.simplefilter("ignore")  # torch's and Python's own, on forking
-        torch.zeros(1, device="cuda")  # as where a model is moved there; nothing was timed yet
+        warnings.simplefilter("ignore")  # torch and Python warn of forks
+        torch.zeros(1, device="cuda")  # CUDA has started, but nothing was timed yet
 
         class Data(torch.utils.data.Dataset):
             def __len__(self):
@@ -150,7 +149,7 @@ def test_workers_forked_before_the_first_scope_time_on_the_host() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_exit_is_silent_while_daemon_threads_let_the_gil_go_for_their_records(threads: int) -> None:
+def test_exit_while_daemons_record_without_the_gil(threads: int) -> None:
     run(f"""
         import threading, time, torch, fasttime
         torch.zeros(1, device="cuda")
@@ -159,7 +158,7 @@ def test_exit_is_silent_while_daemon_threads_let_the_gil_go_for_their_records(th
             stream = torch.cuda.Stream()
             while True:
                 with fasttime.scope("daemon", stream=stream):
-                    end = time.perf_counter() + 400e-6  # so long that the queue could be full
+                    end = time.perf_counter() + 400e-6  # long enough that the queue could be full
                     while time.perf_counter() < end:
                         pass
                 done.release()
@@ -170,7 +169,7 @@ def test_exit_is_silent_while_daemon_threads_let_the_gil_go_for_their_records(th
     """)
 
 
-def test_exit_is_silent_while_a_daemon_thread_waits_for_a_report() -> None:
+def test_exit_while_daemons_wait_for_a_report() -> None:
     run("""
         import threading, torch, fasttime
         from latch import Latch, long_work
@@ -192,7 +191,7 @@ def test_exit_is_silent_while_a_daemon_thread_waits_for_a_report() -> None:
     """)
 
 
-def test_exit_is_silent_while_a_daemon_thread_records() -> None:
+def test_exit_while_a_daemon_records() -> None:
     run("""
         import threading, torch, fasttime
         torch.zeros(1, device="cuda")
@@ -208,7 +207,7 @@ def test_exit_is_silent_while_a_daemon_thread_records() -> None:
     """)
 
 
-def test_exit_is_silent_after_threads_ended_with_open_scopes() -> None:
+def test_exit_after_threads_left_scopes_open() -> None:
     run("""
         import threading, torch, fasttime
         torch.zeros(1, device="cuda")
@@ -227,7 +226,7 @@ def test_exit_is_silent_after_threads_ended_with_open_scopes() -> None:
 
 
 class _Timed(torch.autograd.Function):
-    """Its backward works for long inside a scope, and inside one that looks at another stream."""
+    """Its backward does long work inside a scope, and inside a scope on another stream."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, seen: dict[str, Any]) -> torch.Tensor:
@@ -245,7 +244,7 @@ class _Timed(torch.autograd.Function):
         return gradient, None
 
 
-def test_scopes_on_an_autograd_thread_time_the_stream_of_the_forward_pass(
+def test_backward_is_timed_on_the_forward_stream(
     recorder: Recorder, stream: torch.cuda.Stream
 ) -> None:
     seen: dict[str, Any] = {"recorder": recorder, "other": torch.cuda.Stream()}

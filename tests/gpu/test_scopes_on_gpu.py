@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scopes on a real device. Bounds are one-sided, and each has its negative control."""
+"""Scopes on a real device. Bounds are one-sided, and each bound has a negative control."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def device_times(recorder: Recorder, path: str) -> list[float]:
     return [sample.device_time for sample in samples if sample.device_time is not None]
 
 
-def test_the_runtime_is_the_one_that_torch_uses(recorder: Recorder) -> None:
+def test_the_runtime_is_torchs(recorder: Recorder) -> None:
     with recorder.scope("a"):
         pass
     assert recorder.report(wait=True).backend == "cuda"
@@ -32,9 +32,7 @@ def test_the_runtime_is_the_one_that_torch_uses(recorder: Recorder) -> None:
     ]
 
 
-def test_work_on_the_same_stream_is_seen_and_on_another_is_not(
-    recorder: Recorder, stream: torch.cuda.Stream
-) -> None:
+def test_only_work_on_the_stream_is_timed(recorder: Recorder, stream: torch.cuda.Stream) -> None:
     other = torch.cuda.Stream()
     for _ in range(3):
         with recorder.scope("same"):
@@ -46,7 +44,7 @@ def test_work_on_the_same_stream_is_seen_and_on_another_is_not(
     assert min(device_times(recorder, "other")) < 1e-3
 
 
-def test_stream_argument_says_where_to_check(recorder: Recorder) -> None:
+def test_the_stream_argument_chooses_the_stream(recorder: Recorder) -> None:
     other = torch.cuda.Stream()
     for kind, chosen in (("object", other), ("handle", other.cuda_stream)):
         with recorder.scope(kind, stream=chosen), torch.cuda.stream(other):
@@ -54,19 +52,32 @@ def test_stream_argument_says_where_to_check(recorder: Recorder) -> None:
         assert device_times(recorder, kind)[0] > 1e-3
 
 
-def test_phases_tile_their_block(recorder: Recorder, stream: torch.cuda.Stream) -> None:
+def test_phases_fill_their_block(recorder: Recorder, stream: torch.cuda.Stream) -> None:
     with recorder.phases("step") as phase:
         for number in range(5):
             phase(f"phase {number}")
-            long_work()
+            with recorder.scope("work"):
+                long_work()
     report = recorder.report(wait=True)
-    phases = [site.device.total for site in report["step"].children]
-    assert min(phases) > 1e-3
+    phases = report["step"].children
+    assert [site.name for site in phases] == [f"phase {number}" for number in range(5)]
+    assert [report[f"{site.path}/work"].counts["ok"] for site in phases] == [1] * 5
+    assert min(site.device.total for site in phases) > 1e-3
     step = report["step"].device.total
-    assert sum(phases) == pytest.approx(step, abs=50e-6)  # what comes before the first phase
+    assert sum(site.device.total for site in phases) == pytest.approx(step, abs=50e-6)
 
 
-def test_nothing_is_ready_and_nothing_waits_while_a_stream_is_held(
+def test_a_phase_can_end_before_its_block(recorder: Recorder, stream: torch.cuda.Stream) -> None:
+    with recorder.phases("step") as phase:
+        phase("short")
+        phase(None)
+        long_work()
+    report = recorder.report(wait=True)
+    assert report["step/short"].device.total < 1e-3
+    assert report["step"].device.total > 1e-3
+
+
+def test_nothing_waits_for_a_held_stream(
     recorder: Recorder, stream: torch.cuda.Stream, latch: Latch
 ) -> None:
     with recorder.scope("warm"):
@@ -85,7 +96,7 @@ def test_nothing_is_ready_and_nothing_waits_while_a_stream_is_held(
     assert recorder.report(wait=True)["a"].counts["ok"] == 300
 
 
-def test_a_held_stream_does_not_hold_up_another(
+def test_a_held_stream_does_not_block_another(
     recorder: Recorder, stream: torch.cuda.Stream, latch: Latch
 ) -> None:
     other = torch.cuda.Stream()
@@ -101,9 +112,7 @@ def test_a_held_stream_does_not_hold_up_another(
 
 
 @pytest.mark.parametrize("on_default_stream", [True, False])
-def test_agrees_with_torch_events_that_enclose_it_and_that_it_encloses(
-    recorder: Recorder, on_default_stream: bool
-) -> None:
+def test_a_scope_agrees_with_torch_events(recorder: Recorder, on_default_stream: bool) -> None:
     where = torch.cuda.default_stream() if on_default_stream else torch.cuda.Stream()
     readings = []
     with torch.cuda.stream(where):
@@ -125,7 +134,7 @@ def test_agrees_with_torch_events_that_enclose_it_and_that_it_encloses(
         assert inner_time <= device_time <= outer_time
 
 
-def test_two_streams_are_timed_each_for_itself(recorder: Recorder) -> None:
+def test_two_streams_are_timed_separately(recorder: Recorder) -> None:
     first, second = torch.cuda.Stream(), torch.cuda.Stream()
     for _ in range(20):
         with recorder.scope("first", stream=first), torch.cuda.stream(first):
@@ -136,7 +145,7 @@ def test_two_streams_are_timed_each_for_itself(recorder: Recorder) -> None:
     assert min(device_times(recorder, "second")) < 1e-3
 
 
-def test_a_thread_that_never_used_cuda_reads_what_another_recorded(
+def test_a_thread_without_cuda_reads_scopes(
     recorder: Recorder, stream: torch.cuda.Stream, latch: Latch
 ) -> None:
     latch.hold(stream)
@@ -153,9 +162,7 @@ def test_a_thread_that_never_used_cuda_reads_what_another_recorded(
     assert min(device_times(recorder, "a")) > 1e-3
 
 
-def test_a_device_that_has_more_to_do_is_the_bottleneck(
-    recorder: Recorder, stream: torch.cuda.Stream
-) -> None:
+def test_a_busy_device_is_the_bottleneck(recorder: Recorder, stream: torch.cuda.Stream) -> None:
     for _ in range(10):
         with recorder.scope("a"):
             long_work()
@@ -164,7 +171,7 @@ def test_a_device_that_has_more_to_do_is_the_bottleneck(
     assert bottleneck.bound == "device-bound"
 
 
-def test_a_device_that_waits_for_the_host_is_not(
+def test_a_waiting_device_is_not_the_bottleneck(
     recorder: Recorder, stream: torch.cuda.Stream
 ) -> None:
     x = torch.ones(16, device="cuda")
@@ -172,7 +179,7 @@ def test_a_device_that_waits_for_the_host_is_not(
     for _ in range(40):
         with recorder.scope("a"):
             x.add_(1)
-            sum(numbers)  # milliseconds of the host's own work
+            sum(numbers)  # milliseconds of work on the host
     bottleneck = recorder.report(wait=True)["a"].bottleneck
     assert bottleneck is not None
     assert bottleneck.bound == "host-bound", bottleneck
@@ -216,9 +223,7 @@ def test_a_capture_on_another_thread_survives(
     assert recorder.report()["a"].counts["ok"] == 50
 
 
-def test_a_scope_inside_a_capture_is_counted_and_leaves_the_graph_alone(
-    recorder: Recorder, stream: torch.cuda.Stream
-) -> None:
+def test_a_scope_in_a_capture_is_counted(recorder: Recorder, stream: torch.cuda.Stream) -> None:
     x = torch.ones(16, device="cuda")
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()

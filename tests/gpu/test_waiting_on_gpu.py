@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Nothing but drain waits for a held stream, and whoever waits lets other threads let it go."""
+"""Only a drain waits for a held stream, and waiting releases the GIL for other threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.gpu
 def held(
     recorder: Recorder, stream: torch.cuda.Stream, latch: Latch
 ) -> Iterator[Callable[[], None]]:
-    """The current stream, held with one scope pending; the answer checks that it still is."""
+    """Hold the current stream with one scope pending. Yield a function that checks this."""
     with recorder.scope("a"):
         pass
     recorder.report(wait=True, reset=True)
@@ -45,25 +45,25 @@ def begin_and_end(recorder: Recorder) -> None:
         pass
 
 
-def give_up(recorder: Recorder) -> None:
-    recorder.begin("a")  # dropped at once
+def begin_and_drop(recorder: Recorder) -> None:
+    recorder.begin("a")  # the token is dropped at once
 
 
 OPERATIONS: dict[str, Callable[[Recorder], object]] = {
     "begin and end": begin_and_end,
-    "begin, never ended": give_up,
+    "begin, never ended": begin_and_drop,
     "report": lambda recorder: recorder.report(),
     "report, printed": lambda recorder: str(recorder.report()),
     "report and reset": lambda recorder: recorder.report(reset=True),
     "samples": lambda recorder: recorder.samples("a"),
     "poll": lambda recorder: recorder._core.poll(),
     "disable and enable": lambda recorder: (recorder.disable(), recorder.enable()),
-    "another recorder's end of life": lambda recorder: begin_and_end(Recorder()),
+    "another recorder's end": lambda recorder: begin_and_end(Recorder()),
 }
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_returns_while_the_stream_is_held(
+def test_an_operation_does_not_wait(
     recorder: Recorder, held: Callable[[], None], latch: Latch, operation: str
 ) -> None:
     with host_must_not_wait_for(latch):
@@ -72,7 +72,7 @@ def test_returns_while_the_stream_is_held(
         assert recorder.report().pending >= 1
 
 
-def test_drain_keeps_its_time_limit(
+def test_a_drain_keeps_its_timeout(
     recorder: Recorder, held: Callable[[], None], latch: Latch
 ) -> None:
     with host_must_not_wait_for(latch):
@@ -82,7 +82,7 @@ def test_drain_keeps_its_time_limit(
 
 @contextmanager
 def once_in_report(action: Callable[[], None]) -> Iterator[None]:
-    """Does it on another thread, as soon as that one finds this one inside of report()."""
+    """Call `action` on another thread as soon as this thread is inside report()."""
     waiter, pause = threading.get_ident(), threading.Event()
 
     def body() -> None:
@@ -98,14 +98,14 @@ def once_in_report(action: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def test_drain_lets_another_python_thread_let_the_stream_go(
+def test_a_drain_lets_a_thread_release_the_stream(
     recorder: Recorder, held: Callable[[], None], latch: Latch
 ) -> None:
     with host_must_not_wait_for(latch), once_in_report(latch.release):
         assert recorder.report(wait=True).pending == 0
 
 
-def test_drain_can_be_interrupted_and_tried_again(
+def test_a_drain_can_be_interrupted_and_repeated(
     recorder: Recorder, held: Callable[[], None], latch: Latch
 ) -> None:
     with host_must_not_wait_for(latch), pytest.raises(KeyboardInterrupt):
@@ -116,10 +116,10 @@ def test_drain_can_be_interrupted_and_tried_again(
     assert recorder.report(wait=True)["a"].counts["ok"] == 1
 
 
-# A thread that keeps the GIL while it waits for the device could not be rescued from inside of its
-# process: these run in one of their own. `guarded` lets the stream go once the main thread has
-# stood still in the middle of `body`, which it can see only if it gets the GIL; it answers where
-# that was. After a minute the latch is let go anyway, and the process fails.
+# If a thread kept the GIL while it waits for the device, nothing inside its process could end that.
+# So these tests run in processes of their own. `guarded` releases the stream once the main thread
+# has stopped in the middle of `body`. It notices that only if it gets the GIL, and returns how far
+# `body` had come. After a minute, a watchdog releases the latch and the process fails.
 FULL_QUEUE = """
 import contextvars, os, threading
 import torch, fasttime
@@ -139,25 +139,25 @@ done = [0]
 def begin():
     return contextvars.Context().run(recorder.begin, "a")  # side by side, not nested
 
-def give_up():
+def fail():
     latch.release()
-    print("nobody let the stream go for a minute", flush=True)
+    print("the stream was not released within a minute", flush=True)
     os._exit(1)
 
 def guarded(body):
     stood_at, finished = [], threading.Event()
-    def let_go():
+    def release_when_still():
         seen, still = -1, 0
         while still < 300 and not finished.wait(0.001):
             still = still + 1 if done[0] == seen and seen > 0 else 0
             seen = done[0]
         stood_at.append(seen)
         latch.release()
-    watchdog = threading.Timer(60, give_up)
+    watchdog = threading.Timer(60, fail)
     watchdog.daemon = True
     watchdog.start()
     latch.hold(stream)
-    other = threading.Thread(target=let_go)
+    other = threading.Thread(target=release_when_still)
     other.start()
     body()
     finished.set()
@@ -171,7 +171,7 @@ def run_with_a_full_queue(code: str) -> None:
     run(FULL_QUEUE + code, timeout_s=100)
 
 
-def test_a_begin_that_finds_the_queue_full_lets_another_python_thread_run() -> None:
+def test_a_begin_with_a_full_queue_frees_the_gil() -> None:
     run_with_a_full_queue("""
 tokens = []
 def body():
@@ -186,11 +186,11 @@ assert recorder.report(wait=True)["a"].counts["ok"] == 1800
 """)
 
 
-def test_an_end_that_finds_the_queue_full_lets_another_python_thread_run() -> None:
+def test_an_end_with_a_full_queue_frees_the_gil() -> None:
     run_with_a_full_queue("""
 tokens = []
 def body():
-    for _ in range(900):  # fewer than the queue holds: it is an end that finds it full
+    for _ in range(900):  # fewer than the queue holds, so an end meets the full queue
         tokens.append(begin())
         done[0] += 1
     for token in tokens:
@@ -203,7 +203,7 @@ assert recorder.report(wait=True)["a"].counts["ok"] == 900
 
 
 @pytest.mark.parametrize("where", ["inside", "outside"])
-def test_kernels_and_scopes_that_fill_the_queue_let_another_python_thread_run(where: str) -> None:
+def test_kernels_and_scopes_with_a_full_queue(where: str) -> None:
     run_with_a_full_queue(f"""
 inside = {where == "inside"}
 def body():
@@ -220,7 +220,7 @@ assert recorder.report(wait=True)["a"].counts["ok"] == 1200
 """)
 
 
-def test_a_scope_behind_another_thread_s_kernels_lets_a_third_one_run() -> None:
+def test_a_scope_behind_another_threads_kernels() -> None:
     run_with_a_full_queue("""
 launching = threading.Event()
 def launch():

@@ -24,7 +24,7 @@ _Function = Callable[..., Any]
 _log = logging.getLogger("fasttime")
 
 _SCOPE_TYPE: type = _native.Scope
-_PHASES_TYPE: type = _native.Laps
+_PHASES_TYPE: type = _native.Phases
 
 
 def teach_types() -> bool:

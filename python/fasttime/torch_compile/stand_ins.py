@@ -102,7 +102,6 @@ def by_name(*, has_variables: bool) -> dict[str, Callable[..., Any]]:
     phases = _phases if has_variables else _phases_without_variable
     return {
         "scope": _scope if has_variables else _scope_without_variable,
-        "laps": phases,
         "phases": phases,
         "begin": _begin,
         "end": _nothing,
