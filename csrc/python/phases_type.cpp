@@ -48,8 +48,8 @@ struct PhaseName {
 // Takes the reference to the scope. A new reference, or null with an exception set.
 PyObject* phases_around(ScopeSource* source, PyObject* scope, PyObject* name);
 
-// All phases lie on the block's stream. If the block has no lane, because it began in a capture,
-// the stream is torch's current one when the block begins.
+// All phases lie on the block's stream. A block that began in a capture has no lane; its phases lie
+// on the stream that the block would have used.
 void keep_place(Phases* self) noexcept {
   const OpenScope& block = self->block->open;
   const CudaRuntime& cuda = runtime();
