@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fasttime.reports.checks import BacklogChecks
+from fasttime.reports.bottleneck import BacklogChecks
 
 import fasttime
 from fasttime.reports.timing_cost import TimingCost

@@ -304,8 +304,8 @@ class Recorder:
             on: False stops it.
 
         Scopes and phases become NVTX ranges if torch has NVTX, and ranges of torch.profiler while a
-        profiler runs. The ranges lie on the host. An NVTX range costs about a microsecond, which the
-        scope's own times do not include. Without marks, scopes cost nothing more.
+        profiler runs. The ranges lie on the host. An NVTX range costs about a microsecond, which
+        the scope's own times do not include. Without marks, scopes cost nothing more.
         ``FASTTIME_NVTX=1`` in the environment marks from the start. Errors of NVTX go to
         ``sys.unraisablehook`` and never reach the scope.
         """
