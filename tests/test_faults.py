@@ -311,7 +311,8 @@ def test_drain_waits_and_reads(cuda: Simulated, recorder: Recorder) -> None:
     assert cuda.calls("cudaEventSynchronize") == 0
 
 
-@pytest.mark.parametrize("failing", [0, 1, 15, 16, 17, 39])
+# Calls 17 and 35 are backlog checks, which fail no scope.
+@pytest.mark.parametrize("failing", [0, 1, 15, 16, 18, 41])
 def test_a_failure_amid_many_that_are_read_at_once_is_one_scopes_alone(
     cuda: Simulated, failing: int
 ) -> None:

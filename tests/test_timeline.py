@@ -469,18 +469,18 @@ def test_when_nothing_is_recorded_reading_costs_no_further_call(
 ) -> None:
     def calls() -> int:
         before = cuda.calls("cudaEventElapsedTime")
-        for _ in range(10):
+        for _ in range(5):  # few enough that none gets a backlog check
             with recorder.scope("a"):
                 pass
         recorder.report()
         return cuda.calls("cudaEventElapsedTime") - before
 
     anchored(cuda, recorder)
-    assert calls() == 10
+    assert calls() == 5
     with recorder.record_timeline():
         recorded = calls()
-    assert recorded == 20
-    assert calls() == 10
+    assert recorded == 10
+    assert calls() == 5
 
 
 def test_recording_adds_no_event_to_a_scope(cuda: Simulated, recorder: Recorder) -> None:
