@@ -296,7 +296,8 @@ def test_drain_waits_and_reads(cuda: Simulated, recorder: Recorder) -> None:
     assert cuda.calls("cudaEventSynchronize") == 0
 
 
-@pytest.mark.parametrize("failing", [0, 1, 15, 16, 17, 39])
+# Calls 17 and 35 are backlog checks, which fail no scope.
+@pytest.mark.parametrize("failing", [0, 1, 15, 16, 18, 41])
 def test_one_failed_reading_spoils_one_scope(cuda: Simulated, failing: int) -> None:
     recorder = Recorder(share_boundaries=False)
     with recorder.scope("first"):  # compares the clocks, so that the next scope does not

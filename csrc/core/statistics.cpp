@@ -37,7 +37,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
       ++summary.device_outlasted;
     }
-    unchecked_.store(unchecked_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    count_towards_check(sample);
   }
   if (sample.backlog != Backlog::kNotChecked) {
     summary.backlog_near += sample.backlog == Backlog::kNear ? 1 : 0;
@@ -47,11 +47,18 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     if (sample.backlog == Backlog::kAbove && host_ns >= 0.9 * sample.device_ns) {
       ++summary.host_took_as_long;
     }
-    unchecked_.store(0, std::memory_order_relaxed);
-    last_check_ns_.store(sample.host_begin_ns + sample.host_ns, std::memory_order_relaxed);
   }
   if (keep != 0) {
     recent_.add(sample, keep);
+  }
+}
+
+inline void SiteStatistics::count_towards_check(const Sample& sample) noexcept {
+  const bool is_checked = sample.backlog != Backlog::kNotChecked;
+  const uint32_t before = unchecked_.load(std::memory_order_relaxed);
+  unchecked_.store(is_checked ? 0 : before + 1, std::memory_order_relaxed);
+  if (is_checked || last_check_ns_.load(std::memory_order_relaxed) == 0) {
+    last_check_ns_.store(sample.host_begin_ns + sample.host_ns, std::memory_order_relaxed);
   }
 }
 
@@ -84,7 +91,8 @@ void SiteStatistics::reset(uint32_t epoch) noexcept {
 
 SampleHistory SiteStatistics::clear(uint32_t epoch) noexcept {
   summary_ = SiteSummary{};
-  unchecked_.store(kCheckEvery, std::memory_order_relaxed);
+  unchecked_.store(0, std::memory_order_relaxed);
+  last_check_ns_.store(0, std::memory_order_relaxed);
   epoch_ = epoch;
   return std::move(recent_);
 }

@@ -41,8 +41,9 @@ class alignas(64) SiteStatistics {
   // Whether a scope of this site that ended at `host_end_ns` should get a backlog check of its own.
   // Never waits.
   bool wants_check(int64_t host_end_ns) const noexcept {
+    const int64_t last_ns = last_check_ns_.load(std::memory_order_relaxed);
     return unchecked_.load(std::memory_order_relaxed) >= kCheckEvery ||
-           host_end_ns - last_check_ns_.load(std::memory_order_relaxed) > kCheckAgeNs;
+           (last_ns != 0 && host_end_ns - last_ns > kCheckAgeNs);
   }
 
   SiteSummary copy() const;
@@ -61,13 +62,15 @@ class alignas(64) SiteStatistics {
   static constexpr uint32_t kCheckEvery = 16;
   static constexpr int64_t kCheckAgeNs = 20'000'000;
 
+  void count_towards_check(const Sample& sample) noexcept;
   // Returns the old history, so that the caller can free it without the lock.
   SampleHistory clear(uint32_t epoch) noexcept;
 
   mutable SpinLock lock_;  // guards everything below; held for one update or, by a report, one copy
-  // Written under the lock, read without it. Samples with device time since the last check, and the
-  // host time at which that check's scope ended.
-  std::atomic<uint32_t> unchecked_{kCheckEvery};
+  // Written under the lock, read without it. The number of samples with device time since the last
+  // check, and when the scope of that check ended. Before the first check, they count from the
+  // first sample.
+  std::atomic<uint32_t> unchecked_{0};
   std::atomic<int64_t> last_check_ns_{0};
   SiteSummary summary_;
   uint32_t epoch_ = 0;

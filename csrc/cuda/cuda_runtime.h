@@ -11,7 +11,7 @@ namespace fasttime {
 
 // The only way to CUDA and to the clock: a table of function pointers, looked up at run time. They
 // belong to the CUDA runtime that torch uses or, in tests, to a simulated one. Nothing else in this
-// project calls CUDA. Types are those of the C ABI: streams and events are opaque pointers, a
+// project calls CUDA. Types follow the C ABI: streams and events are opaque pointers, a
 // status is an int, and 0 means success.
 struct alignas(64) CudaRuntime {
   // --- for each scope, in one cache line ---

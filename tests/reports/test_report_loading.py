@@ -164,8 +164,8 @@ def in_times(**changes: Any) -> Callable[[dict[str, Any]], object]:
         (in_times(histogram="1:2,"), "histogram should be of the form bucket:count bucket:count"),
         (in_times(histogram="9" * 30 + ":1"), "histogram should be of the form bucket:count"),
         (in_times(histogram="1:11"), "consistent (counts must be above 0 and add up to at most"),
-        (in_times(histogram="2:1 1:1"), "consistent (buckets must rise and be below 2368)"),
-        (in_times(histogram="2368:1"), "consistent (buckets must rise and be below 2368)"),
+        (in_times(histogram="2:1 1:1"), "consistent (buckets must rise and be below 3008)"),
+        (in_times(histogram="3008:1"), "consistent (buckets must rise and be below 3008)"),
         (in_times(histogram="1:0"), "consistent (counts must be above 0"),
     ],
 )

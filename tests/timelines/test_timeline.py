@@ -465,18 +465,18 @@ def test_phases_are_spans_end_to_end(cuda: Simulated, recorder: Recorder) -> Non
 def test_without_a_recording_reading_costs_one_call(cuda: Simulated, recorder: Recorder) -> None:
     def calls() -> int:
         before = cuda.calls("cudaEventElapsedTime")
-        for _ in range(10):
+        for _ in range(5):  # few enough that none gets a backlog check
             with recorder.scope("a"):
                 pass
         recorder.report()
         return cuda.calls("cudaEventElapsedTime") - before
 
     anchored(cuda, recorder)
-    assert calls() == 10
+    assert calls() == 5
     with recorder.record_timeline():
         recorded = calls()
-    assert recorded == 20
-    assert calls() == 10
+    assert recorded == 10
+    assert calls() == 5
 
 
 def test_recording_adds_no_event_to_a_scope(cuda: Simulated, recorder: Recorder) -> None:
