@@ -293,7 +293,7 @@ def capture_mode(cuda: Simulated) -> int:
 def is_told(report: Report, function: str, error: int) -> bool:
     """Return whether the report says that `function` answered `error`."""
     if (
-        f"{TOLD_AS.get(function, function)} answered {error} "
+        f"{TOLD_AS.get(function, function)} returned {error} "
         in report.last_failure + report.backend_reason
     ):
         return True

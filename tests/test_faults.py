@@ -96,7 +96,7 @@ def test_a_failing_call_is_counted_told_and_got_over(
     report = recorder.report()
     assert report["a"].counts["failed"] == 1
     assert report["before"].counts["ok"] == 1
-    told = "torch could not say" if function.startswith("aoti") else f"{function} answered 2"
+    told = "torch could not say" if function.startswith("aoti") else f"{function} returned 2"
     assert report.last_failure.startswith(told)
     assert scope_works(cuda, recorder)
 
@@ -108,8 +108,8 @@ def test_an_event_that_cannot_be_made_fails_the_scope(cuda: Simulated) -> None:
         pass
     report = recorder.report()
     assert report["a"].counts["failed"] == 1
-    assert "cudaEventCreateWithFlags answered 2 (cudaErrorMemoryAllocation" in report.last_failure
-    assert "cudaEventCreateWithFlags answered 2" in str(report)
+    assert "cudaEventCreateWithFlags returned 2 (cudaErrorMemoryAllocation" in report.last_failure
+    assert "cudaEventCreateWithFlags returned 2" in str(report)
     assert scope_works(cuda, recorder)
 
 

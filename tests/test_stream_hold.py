@@ -137,7 +137,7 @@ def test_a_released_hold_leaves_room_while_it_lives(cuda: Simulated) -> None:
 def test_a_failed_hold_takes_no_room(cuda: Simulated) -> None:
     cuda.fail("cuStreamWaitValue32_v2", 801, times=100)
     for _ in range(100):
-        with pytest.raises(RuntimeError, match="cuStreamWaitValue32_v2 answered 801"):
+        with pytest.raises(RuntimeError, match="cuStreamWaitValue32_v2 returned 801"):
             _C.StreamHold(LONG)
     assert no_stream_is_held()
 
@@ -161,7 +161,7 @@ def test_a_hold_on_another_device_than_the_first(cuda: Simulated) -> None:
 
 def test_a_failed_hold_gives_the_reason(cuda: Simulated) -> None:
     cuda.fail("cuStreamWaitValue32_v2", 801)
-    message = "the stream cannot be held: cuStreamWaitValue32_v2 answered 801"
+    message = "the stream cannot be held: cuStreamWaitValue32_v2 returned 801"
     with pytest.raises(RuntimeError, match=message):
         _C.StreamHold(LONG)
     cuda.enqueue(0, MS)
@@ -217,7 +217,7 @@ def test_a_first_hold_without_memory_can_be_repeated(simulated_library: Path) ->
         try:
             _C.StreamHold(60.0)
         except RuntimeError as error:
-            assert "the stream cannot be held: cudaHostAlloc answered 2" in str(error), error
+            assert "the stream cannot be held: cudaHostAlloc returned 2" in str(error), error
         else:
             raise SystemExit("held without memory")
         assert _C.StreamHold(60.0).release()

@@ -232,7 +232,7 @@ void note_runtime_failure(const CudaRuntime& cuda, const char* function, int sta
 
 void note_failure(const CudaRuntime& cuda, const char* function, int status) noexcept {
   try {
-    const std::string words = std::string(function) + " answered " + std::to_string(status) + " (" +
+    const std::string words = std::string(function) + " returned " + std::to_string(status) + " (" +
                               cuda.get_error_name(status) + ": " + cuda.get_error_string(status) +
                               ")";
     if (is_sticky(status)) {

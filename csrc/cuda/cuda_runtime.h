@@ -159,7 +159,7 @@ std::mutex& runtime_mutex() noexcept;
 void note_failure(const CudaRuntime& cuda, const char* function, int status) noexcept;
 void note_runtime_failure(const CudaRuntime& cuda, const char* function, int status) noexcept;
 void note_failure(const char* words) noexcept;
-// The last failure noted in this process, such as "cudaEventRecord answered 400
+// The last failure noted in this process, such as "cudaEventRecord returned 400
 // (cudaErrorInvalidResourceHandle: invalid resource handle)". Empty if there was none.
 std::string last_failure();
 // How many failures this process has noted.

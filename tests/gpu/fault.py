@@ -33,14 +33,14 @@ class Fault:
         self._driver = ctypes.CDLL("libcuda.so.1")
         self._module, self._kernel = ctypes.c_void_p(), ctypes.c_void_p()
         status = self._driver.cuModuleLoadData(ctypes.byref(self._module), _PTX)
-        assert status == 0, f"cuModuleLoadData answered {status}"
+        assert status == 0, f"cuModuleLoadData returned {status}"
         status = self._driver.cuModuleGetFunction(
             ctypes.byref(self._kernel), self._module, b"fault"
         )
-        assert status == 0, f"cuModuleGetFunction answered {status}"
+        assert status == 0, f"cuModuleGetFunction returned {status}"
 
     def launch(self, stream: torch.cuda.Stream) -> None:
         handle = ctypes.c_void_p(stream.cuda_stream)
         one = (1,) * 6
         status = self._driver.cuLaunchKernel(self._kernel, *one, 0, handle, None, None)
-        assert status == 0, f"cuLaunchKernel answered {status}"
+        assert status == 0, f"cuLaunchKernel returned {status}"

@@ -26,7 +26,7 @@ class Latch:
     def hold(self, stream: torch.cuda.Stream) -> None:
         self._value[0] = 0
         status = self._wait(stream.cuda_stream, self._value.data_ptr(), 1, 0)
-        assert status == 0, f"cuStreamWaitValue32_v2 answered {status}"
+        assert status == 0, f"cuStreamWaitValue32_v2 returned {status}"
 
     def release(self) -> None:
         self._value[0] = 1

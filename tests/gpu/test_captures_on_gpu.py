@@ -35,7 +35,7 @@ def call_cuda(name: str, *arguments: object) -> None:
     except AttributeError:
         function = getattr(ctypes.CDLL("libc10_cuda.so"), name)
     status = function(*arguments)
-    assert status == 0, f"{name} answered {status}"
+    assert status == 0, f"{name} returned {status}"
 
 
 @dataclass
@@ -135,7 +135,7 @@ def capture(stream: torch.cuda.ExternalStream, mode: int) -> Iterator[Captured]:
         yield made
     finally:
         ended = ctypes.CDLL(None).cudaStreamEndCapture(handle, ctypes.byref(graph))
-    assert ended == 0, f"the capture was destroyed: cudaStreamEndCapture answered {ended}"
+    assert ended == 0, f"the capture was destroyed: cudaStreamEndCapture returned {ended}"
     count = ctypes.c_size_t()
     call_cuda("cudaGraphGetNodes", graph, None, ctypes.byref(count))
     call_cuda("cudaGraphDestroy", graph)

@@ -109,7 +109,7 @@ def test_no_hold_means_no_event_overhead(cuda: Simulated, simulated: SimulatedMa
     assert [warning.kind for warning in found.warnings] == ["raw"]
     assert found.warnings[0].message.startswith(
         "Times include the event overhead, about a microsecond per run, which could not be "
-        "measured: the stream cannot be held: cuStreamWaitValue32_v2 answered 801"
+        "measured: the stream cannot be held: cuStreamWaitValue32_v2 returned 801"
     )
     assert pool_is_whole()
     assert no_stream_is_held()
@@ -146,7 +146,7 @@ def test_failed_records_leave_overhead_unknown(
     found = fasttime.measure(fn, warmup=0, repeat=10)
     assert (found.event_overhead, found.is_calibrated) == (None, False)
     assert [warning.kind for warning in found.warnings] == ["raw"]
-    assert "cudaEventRecord answered 400" in found.warnings[0].message
+    assert "cudaEventRecord returned 400" in found.warnings[0].message
 
 
 def test_events_follow_a_change_of_streams(cuda: Simulated, simulated: SimulatedMachine) -> None:
@@ -204,7 +204,7 @@ def test_a_failed_run_raises_cudas_own_message(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     cuda.fail("cudaEventRecord", 400, after=5)
-    with pytest.raises(RuntimeError, match=r"\(status 'failed'\): cudaEventRecord answered 400"):
+    with pytest.raises(RuntimeError, match=r"\(status 'failed'\): cudaEventRecord returned 400"):
         fasttime.measure(lambda: None, warmup=1, repeat=10)
     assert len(fasttime.measure(lambda: None, warmup=1, repeat=4)) == 3
     assert pool_is_whole()

@@ -230,7 +230,7 @@ def test_a_failed_record_behind_a_hold_raises(cuda: Simulated, simulated: Simula
         if simulated.runs == 4:
             cuda.fail("cudaEventRecord", 400, after=1)  # the next run's first empty pair
 
-    with pytest.raises(RuntimeError, match=r"\(status 'failed'\): cudaEventRecord answered 400"):
+    with pytest.raises(RuntimeError, match=r"\(status 'failed'\): cudaEventRecord returned 400"):
         fasttime.measure(fn, hold=True, warmup=0, repeat=10)
     assert pool_is_whole()
     assert no_stream_is_held()
@@ -279,7 +279,7 @@ def test_counted_runs_fall_back_to_no_hold(
 def test_no_holds_raises_on_request(cuda: Simulated, simulated: SimulatedMachine) -> None:
     for repeat in (5, "auto"):
         cuda.fail("cuStreamWaitValue32_v2", 801)
-        message = "^the stream cannot be held: cuStreamWaitValue32_v2 answered 801"
+        message = "^the stream cannot be held: cuStreamWaitValue32_v2 returned 801"
         with pytest.raises(RuntimeError, match=message):
             fasttime.measure(simulated.work, 10 * US, MS, hold=True, warmup=0, repeat=repeat)  # type: ignore[arg-type]
 
@@ -291,7 +291,7 @@ def test_no_holds_is_a_warning_by_default(cuda: Simulated, simulated: SimulatedM
     assert kinds(found) == ["not_held", "raw"]
     assert found.warnings[0].message.startswith(
         "The stream was not held, so times include launch latency: the stream cannot be held: "
-        "cuStreamWaitValue32_v2 answered 801"
+        "cuStreamWaitValue32_v2 returned 801"
     )
 
 

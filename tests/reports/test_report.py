@@ -107,7 +107,7 @@ def test_a_failure_belongs_to_its_interval(cuda: Simulated, recorder: Recorder) 
         run(cuda, recorder, "a", MS)
     failed = recorder.report(wait=True, reset=True)
     assert failed.failures == 2
-    assert failed.last_failure.startswith("cudaEventRecord answered 2")
+    assert failed.last_failure.startswith("cudaEventRecord returned 2")
     run(cuda, recorder, "a", MS)
     well = recorder.report(wait=True)
     assert (well.failures, well.last_failure) == (0, "")

@@ -85,7 +85,7 @@ def test_failures_and_refused_sites_are_subtracted(cuda: Simulated, recorder: Re
     run(cuda, recorder, "site 0", 1)
     newer = recorder.report(wait=True).since(second)
     assert (newer.failures, newer.refused_sites) == (1, 0)
-    assert newer.last_failure.startswith("cudaEventRecord answered 2")
+    assert newer.last_failure.startswith("cudaEventRecord returned 2")
 
 
 def test_open_and_pending_scopes_are_current(cuda: Simulated, recorder: Recorder) -> None:

@@ -135,7 +135,7 @@ class CudaError(RuntimeError):
     """A runtime call failed that should have succeeded; `code` is the runtime's error number."""
 
     def __init__(self, function: str, code: int) -> None:
-        super().__init__(f"{function} answered {code}")
+        super().__init__(f"{function} returned {code}")
         self.code = code
 
 

@@ -15,7 +15,7 @@ class Durations:
 
     Count, total, mean, std, min and max are exact, except that `Report.since` may know min and max
     to 1 % only. Quantiles come from a histogram and are within 1 % of a measured duration; the
-    histogram counts durations above 73 minutes as 73 minutes. With no durations, every figure is 0:
+    histogram counts durations above 52 days as 73 minutes. With no durations, every figure is 0:
     look at `count` first.
     """
 
