@@ -79,6 +79,20 @@ def test_the_environment_can_switch_scopes_off(monkeypatch: pytest.MonkeyPatch, 
     """)
 
 
+def test_scopes_survive_memory_full_of_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The debug allocator fills fresh memory with bytes that look like an immortal count."""
+    monkeypatch.setenv("PYTHONMALLOC", "debug")
+    run("""
+        import fasttime
+        for _ in range(3):
+            with fasttime.scope("a"), fasttime.phases("b") as phase:
+                phase("c")
+                with fasttime.scope("d"):
+                    pass
+        assert fasttime.report()["a/b/c/d"].count == 3
+    """)
+
+
 def test_an_unsupported_torch_is_refused() -> None:
     run("""
         import torch

@@ -135,10 +135,12 @@ PyTypeObject* make_context_type(const char* name, size_t size, PyMethodDef* meth
 
 void init_context_object(ContextObject* object, vectorcallfunc call, vectorcallfunc exit) noexcept {
   object->call = call;
+  // From Python 3.12 on, Py_SET_REFCNT leaves a count alone that looks immortal, as the count in
+  // fresh memory may.
+  object->exit = ExitMethod{};
   object->exit.call = exit;
   auto* method = reinterpret_cast<PyObject*>(&object->exit);
   Py_SET_TYPE(method, g_exit_method_type);
-  Py_SET_REFCNT(method, 0);
 }
 
 void refuse_exit_arguments(PyObject* object, Py_ssize_t count) {
