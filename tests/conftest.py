@@ -67,6 +67,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _width() -> Iterator[None]:
+    """Print results in 100 columns, whatever the terminal. xdist gives its workers 80."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")
+        yield
+
+
 @pytest.fixture(scope="session")
 def simulated_library() -> Path:
     return simulated_cuda.cached_build()
