@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`fasttime run` in a fresh process: forks, threads and workers that outlast a script."""
+"""`fasttime run` in a process of its own: forks, threads and workers that outlast a script."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from simulated_cuda import run_under_simulation, torch_can_be_simulated
@@ -22,31 +21,87 @@ pytestmark = pytest.mark.usefixtures("clean_start")
 # Absolute, because these tests change the folder.
 PACKAGE = str(Path(fasttime.__file__).resolve().parents[1])
 Write = Callable[..., str]
-STEP = """
-    import fasttime
-    with fasttime.scope("step"):
-        pass
-"""
 
 
-def run(*arguments: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fasttime", "run", *arguments]
-    environment = {**os.environ, "PYTHONPATH": PACKAGE}
-    environment.pop("PYTHONUNBUFFERED", None)
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
+
+
+def run_fresh(*arguments: str) -> Done:
+    """Run the command in a fresh process."""
     return subprocess.run(
-        command,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
+        [sys.executable, "-m", "fasttime", "run", *arguments],
+        capture_output=True,
         text=True,
         timeout=120,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": PACKAGE},
         check=False,
     )
 
 
-def test_a_forked_child_writes_no_report(
-    write: Write,
-) -> None:
+# Forks one process per line of stdin. Each does what `python -m fasttime` does, and ends like every
+# Python process. All share one import of torch, which takes longer than the rest of a test.
+_FORKING = """
+import json
+import os
+import signal
+import sys
+
+import fasttime.cli.run
+
+for request in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+
+signal.alarm(120)
+folder, files, arguments = json.loads(request)
+os.chdir(folder)
+for number, (path, flags) in enumerate(zip(files, [os.O_RDONLY, os.O_WRONLY, os.O_WRONLY])):
+    os.dup2(os.open(path, flags), number)
+sys.path[0] = folder
+sys.argv = ["fasttime", "run", *arguments]
+sys.exit(fasttime.cli.main())
+"""
+
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[subprocess.Popen[str]]:
+    """The process that has imported fasttime and forks others."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _FORKING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": PACKAGE},
+    ) as process:
+        yield process
+
+
+@pytest.fixture
+def run(forking: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run the command in a forked process."""
+    outputs = tmp_path_factory.mktemp("outputs")
+
+    def run_(*arguments: str) -> Done:
+        assert forking.stdin is not None
+        assert forking.stdout is not None
+        files = [Path(os.devnull), outputs / "stdout", outputs / "stderr"]
+        for file in files[1:]:
+            file.write_text("")
+        request = [os.getcwd(), list(map(str, files)), arguments]
+        forking.stdin.write(json.dumps(request) + "\n")
+        forking.stdin.flush()
+        code = int(forking.stdout.readline())
+        return Done(arguments, code, *(file.read_text() for file in files[1:]))
+
+    return run_
+
+
+def test_a_forked_child_writes_no_report(write: Write, run: Run) -> None:
     code = """
         import os, sys
         import fasttime
@@ -66,7 +121,7 @@ def test_a_forked_child_writes_no_report(
 
 
 @pytest.mark.parametrize("how", ["threading.Thread(target=late).start()", "atexit.register(late)"])
-def test_late_code_has_the_arguments_and_path(how: str, write: Write) -> None:
+def test_late_code_has_the_arguments_and_path(how: str, write: Write, run: Run) -> None:
     write("VALUE = 7", "inner/late_neighbour.py")
     code = f"""
         import atexit, sys, threading
@@ -91,7 +146,7 @@ def test_worker_processes_find_the_functions(write: Write) -> None:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 print(pool.map(double, [1, 2]))
     """
-    done = run(write(code))
+    done = run_fresh(write(code))
     assert (done.returncode, done.stdout) == (0, "[2, 4]\n"), done.stderr
 
 
@@ -121,7 +176,7 @@ LATE = """
     ],
     ids=["pool", "thread"],
 )
-def test_threads_after_the_script_are_reported(how: str, code: int, write: Write) -> None:
+def test_threads_after_the_script_are_reported(how: str, code: int, write: Write, run: Run) -> None:
     done = run(
         "--json", "r.json", "--trace", "t.json", write(f"{LATE}    {how}\n    sys.exit({code})")
     )
@@ -131,12 +186,12 @@ def test_threads_after_the_script_are_reported(how: str, code: int, write: Write
     assert '"late"' in Path("t.json").read_text()
 
 
-def test_an_idle_pool_does_not_delay_the_report(write: Write) -> None:
+def test_an_idle_pool_does_not_delay_the_report(write: Write, run: Run) -> None:
     done = run(write(LATE + "    script_is_over.set(); ThreadPoolExecutor().submit(job).result()"))
     assert (done.returncode, done.stderr.count("\nlate ")) == (0, 1), done.stderr
 
 
-def test_a_child_forked_at_exit_writes_no_report(write: Write) -> None:
+def test_a_child_forked_at_exit_writes_no_report(write: Write, run: Run) -> None:
     code = (
         LATE
         + """
