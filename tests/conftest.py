@@ -12,6 +12,7 @@ import binding
 import pytest
 import simulated_cuda
 import torch
+from forked import PACKAGE, Forking, forking_process
 from scripted_loop import ScriptedLoop
 from simulated_machine import SimulatedMachine
 
@@ -78,6 +79,24 @@ def _width() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def simulated_library() -> Path:
     return simulated_cuda.cached_build()
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    """Runs code in processes forked from one that has imported torch."""
+    environment = {**os.environ, "PYTHONPATH": PACKAGE}
+    with forking_process(environment, tmp_path_factory.mktemp("forking")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def forking_with_gpus(
+    simulated_library: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Forking]:
+    """Like `forking`, with simulated devices under torch's CUDA build."""
+    environment = simulated_cuda.simulation_environment(simulated_library, {"PYTHONPATH": PACKAGE})
+    with forking_process(environment, tmp_path_factory.mktemp("forking_with_gpus")) as made:
+        yield made
 
 
 @pytest.fixture

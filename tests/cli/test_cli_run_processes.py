@@ -8,23 +8,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from simulated_cuda import run_under_simulation, torch_can_be_simulated
-
-import fasttime
+from forked import PACKAGE, Done, Forking
+from simulated_cuda import torch_can_be_simulated
 
 pytestmark = pytest.mark.usefixtures("clean_start")
 
-# Absolute, because these tests change the folder.
-PACKAGE = str(Path(fasttime.__file__).resolve().parents[1])
 Write = Callable[..., str]
-
-
-Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
+
+# What `python -m fasttime run` does.
+RUN = """
+import sys
+from fasttime.cli import main
+sys.argv[:1] = ["fasttime", "run"]
+sys.exit(main())
+"""
 
 
 def run_fresh(*arguments: str) -> Done:
@@ -39,66 +41,10 @@ def run_fresh(*arguments: str) -> Done:
     )
 
 
-# Forks one process per line of stdin. Each does what `python -m fasttime` does, and ends like every
-# Python process. All share one import of torch, which takes longer than the rest of a test.
-_FORKING = """
-import json
-import os
-import signal
-import sys
-
-import fasttime.cli.run
-
-for request in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        break
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-else:
-    sys.exit()
-
-signal.alarm(120)
-folder, files, arguments = json.loads(request)
-os.chdir(folder)
-for number, (path, flags) in enumerate(zip(files, [os.O_RDONLY, os.O_WRONLY, os.O_WRONLY])):
-    os.dup2(os.open(path, flags), number)
-sys.path[0] = folder
-sys.argv = ["fasttime", "run", *arguments]
-sys.exit(fasttime.cli.main())
-"""
-
-
-@pytest.fixture(scope="module")
-def forking() -> Iterator[subprocess.Popen[str]]:
-    """The process that has imported fasttime and forks others."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _FORKING],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": PACKAGE},
-    ) as process:
-        yield process
-
-
 @pytest.fixture
-def run(forking: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(forking: Forking) -> Run:
     """Run the command in a forked process."""
-    outputs = tmp_path_factory.mktemp("outputs")
-
-    def run_(*arguments: str) -> Done:
-        assert forking.stdin is not None
-        assert forking.stdout is not None
-        files = [Path(os.devnull), outputs / "stdout", outputs / "stderr"]
-        for file in files[1:]:
-            file.write_text("")
-        request = [os.getcwd(), list(map(str, files)), arguments]
-        forking.stdin.write(json.dumps(request) + "\n")
-        forking.stdin.flush()
-        code = int(forking.stdout.readline())
-        return Done(arguments, code, *(file.read_text() for file in files[1:]))
-
-    return run_
+    return lambda *arguments: forking.run(RUN, *arguments)
 
 
 def test_a_forked_child_writes_no_report(write: Write, run: Run) -> None:
@@ -214,7 +160,7 @@ def test_a_child_forked_at_exit_writes_no_report(write: Write, run: Run) -> None
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
-def test_the_report_waits_for_the_device(write: Write, simulated_library: Path) -> None:
+def test_the_report_waits_for_the_device(write: Write, forking_with_gpus: Forking) -> None:
     name = write("""
         import torch, fasttime
         from simulated_cuda import Simulated
@@ -224,17 +170,15 @@ def test_the_report_waits_for_the_device(write: Write, simulated_library: Path) 
             device.enqueue(0, 3_000_000)
         device.advance(10_000_000)
     """)
-    done = run_under_simulation(
-        f"from fasttime.cli import main; raise SystemExit(main(['run', {name!r}]))",
-        simulated_library,
-        env={"PYTHONPATH": PACKAGE},
-    )
+    done = forking_with_gpus.run(RUN, name)
     assert (done.returncode, done.stdout) == (0, "")
     assert "3.000 ms" in done.stderr
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
-def test_device_work_is_in_all_files(write: Write, tmp_path: Path, simulated_library: Path) -> None:
+def test_device_work_is_in_all_files(
+    write: Write, tmp_path: Path, forking_with_gpus: Forking
+) -> None:
     pytest.importorskip("matplotlib")
     name = write("""
         import torch, fasttime
@@ -247,12 +191,7 @@ def test_device_work_is_in_all_files(write: Write, tmp_path: Path, simulated_lib
             device.advance(5_000_000)
     """)
     page, data, trace = (str(tmp_path / f"run.{suffix}") for suffix in ("html", "json", "json.gz"))
-    words = ["run", "--html", page, "--json", data, "--trace", trace, name]
-    done = run_under_simulation(
-        f"from fasttime.cli import main; raise SystemExit(main({words!r}))",
-        simulated_library,
-        env={"PYTHONPATH": PACKAGE},
-    )
+    done = forking_with_gpus.run(RUN, "--html", page, "--json", data, "--trace", trace, name)
     assert done.returncode == 0, done.stderr
     with gzip.open(trace, "rt") as file:
         events = json.load(file)["traceEvents"]
