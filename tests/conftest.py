@@ -12,6 +12,7 @@ import binding
 import pytest
 import simulated_cuda
 import torch
+from forked import PACKAGE, Forking, forking_process
 from scripted_loop import ScriptedLoop
 from simulated_machine import SimulatedMachine
 
@@ -67,9 +68,35 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _width() -> Iterator[None]:
+    """Print results in 100 columns, whatever the terminal. xdist gives its workers 80."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")
+        yield
+
+
 @pytest.fixture(scope="session")
 def simulated_library() -> Path:
     return simulated_cuda.cached_build()
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    """Runs code in processes forked from one that has imported torch."""
+    environment = {**os.environ, "PYTHONPATH": PACKAGE}
+    with forking_process(environment, tmp_path_factory.mktemp("forking")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def forking_with_gpus(
+    simulated_library: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Forking]:
+    """Like `forking`, with simulated devices under torch's CUDA build."""
+    environment = simulated_cuda.simulation_environment(simulated_library, {"PYTHONPATH": PACKAGE})
+    with forking_process(environment, tmp_path_factory.mktemp("forking_with_gpus")) as made:
+        yield made
 
 
 @pytest.fixture

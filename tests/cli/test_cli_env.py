@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from simulated_cuda import run_under_simulation, torch_can_be_simulated
+from forked import Forking
+from simulated_cuda import torch_can_be_simulated
 
 import fasttime
 from fasttime.cli import env, main
@@ -230,10 +231,9 @@ def test_a_gpu_that_does_not_answer_is_a_failure(
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
-def test_simulated_gpus_are_found(simulated_library: Path) -> None:
-    done = run_under_simulation(
-        "from fasttime.cli import main; raise SystemExit(main(['env', '--json']))",
-        simulated_library,
+def test_simulated_gpus_are_found(forking_with_gpus: Forking) -> None:
+    done = forking_with_gpus.run(
+        "from fasttime.cli import main; raise SystemExit(main(['env', '--json']))"
     )
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)

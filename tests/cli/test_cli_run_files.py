@@ -168,7 +168,7 @@ def test_a_picture_shows_the_last_scopes(
     assert "<svg" in Path("many.svg").read_text(encoding="utf-8")
     assert capsys.readouterr().err.endswith(
         "fasttime: saved many.svg\nfasttime: many.svg shows only the last scopes: a picture has no "
-        "room for all. Scopes 14 to 61 of 61, as they began.\n"
+        "room for all. Scopes 14 to 61 of 61, in the order in which they began.\n"
     )
 
 
@@ -253,10 +253,8 @@ def test_a_page_without_ended_scopes_has_no_picture(
     """
     assert main(["run", "--html", "r.html", write(code)]) == 0
     assert "<picture>" not in Path("r.html").read_text(encoding="utf-8")
-    assert (
-        "r.html has no picture of the timeline: there is nothing to draw: no scope was ended"
-        in (capsys.readouterr().err)
-    )
+    message = "r.html has no picture of the timeline: there is nothing to draw: no scope has ended"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("goes", ["os.chdir('/')", "os.chdir('gone'); os.rmdir('../gone')"])

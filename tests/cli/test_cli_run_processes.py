@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`fasttime run` in a fresh process: forks, threads and workers that outlast a script."""
+"""`fasttime run` in a process of its own: forks, threads and workers that outlast a script."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from simulated_cuda import run_under_simulation, torch_can_be_simulated
-
-import fasttime
+from forked import PACKAGE, Done, Forking
+from simulated_cuda import torch_can_be_simulated
 
 pytestmark = pytest.mark.usefixtures("clean_start")
 
-# Absolute, because these tests change the folder.
-PACKAGE = str(Path(fasttime.__file__).resolve().parents[1])
 Write = Callable[..., str]
-STEP = """
-    import fasttime
-    with fasttime.scope("step"):
-        pass
+Run = Callable[..., Done]
+
+# What `python -m fasttime run` does.
+RUN = """
+import sys
+from fasttime.cli import main
+sys.argv[:1] = ["fasttime", "run"]
+sys.exit(main())
 """
 
 
-def run(*arguments: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fasttime", "run", *arguments]
-    environment = {**os.environ, "PYTHONPATH": PACKAGE}
-    environment.pop("PYTHONUNBUFFERED", None)
+def run_fresh(*arguments: str) -> Done:
+    """Run the command in a fresh process."""
     return subprocess.run(
-        command,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
+        [sys.executable, "-m", "fasttime", "run", *arguments],
+        capture_output=True,
         text=True,
         timeout=120,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": PACKAGE},
         check=False,
     )
 
 
-def test_a_forked_child_writes_no_report(
-    write: Write,
-) -> None:
+@pytest.fixture
+def run(forking: Forking) -> Run:
+    """Run the command in a forked process."""
+    return lambda *arguments: forking.run(RUN, *arguments)
+
+
+def test_a_forked_child_writes_no_report(write: Write, run: Run) -> None:
     code = """
         import os, sys
         import fasttime
@@ -66,7 +67,7 @@ def test_a_forked_child_writes_no_report(
 
 
 @pytest.mark.parametrize("how", ["threading.Thread(target=late).start()", "atexit.register(late)"])
-def test_late_code_has_the_arguments_and_path(how: str, write: Write) -> None:
+def test_late_code_has_the_arguments_and_path(how: str, write: Write, run: Run) -> None:
     write("VALUE = 7", "inner/late_neighbour.py")
     code = f"""
         import atexit, sys, threading
@@ -91,7 +92,7 @@ def test_worker_processes_find_the_functions(write: Write) -> None:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 print(pool.map(double, [1, 2]))
     """
-    done = run(write(code))
+    done = run_fresh(write(code))
     assert (done.returncode, done.stdout) == (0, "[2, 4]\n"), done.stderr
 
 
@@ -121,7 +122,7 @@ LATE = """
     ],
     ids=["pool", "thread"],
 )
-def test_threads_after_the_script_are_reported(how: str, code: int, write: Write) -> None:
+def test_threads_after_the_script_are_reported(how: str, code: int, write: Write, run: Run) -> None:
     done = run(
         "--json", "r.json", "--trace", "t.json", write(f"{LATE}    {how}\n    sys.exit({code})")
     )
@@ -131,12 +132,12 @@ def test_threads_after_the_script_are_reported(how: str, code: int, write: Write
     assert '"late"' in Path("t.json").read_text()
 
 
-def test_an_idle_pool_does_not_delay_the_report(write: Write) -> None:
+def test_an_idle_pool_does_not_delay_the_report(write: Write, run: Run) -> None:
     done = run(write(LATE + "    script_is_over.set(); ThreadPoolExecutor().submit(job).result()"))
     assert (done.returncode, done.stderr.count("\nlate ")) == (0, 1), done.stderr
 
 
-def test_a_child_forked_at_exit_writes_no_report(write: Write) -> None:
+def test_a_child_forked_at_exit_writes_no_report(write: Write, run: Run) -> None:
     code = (
         LATE
         + """
@@ -159,7 +160,7 @@ def test_a_child_forked_at_exit_writes_no_report(write: Write) -> None:
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
-def test_the_report_waits_for_the_device(write: Write, simulated_library: Path) -> None:
+def test_the_report_waits_for_the_device(write: Write, forking_with_gpus: Forking) -> None:
     name = write("""
         import torch, fasttime
         from simulated_cuda import Simulated
@@ -169,17 +170,15 @@ def test_the_report_waits_for_the_device(write: Write, simulated_library: Path) 
             device.enqueue(0, 3_000_000)
         device.advance(10_000_000)
     """)
-    done = run_under_simulation(
-        f"from fasttime.cli import main; raise SystemExit(main(['run', {name!r}]))",
-        simulated_library,
-        env={"PYTHONPATH": PACKAGE},
-    )
+    done = forking_with_gpus.run(RUN, name)
     assert (done.returncode, done.stdout) == (0, "")
     assert "3.000 ms" in done.stderr
 
 
 @pytest.mark.skipif(not torch_can_be_simulated(), reason="needs torch built for CUDA 13")
-def test_device_work_is_in_all_files(write: Write, tmp_path: Path, simulated_library: Path) -> None:
+def test_device_work_is_in_all_files(
+    write: Write, tmp_path: Path, forking_with_gpus: Forking
+) -> None:
     pytest.importorskip("matplotlib")
     name = write("""
         import torch, fasttime
@@ -192,12 +191,7 @@ def test_device_work_is_in_all_files(write: Write, tmp_path: Path, simulated_lib
             device.advance(5_000_000)
     """)
     page, data, trace = (str(tmp_path / f"run.{suffix}") for suffix in ("html", "json", "json.gz"))
-    words = ["run", "--html", page, "--json", data, "--trace", trace, name]
-    done = run_under_simulation(
-        f"from fasttime.cli import main; raise SystemExit(main({words!r}))",
-        simulated_library,
-        env={"PYTHONPATH": PACKAGE},
-    )
+    done = forking_with_gpus.run(RUN, "--html", page, "--json", data, "--trace", trace, name)
     assert done.returncode == 0, done.stderr
     with gzip.open(trace, "rt") as file:
         events = json.load(file)["traceEvents"]

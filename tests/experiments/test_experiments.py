@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import simulated_cuda
 import torch
+from forked import Forking
 
 import fasttime
 from fasttime import cli
@@ -246,8 +247,8 @@ def test_a_missing_torchvision_says_what_to_install(
 @pytest.mark.skipif(
     not simulated_cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
 )
-def test_events_and_scopes_read_exact_device_times(simulated_library: Path) -> None:
-    done = simulated_cuda.run_under_simulation(
+def test_events_and_scopes_read_exact_device_times(forking_with_gpus: Forking) -> None:
+    done = forking_with_gpus.run(
         """
 import torch
 from simulated_cuda import Simulated
@@ -274,7 +275,6 @@ for way in ("awaited events", "fasttime scopes"):
     assert (rows[way].large, rows[way].small) == (0.008, 0.004), rows
 assert list(rows) == list(pipeline.WAYS)
 assert result.bound == "device-bound", result
-""",
-        simulated_library,
+"""
     )
     assert done.returncode == 0, done.stderr

@@ -211,7 +211,7 @@ def test_precision_bounds_the_interval(
     simulated: SimulatedMachine, noise: float, offset: float
 ) -> None:
     ended = []
-    for seed in range(40):
+    for seed in range(20):
         sampler = Noisy(simulated, seed, noise, offset)
         runs = run_until_known(
             lambda: None,
@@ -226,7 +226,7 @@ def test_precision_bounds_the_interval(
         low, high = median_interval(np.concatenate(runs.times))
         if runs.ended_by == "precision":
             ended.append((low, high))
-    assert len(ended) > 20
+    assert len(ended) > 10
     assert all((high - low) / 2 <= 0.005 * (high + low) / 2 * 1.01 for low, high in ended)
     assert np.mean([low <= 5e-3 <= high for low, high in ended]) >= 0.85
 

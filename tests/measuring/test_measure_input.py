@@ -51,7 +51,7 @@ class PoisonedTensor(torch.Tensor):
         ),
         (
             lambda given: fasttime.compare({"a": len, "b": given}),
-            "candidate 'b' cannot be called: ",
+            "candidate 'b' is not callable, got ",
         ),
     ],
 )

@@ -3,26 +3,19 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
-from simulated_cuda import run_under_simulation, torch_can_be_simulated
+from forked import Forking
+from simulated_cuda import torch_can_be_simulated
 
 pytestmark = pytest.mark.skipif(
     not torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
 )
 
-# Each case is a process of its own, in which CUDA has not been started. The processes are forked
-# from one that has imported torch, because the import takes longer than all cases together.
+# Each case is a process of its own, in which CUDA has not been started.
 #
 # Time is virtual for `measure` too. The watchdog has an hour, however slow this machine is.
-_FORKING = """
-import json
+_BEGIN = """
 import os
-import sys
-import tempfile
-import traceback
 
 import fasttime
 import torch
@@ -36,30 +29,9 @@ held._PATIENCE = 3600.0
 
 def kinds(measurement):
     return [warning.kind for warning in measurement.warnings]
-
-
-def run(code):
-    with tempfile.TemporaryFile("w+") as output:
-        child = os.fork()
-        if child == 0:
-            os.dup2(output.fileno(), 2)
-            status = 1
-            try:
-                exec(code, globals())
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        output.seek(0)
-        return status, output.read()
-
-
-cases = json.loads(open(sys.argv[1]).read())
-print(json.dumps({name: run(code) for name, code in cases.items()}))
 """
+
+_END = "os._exit(0)  # sooner than Python, which would free torch"
 
 CASES = {
     "measure_runs_on_torchs_own_cuda": """
@@ -228,20 +200,7 @@ assert found.times.round(9).tolist() == [0.002] * 8, found
 }
 
 
-@pytest.fixture(scope="module")
-def results(
-    simulated_library: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[int, str]]:
-    """The exit status and the stderr of each case."""
-    path = tmp_path_factory.mktemp("cases") / "cases.json"
-    path.write_text(json.dumps(CASES))
-    done = run_under_simulation(_FORKING, simulated_library, str(path))
-    assert (done.returncode, done.stderr) == (0, "")
-    found: dict[str, tuple[int, str]] = json.loads(done.stdout)
-    return found
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_measure_on_torch(results: dict[str, tuple[int, str]], case: str) -> None:
-    status, stderr = results[case]
-    assert (status, stderr) == (0, "")
+def test_measure_on_torch(forking_with_gpus: Forking, case: str) -> None:
+    done = forking_with_gpus.run(f"{_BEGIN}\n{CASES[case]}\n{_END}")
+    assert (done.returncode, done.stderr) == (0, "")

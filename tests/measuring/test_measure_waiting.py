@@ -19,7 +19,7 @@ from fasttime.measuring.samplers import EventSampler
 from fasttime.measuring.waiting import in_most, work_was_waiting
 
 RATIOS = [percent / 100 for percent in range(80, 121, 2)]  # device time by host time
-REPEATS = [*range(2, 13), *range(15, 51, 5)]
+REPEATS = [*range(2, 13), 15, 30, 50]
 
 # How a run issues its work: all at its end, all at its beginning, or in pieces throughout.
 WAYS = {"late": 1, "early": 1, "spread": 40}

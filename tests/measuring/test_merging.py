@@ -264,7 +264,7 @@ def test_the_processes_interval_covers_the_truth(
     monkeypatch.setattr(median, "_BLOCKS", 0)
     rng = np.random.default_rng(processes)
     held = pooled = 0
-    trials, runs = 1000, 40
+    trials, runs = 500, 40
     for _ in range(trials):
         offsets = 0.05 * rng.standard_normal((processes, 1))
         times = np.exp(offsets + 0.01 * rng.standard_normal((processes, runs))).ravel()

@@ -21,6 +21,7 @@ from simulation_build import (
     build,
     cached_build,
     run_under_simulation,
+    simulation_environment,
     torch_can_be_simulated,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "cached_build",
     "in_thread",
     "run_under_simulation",
+    "simulation_environment",
     "torch_can_be_simulated",
 ]
 

@@ -110,6 +110,20 @@ def run_under_simulation(
     the subprocess, `from simulated_cuda import Simulated; Simulated.preloaded()` steers the
     simulation.
     """
+    target = [str(code_or_path)] if isinstance(code_or_path, Path) else ["-c", code_or_path]
+    return subprocess.run(
+        [sys.executable, *target, *arguments],
+        env=simulation_environment(library, env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def simulation_environment(
+    library: str | os.PathLike[str], env: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment variables of a process with simulated devices."""
     folder = Path(library).resolve().parent
     environment = {**os.environ, **(env or {})}
     # The machine's setting would also hide simulated devices.
@@ -117,14 +131,7 @@ def run_under_simulation(
     environment["LD_PRELOAD"] = _joined(folder / PRELOADED_LIBRARY, environment.get("LD_PRELOAD"))
     environment["LD_LIBRARY_PATH"] = _joined(folder, environment.get("LD_LIBRARY_PATH"))
     environment["PYTHONPATH"] = _joined(HERE, environment.get("PYTHONPATH"))
-    target = [str(code_or_path)] if isinstance(code_or_path, Path) else ["-c", code_or_path]
-    return subprocess.run(
-        [sys.executable, *target, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    return environment
 
 
 def _joined(first: Path, rest: str | None) -> str:

@@ -222,8 +222,8 @@ def test_a_trace_is_written_in_small_parts() -> None:
             return super().write(text)
 
     few, many = Counting(), Counting()
-    trace_format.write(Timeline.from_spans(STEP * 2_000), few)
-    trace_format.write(Timeline.from_spans(STEP * 8_000), many)
+    trace_format.write(Timeline.from_spans(STEP * 1_000), few)
+    trace_format.write(Timeline.from_spans(STEP * 4_000), many)
     assert len(many.getvalue()) > 3.5 * len(few.getvalue())
     assert many.longest < 1.1 * few.longest
     validated(many.getvalue())
@@ -335,7 +335,7 @@ def peak_while_saving(timeline: Timeline, path: Path) -> int:
 
 @pytest.mark.parametrize(("suffix", "to_sort"), [(".json", 40), (".json.gz", 40), (".csv", 0)])
 def test_saving_takes_little_memory(tmp_path: Path, suffix: str, to_sort: int) -> None:
-    few, many = steps(1_500), steps(5_000)
+    few, many = steps(1_000), steps(2_500)
     for_few = peak_while_saving(few, tmp_path / f"few{suffix}")
     for_many = peak_while_saving(many, tmp_path / f"many{suffix}")
     assert for_few < 4_000_000

@@ -333,7 +333,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.Monkey
         Timeline.from_spans(PIPELINE).plot()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.text(st.characters(), min_size=1)
     | st.sampled_from(

@@ -3,14 +3,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import textwrap
 
-from test_process import needs_cuda_build, run, simulate
+import pytest
+from forked import Forking
+from simulated_cuda import torch_can_be_simulated
+
+needs_cuda_build = pytest.mark.skipif(
+    not torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
+)
+
+
+def run(forking: Forking, code: str) -> None:
+    """Run code in a forked process, which must end well and write nothing."""
+    done = forking.run(textwrap.dedent(code))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @needs_cuda_build
-def test_real_torch_on_devices_whose_clock_jumps(simulated_library: Path) -> None:
-    simulate(
+def test_real_torch_on_devices_whose_clock_jumps(forking_with_gpus: Forking) -> None:
+    run(
+        forking_with_gpus,
         """
         import torch, fasttime
         from simulated_cuda import Simulated
@@ -34,13 +47,13 @@ def test_real_torch_on_devices_whose_clock_jumps(simulated_library: Path) -> Non
             # Only the device is on virtual time here, so the clocks drift apart.
             assert span.uncertainty > 1e-3, span
         """,
-        simulated_library,
     )
 
 
 @needs_cuda_build
-def test_a_recording_does_not_disturb_a_capture(simulated_library: Path) -> None:
-    simulate(
+def test_a_recording_does_not_disturb_a_capture(forking_with_gpus: Forking) -> None:
+    run(
+        forking_with_gpus,
         """
         import torch, fasttime
         from simulated_cuda import Simulated
@@ -58,12 +71,13 @@ def test_a_recording_does_not_disturb_a_capture(simulated_library: Path) -> None
         assert timeline.spans[0].device_begin is None
         graph.replay()
         """,
-        simulated_library,
     )
 
 
-def test_a_forked_child_records_its_own_timeline() -> None:
-    run("""
+def test_a_forked_child_records_its_own_timeline(forking: Forking) -> None:
+    run(
+        forking,
+        """
         import os, threading, fasttime
         recording = fasttime.record_timeline()
         recording.start()
@@ -82,13 +96,17 @@ def test_a_forked_child_records_its_own_timeline() -> None:
         assert os.waitpid(child, 0)[1] == 0
         (span,) = recording.stop(wait=True).spans
         assert (span.path, span.thread) == ("parent", os.getpid())
-    """)
+    """,
+    )
 
 
-def test_exit_while_a_timeline_is_recorded_is_silent() -> None:
-    run("""
+def test_exit_while_a_timeline_is_recorded_is_silent(forking: Forking) -> None:
+    run(
+        forking,
+        """
         import fasttime
         fasttime.record_timeline().start()
         with fasttime.scope("a"):
             pass
-    """)
+    """,
+    )

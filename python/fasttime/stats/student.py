@@ -74,6 +74,7 @@ def student_quantile(probability: float, freedom: float) -> float:
     """
     edges = np.linspace(0.0, math.pi / 2, 40_001)
     middles = (edges[1:] + edges[:-1]) / 2
-    mass = np.cumsum(np.cos(middles) ** (freedom - 1))
+    mass = np.zeros(len(edges))
+    np.cumsum(np.cos(middles) ** (freedom - 1), out=mass[1:])
     wanted = (2 * probability - 1) * mass[-1]
-    return math.sqrt(freedom) * math.tan(float(np.interp(wanted, [0.0, *mass], edges)))
+    return math.sqrt(freedom) * math.tan(float(np.interp(wanted, mass, edges)))
