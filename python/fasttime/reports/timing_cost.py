@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from .report import Report
 
-# Seconds, measured on one H100 machine. Hosts differ by a factor of two, so the estimate tells
+# Seconds, measured on one H200 machine. Hosts differ by a factor of two, so the estimate tells
 # 0.1 % from 10 % and has no second digit. fasttime does not calibrate: recording events would put
 # work on a live device, could block behind a full launch queue, and must not happen during a
-# capture. A test compares the host's figures with benchmarks/results/scope_overhead.json.
-HOST_PER_SCOPE = 1.2e-6  # a scope without its two records, which leave the caches cold
-HOST_PER_SCOPE_WITHOUT_EVENTS = 0.25e-6  # between a disabled scope and nullcontext()
-HOST_PER_RECORD = 1.73e-6
-DEVICE_PER_SCOPE = 3.4e-6  # the two events of a scope
-DEVICE_PER_SHARED_EVENT = 1.3e-6  # saved by each event that two scopes share
+# capture. The figures with events are those around the layers of a model, where each record finds
+# cold caches (benchmarks/results/leaf_layers.json). A test compares the host's figures with
+# benchmarks/results/scope_overhead.json.
+HOST_PER_SCOPE = 0.5e-6  # a scope without its two records
+HOST_PER_SCOPE_WITHOUT_EVENTS = 0.2e-6  # between a disabled scope and nullcontext()
+HOST_PER_RECORD = 1.5e-6
+DEVICE_PER_SCOPE = 3.2e-6  # the two events of a scope
+DEVICE_PER_SHARED_EVENT = 1.5e-6  # saved by each event that two scopes share
 
 
 class TimingCost(NamedTuple):
-    """An estimate of what timing itself cost, in seconds, from figures of an H100 machine.
+    """An estimate of what timing itself cost, in seconds, from figures of an H200 machine.
 
     Attributes:
         host: the time that the host spent on beginning, ending and reading scopes.
