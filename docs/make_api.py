@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fasttime.reports.bottleneck import BacklogChecks
-
 import fasttime
+from fasttime.reports.bottleneck import BacklogChecks
 from fasttime.reports.timing_cost import TimingCost
 
 PAGE = Path(__file__).parent / "api.md"

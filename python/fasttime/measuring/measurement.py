@@ -51,7 +51,7 @@ class Measurement(Result):
         loop_time: the whole loop, warm-up included, with the device idle at both ends.
         method: ``naive``, ``sync``, ``event``, or ``graph`` for replays of a CUDA graph.
         label: the callable's name.
-        device: such as ``cuda:0 NVIDIA H100 80GB HBM3``, or ``cpu``.
+        device: such as ``cuda:0 NVIDIA H200``, or ``cpu``.
         warmup: how many runs were ignored.
         repeat: how many runs there were, the ignored ones included.
         warnings: reasons to distrust these numbers.
