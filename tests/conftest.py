@@ -67,6 +67,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _printed_width() -> Iterator[None]:
+    """Let results print in 100 columns. Otherwise the width depends on who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")
+        yield
+
+
 @pytest.fixture(scope="session")
 def simulated_library() -> Path:
     return simulated_cuda.cached_build()

@@ -128,10 +128,7 @@ def test_a_notebook_shows_figures_and_warnings(make: Callable[[], Any]) -> None:
 
 
 @each_result
-def test_rich_prints_what_print_does(
-    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+def test_rich_prints_what_print_does(make: Callable[[], Any]) -> None:
     made = make()
     assert hasattr(made, "__rich_console__")
     file = io.StringIO()
