@@ -291,7 +291,7 @@ def capture_mode(cuda: Simulated) -> int:
 
 
 def is_told(report: Report, function: str, error: int) -> bool:
-    """Return whether the report says that `function` answered `error`."""
+    """Return whether the report says that `function` returned `error`."""
     if (
         f"{TOLD_AS.get(function, function)} returned {error} "
         in report.last_failure + report.backend_reason
@@ -358,7 +358,7 @@ def faulty_run(
     if report.backend == "host":
         if error not in STICKY:
             yield f"gave up for {error}: {report.backend_reason}"
-        if f"answered {error} " not in report.backend_reason:
+        if f"returned {error} " not in report.backend_reason:
             yield f"does not say why it went quiet: {report.backend_reason}"
         calls = cuda.calls("cudaEventRecord"), cuda.calls("cudaEventElapsedTime")
         program.scope("quiet")
@@ -367,7 +367,7 @@ def faulty_run(
         if calls != (cuda.calls("cudaEventRecord"), cuda.calls("cudaEventElapsedTime")):
             yield "did not go quiet"
     else:
-        if error in STICKY and f"answered {error} " in report.last_failure:
+        if error in STICKY and f"returned {error} " in report.last_failure:
             yield "still uses a lost device"
         for _ in range(4):  # faults that are still armed strike
             for stream in (None, OtherDevice()):

@@ -37,7 +37,7 @@ SETTINGS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=400,
+    max_examples=250,
     stateful_step_count=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -186,6 +186,7 @@ class Program(RuleBasedStateMachine):
     @rule(place=st.integers(2, 5), mode=st.sampled_from([GLOBAL, THREAD_LOCAL, RELAXED]))
     def begin_capture(self, place: int, mode: int) -> None:
         if place not in self.capturing:
+            self.leave_share_window()
             self.cuda.begin_capture(self.bench.handles[place], mode)
             self.capturing.add(place)
 
@@ -200,12 +201,21 @@ class Program(RuleBasedStateMachine):
     @rule()
     def toggle_blocking_capture(self) -> None:
         """A stream of cuda:0 that synchronises with its default stream begins or ends a capture."""
+        self.leave_share_window()
         if self.is_blocking_captured:
             assert self.cuda.capture_nodes(self.bench.blocking) == 0
             assert self.cuda.end_capture(self.bench.blocking)[0] == 0
         else:
             self.cuda.begin_capture(self.bench.blocking)
         self.is_blocking_captured = not self.is_blocking_captured
+
+    def leave_share_window(self) -> None:
+        """Let 1 µs pass, so that the next boundary records an event.
+
+        fasttime asks for captures only before it records an event. The begin of a real capture
+        takes longer than the share window.
+        """
+        self.advance(1000)
 
     def captures(self, index: int) -> bool:
         return index in self.capturing or (index == 0 and self.is_blocking_captured)
@@ -243,6 +253,8 @@ class Program(RuleBasedStateMachine):
             self.open.append(Open(self.recorder.begin(name, stream=stream), None))  # type: ignore[arg-type]
             return
 
+        if kind == "capture check":
+            self.leave_share_window()
         scope = Scope((*self.parent(), name), "ok", self.now_ns, index)
         scope.generation = self.generation
         if kind == "current stream" and place is None:
@@ -271,6 +283,7 @@ class Program(RuleBasedStateMachine):
         scope = held.scope
         if scope is not None and scope.stream is not None:
             if kind == "capture check":
+                self.leave_share_window()
                 self.fault_on_boundary(kind, error)
                 scope.status = "failed"
             elif self.captures(scope.stream):
@@ -482,9 +495,9 @@ def test_a_report_says_what_the_model_says(bench: Bench) -> None:
     run_state_machine_as_test(lambda: Program(bench, shares=False), settings=SETTINGS)
 
 
-def test_scopes_that_share_boundaries_are_counted_like_those_that_do_not(bench: Bench) -> None:
+def test_shared_boundaries_count_every_scope(bench: Bench) -> None:
     run_state_machine_as_test(
-        lambda: Program(bench, shares=True), settings=settings(SETTINGS, max_examples=150)
+        lambda: Program(bench, shares=True), settings=settings(SETTINGS, max_examples=100)
     )
 
 
@@ -508,5 +521,9 @@ def test_the_samples_kept_are_the_last_ones_in_order(
             cuda.enqueue(0, number * MS)
         kept.append(number)
         cuda.advance(10_000 * MS)
+        if not kept.maxlen:
+            with pytest.raises(RuntimeError, match="keeps no samples"):
+                recorder.samples("a")
+            continue
         told = [round(sample.device_time * 1e3) for sample in recorder.samples("a")]
         assert told == list(kept)

@@ -30,19 +30,22 @@ from fasttime import (
 )
 from fasttime.console import table, warning_lines
 from fasttime.documents import VERSIONS
+from fasttime.html.elements import escaped
 from fasttime.loading import READERS
+from fasttime.measuring.options import Method
 from fasttime.result import Result
 
 WARNING = TimingWarning("throttled", "The GPU slowed down. Let it cool.")
 
 
-def timed(name: str) -> Measurement:
-    return measurement(np.linspace(1e-3, 2e-3, 20), label=name, warnings=(WARNING,))
+def timed(name: str, method: Method = "event") -> Measurement:
+    times = np.linspace(1e-3, 2e-3, 20)
+    return measurement(times, label=name, method=method, warnings=(WARNING,))
 
 
 def methods() -> MethodComparison:
     loops = {"untimed": (0.02,), "naive": (0.02,), "event": (0.021,)}
-    return MethodComparison({"naive": timed("a"), "event": timed("a")}, loops)
+    return MethodComparison({"naive": timed("a", "naive"), "event": timed("a")}, loops)
 
 
 def recorded_report() -> Report:
@@ -112,14 +115,16 @@ def test_a_result_is_saved_and_loaded(make: Callable[[], Any], tmp_path: Path) -
 
 
 @each_result
-def test_a_notebook_shows_a_table_and_warnings(make: Callable[[], Any]) -> None:
+def test_a_notebook_shows_figures_and_warnings(make: Callable[[], Any]) -> None:
     made = make()
     html = made._repr_html_()
-    assert html.count("<table") == html.count("</table>") >= 1
+    assert html.count("<table") == html.count("</table>")
+    assert html.count("<picture") == html.count("</picture>")
+    assert ("<picture" if isinstance(made, Timeline) else "<table") in html
     assert html.startswith('<div class="fasttime piece">')
     assert "<script" not in html
     for warning in made.warnings:
-        assert f"<b>{warning.kind}</b>" in html
+        assert escaped(warning.message) in html
 
 
 @each_result

@@ -57,7 +57,7 @@ def test_the_last_samples_are_kept(cuda: Simulated, keep: int) -> None:
         assert kept(recorder) == list(range(1, end + 57))[-keep:]
 
 
-@pytest.mark.parametrize("fewer", [0, 1, 63, 64, 65, 150, 199, 200])
+@pytest.mark.parametrize("fewer", [1, 63, 64, 65, 150, 199, 200])
 def test_keeping_fewer_keeps_the_newest(cuda: Simulated, fewer: int) -> None:
     recorder = Recorder(keep_samples=200)
     run(cuda, recorder, 1, 333)
@@ -65,8 +65,19 @@ def test_keeping_fewer_keeps_the_newest(cuda: Simulated, fewer: int) -> None:
     recorder.keep_samples(fewer)
     assert kept(recorder) == list(range(134, 334))[200 - fewer :]
     run(cuda, recorder, 334, 100)
-    newest = list(range(134, 434))[-fewer:] if fewer else []
-    assert kept(recorder) == newest
+    assert kept(recorder) == list(range(134, 434))[-fewer:]
+
+
+def test_keeping_none_drops_all(cuda: Simulated) -> None:
+    recorder = Recorder(keep_samples=200)
+    run(cuda, recorder, 1, 10)
+    recorder.keep_samples(0)
+    with pytest.raises(RuntimeError, match="keeps no samples"):
+        recorder.samples("a")
+    recorder.keep_samples(200)
+    assert kept(recorder) == []
+    run(cuda, recorder, 11, 10)
+    assert kept(recorder) == list(range(11, 21))
 
 
 def test_keeping_more_drops_nothing(cuda: Simulated) -> None:

@@ -221,7 +221,7 @@ def test_arguments_are_checked_by_name(recorder: Recorder) -> None:
 def test_a_call_that_means_nothing_is_refused(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match=r"got a call with 2 arguments; write `with scope"):
         recorder.scope("a")(1, 2)  # type: ignore[call-arg,type-var]
-    with pytest.raises(TypeError, match="To time a block, write `with`"):
+    with pytest.raises(TypeError, match="to time a block, write `with`"):
         recorder.scope("a")(3)  # type: ignore[type-var]
 
 

@@ -94,7 +94,7 @@ def test_on_a_device_that_nobody_uses_there_is_host_time(
     assert cuda.events_alive == 130  # a batch and the clock's two, all of them on cuda:1
 
 
-def test_where_torch_goes_back_to_a_device_that_nobody_uses_there_is_host_time(
+def test_back_on_an_unused_device_the_host_is_timed(
     cuda: Simulated, recorder: Recorder, stream: OwnStream
 ) -> None:
     cuda.set_torch_device(0)  # as after `with torch.cuda.device(1)`: cuda:1 stays the current one
@@ -108,7 +108,7 @@ def test_where_torch_goes_back_to_a_device_that_nobody_uses_there_is_host_time(
     assert not cuda.is_started(0)
 
 
-def test_where_torch_goes_back_to_a_device_that_others_started_it_is_timed_there(
+def test_back_on_a_used_device_it_is_timed(
     cuda: Simulated, recorder: Recorder, stream: OwnStream
 ) -> None:
     with cuda.on_device(0):

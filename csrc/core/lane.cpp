@@ -22,16 +22,6 @@ void Lane::return_spare_to_pool() noexcept {
   pool_.put_back(spare_);
 }
 
-bool Lane::book(Event* begin) noexcept {
-  const std::lock_guard<SpinLock> hold(lock_);
-  if (booked_ == kMaxScopes) {
-    return false;
-  }
-  ++booked_;
-  ++begin->references;
-  return true;
-}
-
 void Lane::release(Event* event, bool unbook) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   if (--event->references == 0) {
@@ -39,21 +29,6 @@ void Lane::release(Event* event, bool unbook) noexcept {
     spare_.push(event);
   }
   booked_ -= unbook ? 1 : 0;
-}
-
-void Lane::abandon(Event* begin) noexcept {
-  bool is_unused = false;
-  {
-    const std::lock_guard<SpinLock> hold(lock_);
-    is_unused = --begin->references == 0;
-    if (is_unused) {
-      begin->change_serial();
-    }
-    --booked_;
-  }
-  if (is_unused) {
-    pool_.park(begin);
-  }
 }
 
 [[gnu::hot]] uint64_t Lane::push_and_book(const Pending& pending, bool& booked) noexcept {

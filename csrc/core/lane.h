@@ -37,7 +37,6 @@ struct alignas(64) Pending {
 // How a scope and its events leave the lane (event_pool.h has the verbs for events alone):
 //   push, pop  the scope ends, then the reader removes it. Its events are released, or parked if
 //              the device may not have passed them.
-//   abandon    a booked scope will never be pushed. Its recorded begin is released, or parked.
 //   release    an event that was taken but not recorded is free again.
 //
 // Bounded: at most kMaxScopes scopes are open or pending, twice as many as a launch queue of some
@@ -93,15 +92,9 @@ class alignas(64) Lane {
   // Returns the spare events to the pool, for lanes that have none.
   void return_spare_to_pool() noexcept;
 
-  // Books room for a scope that begins at an event to which the caller holds a reference, and adds
-  // a reference. Returns false, with nothing changed, if the lane is full.
-  bool book(Event* begin) noexcept;
   // Drops one reference to an event that was not recorded, or whose device is lost. With `unbook`
   // it also frees the room of one scope.
   void release(Event* event, bool unbook) noexcept;
-  // Drops a booked scope that will never be pushed: frees its room and drops one reference to its
-  // recorded begin. If that was the last reference, the event is parked in the pool.
-  void abandon(Event* begin) noexcept;
 
   // Adds a booked scope to the pending ones. Returns how many scopes have been pushed so far.
   uint64_t push(const Pending& pending) noexcept {

@@ -18,8 +18,8 @@ class Sample(NamedTuple):
             CUDA was not up when it began, or there is no CUDA. ``dropped``: fasttime had no room
             for it, or it never ended. ``captured``: its stream was capturing a CUDA graph.
             ``failed``: a CUDA call failed.
-        host_begin: when the host began the scope, on the clock of ``time.perf_counter``, to about
-            10 us.
+        host_begin: when the host began the scope, on the clock of ``time.perf_counter``, to
+            about 1 µs.
         host_time: from begin to end on the host; None if the scope never ended.
         device_time: from begin to end on the stream; None unless the status is ``ok``.
         shares_boundary: whether one of the two events also serves a neighbouring scope.

@@ -143,36 +143,6 @@ def test_a_notebook_fragment_has_no_script() -> None:
     assert not re.search(r"<(html|body|head|h1)\b", piece)
 
 
-def test_the_style_is_limited_to_the_report() -> None:
-    flat = re.sub(r"@media[^{]*\{", "", STYLE).replace("}}", "}")
-    for selectors in re.findall(r"([^{}]+)\{[^{}]*\}", flat):
-        for selector in selectors.split(","):
-            assert selector.strip().startswith(".fasttime"), selector
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours, #rgb or #rrggbb, by WCAG 2.2."""
-
-    def luminance(colour: str) -> float:
-        digits = colour[1:] if len(colour) == 7 else "".join(c * 2 for c in colour[1:])
-        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def test_text_has_contrast_in_light_and_dark() -> None:
-    themes = [dict(re.findall(r"--([\w-]+):(#\w+)", part)) for part in STYLE.split("@media")[:2]]
-    for theme in themes:
-        for text in ("ink", "soft"):
-            for background in ("page", "card", "hover", "warning"):
-                assert contrast(theme[text], theme[background]) >= 4.5, (text, background)
-        for bar in ("own", "device", "host"):
-            assert contrast(theme[bar], theme["card"]) >= 3, bar
-
-
 def test_bars_are_as_long_as_the_share() -> None:
     half_own = site("a", share=0.5, calls=10, device=4e-3, self_time=0.01)
     text = report(half_own).to_html()

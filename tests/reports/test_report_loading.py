@@ -110,7 +110,7 @@ def changed(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 @pytest.mark.parametrize("version", [1, 2, 4, "3", None])
 def test_another_version_is_refused(tmp_path: Path, version: Any) -> None:
     path = changed(tmp_path, lambda data: data.update(version=version))
-    with pytest.raises(ValueError, match=r"this fasttime reads version 3; .* or save it anew"):
+    with pytest.raises(ValueError, match=r"reads version 3; .* or save the result again"):
         fasttime.load(path)
 
 
@@ -148,6 +148,10 @@ def in_times(**changes: Any) -> Callable[[dict[str, Any]], object]:
             "counts.ok should be the number of device times, 0, not 10",
         ),
         (in_site(checks={}), "sites[1].checks.backlog_total_s is missing"),
+        (
+            lambda data: data["sites"][1]["checks"].update(backlog_total_s="inf"),
+            "sites[1].checks.backlog_total_s should be finite and at least 0",
+        ),
         (in_site(began_earlier=0), "sites[1].began_earlier should be true or false, not 0"),
         (
             lambda data: data.update(parts=0),
@@ -176,4 +180,4 @@ def test_a_damaged_field_is_named(
     with pytest.raises(ValueError, match=r"r\.json is damaged or was edited: ") as caught:
         fasttime.load(path)
     assert complaint in str(caught.value)
-    assert str(caught.value).endswith("; save it anew")
+    assert str(caught.value).endswith("; save the result again")

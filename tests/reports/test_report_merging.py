@@ -122,6 +122,17 @@ def test_merged_reports_merge_again_in_any_order(cuda: Simulated) -> None:
     assert one.to_dict() == other.to_dict()
 
 
+def test_sums_of_backlogs_do_not_depend_on_order() -> None:
+    backlogs = (0.1, 0.2, 0.3)
+    assert backlogs[0] + (backlogs[1] + backlogs[2]) != sum(backlogs)
+    a, b, c = (
+        report(site("a", checks=BacklogChecks(above=1, backlog_total=backlog)))
+        for backlog in backlogs
+    )
+    one, other = Report.merge(Report.merge(a, b), c), Report.merge(a, Report.merge(b, c))
+    assert one["a"].checks.backlog_total == other["a"].checks.backlog_total == 0.6
+
+
 def test_one_report_merges_to_itself() -> None:
     made = training()
     assert Report.merge(made) is made

@@ -14,8 +14,6 @@ import pytest
 from made_up_report import report, site
 from page_reader import Page
 
-from fasttime.html.page import asset
-
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 PROBE = """
 <pre id="found"></pre>
@@ -58,6 +56,7 @@ def in_browser(page: str, steps: str, folder: Path) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_rows_fold_in_place_and_sort_in_one_move(tmp_path: Path) -> None:
     made = report(
@@ -87,12 +86,6 @@ def test_rows_fold_in_place_and_sort_in_one_move(tmp_path: Path) -> None:
     moves = {name: seen["moves"] for name, seen in found.items()}
     sorts = ("sorted", "sorted the other way", "as it was")
     assert moves == {name: 2 if name in sorts else 0 for name in found}
-
-
-def test_the_heading_of_a_long_table_stays_visible() -> None:
-    screen = asset("page.css").partition("@media screen{")[2].partition("}}")[0]
-    assert "main thead{position:sticky;top:0" in screen
-    assert "main .scroll{max-height:" in screen
 
 
 @pytest.mark.parametrize("name", ["👩‍💻 step", "👩🏽‍🚀", "❤️‍🔥", "🏳️‍🌈 and 👨‍👩‍👧"])

@@ -7,10 +7,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.text import Text
 
 from ..console import line
 from ..data_frame import data_frame
@@ -26,6 +25,9 @@ from ..timing_warning import TimingWarning
 from .results import ComparisonResult, collect_warnings
 from .rounds import MOST_ROUNDS
 from .verdict import TOO_COARSE, Verdict, decide, headings, times_as_many
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 @dataclass(frozen=True, eq=False, repr=False)

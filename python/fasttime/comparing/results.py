@@ -9,11 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
-from ..console import line
+from ..console import line, table, warning_lines
 from ..documents import write_document
 from ..html import elements
 from ..measuring.measurement import Measurement
@@ -22,6 +18,7 @@ from ..timing_warning import TimingWarning
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 
 class ComparisonResult(Result):
@@ -59,17 +56,16 @@ class ComparisonResult(Result):
         write_document(path, self._format, self.to_dict())
 
     def _renderable(self, width: int) -> RenderableType:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for index, heading in enumerate(self._headings):
-            is_text = index in (0, len(self._headings) - 1)
-            table.add_column(heading, justify="left" if is_text else "right")
+        from rich.console import Group
+
+        rows = table(self._headings, left=self._text_columns())
         for row in self._rows():
-            table.add_row(*row)
+            rows.add_row(*row)
         return Group(
             line(self._title()),
-            table,
+            rows,
             *map(line, self._notes()),
-            *(line(str(warning), "yellow") for warning in self._shown_warnings()),
+            *warning_lines(self._shown_warnings()),
         )
 
     def _html(self) -> str:
@@ -77,10 +73,13 @@ class ComparisonResult(Result):
         rows = [[str(cell) for cell in row] for row in self._rows()]
         return (
             elements.paragraphs([self._title()])
-            + elements.table(headings, rows, caption="Comparison")
+            + elements.table(headings, rows, caption="Comparison", left=self._text_columns())
             + elements.paragraphs(self._notes())
             + elements.warning_list(self._shown_warnings())
         )
+
+    def _text_columns(self) -> tuple[int, int]:
+        return 0, len(self._headings) - 1
 
 
 def _keep(warning: TimingWarning) -> bool:

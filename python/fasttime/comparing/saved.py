@@ -8,10 +8,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.text import Text
 
 from ..data_frame import data_frame
 from ..documents import (
@@ -43,6 +42,9 @@ from .verdict import (
     headings,
     times_as_many,
 )
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 NO_SINGLE_RUNS = (
     "a report has no single runs. To compare, measure with fasttime.measure() or fasttime bench"
@@ -279,7 +281,7 @@ class SavedComparison(ComparisonResult):
     def _rows(self) -> Iterator[tuple[str | Text, ...]]:
         yield ("old", format_seconds(self.old.median), "-", "-", _extent(self.old))
         *figures, word = self._judged.cells()
-        verdict = Text.assemble(word, f" ({_extent(self.new)})")
+        verdict = word + f" ({_extent(self.new)})"
         yield ("new", format_seconds(self.new.median), *figures, verdict)
 
     def _notes(self) -> list[str]:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rich.text import Text
-
+from ..console import line
 from ..measuring.arguments import is_real
 from ..text import format_change, format_factor, is_beyond_change
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 VerdictWord = Literal["faster", "slower", "same", "can't tell"]
 
@@ -50,7 +52,7 @@ class Verdict(NamedTuple):
         ratio = "-" if math.isnan(self.ratio) else f"{sign}{form(self.ratio)}{unit}"
         is_known = math.isfinite(high)
         interval = f"{sign}{form(low)} to {form(high)}{unit}" if is_known else "unknown"
-        return ratio, interval, Text(self.verdict, style=_STYLES[self.verdict])
+        return ratio, interval, line(self.verdict, _STYLES[self.verdict])
 
 
 def headings(subject: str, against: str) -> tuple[str, ...]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 import os
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bottleneck import Bottleneck
-from ..console import line
+from ..console import line, warning_lines
+from ..data_frame import data_frame
 from ..documents import MEASUREMENT, Fields, plain, write_document
 from ..environment.describe import Environment
 from ..html.elements import escaped, table, warning_list
@@ -243,19 +243,13 @@ class Measurement(Result):
 
         Raises ImportError without pandas.
         """
-        try:
-            pd = importlib.import_module("pandas")  # not imported directly: it has no type hints
-        except ImportError:
-            raise ImportError(
-                "to_pandas() needs pandas; install it with pip install 'fasttime[pandas]'"
-            ) from None
         # With a held stream, automatic lengths take host times from separate runs that are not
         # held. Only those measurements have a wall time.
         are_paired = len(self.host_times) == len(self.times) and not (
             self.held and self.wall_time is not None
         )
-        columns = {"time": self.times, "host_time": self.host_times if are_paired else math.nan}
-        return pd.DataFrame(columns, index=pd.RangeIndex(len(self), name="run"))
+        host_times = self.host_times if are_paired else math.nan
+        return data_frame({"time": self.times, "host_time": host_times}).rename_axis("run")
 
     def _renderable(self, width: int) -> RenderableType:
         from rich.console import Group
@@ -270,8 +264,8 @@ class Measurement(Result):
             rows.append(("bottleneck", str(self.bottleneck)))
         for name, value in rows:
             grid.add_row(line(name), line(value))
-        warnings = [line(str(warning), "yellow") for warning in self.warnings]
-        return Group(line(self._title(), "bold"), Padding(grid, (0, 0, 0, 2)), *warnings)
+        body = Padding(grid, (0, 0, 0, 2))
+        return Group(line(self._title(), "bold"), body, *warning_lines(self.warnings))
 
     def _html(self) -> str:
         title = self._title()

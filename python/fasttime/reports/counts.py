@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..sample import STATUSES, Status
 from .bottleneck import BacklogChecks
@@ -67,7 +67,7 @@ def counts_in(entry: SiteEntry, duration: float) -> SiteCounts:
             near=summary.backlog_near,
             above=summary.backlog_above,
             between=summary.backlog_between,
-            backlog_total=summary.backlog_total_ns * 1e-9,
+            backlog_total=round(summary.backlog_total_ns) / 1e9,
             host_took_as_long=summary.host_took_as_long,
             device_outlasted=summary.device_outlasted,
         ),
@@ -83,7 +83,7 @@ def merge_counts(parts: Sequence[SiteCounts]) -> SiteCounts:
         counts={status: sum(part.counts[status] for part in parts) for status in STATUSES},
         host=merged(part.host for part in parts),
         device=_or_none(merged(part.device for part in parts)),
-        checks=BacklogChecks(*map(sum, zip(*(part.checks for part in parts), strict=True))),
+        checks=_to_whole_ns(map(sum, zip(*(part.checks for part in parts), strict=True))),
         shared_boundaries=sum(part.shared_boundaries for part in parts),
         began_earlier=any(part.began_earlier for part in parts),
     )
@@ -104,10 +104,16 @@ def counts_since(later: SiteCounts, earlier: SiteCounts, duration: float) -> Sit
         counts={status: later.counts[status] - earlier.counts[status] for status in STATUSES},
         host=host,
         device=_or_none(difference(later.device, earlier.device)),
-        checks=BacklogChecks(*map(operator.sub, later.checks, earlier.checks)),
+        checks=_to_whole_ns(map(operator.sub, later.checks, earlier.checks)),
         shared_boundaries=later.shared_boundaries - earlier.shared_boundaries,
         began_earlier=_began_earlier(host, duration),
     )
+
+
+def _to_whole_ns(fields: Iterable[Any]) -> BacklogChecks:
+    """Return checks with a rounded sum of backlogs, which then does not depend on the order."""
+    checks = BacklogChecks(*fields)
+    return checks._replace(backlog_total=round(checks.backlog_total * 1e9) / 1e9)
 
 
 def _or_none(times: Durations) -> Durations | None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import csv
 import gzip
-import importlib
 import inspect
 import io
 import os
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from ..atomic_file import open_for_replacement
+from ..data_frame import data_frame
 from . import trace
 from .span import Span
 
@@ -51,11 +51,7 @@ def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str,
 
 def to_pandas(timeline: Timeline) -> Any:
     """Return a DataFrame with one row per span."""
-    try:
-        pandas = importlib.import_module("pandas")  # pandas has its types in another package
-    except ImportError as error:
-        raise ImportError("to_pandas() needs pandas: pip install 'fasttime[pandas]'") from error
-    frame = pandas.DataFrame(timeline.columns.values(timeline.thread_names))
+    frame = data_frame(timeline.columns.values(timeline.thread_names))
     # Columns that are empty or contain only None would otherwise hold objects.
     times = ("host_begin", "host_end", "device_begin", "device_end", "uncertainty")
     whole = {"device": "Int64", "stream": "UInt64"}

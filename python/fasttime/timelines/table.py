@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Group
-from rich.table import Table
 
 from ..console import line
 from ..html.elements import escaped
@@ -46,6 +44,9 @@ class _Row(NamedTuple):
 
 def as_renderable(columns: Columns, width: int) -> RenderableType:
     """Return the table for a terminal of that many columns."""
+    from rich.console import Group
+    from rich.table import Table
+
     rows, left_out = _rows(columns)
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     made.add_column(_HEADINGS[0], overflow="fold", min_width=min(16, width))

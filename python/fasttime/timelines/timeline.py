@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Group
 
-from ..console import line
+from ..console import line, warning_lines
 from ..html.elements import escaped, warning_list
 from ..result import Result
 from ..text import format_seconds
@@ -270,12 +269,13 @@ class Timeline(Result):
         )
 
     def _renderable(self, width: int) -> RenderableType:
+        from rich.console import Group
+
         if self._contents is None:
             return line(_summary(None))
-        warnings = [line(str(warning), "yellow") for warning in self.warnings]
         columns = self.columns
         tables = [table.as_renderable(columns, width)] if len(columns) else []
-        return Group(line(_summary(self._contents)), *tables, *warnings)
+        return Group(line(_summary(self._contents)), *tables, *warning_lines(self.warnings))
 
     def _html(self) -> str:
         summary = f"<p>{escaped(_summary(self._contents))}</p>"

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import math
 from typing import TYPE_CHECKING, Any
 
+from ...data_frame import data_frame
 from ...sample import STATUSES
 from ...text import printable
 from ..site import walk_with_depth
@@ -37,12 +37,8 @@ _TEXTS = ("path", "bottleneck")
 
 def to_pandas(report: Report) -> Any:
     """Return a pandas.DataFrame of the rows; see `Report.to_pandas`."""
-    try:
-        pandas = importlib.import_module("pandas")
-    except ImportError as error:
-        raise ImportError("to_pandas() needs pandas: pip install 'fasttime[pandas]'") from error
     rows = _rows(report)
-    return pandas.DataFrame(
+    return data_frame(
         {
             name: [
                 math.nan if row[name] is None and name not in _TEXTS else row[name] for row in rows
