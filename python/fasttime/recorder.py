@@ -265,7 +265,7 @@ class Recorder:
     def reset(self) -> None:
         """Delete all statistics and samples. Scopes that are open or pending now never count.
 
-            train_step()       # warm-up
+            train_step()  # warm-up
             fasttime.reset()
 
         Never waits. The next report covers the time from here on.

@@ -77,7 +77,7 @@ def test_markdown_reads_like_this() -> None:
         "| `step/forward` | 10 | 2.000 ms | 2.000 ms | 2.000 ms | 2.000 ms | 20.00 ms | 10.00 ms "
         "| 1.000 ms | 3.000 ms | 50.0% | device-bound |\n"
         "\n"
-        "20 calls in 2.500 s. Timing itself took about 93 µs on the host and 68 µs on the device "
+        "20 calls in 2.500 s. Timing itself took about 70 µs on the host and 64 µs on the device "
         "(estimate).\n"
     )
 
