@@ -109,18 +109,21 @@ class Reading {
         statistics_(statistics),
         spans_(spans),
         now_ns_(now_ns),
+        keep_(statistics.keep()),
+        next_(lane.oldest()),
         caught_up_ns_(lane.caught_up_ns.load(std::memory_order_relaxed)),
         check_is_due_(
             has_aged(lane.last_check_ns.load(std::memory_order_relaxed), now_ns, kCheckAgeNs)) {}
 
   // Turns the next pending scope into a sample. False if there is none, or it has to wait.
   bool resolve_next() noexcept {
-    const Pending* pending = lane_.oldest(read_);
+    const Pending* pending = next_;
     if (pending == nullptr) {
       return false;
     }
-    if (const Pending* next = lane_.oldest(read_ + 1)) {
-      prefetch(*next, *pending, statistics_);
+    const Pending* following = lane_.oldest(read_ + 1);
+    if (following != nullptr) {
+      prefetch(*following, *pending, statistics_);
     }
     float elapsed_ms = 0;
     const int status = ask(*pending, elapsed_ms);
@@ -128,12 +131,6 @@ class Reading {
       return false;
     }
     Sample sample = answered(cuda_, *pending, status, elapsed_ms);
-    if (sample.status == Status::kOk &&
-        (check_is_due_ || statistics_.wants_check(sample.site, pending->host_end_ns))) {
-      check_backlog(cuda_, clock_, *pending, sample);
-      lane_.last_check_ns.store(now_ns_, std::memory_order_relaxed);
-      check_is_due_ = false;
-    }
     if (spans_.is_on() && !keep_span(cuda_, clock_, *pending, sample, lane_.place, spans_)) {
       return false;
     }
@@ -143,7 +140,8 @@ class Reading {
       // the GIL, during which other threads may have filled the queue.
       caught_up_ns_ = pending->host_end_ns;
     }
-    statistics_.add(sample);
+    add(*pending, sample);
+    next_ = following;
     remove(is_done);
     return true;
   }
@@ -158,6 +156,20 @@ class Reading {
     void* begin = pending.begin->handle;
     return elapsed_time(cuda_, &elapsed_ms, begin,
                         pending.end != nullptr ? pending.end->handle : begin);
+  }
+
+  // Checks the backlog if it is this scope's turn, and counts the sample.
+  void add(const Pending& pending, Sample& sample) noexcept {
+    SiteStatistics* const site = statistics_.at(sample.site);
+    if (site == nullptr) {
+      return;  // no memory
+    }
+    if (sample.status == Status::kOk && (check_is_due_ || site->wants_check(pending.host_end_ns))) {
+      check_backlog(cuda_, clock_, pending, sample);
+      lane_.last_check_ns.store(now_ns_, std::memory_order_relaxed);
+      check_is_due_ = false;
+    }
+    site->add(sample, keep_);
   }
 
   // Takes scopes off the lane many at a time, because each time takes the lane's lock.
@@ -183,7 +195,9 @@ class Reading {
   StatisticsTable& statistics_;
   SpanStore& spans_;
   const int64_t now_ns_;
-  size_t read_ = 0;  // scopes that were read and are still on the lane
+  const size_t keep_;
+  size_t read_ = 0;      // scopes that were read and are still on the lane
+  const Pending* next_;  // the scope to read next; null if there is none
   int64_t caught_up_ns_;
   bool check_is_due_;
 };

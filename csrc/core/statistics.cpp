@@ -37,9 +37,17 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
     if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
       ++summary.device_outlasted;
     }
-    count_towards_check(sample);
+    if (++unchecked_ == 1) {
+      check_after_ns_.store(sample.host_begin_ns + sample.host_ns + kCheckAgeNs,
+                            std::memory_order_relaxed);
+    } else if (unchecked_ == kCheckEvery + 1) {
+      check_after_ns_.store(0, std::memory_order_relaxed);
+    }
   }
   if (sample.backlog != Backlog::kNotChecked) {
+    unchecked_ = 1;
+    check_after_ns_.store(sample.host_begin_ns + sample.host_ns + kCheckAgeNs,
+                          std::memory_order_relaxed);
     summary.backlog_near += sample.backlog == Backlog::kNear ? 1 : 0;
     summary.backlog_above += sample.backlog == Backlog::kAbove ? 1 : 0;
     summary.backlog_between += sample.backlog == Backlog::kBetween ? 1 : 0;
@@ -50,15 +58,6 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
   }
   if (keep != 0) {
     recent_.add(sample, keep);
-  }
-}
-
-inline void SiteStatistics::count_towards_check(const Sample& sample) noexcept {
-  const bool is_checked = sample.backlog != Backlog::kNotChecked;
-  const uint32_t before = unchecked_.load(std::memory_order_relaxed);
-  unchecked_.store(is_checked ? 0 : before + 1, std::memory_order_relaxed);
-  if (is_checked || last_check_ns_.load(std::memory_order_relaxed) == 0) {
-    last_check_ns_.store(sample.host_begin_ns + sample.host_ns, std::memory_order_relaxed);
   }
 }
 
@@ -91,8 +90,8 @@ void SiteStatistics::reset(uint32_t epoch) noexcept {
 
 SampleHistory SiteStatistics::clear(uint32_t epoch) noexcept {
   summary_ = SiteSummary{};
-  unchecked_.store(0, std::memory_order_relaxed);
-  last_check_ns_.store(0, std::memory_order_relaxed);
+  unchecked_ = 0;
+  check_after_ns_.store(kNever, std::memory_order_relaxed);
   epoch_ = epoch;
   return std::move(recent_);
 }
@@ -123,16 +122,7 @@ StatisticsTable::~StatisticsTable() {
   }
 }
 
-[[gnu::hot]] void StatisticsTable::add(const Sample& sample) noexcept {
-  const size_t index = sample.site / kBlock;
-  Block* block = blocks_[index].load(std::memory_order_acquire);
-  if (block == nullptr && (block = make_block(index)) == nullptr) {
-    return;
-  }
-  (*block)[sample.site % kBlock].add(sample, keep_.load(std::memory_order_relaxed));
-}
-
-[[gnu::cold]] StatisticsTable::Block* StatisticsTable::make_block(size_t index) noexcept {
+StatisticsTable::Block* StatisticsTable::make_block(size_t index) noexcept {
   auto* made = new (std::nothrow) Block;
   Block* other = nullptr;
   if (made == nullptr) {

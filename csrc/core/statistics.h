@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "core/sample.h"
@@ -41,9 +42,7 @@ class alignas(64) SiteStatistics {
   // Whether a scope of this site that ended at `host_end_ns` should get a backlog check of its own.
   // Never waits.
   bool wants_check(int64_t host_end_ns) const noexcept {
-    const int64_t last_ns = last_check_ns_.load(std::memory_order_relaxed);
-    return unchecked_.load(std::memory_order_relaxed) >= kCheckEvery ||
-           (last_ns != 0 && host_end_ns - last_ns > kCheckAgeNs);
+    return host_end_ns > check_after_ns_.load(std::memory_order_relaxed);
   }
 
   SiteSummary copy() const;
@@ -62,16 +61,16 @@ class alignas(64) SiteStatistics {
   static constexpr uint32_t kCheckEvery = 16;
   static constexpr int64_t kCheckAgeNs = 20'000'000;
 
-  void count_towards_check(const Sample& sample) noexcept;
   // Returns the old history, so that the caller can free it without the lock.
   SampleHistory clear(uint32_t epoch) noexcept;
 
   mutable SpinLock lock_;  // guards everything below; held for one update or, by a report, one copy
-  // Written under the lock, read without it. The number of samples with device time since the last
-  // check, and when the scope of that check ended. Before the first check, they count from the
-  // first sample.
-  std::atomic<uint32_t> unchecked_{0};
-  std::atomic<int64_t> last_check_ns_{0};
+  // A scope that ends later than this gets a check: kCheckAgeNs after the last check (before any
+  // check, after the first sample), and at once after kCheckEvery unchecked samples. Written under
+  // the lock, read without it.
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+  std::atomic<int64_t> check_after_ns_{kNever};
+  uint32_t unchecked_ = 0;  // samples with device time since the last check, which counts as one
   SiteSummary summary_;
   uint32_t epoch_ = 0;
   SampleHistory recent_;
@@ -86,16 +85,25 @@ class StatisticsTable {
   StatisticsTable(const StatisticsTable&) = delete;
   StatisticsTable& operator=(const StatisticsTable&) = delete;
 
-  void add(const Sample& sample) noexcept;
+  void add(const Sample& sample) noexcept {
+    if (SiteStatistics* statistics = at(sample.site)) {
+      statistics->add(sample, keep());
+    }
+  }
+  // The statistics of a site, made if they do not exist yet; null if there is no memory.
+  SiteStatistics* at(SiteTable::Id site) noexcept {
+    Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);
+    if (block == nullptr) {
+      block = make_block(site / kBlock);
+    }
+    return block == nullptr ? nullptr : &(*block)[site % kBlock];
+  }
+  // How many samples SiteStatistics::add() keeps.
+  size_t keep() const noexcept { return keep_.load(std::memory_order_relaxed); }
   void prefetch(SiteTable::Id site) const noexcept {
     if (const SiteStatistics* statistics = find(site)) {
       statistics->prefetch();
     }
-  }
-  // Whether the sample of a scope should get a backlog check; see SiteStatistics.
-  bool wants_check(SiteTable::Id site, int64_t host_end_ns) const noexcept {
-    const SiteStatistics* statistics = find(site);
-    return statistics == nullptr || statistics->wants_check(host_end_ns);
   }
   // Null if neither this site nor a site in the same block has ever had a sample.
   SiteStatistics* find(SiteTable::Id site) const noexcept {
@@ -114,7 +122,7 @@ class StatisticsTable {
   static constexpr size_t kBlock = 64;
   using Block = std::array<SiteStatistics, kBlock>;
 
-  Block* make_block(size_t index) noexcept;
+  [[gnu::cold]] Block* make_block(size_t index) noexcept;
 
   // The release on a block pairs with the acquire in find().
   std::atomic<size_t> keep_{0};
