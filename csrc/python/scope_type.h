@@ -76,7 +76,7 @@ bool leave_scope_and_phase(PyObject* scope, OpenScope& phase, PyObject* mark);
 bool end_scope(PyObject* scope);
 
 // Suspends the newest pass while a decorated generator is suspended, with the scopes open in the
-// generator. Meanwhile they are no parents. Resuming restores them, in the current context. False
+// generator. Meanwhile they are not parents. Resuming restores them, in the current context. False
 // with an exception set.
 void suspend_scope(PyObject* scope);
 bool resume_scope(PyObject* scope);
