@@ -95,7 +95,7 @@ def test_throttling_has_its_reasons() -> None:
 
 def test_an_unknown_state_says_why() -> None:
     told = of_gpu("gpu 0 state", state=None, modes=None)
-    assert told.startswith("not known: NVIDIA's management library does not answer (clocks, ")
+    assert told.startswith("unknown: NVIDIA's management library does not answer (clocks, ")
 
 
 def test_unknown_values_are_shown_as_not_known() -> None:

@@ -71,8 +71,8 @@ def test_work_beside_the_timed_stream_is_a_warning(
         TimingWarning(
             "other_streams",
             "Other streams of the device kept working for 20.00 ms after the timed stream was "
-            "done, and no time includes that. Let the current stream wait for them in fn, or use "
-            "method='sync'.",
+            "done, and times do not include that. Let the current stream wait for them in fn, or "
+            "use method='sync'.",
         ),
     )
 
@@ -132,7 +132,7 @@ def test_a_reading_of_mostly_overhead_has_a_warning(
         TimingWarning(
             "below_resolution",
             "A run reads 3.250 µs and an empty run 1.250 µs, so most of the reading is overhead. "
-            "Put several calls into fn, and divide by the number.",
+            "Put several calls into fn, and divide by their number.",
         ),
     )
 

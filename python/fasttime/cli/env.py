@@ -29,7 +29,7 @@ _EXAMPLES = """examples:
   fasttime env                  for a bug report
   fasttime env --json | jq .gpus[0].state"""
 
-_NOT_KNOWN = "not known: NVIDIA's management library does not answer"
+_NOT_KNOWN = "unknown: NVIDIA's management library does not answer"
 _Line = tuple[str, str]
 
 
