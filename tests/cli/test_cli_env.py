@@ -160,7 +160,7 @@ def test_this_machine_is_shown_without_escape_codes(capsys: pytest.CaptureFixtur
     assert shown.err == ""
 
 
-def test_a_cuda_that_does_not_start_is_no_failure(
+def test_cuda_that_does_not_start_is_not_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail() -> None:
