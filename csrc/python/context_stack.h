@@ -172,7 +172,7 @@ inline void set_phase(ContextStack* stack, const StackMember* block, StackMember
   }
   StackEntry& entry = stack->entries.back();
   entry.site = site;
-  entry.number = ++g_last_push;  // new: an entry inherited from the phase before is closed now
+  entry.number = ++g_last_push;  // new: an entry inherited from the previous phase is closed now
 }
 
 inline void remove_phase(ContextStack* stack, const StackMember* phase) noexcept {

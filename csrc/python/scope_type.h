@@ -13,7 +13,7 @@
 namespace fasttime {
 
 // The hand-written CPython type behind `with scope("name"):`. A scope object may be entered again
-// while it is open, also by other threads and tasks.
+// while it is open, even by other threads and tasks.
 //
 // Everything here needs the GIL. Entering and leaving release the GIL around CUDA calls that may
 // block because the launch queue is full: see csrc/DESIGN.md.

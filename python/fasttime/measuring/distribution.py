@@ -71,7 +71,7 @@ def _few(times: Times) -> TimingWarning | None:
 
 
 def _few_processes(count: int) -> TimingWarning | None:
-    # One process is no reason for a warning: its interval only claims to describe that process.
+    # One process gets no warning: its interval only claims to describe that process.
     if not 1 < count < FEWEST_PROCESSES:
         return None
     return TimingWarning(

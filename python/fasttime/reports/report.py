@@ -211,7 +211,7 @@ class Report(Result):
 
         Counts, totals, means and standard deviations are exact; quantiles are within 1 %. A min or
         a max that is new to the recorder is exact, others are within 1 %. Open and pending scopes
-        are those of this report.
+        are counted as in this report.
 
         Never waits. Raises TypeError for anything but a report. Raises ValueError if the
         recorder was reset in between, and if `earlier` comes from another recorder or is the later
