@@ -100,7 +100,7 @@ def test_an_unknown_state_says_why() -> None:
 
 def test_unknown_values_are_shown_as_not_known() -> None:
     silent = {**GPU["state"], "power_w": None, "sm_clock_max_mhz": None}
-    assert of_gpu("gpu 0 power", state=silent) == "not known"
+    assert of_gpu("gpu 0 power", state=silent) == "unknown"
     assert of_gpu("gpu 0 clocks", state=silent).startswith("multiprocessors 1755 MHz, ")
 
 
