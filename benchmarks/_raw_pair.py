@@ -12,8 +12,8 @@ import torch
 def compile_raw_pair(events: int) -> Any:
     """Compile raw_pair.cpp and return it as a module that uses `events` events in turn.
 
-    The first call takes some seconds. The module records on the current device. Raises ImportError,
-    OSError or RuntimeError if ninja or a C++ compiler is missing.
+    The first call takes a few seconds. The module records on the current device. Raises
+    ImportError, OSError or RuntimeError if ninja or a C++ compiler is missing.
     """
     from torch.utils import cpp_extension
 

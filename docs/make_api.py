@@ -77,7 +77,7 @@ def _entry(name: str, thing: Any) -> str:
 
 
 def _members(kind: type) -> Iterator[str]:
-    """Yield an entry per public member, also for members inherited inside fasttime."""
+    """Yield an entry per public member, including members inherited inside fasttime."""
     members: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("fasttime"):

@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kSecond = 1000 * kMs;
 
-// True time is that of the steady clock. The counter runs at `per_ns` ticks per ns.
+// The steady clock gives the true time. The counter runs at `per_ns` ticks per ns.
 struct Machine {
   static int64_t now_ns;
   static double counter;

@@ -272,7 +272,7 @@ def test_a_decorated_generator_spans_its_run(recorder: Recorder) -> None:
     assert paths(recorder) == ["f", "f/inner"]
 
 
-def test_a_suspended_generator_is_no_parent(recorder: Recorder) -> None:
+def test_a_suspended_generator_is_not_a_parent(recorder: Recorder) -> None:
     @recorder.scope("load")
     def load() -> Generator[int, None, None]:
         yield 1

@@ -268,7 +268,7 @@ def test_a_module_with_a_decorated_forward_copies(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("made", [contextmanager, asynccontextmanager])
-def test_what_makes_a_context_manager_is_refused(
+def test_a_context_manager_function_is_refused(
     recorder: Recorder, made: Callable[[object], object]
 ) -> None:
     with pytest.raises(TypeError, match=r"block makes a context manager.*put a `with` around"):
@@ -294,7 +294,7 @@ def test_a_module_cannot_be_decorated(recorder: Recorder) -> None:
         recorder.scope("encoder")(torch.nn.Linear(2, 2))
 
 
-def test_a_generator_is_no_parent_after_a_fork(recorder: Recorder) -> None:
+def test_a_generator_is_not_a_parent_after_a_fork(recorder: Recorder) -> None:
     @recorder.scope("load")
     def load() -> Generator[int, None, None]:
         yield 1

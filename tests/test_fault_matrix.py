@@ -400,7 +400,7 @@ def faulty_run(
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_no_error_of_cuda_does_harm(
+def test_cuda_errors_do_no_harm(
     simulation: tuple[Simulated, list[int]], state: Callable[[Program], None], function: str
 ) -> None:
     wrong = defaultdict(list)

@@ -79,7 +79,7 @@ def scope_works(cuda: Simulated, recorder: Recorder) -> bool:
         ("aoti_torch_get_current_cuda_stream", 1),
     ],
 )
-def test_a_failing_call_is_counted_told_and_got_over(
+def test_a_failing_call_is_counted_and_survived(
     cuda: Simulated, recorder: Recorder, function: str, after: int
 ) -> None:
     with recorder.scope("before"):
@@ -433,7 +433,7 @@ def test_a_capture_begun_during_reading_is_seen(cuda: Simulated, recorder: Recor
 
 
 @pytest.mark.parametrize("function", ["cuEventRecord", "cuEventElapsedTime_v2"])
-def test_a_driver_error_clears_no_other_error(
+def test_a_driver_error_keeps_other_errors(
     cuda: Simulated, recorder: Recorder, function: str
 ) -> None:
     stream = cuda.create_stream()
@@ -523,7 +523,7 @@ def test_after_all_that_every_event_is_in_its_pool(cuda: Simulated) -> None:
     assert pool_is_whole(0)
 
 
-def test_a_shared_boundary_asks_about_no_capture(cuda: Simulated) -> None:
+def test_a_shared_boundary_skips_the_capture_check(cuda: Simulated) -> None:
     recorder = Recorder()
     with recorder.scope("warm-up"):
         pass

@@ -400,7 +400,7 @@ def test_async_generators_leave_no_stale_parent(recorder: Recorder) -> None:
 # --- blocks that end before what was begun in them
 
 
-def test_a_scope_that_outlasts_its_block_is_no_parent(recorder: Recorder) -> None:
+def test_a_scope_past_its_block_is_not_a_parent(recorder: Recorder) -> None:
     token = None
     for _ in range(4):
         with recorder.scope("step"):
@@ -657,7 +657,7 @@ def test_a_raising_signal_handler_ends_scopes(recorder: Recorder) -> None:
     assert counts(recorder) == {"a": 50, "a/b": 50}
 
 
-def test_scopes_work_at_exit_and_in_what_dies_then() -> None:
+def test_scopes_work_at_exit_and_in_finalizers() -> None:
     code = """
         import atexit, sys, threading, fasttime
 

@@ -183,7 +183,7 @@ def test_the_first_phase_records_without_sharing(cuda: Simulated) -> None:
     assert events_of(cuda, Recorder(share_boundaries=False), body) == 4
 
 
-def test_phase_none_takes_an_event(cuda: Simulated) -> None:
+def test_phase_none_records_an_event(cuda: Simulated) -> None:
     def body(phase: Any) -> None:
         phase("a")
         cuda.advance(1000)

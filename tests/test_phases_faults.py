@@ -44,7 +44,7 @@ def test_a_phase_in_a_capture_is_captured(cuda: Simulated, recorder: Recorder) -
     }
 
 
-def test_one_capture_spoils_no_later_phase(cuda: Simulated, recorder: Recorder) -> None:
+def test_one_capture_leaves_later_phases_intact(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
     with recorder.phases("step", stream=stream) as phase:
         cuda.begin_capture(stream)
@@ -106,7 +106,7 @@ def test_a_block_that_ends_in_a_capture(cuda: Simulated, recorder: Recorder) -> 
 
 
 @pytest.mark.parametrize("function", ["cuEventRecord", "cuStreamIsCapturing"])
-def test_one_failure_spoils_no_later_phase(
+def test_one_failure_leaves_later_phases_intact(
     cuda: Simulated, recorder: Recorder, function: str
 ) -> None:
     with recorder.phases("step", stream=cuda.create_stream()) as phase:

@@ -45,7 +45,7 @@ SETTINGS = settings(
 Path_ = tuple[str, ...]
 names = st.sampled_from(["a", "b", "c", "d/e", "\ud800", "(more)"])
 lengths = st.sampled_from([0, 1, 999, 10_000, 123_457, MS, 3 * MS + 1, 77 * MS, 2_000 * MS])
-# Not 201: where the driver answers that, the runtime is asked.
+# Not 201: if the driver returns 201, fasttime asks the runtime.
 errors = st.sampled_from([1, 2, 35, 100, 101, 400, 401, 900, 901, 907, 999])
 places = st.integers(0, 9)
 
@@ -278,7 +278,7 @@ class Program(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(which=places, kind=st.sampled_from(["", "", "record", "capture check"]), error=errors)
     def end(self, which: int, kind: str, error: int) -> None:
-        """End any of those open, in any order."""
+        """End any of the open scopes, in any order."""
         held = self.open.pop(-1 - which % min(4, len(self.open)))
         scope = held.scope
         if scope is not None and scope.stream is not None:
@@ -491,7 +491,7 @@ def check_device_times(site: SiteReport, scopes: list[Scope]) -> None:
     assert site.shared_boundaries == 0
 
 
-def test_a_report_says_what_the_model_says(bench: Bench) -> None:
+def test_a_report_agrees_with_the_model(bench: Bench) -> None:
     run_state_machine_as_test(lambda: Program(bench, shares=False), settings=SETTINGS)
 
 

@@ -128,7 +128,7 @@ def test_a_notebook_shows_figures_and_warnings(make: Callable[[], Any]) -> None:
 
 
 @each_result
-def test_rich_prints_what_print_does(make: Callable[[], Any]) -> None:
+def test_rich_prints_the_same_as_print(make: Callable[[], Any]) -> None:
     made = make()
     assert hasattr(made, "__rich_console__")
     file = io.StringIO()

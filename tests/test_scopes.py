@@ -41,7 +41,7 @@ def test_device_time_is_of_the_work_inside(cuda: Simulated, recorder: Recorder) 
     assert site.counts == {"ok": 1, "host_only": 0, "dropped": 0, "captured": 0, "failed": 0}
 
 
-def test_host_time_is_that_of_the_body(cuda: Simulated, recorder: Recorder) -> None:
+def test_host_time_is_the_time_of_the_body(cuda: Simulated, recorder: Recorder) -> None:
     cuda.set_host_cost(1000)  # per record
     with recorder.scope("a"):
         cuda.advance(2 * MS)
@@ -90,7 +90,7 @@ def test_nothing_waits_while_the_stream_is_held(cuda: Simulated, recorder: Recor
     assert recorder.report()["a"].count == 300
 
 
-def test_the_end_is_recorded_where_the_begin_was(cuda: Simulated, recorder: Recorder) -> None:
+def test_the_end_uses_the_stream_of_the_begin(cuda: Simulated, recorder: Recorder) -> None:
     first, second = cuda.create_stream(device=0), cuda.create_stream(device=1)
     cuda.set_current_stream(first, device=0)
     cuda.set_current_stream(second, device=1)
@@ -195,7 +195,7 @@ def test_exit_without_enter_is_an_error(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("name", [None, 3, b"a", ["a"]])
-def test_a_name_that_is_no_str_is_refused(recorder: Recorder, name: object) -> None:
+def test_a_name_that_is_not_a_str_is_refused(recorder: Recorder, name: object) -> None:
     with pytest.raises(TypeError, match="name of a scope or phase must be a str"):
         recorder.scope(name)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="name of a scope or phase must be a str"):
@@ -218,7 +218,7 @@ def test_arguments_are_checked_by_name(recorder: Recorder) -> None:
         pass
 
 
-def test_a_call_that_means_nothing_is_refused(recorder: Recorder) -> None:
+def test_a_meaningless_call_is_refused(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match=r"got a call with 2 arguments; write `with scope"):
         recorder.scope("a")(1, 2)  # type: ignore[call-arg,type-var]
     with pytest.raises(TypeError, match="to time a block, write `with`"):
@@ -245,7 +245,7 @@ def test_enter_takes_no_arguments(recorder: Recorder) -> None:
     assert recorder.report().open == 0
 
 
-def test_a_scope_is_no_forward_hook(recorder: Recorder) -> None:
+def test_a_scope_is_not_a_forward_hook(recorder: Recorder) -> None:
     model = torch.nn.Linear(1, 1)
     with recorder.scope("a") as scope:
         model.register_forward_hook(scope)  # called with three arguments
@@ -589,7 +589,7 @@ def test_a_pass_begun_off_ends_no_other_pass(cuda: Simulated, recorder: Recorder
     assert report["a"].host.mean == pytest.approx(11e-3)
 
 
-def test_a_pass_begun_off_keeps_no_other_open(cuda: Simulated, recorder: Recorder) -> None:
+def test_a_pass_begun_off_never_keeps_others_open(cuda: Simulated, recorder: Recorder) -> None:
     scope = recorder.scope("a")
     timed = Visit(scope)
     recorder.disable()

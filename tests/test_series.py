@@ -161,7 +161,7 @@ def test_different_durations_are_unequal(other: tuple[int, ...]) -> None:
     assert built(5, 7) != built(*other)
 
 
-def test_a_series_equals_no_other_type() -> None:
+def test_a_series_never_equals_another_type() -> None:
     assert built(5) != 5
     assert built(5) != built(5).moments()
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A device that the process does not use is not started by being timed: that takes 0.5 GB there.
+"""Timing does not start a device that the process does not use, because a start takes 0.5 GB.
 
-A thread that has never chosen a device has device 0 for its current one, also where the program
-works on another.
+The current device of a new thread is device 0, even if the program works on another device.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class OwnStream:
 
 @pytest.fixture
 def stream(cuda: Simulated, recorder: Recorder) -> OwnStream:
-    """A stream of cuda:1, where the program works; cuda:0 is somebody else's."""
+    """A stream of cuda:1, on which the program works; cuda:0 belongs to another program."""
     cuda.set_device(1)
     stream = OwnStream(cuda.create_stream())
     with recorder.scope("step"):
@@ -86,7 +85,7 @@ def test_a_thread_without_a_device_of_its_own_starts_none(
     assert recorder.report(wait=True).failed == 0
 
 
-def test_on_a_device_that_nobody_uses_there_is_host_time(
+def test_an_unused_device_has_host_time_only(
     cuda: Simulated, recorder: Recorder, stream: OwnStream
 ) -> None:
     in_thread(lambda: time_a_block(recorder, stream))

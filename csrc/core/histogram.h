@@ -12,7 +12,7 @@
 namespace fasttime {
 
 // Counts durations in log-linear buckets, 64 per octave: the middle of a bucket is within 0.8 % of
-// every duration in it. The range is 0 to 2^52 ns (52 days); longer durations count as that long.
+// every duration in it. The range is 0 to 2^52 ns (52 days). Longer durations count as 52 days.
 // An octave's buckets are allocated at the first hit and kept, so memory is bounded by 24 KiB, and
 // a site whose times stay within a few octaves uses a tenth of that.
 //

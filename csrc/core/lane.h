@@ -87,7 +87,7 @@ class alignas(64) Lane {
 
   // Gets spare events from the pool, which may create them. Returns false if it got none; `status`
   // as in EventPool::take. Takes fewer at a time once the pool has created half of its maximum:
-  // other lanes, also of other recorders, cannot use the spare events of this one.
+  // other lanes, including lanes of other recorders, cannot use the spare events of this one.
   bool refill(const CudaRuntime& cuda, int& status) noexcept;
   // Returns the spare events to the pool, for lanes that have none.
   void return_spare_to_pool() noexcept;

@@ -93,8 +93,8 @@ class alignas(64) Recorder {
   // --- phases: stretches of a block that lie end to end ---
   //
   // The first phase of a block has a begin of its own, which usually shares the block's event. Each
-  // further phase begins on the event that ends the phase before. The last phase ends on the event
-  // that ends the block.
+  // further phase begins on the event that ends the previous phase. The last phase ends on the
+  // event that ends the block.
 
   // Begins the first phase, or a phase after a pause, on the block's lane. `chosen` is for a block
   // without a lane, as for begin(). After a fork, a phase of a block from before does nothing.
@@ -135,7 +135,7 @@ class alignas(64) Recorder {
   // Stops, and returns the spans. Takes an anchor on each device first, to place the spans well.
   SpanStore::Taken take_spans();
 
-  // Forgets all samples, also of scopes that are open or pending. Sites stay known.
+  // Forgets all samples. Scopes that are open or pending never count. Sites stay known.
   void reset() noexcept;
 
   // How many samples to keep per site; 0 keeps none.

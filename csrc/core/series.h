@@ -40,7 +40,7 @@ class alignas(64) Series {
   Series merged(const Series& other) const;
   // The series of the durations added after `earlier`, a previous state of this series. The new
   // min and max are exact if they lie outside the earlier range, else within 0.8 %. Throws
-  // std::invalid_argument if `earlier` is no previous state.
+  // std::invalid_argument if `earlier` is not a previous state.
   Series since(const Series& earlier) const;
 
   uint64_t count() const noexcept { return count_; }

@@ -48,7 +48,7 @@ class DeviceClock {
                       bool& is_busy) noexcept;
 
  private:
-  static constexpr int kMaxTries = 100;  // to take the lock, some nanoseconds each
+  static constexpr int kMaxTries = 100;  // to take the lock, a few nanoseconds each
 
   // Makes the spare event, which happened in that bracket, the new anchor.
   void adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracket_ns) noexcept;

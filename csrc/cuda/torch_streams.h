@@ -12,12 +12,12 @@ struct Place {
   void* stream = nullptr;
 };
 
-// Whether the handle means a stream of the current device, whichever that is.
+// Whether this is a default stream: its handle (0, 1 or 2) means a stream of the current device.
 inline bool belongs_to_current_device(void* stream) noexcept {
   return reinterpret_cast<uintptr_t>(stream) <= 2;
 }
 
-// Whether the handle is cudaStreamPerThread, which means another stream on each thread.
+// Whether the handle is cudaStreamPerThread, which means a different stream on each thread.
 inline bool is_per_thread(void* stream) noexcept {
   return reinterpret_cast<uintptr_t>(stream) == 2;
 }

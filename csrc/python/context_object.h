@@ -35,7 +35,7 @@ PyTypeObject* make_context_type(const char* name, size_t size, PyMethodDef* meth
 // Fills in a new object. `call` serves calls of the object, `exit` those of its __exit__.
 void init_context_object(ContextObject* object, vectorcallfunc call, vectorcallfunc exit) noexcept;
 
-// The object whose __exit__ this is.
+// The object that this __exit__ belongs to.
 inline PyObject* object_of(PyObject* exit_method) noexcept {
   return reinterpret_cast<PyObject*>(reinterpret_cast<char*>(exit_method) -
                                      offsetof(ContextObject, exit));

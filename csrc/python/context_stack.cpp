@@ -247,7 +247,7 @@ void suspend(StackMember* member) noexcept {
     if (is_moved) {
       return;
     }
-    PyErr_Clear();  // without memory, the generator's scopes are no parents any more
+    PyErr_Clear();  // without memory, the generator's scopes are not parents any more
   }
   stack->missing += count_scopes(own, entries.end());
   entries.erase(own, entries.end());

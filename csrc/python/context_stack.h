@@ -99,7 +99,7 @@ StackMember* find_member(const ContextStack* stack, const void* object) noexcept
 
 // Makes `site` the current phase of `block`. The phase's entry lies directly above the block's, so
 // scopes that are open in the block stay parents of the scopes inside them. If the block has no
-// entry, or without memory, the phase gets no entry and is no parent. Takes no reference.
+// entry, or without memory, the phase gets no entry and is not a parent. Takes no reference.
 inline void set_phase(ContextStack* stack, const StackMember* block, StackMember* phase,
                       uint64_t recorder, SiteTable::Id site) noexcept;
 inline void remove_phase(ContextStack* stack, const StackMember* phase) noexcept;
@@ -172,7 +172,7 @@ inline void set_phase(ContextStack* stack, const StackMember* block, StackMember
   }
   StackEntry& entry = stack->entries.back();
   entry.site = site;
-  entry.number = ++g_last_push;  // new: an entry inherited from the phase before is closed now
+  entry.number = ++g_last_push;  // new: an entry inherited from the previous phase is closed now
 }
 
 inline void remove_phase(ContextStack* stack, const StackMember* phase) noexcept {

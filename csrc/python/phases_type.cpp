@@ -154,7 +154,7 @@ bool end_call(Phases* self, State result) {
   return site;
 }
 
-// A phase that began in a capture, on a failure, or before CUDA started must not spoil the phases
+// A phase that began in a capture, on a failure, or before CUDA started must not affect the phases
 // after it.
 [[gnu::cold]] void retry(Phases* self) {
   bind_if_cuda_is_up();
@@ -178,8 +178,8 @@ void change(Phases* self, SiteTable::Id site) {
   }
 }
 
-// Ends the mark of the phase before, and begins that of the next. Their cost counts towards the
-// phase before. False with an exception set.
+// Ends the mark of the previous phase, and begins the mark of the next. Their cost counts towards
+// the previous phase. False with an exception set.
 bool change_mark(Phases* self, PyObject* name) {
   if (!end_phase_mark(self)) {
     return false;

@@ -206,27 +206,24 @@ PyMethodDef g_scope_def = {
     "        y = model(x)\n\n"
     "    @fasttime.scope(\"decode\")\n"
     "    def decode(x): ...\n\n"
-    "Device time is the time between two CUDA events on one stream: torch's current stream when "
-    "the\n"
-    "scope begins, or `stream`, a torch.cuda.Stream or a raw handle (int) on the current device.\n"
-    "Host time is the time between the two ends on the host. Scopes nest, per thread and per "
-    "asyncio\n"
-    "task. Exceptions pass through, and the scope still counts. A decorated coroutine or "
-    "generator\n"
-    "is timed from its first step to its end.\n\n"
+    "Device time is the time between two CUDA events on one stream. This is torch's current\n"
+    "stream when the scope begins, or `stream`: a torch.cuda.Stream or a raw handle (int) on the\n"
+    "current device.\n"
+    "Host time is the time that the host spends inside the scope. Scopes nest, per thread and per\n"
+    "asyncio task. Exceptions pass through, and the scope still counts. A decorated coroutine or\n"
+    "generator is timed from its first step to its end.\n\n"
     "Never waits. Raises TypeError or ValueError if the name is not a non-empty str, TypeError if\n"
     "`stream` is not a stream, and RuntimeError for an exit without an enter."};
 PyMethodDef g_begin_def = {
     "begin", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_begin)),
     METH_FASTCALL | METH_KEYWORDS,
     "begin(name, *, stream=None)\n--\n\n"
-    "Begin a scope where a `with` does not fit, and return a token for `end`.\n\n"
+    "Begin a scope if a `with` does not fit, and return a token for `end`.\n\n"
     "    token = fasttime.begin(\"request\")\n"
     "    ...\n"
     "    fasttime.end(token)\n\n"
-    "Takes the arguments of `scope`, raises the same errors, and never waits. If you drop the "
-    "token\n"
-    "without `end`, the scope counts as dropped."};
+    "Takes the arguments of `scope`, raises the same errors, and never waits. If you lose the\n"
+    "token without a call to `end`, the scope counts as dropped."};
 PyMethodDef g_end_def = {
     "end", &function_end, METH_O,
     "end(token)\n--\n\n"
@@ -244,24 +241,18 @@ PyMethodDef g_phases_def = {
     "        batch = next(batches)\n"
     "        phase(\"forward\")\n"
     "        loss = model(batch)\n\n"
-    "Each call begins a phase and ends the phase before. The end of the block ends the last "
-    "phase.\n"
-    "phase(None) ends a phase without beginning another. The block is a scope, `step`. Phases are\n"
-    "its children, such as `step/forward`, and scopes that open in a phase are children of the\n"
-    "phase. A repeated name is another sample of the same phase. Time outside all phases counts "
-    "for\n"
-    "the block alone.\n\n"
-    "Two neighbours share one CUDA event. So n phases take n + 1 events if the first call "
-    "directly\n"
-    "follows the beginning of the block. All phases are timed on the stream of the block.\n\n"
-    "If you call phase() while a scope is open, the scope stays a child of the phase before. "
-    "Another\n"
-    "thread may call phase() too, but not at the same time. Scopes in that thread are no children "
-    "of\n"
-    "the phase.\n\n"
-    "Takes the arguments of `scope`, raises the same errors, and never waits. Raises RuntimeError "
-    "for\n"
-    "a phase outside the block, for entering the block twice, and for two calls at once."};
+    "Each call ends the previous phase and begins the next. The end of the block ends the last\n"
+    "phase. phase(None) ends a phase without beginning another. The block is a scope, `step`.\n"
+    "Phases are its children, such as `step/forward`. Scopes that open in a phase are children of\n"
+    "the phase. A repeated name is another sample of the same phase. Time outside all phases\n"
+    "counts for the block alone.\n\n"
+    "Two neighbours share one CUDA event. So n phases take n + 1 events if the first call comes\n"
+    "right at the beginning of the block. All phases are timed on the stream of the block.\n\n"
+    "If you call phase() while a scope is open, the scope stays a child of the previous phase.\n"
+    "Another thread may call phase() too, but not at the same time. Scopes in that thread are not\n"
+    "children of the phase.\n\n"
+    "Takes the arguments of `scope`, raises the same errors, and never waits. Raises RuntimeError\n"
+    "for a phase outside the block, for entering the block twice, and for two calls at once."};
 
 // A recorder's function is pickled with its recorder, and becomes the unpickled recorder's
 // function.

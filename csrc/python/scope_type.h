@@ -13,7 +13,7 @@
 namespace fasttime {
 
 // The hand-written CPython type behind `with scope("name"):`. A scope object may be entered again
-// while it is open, also by other threads and tasks.
+// while it is open, even by other threads and tasks.
 //
 // Everything here needs the GIL. Entering and leaving release the GIL around CUDA calls that may
 // block because the launch queue is full: see csrc/DESIGN.md.
@@ -76,7 +76,7 @@ bool leave_scope_and_phase(PyObject* scope, OpenScope& phase, PyObject* mark);
 bool end_scope(PyObject* scope);
 
 // Suspends the newest pass while a decorated generator is suspended, with the scopes open in the
-// generator. Meanwhile they are no parents. Resuming restores them, in the current context. False
+// generator. Meanwhile they are not parents. Resuming restores them, in the current context. False
 // with an exception set.
 void suspend_scope(PyObject* scope);
 bool resume_scope(PyObject* scope);

@@ -15,7 +15,7 @@ class Bottleneck(NamedTuple):
     """Whether the host or the device limits a site or a measured callable.
 
     Attributes:
-        bound: ``host-bound``: the device waits for the host, so a faster GPU changes nothing.
+        bound: ``host-bound``: the device waits for the host, so a faster GPU would not help.
             ``device-bound``: the host runs ahead and the device is busy.
             ``unclear``: the two are too close, or there is too little evidence.
         reason: a sentence that explains `bound`, with figures.
@@ -26,8 +26,8 @@ class Bottleneck(NamedTuple):
         checks: for sites: how many scopes had their backlog checked.
         agreement: for sites: the fraction of checks that agree with `bound`. 0.0 for ``unclear``.
         host_may_wait: for sites: whether the host time may include waiting for data, for the device
-            or for room in the launch queue. True if in at least two thirds of the checks the device
-            was behind and the host spent about as long in the scope as the device.
+            or for room in the launch queue. True if, in at least two thirds of the
+            checks, the device was behind and the host took about as long as the device.
     """
 
     bound: Bound

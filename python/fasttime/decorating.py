@@ -46,8 +46,8 @@ def decorate(
         function: the function to wrap.
 
     Raises TypeError if `function` is not callable. Also raises TypeError for a class, a module, a
-    staticmethod, a classmethod and a property, because they would change their type, and for a
-    function from contextlib.contextmanager, because its block would not be timed.
+    staticmethod, a classmethod and a property, because wrapping would change their type. Raises
+    TypeError for a function from contextlib.contextmanager, because its block would not be timed.
     """
     _check_function(name, function)
     if isinstance(function, types.MethodType):

@@ -64,7 +64,7 @@ class Recorder:
             y = model(x)
         print(recorder.report(wait=True))
 
-    Make a recorder of your own to keep a library's scopes apart from an application's. It has the
+    Make your own recorder to keep a library's scopes apart from an application's. It has the
     same functions as the module: `scope`, `phases`, `begin` and `end` are described under
     ``fasttime.scope`` and so on.
 
@@ -177,8 +177,8 @@ class Recorder:
 
         Args:
             path: the path of the site, such as ``"step/forward"``, or its names from the root on,
-                ``("step", "forward")``. Names are needed if a name contains a slash and two sites
-                therefore share a path.
+                ``("step", "forward")``. Use names if two sites share a path, because
+                a name contains a slash.
 
         Never waits, so scopes that the device has not finished are missing. Raises
         RuntimeError if the recorder keeps no samples, and KeyError if no site or more than one site
@@ -236,7 +236,7 @@ class Recorder:
         without a timeline; reading each of them takes one more CUDA call.
 
         To put device times on the host's clock, fasttime compares the clocks at start, at stop, and
-        every second while scopes end, and interpolates in between. The result is good to some
+        every second while scopes end. It interpolates in between. The result is accurate to a few
         microseconds; `Span.uncertainty` states the error of each span. Device times are None if the
         clocks could not be compared.
 

@@ -14,8 +14,8 @@ class Sample(NamedTuple):
 
     Attributes:
         path: the names from the root to the scope, joined by ``/``.
-        status: what became of the scope. ``ok``: it has host time and device time. ``host_only``:
-            CUDA was not up when it began, or there is no CUDA. ``dropped``: fasttime had no room
+        status: how the scope ended. ``ok``: it has host time and device time. ``host_only``: CUDA
+            had not started when it began, or there is no CUDA. ``dropped``: fasttime had no room
             for it, or it never ended. ``captured``: its stream was capturing a CUDA graph.
             ``failed``: a CUDA call failed.
         host_begin: when the host began the scope, on the clock of ``time.perf_counter``, to

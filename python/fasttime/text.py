@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Text for people: durations, changes, counts and names, also for streams without Unicode."""
+"""Text for people: durations, changes, counts and names, even for streams without Unicode."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_the_help_lists_commands_and_exit_codes(
     assert "exit codes:" in shown
 
 
-def test_the_version_is_that_of_fasttime(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_fasttime_s(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--version"])
     assert exit_.value.code == 0

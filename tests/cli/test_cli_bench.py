@@ -399,7 +399,9 @@ def test_the_result_is_saved_and_printed(
     assert shown.err == "fasttime: saved out.json\n"
 
 
-def test_a_new_working_folder_moves_no_file(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_working_folder_does_not_move_files(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     places: list[Path] = []
     monkeypatch.setattr(Measurement, "save", lambda self, path: places.append(path))
     here = Path.cwd()
@@ -439,7 +441,7 @@ def test_a_full_disk_still_prints_the_result(
     assert target in shown.out
 
 
-def test_a_broken_pipe_costs_no_file(
+def test_a_broken_pipe_loses_no_file(
     asked: Asked, files: dict[str, Measurement], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone(io.StringIO):

@@ -95,12 +95,12 @@ def test_throttling_has_its_reasons() -> None:
 
 def test_an_unknown_state_says_why() -> None:
     told = of_gpu("gpu 0 state", state=None, modes=None)
-    assert told.startswith("not known: NVIDIA's management library does not answer (clocks, ")
+    assert told.startswith("unknown: NVIDIA's management library does not answer (clocks, ")
 
 
 def test_unknown_values_are_shown_as_not_known() -> None:
     silent = {**GPU["state"], "power_w": None, "sm_clock_max_mhz": None}
-    assert of_gpu("gpu 0 power", state=silent) == "not known"
+    assert of_gpu("gpu 0 power", state=silent) == "unknown"
     assert of_gpu("gpu 0 clocks", state=silent).startswith("multiprocessors 1755 MHz, ")
 
 
@@ -160,7 +160,7 @@ def test_this_machine_is_shown_without_escape_codes(capsys: pytest.CaptureFixtur
     assert shown.err == ""
 
 
-def test_a_cuda_that_does_not_start_is_no_failure(
+def test_cuda_that_does_not_start_is_not_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail() -> None:

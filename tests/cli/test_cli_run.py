@@ -101,7 +101,7 @@ def test_arguments_and_path_are_restored(write: Write) -> None:
 @pytest.mark.parametrize(
     ("code", "expected"), [("", 0), ("None", 0), ("0", 0), ("7", 7), ("True", 1)]
 )
-def test_the_exit_code_is_that_of_the_script(write: Write, code: str, expected: int) -> None:
+def test_the_exit_code_is_the_script_s(write: Write, code: str, expected: int) -> None:
     assert main(["run", write(f"raise SystemExit({code})")]) == expected
 
 
@@ -364,7 +364,7 @@ def test_a_signal_from_the_keyboard_leads_to_a_report(
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
-def test_a_closed_stream_costs_no_file(
+def test_a_closed_stream_does_not_lose_files(
     name: str, write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO()))
@@ -373,7 +373,7 @@ def test_a_closed_stream_costs_no_file(
     assert Path("r.json").is_file()
 
 
-def test_a_broken_pipe_costs_no_report_or_file(
+def test_a_broken_pipe_loses_no_report_or_file(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reading, writing = os.pipe()

@@ -107,7 +107,7 @@ def test_files_are_saved_after_an_exception(
 
 
 @pytest.mark.parametrize(("script", "code"), [("pass", 1), ("raise SystemExit(7)", 7)])
-def test_a_failed_file_hides_no_other(
+def test_a_failed_file_does_not_hide_others(
     script: str,
     code: int,
     write: Write,
@@ -146,7 +146,7 @@ def test_a_cut_trace_says_how_much_it_holds(
     )
 
 
-def test_a_whole_trace_brings_no_message(
+def test_a_whole_trace_prints_no_message(
     write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--trace", "t.json", write(STEP)]) == 0
@@ -258,7 +258,7 @@ def test_a_page_without_ended_scopes_has_no_picture(
 
 
 @pytest.mark.parametrize("goes", ["os.chdir('/')", "os.chdir('gone'); os.rmdir('../gone')"])
-def test_a_new_working_folder_moves_no_file(
+def test_a_new_working_folder_does_not_move_files(
     goes: str, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "gone").mkdir()

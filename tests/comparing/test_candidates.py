@@ -201,7 +201,7 @@ def test_a_warning_names_its_candidates(machine: Machine) -> None:
     assert str(found).count("warning (") == 1
 
 
-def test_a_shared_warning_names_no_candidate(
+def test_a_shared_warning_omits_the_names(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = ScriptedSampler.take

@@ -136,7 +136,7 @@ def test_clock_warnings_survive_saving(
 
 
 @pytest.mark.parametrize("state", [None, NOT_KNOWN, AT_FULL_SPEED])
-def test_a_steady_or_unknown_gpu_brings_no_warning(
+def test_a_steady_or_unknown_gpu_raises_no_warning(
     candidates: Any, monkeypatch: pytest.MonkeyPatch, state: GpuState | None
 ) -> None:
     script_states(monkeypatch, state)

@@ -285,7 +285,7 @@ def test_a_threshold_must_be_a_number(share: Any) -> None:
 # --- environments ---
 
 
-def test_date_and_process_are_no_differences() -> None:
+def test_date_and_process_are_not_differences() -> None:
     old = runs(1.0, environment=environment(driver="580", date="then"))
     there = environment(driver="590", date="now", host_name="made up", process_id=7)
     new = runs(1.0, environment=there, device="cuda:1 Other")

@@ -495,7 +495,7 @@ def test_a_callable_may_take_a_callable() -> None:
 
 
 @needs_notes
-def test_other_arguments_bring_no_note() -> None:
+def test_other_arguments_add_no_note() -> None:
     with pytest.raises(TypeError) as caught:
         fasttime.compare_methods(len, 3)
     assert not hasattr(caught.value, "__notes__")

@@ -45,7 +45,7 @@ def test_needed_evidence_grows_with_the_squared_width() -> None:
 # --- the interval ---
 
 
-def test_the_interval_is_that_of_the_signed_rank_test() -> None:
+def test_the_interval_matches_the_signed_rank_test() -> None:
     # Hollander and Wolfe, example 3.1: nine pairs, estimate and the 96 % interval in 3.3.
     differences = np.array([-0.952, 0.147, -1.022, -0.430, -0.620, -0.590, -0.490, 0.080, -0.010])
     middle, low, high = location_interval(differences, 0.04)

@@ -201,7 +201,7 @@ def test_without_nvidia_ml_py_there_is_no_state(gpu: None, no_library: None) -> 
     assert nvml.driver_version() is None
 
 
-def test_a_library_that_does_not_open_gives_none(library: FakeNvml) -> None:
+def test_a_library_that_does_not_open_returns_none(library: FakeNvml) -> None:
     library.unsupported = {"nvmlInit"}
     assert gpu_state(0) is None
 
@@ -241,7 +241,7 @@ def test_reasons_are_words(bits: int, words: tuple[str, ...]) -> None:
     assert throttle_reasons(bits) == words
 
 
-def test_idle_and_set_clocks_are_no_slowdown() -> None:
+def test_idle_and_set_clocks_are_not_a_slowdown() -> None:
     state = GpuState(None, None, None, None, None, None, throttle_reasons(0x1 | 0x2 | 0x100))
     assert len(state.throttle_reasons) == 3
     assert state.slowdowns == ()

@@ -46,5 +46,5 @@ def host_must_not_wait_for(latch: Latch) -> Iterator[None]:
 
 
 def long_work() -> None:
-    """Queue some milliseconds of device work on the current stream, at least 1 ms at any clock."""
+    """Queue a few milliseconds of device work on the current stream, at least 1 ms at any clock."""
     torch.cuda._sleep(10_000_000)

@@ -67,7 +67,7 @@ def shortest(recorder: Recorder, path: str, count: int) -> float:
 
 @pytest.mark.parametrize("begun", PLACES, ids=str)
 @pytest.mark.parametrize("ended", PLACES, ids=str)
-def test_a_scope_is_timed_where_it_began(
+def test_a_scope_is_timed_on_its_first_stream(
     recorder: Recorder, streams: dict[Place, torch.cuda.Stream], begun: Place, ended: Place
 ) -> None:
     names = {"worked here": begun}

@@ -48,5 +48,5 @@ def test_user_text_is_escaped_everywhere() -> None:
         assert escaped(evil) in html
 
 
-def test_no_warnings_make_no_section() -> None:
+def test_without_warnings_there_is_no_section() -> None:
     assert warning_list([]) == ""

@@ -143,7 +143,7 @@ def test_steps_of_the_clock_are_not_modes() -> None:
 # --- numbers that cannot be judged ---
 
 
-def test_times_that_are_no_durations_are_not_judged() -> None:
+def test_impossible_times_are_not_judged() -> None:
     assert kinds(np.zeros(100)) == []
     assert kinds(np.full(100, np.nan)) == []
     assert kinds(np.array([])) == []

@@ -106,7 +106,7 @@ def test_on_the_cpu_each_method_warns_that_all_agree(script: ScriptedLoop, metho
         TimingWarning(
             "cpu",
             "CUDA was not in use, so all work was done when the call returned. On the CPU, naive, "
-            "sync and event agree by nature.",
+            "sync and event always agree.",
         ),
     )
     if method != "event":  # whose clock is the recorder's

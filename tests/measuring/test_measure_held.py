@@ -87,7 +87,7 @@ def test_the_current_stream_is_held(cuda: Simulated, simulated: SimulatedMachine
     assert found.times == pytest.approx([20e-6] * 9, rel=1e-6)
 
 
-def test_an_empty_pair_reads_what_an_event_takes(
+def test_an_empty_pair_reads_the_event_overhead(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     cuda.set_event_time(1250)
@@ -265,7 +265,7 @@ def test_held_runs_follow_a_change_of_streams(cuda: Simulated, simulated: Simula
     assert found.times == pytest.approx([run * 1e-3 for run in range(2, 12)], rel=1e-6)
 
 
-def test_counted_runs_fall_back_to_no_hold(
+def test_counted_runs_fall_back_to_not_holding(
     simulated: SimulatedMachine,
 ) -> None:
     simulated.let_go_soon()
@@ -276,7 +276,7 @@ def test_counted_runs_fall_back_to_no_hold(
     assert simulated.runs == 1 + 2 + 10
 
 
-def test_no_holds_raises_on_request(cuda: Simulated, simulated: SimulatedMachine) -> None:
+def test_failing_to_hold_raises_on_request(cuda: Simulated, simulated: SimulatedMachine) -> None:
     for repeat in (5, "auto"):
         cuda.fail("cuStreamWaitValue32_v2", 801)
         message = "^the stream cannot be held: cuStreamWaitValue32_v2 returned 801"
@@ -284,7 +284,9 @@ def test_no_holds_raises_on_request(cuda: Simulated, simulated: SimulatedMachine
             fasttime.measure(simulated.work, 10 * US, MS, hold=True, warmup=0, repeat=repeat)  # type: ignore[arg-type]
 
 
-def test_no_holds_is_a_warning_by_default(cuda: Simulated, simulated: SimulatedMachine) -> None:
+def test_failing_to_hold_is_a_warning_by_default(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
     cuda.fail("cuStreamWaitValue32_v2", 801, times=-1)
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, budget=0.1)
     assert (found.held, found.event_overhead) == (False, None)

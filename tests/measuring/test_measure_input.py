@@ -335,7 +335,7 @@ def test_without_cuda_hold_raises() -> None:
 
 
 @pytest.mark.parametrize("hold", [None, False])
-def test_without_cuda_the_default_is_no_hold(hold: bool | None) -> None:
+def test_without_cuda_the_default_is_not_to_hold(hold: bool | None) -> None:
     assert fasttime.measure(lambda: None, hold=hold, warmup=0, repeat=1).held is False
 
 

@@ -99,9 +99,7 @@ def test_naive_counts_the_work_of_all_streams(cuda: Simulated, simulated: Simula
     )
 
 
-def test_a_cold_run_is_no_work_of_other_streams(
-    cuda: Simulated, simulated: SimulatedMachine
-) -> None:
+def test_a_cold_run_is_not_other_streams_work(cuda: Simulated, simulated: SimulatedMachine) -> None:
     other = cuda.create_stream()
     durations = iter([900 * MS, *[20 * US] * 49])
     found = fasttime.measure(

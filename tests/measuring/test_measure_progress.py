@@ -257,7 +257,7 @@ def test_given_numbers_of_runs_show_no_bar(
 
 
 @pytest.mark.parametrize(("host", "device"), [(400 * MS, 10 * MS), (10 * US, 400 * MS)])
-def test_drawing_changes_no_time(
+def test_drawing_does_not_change_times(
     simulated: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, host: int, device: int
 ) -> None:
     def measured() -> fasttime.Measurement:

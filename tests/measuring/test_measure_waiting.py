@@ -188,7 +188,7 @@ def test_the_majority_of_rows_decides(rows: list[bool | None], answer: bool | No
     assert in_most(rows) is answer
 
 
-def test_without_cuda_nothing_is_ever_waiting(
+def test_without_cuda_no_work_is_waiting(
     script: ScriptedLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script.cuda_is_up = False

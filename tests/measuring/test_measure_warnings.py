@@ -48,7 +48,7 @@ def test_work_on_another_stream_alone_is_timed(
     assert "kept working for 20.80 ms, so fn puts its work there: make" in found.warnings[0].message
 
 
-def test_work_on_another_device_is_no_work_here(
+def test_work_on_another_device_is_not_counted(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
     other = cuda.create_stream(device=1)
@@ -71,8 +71,8 @@ def test_work_beside_the_timed_stream_is_a_warning(
         TimingWarning(
             "other_streams",
             "Other streams of the device kept working for 20.00 ms after the timed stream was "
-            "done, and no time includes that. Let the current stream wait for them in fn, or use "
-            "method='sync'.",
+            "done, and times do not include that. Let the current stream wait for them in fn, or "
+            "use method='sync'.",
         ),
     )
 
@@ -89,7 +89,9 @@ def test_held_runs_warn_about_other_streams(cuda: Simulated, simulated: Simulate
     assert found.times == pytest.approx([1e-3] * len(found), rel=1e-6)
 
 
-def test_short_work_elsewhere_is_no_warning(cuda: Simulated, simulated: SimulatedMachine) -> None:
+def test_short_work_elsewhere_raises_no_warning(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
     other = cuda.create_stream()
 
     def fn() -> None:
@@ -100,7 +102,7 @@ def test_short_work_elsewhere_is_no_warning(cuda: Simulated, simulated: Simulate
 
 
 @pytest.mark.parametrize(("time", "warned"), [(0.4e-6, True), (-0.4e-6, True), (0.6e-6, False)])
-def test_less_than_half_a_microsecond_is_no_work(time: float, warned: bool) -> None:
+def test_less_than_half_a_microsecond_is_not_work(time: float, warned: bool) -> None:
     assert (judge_work(time, 1e-6, 0.0) is not None) is warned
 
 
@@ -132,7 +134,7 @@ def test_a_reading_of_mostly_overhead_has_a_warning(
         TimingWarning(
             "below_resolution",
             "A run reads 3.250 µs and an empty run 1.250 µs, so most of the reading is overhead. "
-            "Put several calls into fn, and divide by the number.",
+            "Put several calls into fn, and divide by their number.",
         ),
     )
 

@@ -208,7 +208,7 @@ def test_a_measurement_becomes_a_dict() -> None:
     assert set(content) == {field.name for field in dataclasses.fields(Measurement)}
 
 
-def test_the_dict_is_what_a_file_holds(tmp_path: Path) -> None:
+def test_the_dict_equals_the_file(tmp_path: Path) -> None:
     found = measurement([1.0, 2.0])
     found.save(tmp_path / "a.json")
     document = json.loads((tmp_path / "a.json").read_text())

@@ -241,7 +241,7 @@ def test_half_a_clock_step_is_added() -> None:
     assert processes_interval(steps) == (1.0 - step / 2, 1.0 + step / 2)
 
 
-def test_the_next_clock_step_is_no_outlier() -> None:
+def test_the_next_clock_step_is_not_an_outlier() -> None:
     # A fifth of the runs reads one more step of 32 ns. Each process has its own overhead.
     one = np.repeat([1024e-9, 1056e-9], (80, 20))
     parts = [measurement(one - event_overhead) for event_overhead in (0.0, 1e-9, 2e-9)]

@@ -86,7 +86,7 @@ def test_min_and_max_are_counted_exactly(cuda: Simulated, recorder: Recorder, ms
     assert (below, at) == (0, 3)
 
 
-def test_nan_is_no_bound() -> None:
+def test_nan_is_not_a_bound() -> None:
     with pytest.raises(ValueError, match=r"bounds must be numbers of seconds, got \[1.0, nan\]"):
         durations(1, 1e-3).counts_below([1.0, float("nan")])
 

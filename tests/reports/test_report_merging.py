@@ -189,7 +189,7 @@ def test_differing_environments_are_named() -> None:
     assert "Python 3.12.0 ·" in page
 
 
-def test_several_processes_are_no_warning() -> None:
+def test_several_processes_raise_no_warning() -> None:
     parts = (with_environment(training(), process_id=number, gpu_index=number) for number in (1, 2))
     merged = Report.merge(*parts)
     assert merged.differs == ("gpu_index", "process_id")

@@ -88,7 +88,7 @@ def test_the_table_keeps_its_lines(name: str) -> None:
 
 
 @for_hostile_names
-def test_rich_reads_no_markup_in_a_name(name: str) -> None:
+def test_rich_ignores_markup_in_a_name(name: str) -> None:
     console = Console(width=100, file=io.StringIO(), color_system=None)
     console.print(of(name))
     printed = [line.rstrip() for line in console.file.getvalue().splitlines()]

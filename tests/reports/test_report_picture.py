@@ -110,7 +110,7 @@ def test_a_page_has_a_light_and_a_dark_picture() -> None:
     assert "#0d1117" not in light
 
 
-def test_names_in_a_picture_are_no_markup() -> None:
+def test_names_in_a_picture_are_not_markup() -> None:
     pytest.importorskip("matplotlib")
     hostile = span("<script>alert(1)</script>", (0, 10))
     for image in images(training().to_html(timeline=Timeline.from_spans([hostile]))):

@@ -64,7 +64,7 @@ def test_caches_are_not_pickled() -> None:
     assert pickle.dumps(made) == before
 
 
-def test_a_copy_looks_nothing_up() -> None:
+def test_a_copy_needs_no_look_up() -> None:
     made = Recorder().report()
     assert copy.copy(made) is copy.deepcopy(made) is made
     assert "environment" not in vars(made)

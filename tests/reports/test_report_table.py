@@ -209,7 +209,7 @@ def test_rich_prints_the_same_in_colours() -> None:
     assert "\x1b[33mhost-bound" in coloured
 
 
-def test_rich_reads_no_markup_in_names() -> None:
+def test_rich_ignores_markup_in_names() -> None:
     assert "[red]a[/red]" in printed(report(site("[red]a[/red]")), 120)
 
 

@@ -89,7 +89,7 @@ def test_all_is_well_without_a_warning(cuda: Simulated, recorder: Recorder) -> N
     assert recorder.report(wait=True).warnings == ()
 
 
-def test_warnings_count_what_has_no_figures(cuda: Simulated, recorder: Recorder) -> None:
+def test_warnings_count_missing_figures(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
     run(cuda, recorder, "a", MS)
     cuda.begin_capture(stream)
@@ -109,5 +109,5 @@ def test_warnings_count_what_has_no_figures(cuda: Simulated, recorder: Recorder)
     recorder.report(wait=True)
 
 
-def test_processes_of_one_job_are_no_warning() -> None:
+def test_processes_of_one_job_raise_no_warning() -> None:
     assert report(differs=("gpu_index", "gpu_uuid", "host_name", "process_id")).warnings == ()

@@ -10,7 +10,7 @@ from simulated_work import MS, run
 from fasttime import Recorder
 
 
-def test_self_time_is_what_the_children_leave(cuda: Simulated, recorder: Recorder) -> None:
+def test_self_time_excludes_the_children(cuda: Simulated, recorder: Recorder) -> None:
     with recorder.scope("step"):
         run(cuda, recorder, "forward", 6 * MS)
         run(cuda, recorder, "backward", 2 * MS)

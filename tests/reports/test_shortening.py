@@ -37,7 +37,7 @@ def test_names_that_still_look_alike_are_numbered() -> None:
 
 
 @given(st.lists(st.text("ab日", max_size=30), max_size=20), st.integers(1, 20))
-def test_no_name_exceeds_its_room(names: list[str], room: int) -> None:
+def test_names_stay_inside_their_room(names: list[str], room: int) -> None:
     assert all(cell_len(text) <= room for text in shortened(names, [room] * len(names)))
 
 

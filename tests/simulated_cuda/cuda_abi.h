@@ -3,8 +3,8 @@
 
 // The part of CUDA's binary interface that the simulation needs. Declared by hand, so that it
 // builds on a machine without CUDA. The runtime's handles are opaque to callers; here they are
-// objects of the model. Numbers and layouts are those of CUDA 13 (cudaDeviceProp differs in 12). A
-// test compares them with NVIDIA's headers if these are installed.
+// objects of the model. Numbers and layouts are taken from CUDA 13 (cudaDeviceProp differs in 12).
+// A test compares them with NVIDIA's headers if these are installed.
 
 #include <cstddef>
 #include <cstdint>

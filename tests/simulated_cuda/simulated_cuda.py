@@ -227,7 +227,7 @@ class Simulated:
         return bool(self.lib.sim_is_started(device))
 
     def create_stream(self, device: int | None = None, blocking: bool = False) -> int:
-        """Create a stream; non-blocking by default, like those of torch."""
+        """Create a stream; non-blocking by default, as in torch."""
         flags = 0 if blocking else 1
         with self.on_device(device):
             return self._made("cudaStreamCreateWithFlags", flags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The simulation is compiled once for its sources, also after an interrupted build."""
+"""The simulation is compiled once for its sources, even after an interrupted build."""
 
 from __future__ import annotations
 

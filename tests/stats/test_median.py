@@ -28,10 +28,10 @@ def no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_blocks")
 @pytest.mark.parametrize(
     ("count", "rank"),
-    # The ranks are those in tables of the sign test, such as Conover's.
+    # The ranks are as in tables of the sign test, such as Conover's.
     [(8, 1), (9, 2), (12, 3), (15, 4), (20, 6), (25, 8), (100, 40)],
 )
-def test_the_interval_is_that_of_the_sign_test(count: int, rank: int) -> None:
+def test_the_interval_matches_the_sign_test(count: int, rank: int) -> None:
     shuffled = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))
     assert median_interval(shuffled) == (rank, count + 1 - rank)
 
@@ -116,7 +116,7 @@ def test_the_interval_stays_within_the_readings() -> None:
     assert median_interval(times + np.arange(120) * 1e-9) == pytest.approx((1.0, 10.0))
 
 
-def test_fewer_than_40_runs_make_no_blocks() -> None:
+def test_fewer_than_40_runs_form_no_blocks() -> None:
     assert median_interval(np.repeat(np.arange(13.0), 3)) == (4.0, 8.0)
 
 

@@ -26,7 +26,7 @@ def test_one_run_apart_from_equal_runs_is_an_outlier() -> None:
     assert far_outliers(np.array([1.0] * 20 + [4.0])).sum() == 1
 
 
-def test_a_clock_step_is_no_outlier() -> None:
+def test_a_clock_step_is_not_an_outlier() -> None:
     step = 32e-9
     ticks = np.array([31] * 20 + [32, 33])
     assert far_outliers(ticks * step).sum() == 0
@@ -46,7 +46,7 @@ def test_a_clock_step_shows_in_repeated_values() -> None:
 
 
 @pytest.mark.parametrize("strays", [[2.9e-6], [2.9e-6, 3.5e-6], [2.9e-6, 2.95e-6, 3.2e-6]])
-def test_stray_readings_are_no_clock_step(strays: list[float]) -> None:
+def test_stray_readings_are_not_a_clock_step(strays: list[float]) -> None:
     times = np.array([2.016e-6] * 44 + strays)
     assert clock_step(times) == 0.0
     assert far_outliers(times).sum() == len(strays)
@@ -66,6 +66,6 @@ def test_a_step_shows_in_24_bit_readings() -> None:
     assert clock_step(times) == pytest.approx(step, rel=0.2)
 
 
-def test_a_large_gap_is_no_clock_step() -> None:
+def test_a_large_gap_is_not_a_clock_step() -> None:
     assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5])) == 0.0
     assert clock_step(np.array([2.0, 2.0, 2.0, 2.5, 2.5]) * 1e-6) == pytest.approx(0.5e-6)

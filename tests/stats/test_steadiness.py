@@ -44,7 +44,7 @@ def test_a_steep_drift_never_goes_below_minus_one() -> None:
     assert -1 < change < -0.9
 
 
-def test_less_than_a_tenth_of_runs_is_no_mode() -> None:
+def test_less_than_a_tenth_of_runs_is_not_a_mode() -> None:
     times = normal(1000, spread=0.001)
     times[::20] += 0.1
     assert two_modes(times) is None

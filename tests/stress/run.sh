@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Runs the core under the address, undefined-behaviour and thread sanitizers, with forks, and a soak.
-# Needs g++ with its sanitizers, but neither Python nor CUDA. Exits with 0 if all checks pass.
+# Needs g++ with its sanitizers, but not Python or CUDA. Exits with 0 if all checks pass.
 #   STEPS, SCOPES   how much to run
 #   SEED            the seed of all random choices; a failing run prints it
 set -euo pipefail

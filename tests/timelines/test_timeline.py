@@ -313,7 +313,7 @@ def test_of_two_stops_at_once_one_gets_the_timeline() -> None:
     assert [span.name for span in recording.stop(wait=True).spans] == ["step"]
 
 
-def test_a_stop_with_a_wrong_timeout_stops_nothing(recorder: fasttime.Recorder) -> None:
+def test_a_wrong_timeout_does_not_stop_recording(recorder: fasttime.Recorder) -> None:
     recording = recorder.record_timeline()
     recording.start_in_background()
     with pytest.raises(ValueError, match="timeout must be"):

@@ -163,7 +163,7 @@ def test_the_room_below_the_axis_fits_the_legend(count: int) -> None:
     assert inner == pytest.approx(abs(top - bottom) - 0.05)  # the scale is one to one
 
 
-def test_no_words_reach_beyond_the_edge() -> None:
+def test_words_stay_inside_the_edge() -> None:
     names = ["a" * 300, "b" * 200, *("c" * n for n in range(30, 60, 3))]
     spans = [span("step", (0, 100)), *(span(name, (i, i + 0.1)) for i, name in enumerate(names))]
     figure = Timeline.from_spans(spans).plot(title="All that there is to say of this " * 10)

@@ -56,7 +56,7 @@ def test_a_warning_counts_its_scopes() -> None:
     assert str(warning).startswith("warning (never_ended): 2 scopes never ended")
 
 
-def test_a_dict_is_what_json_accepts() -> None:
+def test_json_accepts_the_dict() -> None:
     timeline = Timeline(Timeline.from_spans(STEP).columns, {100: "main"}, dropped=1, pending=2)
     found = json.loads(json.dumps(timeline.to_dict()))
     assert found["thread_names"] == {"100": "main"}

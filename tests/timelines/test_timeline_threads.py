@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The names of threads on a timeline, also of threads that have ended."""
+"""The names of threads on a timeline, even of threads that have ended."""
 
 from __future__ import annotations
 

@@ -428,7 +428,7 @@ def test_a_compiled_scope_object_is_noted_too(monkeypatch: pytest.MonkeyPatch) -
     assert support.scopes_were_compiled()
 
 
-def test_without_compiled_scopes_nothing_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_compiled_scopes_there_is_no_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stand_ins, "_met_a_scope", False)
     with fasttime.scope("around"):
         torch.compile(lambda x: x + 1, backend="eager")(X)

@@ -50,7 +50,7 @@ def test_the_watch_imports_nothing(seen: list[int]) -> None:
     assert seen == []
 
 
-def test_looking_for_a_module_is_no_import(seen: list[int]) -> None:
+def test_looking_for_a_module_does_not_import_it(seen: list[int]) -> None:
     assert importlib.util.find_spec(NAME) is not None
     assert seen == []
     importlib.import_module(NAME)

@@ -36,16 +36,16 @@ def add_to(commands: Commands) -> None:
         commands,
         "compare",
         "compare two saved measurements",
-        "Compare two saved measurements and say how sure the difference is.",
+        "Compare two saved measurements and say how certain the difference is.",
         _EXAMPLES,
     )
     parser.add_argument("old", type=Path, metavar="OLD.json", help="the baseline")
-    parser.add_argument("new", type=Path, metavar="NEW.json", help="the one to judge")
+    parser.add_argument("new", type=Path, metavar="NEW.json", help="the new measurement")
     parser.add_argument(
         "--fail-above",
         type=fraction,
         metavar="CHANGE",
-        help="exit with 1 if the new one is proven to be slower by more than this: 5%% or 0.05",
+        help="exit with 1 if NEW.json is proven to be slower by more than this: 5%% or 0.05",
     )
     parser.set_defaults(command=run)
 

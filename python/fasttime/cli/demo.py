@@ -26,7 +26,7 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands,
         "demo",
-        "show in about a minute how ways to time a model differ",
+        "show how ways to time a model differ, in about a minute",
         "Time one model, and a pipeline of two models, in several ways. Say what each way gets\n"
         "wrong. Uses a GPU if available, and takes about a minute. Needs torchvision:\n"
         "pip install 'fasttime[demo]'.",

@@ -29,7 +29,7 @@ _EXAMPLES = """examples:
   fasttime env                  for a bug report
   fasttime env --json | jq .gpus[0].state"""
 
-_NOT_KNOWN = "not known: NVIDIA's management library does not answer"
+_UNKNOWN = "unknown: NVIDIA's management library does not answer"
 _Line = tuple[str, str]
 
 
@@ -90,7 +90,7 @@ def _cpu(facts: dict[str, Any]) -> str:
     parts = [facts["cpu"], f"{facts['cpu_count']} cores"]
     if allowed is not None and allowed != facts["cpu_count"]:
         parts.append(f"{allowed} of them for this process")
-    parts.append(f"governor {facts['cpu_governor'] or 'not known'}")
+    parts.append(f"governor {facts['cpu_governor'] or 'unknown'}")
     return ", ".join(parts)
 
 
@@ -104,10 +104,10 @@ def _gpu_lines(gpu: dict[str, Any]) -> Iterator[_Line]:
         f"{gpu['name']}, compute capability {gpu['compute_capability']}, "
         f"{gpu['multiprocessors']} multiprocessors, {gpu['memory_bytes'] / 2**30:.1f} GiB",
     )
-    yield f"{name} uuid", gpu["uuid"] or "not known"
+    yield f"{name} uuid", gpu["uuid"] or "unknown"
     state, modes = gpu["state"], gpu["modes"]
     if state is None:
-        yield f"{name} state", f"{_NOT_KNOWN} (clocks, power, temperature, throttling, modes)"
+        yield f"{name} state", f"{_UNKNOWN} (clocks, power, temperature, throttling, modes)"
         return
     yield (
         f"{name} clocks",
@@ -122,7 +122,7 @@ def _gpu_lines(gpu: dict[str, Any]) -> Iterator[_Line]:
 
 def _of(value: float | None, most: float | None, unit: str) -> str:
     if value is None:
-        return "not known"
+        return "unknown"
     return f"{value:.0f} {unit}" if most is None else f"{value:.0f} of {most:.0f} {unit}"
 
 

@@ -48,32 +48,33 @@ def compare(
     margin: float = MARGIN,
     **kwargs: object,
 ) -> Comparison:
-    """Time several callables against each other and tell which one is faster.
+    """Time several callables against each other and say which one is faster.
 
     ``compare({"a": f, "b": g}, *args, **kwargs)`` times ``f(*args, **kwargs)`` against
     ``g(*args, **kwargs)``. The first candidate is the baseline. Each other candidate gets a
     `Verdict`: faster, slower, the same, or can't tell. In a round each candidate runs one batch of
     about 15 ms, in random order. The rounds end when every verdict is clear or the budget is spent.
-    At most four interim analyses decide that. In at most 5 % of comparisons is any verdict false.
+    At most four interim analyses decide that. At most 5 % of comparisons contain a false verdict.
 
     Args:
         candidates: the callables by name, at least two.
         method: how runs are timed; see `fasttime.measure`.
-        hold: whether the stream waits while work is queued; see `fasttime.measure`. None: hold if
-            every candidate can be held. If one turns out to be impossible to hold, everything
-            starts again without holding, and a warning says so.
+        hold: whether the stream waits while work is queued; see `fasttime.measure`. None holds if
+            every candidate can be held. If that fails later for any of them, everything starts
+            again without holding, and a warning says so.
         cache: ``warm`` leaves the device's L2 cache alone, ``cold`` clears it before each run.
         budget: seconds for the rounds. The current round is finished; warming up is extra.
         rounds: the most rounds to make, 1 to 1024; None for as many as the budget allows.
         margin: two candidates that differ by less are the ``same``; 0.01 is 1 %.
 
     Waits for the device at both ends of each batch. Shows progress like `fasttime.measure`. A
-    warning says if the GPU was throttled or its clock changed between rounds.
+    warning tells you if the GPU was throttled or its clock changed between rounds.
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`; TypeError if `candidates`
     is not a mapping of names to callables; ValueError if there are fewer than two candidates or a
-    number is out of range. Exceptions from a candidate pass unchanged. A note names the candidate,
-    and the right options if you passed one of `compare_methods` (Python 3.11 and later).
+    number is out of range. Exceptions from a candidate pass unchanged. A note on them names
+    the candidate. If you passed an option of `compare_methods`, the note names the right options
+    (Python 3.11 and later).
 
     >>> print(compare({"sorted": sorted, "sum": sum}, [3, 1, 2]))  # doctest: +SKIP
     """

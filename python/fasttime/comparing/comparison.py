@@ -37,7 +37,7 @@ class Comparison(ComparisonResult):
     The first candidate is the baseline. Each other candidate is compared with the baseline.
 
     Attributes:
-        measurements: by name. `times` has the batches of all rounds in order.
+        measurements: one per candidate, by name. `times` has the batches of all rounds in order.
         batch_runs: runs per batch. A round is one batch of each candidate.
         margin: how far a ratio may be from 1 for ``same``.
         level: the confidence level of each interval. It is above 95 %, so that all intervals of all
@@ -66,7 +66,7 @@ class Comparison(ComparisonResult):
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
-        """The `Verdict` on each candidate but the baseline, by name."""
+        """The `Verdict` on each candidate except the baseline, by name."""
         return {name: self._judge(name) for name in self.measurements if name != self.baseline}
 
     @cached_property

@@ -43,7 +43,7 @@ class MethodComparison(ComparisonResult):
     """One callable timed by several methods. All times are in seconds.
 
     Attributes:
-        measurements: by method. Of all rounds, the one with the middle median.
+        measurements: one per method, from the round with the middle median.
         loop_times: how long the whole loop took in each round, by method, and without timing under
             ``untimed``. The device is idle at both ends of a loop.
     """
@@ -79,7 +79,7 @@ class MethodComparison(ComparisonResult):
 
     @property
     def findings(self) -> dict[Method, MethodFinding]:
-        """Whether each method reads right, and why, by method."""
+        """By method: whether it reads right, and why."""
         return judge_methods(self.measurements, self.loop_change)
 
     @property
@@ -208,26 +208,26 @@ def compare_methods(
     rounds: int = 3,
     **kwargs: object,
 ) -> MethodComparison:
-    """Time one callable by the naive, the sync and the event method, and tell which reads right.
+    """Time one callable by the naive, the sync and the event method, and say which reads right.
 
-    A round is one loop per method and one loop without timing, in an order that is shuffled for
-    each round and is the same in each call.
+    A round is one loop per method and one loop without timing. Each round has a new random order.
+    The orders are the same in every call.
 
     Args:
         fn: the callable to time; see `fasttime.measure`.
-        methods: the methods, each of them once, or a single one.
+        methods: a list of methods, each of them once, or a single method.
         warmup: how many runs of each timed loop are ignored, at least 0. The same number of runs,
             and at least one, comes before the first round.
-        repeat: how many runs a loop has, with the ignored ones. It must exceed `warmup`.
+        repeat: how many runs a loop has, including the ignored ones. It must exceed `warmup`.
         rounds: how many rounds, at least 1.
 
     Waits for the device at both ends of each loop, and in each run of the sync method. Shows
     progress like `fasttime.measure`.
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`, and ValueError if no
-    method is given or one is given twice. Exceptions from `fn` pass unchanged. If `fn` fails after
-    you passed a second callable or an option of `fasttime.compare`, a note on the exception says
-    what to write instead (Python 3.11 and later).
+    method is given or one is given twice. Exceptions from `fn` pass unchanged. You may
+    have passed a second callable or an option of `fasttime.compare`. If `fn` fails then, a note on
+    the exception says what to write instead (Python 3.11 and later).
 
     >>> comparison = compare_methods(sorted, [3, 1, 2], repeat=10)
     >>> comparison.findings["event"].reading

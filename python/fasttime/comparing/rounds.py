@@ -35,7 +35,7 @@ _MOST_RUNS = 500
 # The first rounds are ignored, because caches, clocks and allocators settle in them.
 _IGNORED = 2
 
-# Seconds between two readings of the GPU's state. Each reading takes some milliseconds.
+# Seconds between two readings of the GPU's state. Each reading takes a few milliseconds.
 _GPU_STATE_EVERY = 0.25
 
 # With more rounds, the interval would be narrower than the systematic error.

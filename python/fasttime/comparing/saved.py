@@ -104,12 +104,12 @@ class SavedComparison(ComparisonResult):
 
     @property
     def goes_by_processes(self) -> bool:
-        """Whether the spread of the processes decides: there are three per side or more."""
+        """Whether the spread of the processes decides: each side has three or more."""
         return min(len(self.old.processes), len(self.new.processes)) >= FEWEST_PROCESSES
 
     @cached_property
     def environment_differences(self) -> tuple[EnvironmentDifference, ...]:
-        """The fields in which the environments differ, and the device's name.
+        """The fields in which the environments differ, and the device if its name differs.
 
         Date, host name and process number are left out.
         """
@@ -313,22 +313,22 @@ def compare_saved(
     margin: float = MARGIN,
     allowance: float = 0.10,
 ) -> SavedComparison:
-    """Tell whether a new measurement is faster or slower than an old one, or the same.
+    """Say whether a new measurement is faster or slower than an old one, or the same.
 
-    Processes differ more than runs: memory lies elsewhere, another algorithm was picked, the clock
-    is another. With three processes per side or more (``fasttime bench --processes``,
+    Processes differ more than runs: memory is laid out differently, another algorithm is chosen, or
+    the clock differs. With three processes per side or more (``fasttime bench --processes``,
     `Measurement.merge`), their spread decides, by Welch's test of the logarithms of their medians.
-    Student's test decides instead if it is less sure, as it may be with unequal numbers of
+    Student's test decides instead if it is less certain, which can happen with unequal numbers of
     processes. With fewer processes, only a change that is proven to exceed `allowance` counts.
-    Neither covers changes from day to day, so measure both sides on the same day.
+    No test covers changes from day to day, so measure both sides on the same day.
 
     Args:
         old, new: measurements, or the files in which they were saved.
         margin: two measurements that differ by less are the ``same``, between 0 and 1.
         allowance: how much two processes may differ by chance, from 0 up to 1.
 
-    Raises ValueError if method, cache, held or is_calibrated differ, or a number is out of range;
-    TypeError if an argument is not a measurement; errors of `fasttime.load`.
+    Raises ValueError if method, cache, held or is_calibrated differ, or if a number is out of
+    range. Raises TypeError if an argument is not a measurement, and the errors of `fasttime.load`.
 
     >>> print(compare_saved("old.json", "new.json"))  # doctest: +SKIP
     """

@@ -64,5 +64,5 @@ def _style(name: str) -> str:
 
 @functools.cache
 def asset(name: str) -> str:
-    """Return the text of a file beside this module."""
+    """Return the text of a file in this module's folder."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8").strip()

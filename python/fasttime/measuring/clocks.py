@@ -23,8 +23,8 @@ def clock_warnings(before: GpuState | None, after: GpuState | None) -> tuple[Tim
         before: after the warm-up and before the first kept run; None if unknown.
         after: after the last run; None if unknown.
 
-    Clocks are not compared if the GPU was idle in either state, because the clock of an idle GPU
-    says nothing about one at work.
+    Clocks are not compared if the GPU was idle in either state, because an idle GPU has another
+    clock than a busy one.
     """
     states = _known((before, after))
     warnings = []
@@ -54,8 +54,8 @@ def clock_warnings_of_rounds(found: Sequence[GpuState | None]) -> tuple[TimingWa
     """Return the warnings from the GPU's states before, between and after the rounds of `compare`.
 
     If all candidates of a round slow down alike, their ratio does not change. So these warnings are
-    milder than those of `clock_warnings`. But a lower clock slows down computation more than memory
-    traffic, and a power limit slows down most what draws most power.
+    milder than in `clock_warnings`. But a lower clock slows down computation more than memory
+    traffic, and a power limit slows down the work that draws most power.
 
     Args:
         found: the states in order; None for an unknown state.

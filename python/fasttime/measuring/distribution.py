@@ -71,7 +71,7 @@ def _few(times: Times) -> TimingWarning | None:
 
 
 def _few_processes(count: int) -> TimingWarning | None:
-    # One process is no reason for a warning: its interval only claims to describe that process.
+    # One process gets no warning: its interval only claims to describe that process.
     if not 1 < count < FEWEST_PROCESSES:
         return None
     return TimingWarning(
@@ -115,5 +115,5 @@ def _two_modes(times: Times, step: float) -> TimingWarning | None:
         "two_modes",
         f"Times fall into two groups, about {format_seconds(low)} and {format_seconds(high)} "
         f"({round(100 * share)} % of the runs), so the median may jump from one to the other. "
-        "Look for two code paths, or a clock that changes.",
+        "Check for two code paths, or for a clock that changes.",
     )

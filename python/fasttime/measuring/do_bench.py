@@ -45,8 +45,8 @@ def do_bench(
 
     Waits for the device between runs.
 
-    Raises like `fasttime.measure`; ValueError for an unknown `return_mode` or a quantile outside 0
-    to 1; RuntimeError if CUDA is not in use.
+    Raises the errors of `fasttime.measure`. Raises ValueError for an unknown `return_mode` or a
+    quantile outside 0 to 1, and RuntimeError if CUDA is not in use.
 
     >>> do_bench(lambda: x @ x)  # doctest: +SKIP
     0.0123

@@ -54,8 +54,8 @@ def measure(
     how long it takes when calls follow each other. You also get the bottleneck, host or device.
 
     Args:
-        fn: the callable to time. Its results are dropped. If `fn` itself takes an argument with the
-            name of an option below, wrap it in a lambda.
+        fn: the callable to time. Its results are discarded. If `fn` itself takes an argument with
+            the name of an option below, wrap it in a lambda.
         method: how runs are timed.
             ``event`` records a CUDA event before and after each call and reads the events at the
             end, so nothing waits in between.
@@ -65,8 +65,8 @@ def measure(
             replays of the graph by events.
         warmup: how many runs are ignored at the beginning, at least 0. ``auto``: runs until three
             batches in a row take the same time to within 5 %, for at most a quarter of `budget`.
-        repeat: how many runs to make. If you give `warmup` too, `repeat` includes the ignored runs,
-            and `fn` is called exactly that often, apart from the first calls that ``graph`` and
+        repeat: how many runs to make. If you give `warmup` too, `repeat` includes the ignored runs.
+            `fn` is then called exactly that often, apart from the first calls that ``graph`` and
             `hold` need. ``auto``: until the median is known to within `precision`, or `budget` is
             spent.
         hold: True holds the stream while each run is queued and then executes the run without a
@@ -76,11 +76,11 @@ def measure(
             for too long, it is released, runs are timed without holding, and a warning says so.
         cache: ``warm`` leaves the device's L2 cache alone; ``cold`` clears it before each run.
         budget: seconds for the kept runs if `repeat` is ``auto``. The warm-up may take a quarter of
-            that in addition. A single long run may exceed the budget.
+            that on top. A single long run may exceed the budget.
         precision: half the width of the median's 95 % interval, as a share of the median.
 
-    If work was waiting at each run, because the stream was held or the device is the bottleneck,
-    the event overhead in that state is subtracted. The result is the time that a call adds to a
+    If the stream was held, or if the device is the bottleneck, work was waiting at each run. The
+    event overhead in that state is then subtracted. The result is the time that a call adds to a
     busy stream. Otherwise, or if it is unknown whether work was waiting, nothing is subtracted.
     `Measurement.is_calibrated` says which. Times are never cut off at zero.
 
@@ -89,10 +89,11 @@ def measure(
     progress bar on stderr. The bar is drawn between batches only, never during timed runs. There is
     no bar if you give both `warmup` and `repeat`.
 
-    Raises TypeError if `fn` cannot be called, is a coroutine or generator function or returns a
-    coroutine or generator, or if an option has the wrong type; ValueError if an option is out of
-    range; RuntimeError if a run has no device time although CUDA is in use, if the stream cannot be
-    held or the callable cannot be captured as requested, or while a CUDA graph is being captured.
+    Raises TypeError if `fn` cannot be called, or is or returns a coroutine or generator. Raises
+    TypeError for an option of the wrong type, and ValueError for an option out of range. Raises
+    RuntimeError if a run has no device time although CUDA is in use, and if the stream cannot be
+    held or the callable cannot be captured as requested. Also raises RuntimeError while a CUDA
+    graph is being captured.
 
     Exceptions from `fn` pass unchanged. If `fn` does not know a keyword argument that resembles an
     option, such as ``repeats=``, a note on the exception names the option (Python 3.11 and later).

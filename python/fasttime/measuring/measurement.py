@@ -58,15 +58,15 @@ class Measurement(Result):
         wall_time: the time per call when calls follow each other, with the device's work and
             without ignored runs. None if it was not measured: for a given number of runs with a
             held stream or a cold cache.
-        held: whether the stream was held while work was queued. `times` then include no launch
+        held: whether the stream was held while work was queued. Then `times` include no launch
             latency.
         cache: ``warm`` if the device's L2 cache was left alone, ``cold`` if it was cleared before
             each run.
         event_overhead: what the method reads for an empty run. For events, what an empty pair of
             events reads. None if unknown.
         is_calibrated: whether `event_overhead` has been subtracted from `times`.
-        ended_by: why there are no more runs: their ``count`` was given, the ``precision`` was
-            reached, or the ``budget`` was spent.
+        ended_by: why the runs ended: you gave their ``count``, the ``precision`` was reached, or
+            the ``budget`` was spent.
         processes: how many kept runs each process contributed, in the order of `times`.
         environment: the machine and the versions; None if unknown.
         bottleneck: host or device, and by what factor. None on the CPU, and for methods that read
@@ -148,11 +148,12 @@ class Measurement(Result):
         the medians of consecutive blocks suggests, because runs may resemble their neighbours. It
         is NaN for fewer than 6 runs. It says nothing about what another process would read.
 
-        For three processes or more it does: it is Student's interval from the logarithms of
-        `process_medians`, however many runs there are. It is NaN for two processes, which show too
-        little of how much processes differ, and if a process median is not above 0.
+        For three processes or more, it covers further processes too. It is then Student's interval
+        from the logarithms of `process_medians`, however many runs there are. It is NaN for two
+        processes, because two are too few to show how much processes differ. It is also NaN if a
+        process median is not above 0.
 
-        If readings come in steps, like those of a GPU's clock, half a step is added at each end.
+        If readings come in steps, as a GPU's clock gives them, half a step is added at each end.
         If all readings are equal, no step shows and the interval has no width.
         """
         if len(self.processes) == 1:

@@ -21,7 +21,7 @@ class ProgressBar:
     """Shows on stderr how far a measurement is.
 
     The bar has no thread and is drawn only by `update`. Call `update` between batches, while the
-    device is idle: drawing takes the host some milliseconds and must not fall into what is timed.
+    device is idle: drawing takes the host a few milliseconds and must not fall into the timed part.
 
     Attributes:
         doing: what is happening, in front of the label.

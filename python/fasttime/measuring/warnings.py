@@ -38,7 +38,7 @@ WarningKind = Literal[
 ]
 
 # What each kind means:
-# ``cpu``: CUDA was not in use, so all methods agree by nature;
+# ``cpu``: CUDA was not in use, so all methods agree;
 # ``cuda_started``: the callable started CUDA itself, so the host timed some runs;
 # ``queued_only``: the naive method read how long the host took to queue the work;
 # ``launch_queue_full``: the naive method is right, but only by accident;
@@ -65,7 +65,7 @@ WarningKind = Literal[
 ON_CPU = TimingWarning(
     "cpu",
     "CUDA was not in use, so all work was done when the call returned. On the CPU, naive, sync and "
-    "event agree by nature.",
+    "event always agree.",
 )
 
 # A naive reading agrees with the device if it is at least this share of the device time.
@@ -114,8 +114,8 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWar
     if agrees:
         return TimingWarning(
             "unclear",
-            "The naive reading is right here, but it is unknown whether through a full launch "
-            f"queue, a wait in the callable or a slow host: {figures}. Use method='event'.",
+            "The naive reading is right here, but it is unknown why: through a full launch queue, "
+            f"a wait in the callable or a slow host ({figures}). Use method='event'.",
         )
     return TimingWarning(
         "unclear",
@@ -218,8 +218,8 @@ def judge_coverage(time: float, others: float, runs: int) -> TimingWarning | Non
     return TimingWarning(
         "other_streams",
         f"Other streams of the device kept working for {format_seconds(others)} after the timed "
-        "stream was done, and no time includes that. Let the current stream wait for them in fn, "
-        "or use method='sync'.",
+        "stream was done, and times do not include that. Let the current stream wait for them "
+        "in fn, or use method='sync'.",
     )
 
 
@@ -230,7 +230,8 @@ def judge_resolution(reading: float, event_overhead: float) -> TimingWarning | N
     return TimingWarning(
         "below_resolution",
         f"A run reads {format_seconds(reading)} and an empty run {format_seconds(event_overhead)}, "
-        "so most of the reading is overhead. Put several calls into fn, and divide by the number.",
+        "so most of the reading is overhead. Put several calls into fn, and divide by their "
+        "number.",
     )
 
 

@@ -14,9 +14,9 @@ class Durations:
     """A distribution of durations, in seconds, in constant memory.
 
     Count, total, mean, std, min and max are exact, except that `Report.since` may know min and max
-    to 1 % only. Quantiles come from a histogram and are within 1 % of a measured duration; the
-    histogram counts durations above 52 days as 73 minutes. With no durations, every figure is 0:
-    look at `count` first.
+    only to 1 %. Quantiles come from a histogram and are within 1 % of a measured duration. Every
+    duration above 52 days counts as 52 days. With no durations, every figure is 0, so check `count`
+    first.
     """
 
     __slots__ = ("_series",)

@@ -112,7 +112,7 @@ class Report(Result):
     def __deepcopy__(self, _: object) -> Report:
         return self
 
-    # Without this, Python would try the indices 0, 1, ... `walk` says that it yields sites.
+    # Without this, iteration would try the indices 0, 1, and so on. `walk` yields the sites.
     __iter__ = None
 
     def walk(self) -> Iterator[SiteReport]:
@@ -130,7 +130,7 @@ class Report(Result):
 
     @property
     def dropped(self) -> int:
-        """How many scopes were given up for lack of room, or never ended."""
+        """How many scopes were dropped, because there was no room or because they never ended."""
         return self.count("dropped")
 
     @property
@@ -211,11 +211,11 @@ class Report(Result):
 
         Counts, totals, means and standard deviations are exact; quantiles are within 1 %. A min or
         a max that is new to the recorder is exact, others are within 1 %. Open and pending scopes
-        are those of this report.
+        are counted as in this report.
 
-        Never waits. Raises TypeError for anything but a report, and ValueError if the
-        recorder was reset in between, if `earlier` comes from another recorder, or if `earlier` is
-        the later report.
+        Never waits. Raises TypeError for anything but a report. Raises ValueError if the
+        recorder was reset in between, and if `earlier` comes from another recorder or is the later
+        report.
         """
         if not isinstance(earlier, Report):
             raise TypeError(f"since() takes an earlier report, got a {type(earlier).__name__}")
@@ -254,8 +254,8 @@ class Report(Result):
         """Return the report as one HTML page that needs no other file and no network.
 
         Args:
-            timeline: drawn below the table, in a light and a dark version. Of more than 48 scopes,
-                the page shows the last whole rounds.
+            timeline: drawn below the table, in a light and a dark version. If it has more than 48
+                scopes, the page shows the last whole rounds.
 
         Looks up `environment`. With a timeline, raises ImportError without matplotlib, and
         ValueError if the timeline has no scopes.

@@ -22,10 +22,10 @@ class SiteReport(SiteCounts):
         host: host times of all scopes that ended.
         device: device times of the scopes with status ``ok``; None if there are none.
         self_time: the total of `time` minus the totals of the children, in seconds. None if the
-            children took longer than the site, because they ran on other streams or threads or
-            because the site's own scope is still open. None if `began_earlier`, since some children
-            may have been counted in the interval before. Concurrent children are subtracted in
-            full.
+            children took longer than the site. That happens if they ran on other streams or
+            threads, or if the site's own scope is still open. None if `began_earlier`, because some
+            children may have been counted in the interval before. Concurrent children are
+            subtracted in full.
         share: this site's part of the time of all root sites, from 0.0 to 1.0. It is a part of the
             device time if any site has device times, otherwise of the host time. None if this site
             has no time of that kind. A root that is shorter than its children counts with the time

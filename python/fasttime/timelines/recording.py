@@ -51,7 +51,7 @@ class TimelineRecording:
     def start(self) -> None:
         """Keep the scopes that begin from now on.
 
-        Takes up to 30 us per device to compare its clock with the host's. Waits for nothing else.
+        Takes up to 30 us per device to compare its clock with the host's. Does not wait otherwise.
         Raises RuntimeError if another timeline of this recorder is being recorded.
         """
         _native.bind_if_cuda_is_up()

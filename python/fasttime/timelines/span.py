@@ -16,8 +16,8 @@ def stream_name(handle: int) -> str:
 class Span(NamedTuple):
     """One pass through a scope: when it ran on the host and when on the device.
 
-    Times are in seconds. All four moments are on the clock of ``time.perf_counter``, also those of
-    the device.
+    Times are in seconds. All four moments are on the clock of ``time.perf_counter``, including
+    the two of the device.
 
     Attributes:
         path: the names from the root to the scope, joined by ``/``.

@@ -45,7 +45,7 @@ class Timeline(Result):
 
     A timeline does not need its recorder any more. Times are seconds on the clock of
     ``time.perf_counter``. Two timelines are equal if they have the same content. ``print`` shows a
-    table with one row per path, a notebook shows the picture.
+    table with one row per path. A notebook shows the picture if the timeline is short.
 
     A timeline is empty while it is being recorded. Until the end of the ``with`` block, everything
     but printing raises RuntimeError.
@@ -220,8 +220,8 @@ class Timeline(Result):
 
         * ``.json``, ``.json.gz``: a trace for https://ui.perfetto.dev or ``chrome://tracing``.
           `fasttime.load` gives the timeline back, exact to the nanosecond.
-        * ``.csv``: one line per scope, with the fields of `Span` as columns
-        * ``.svg``, ``.png``, ``.pdf``: a picture, with the `options` of `plot`
+        * ``.csv``: one line per scope, with the fields of `Span` as columns.
+        * ``.svg``, ``.png``, ``.pdf``: a picture, with the `options` of `plot`.
 
         The file appears only when all of it is written. If the disk is full, an existing file stays
         as it was. Raises ValueError for another suffix and for unknown options, OSError if the file

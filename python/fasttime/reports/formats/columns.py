@@ -19,7 +19,7 @@ NO_SITES = "fasttime: no scope has ended in this time."
 
 
 class Column(NamedTuple):
-    """One column beside the column of names.
+    """One column to the right of the names.
 
     Attributes:
         key: the column's name in the code, and in the note on hidden columns.

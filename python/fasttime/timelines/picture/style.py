@@ -38,7 +38,7 @@ _REPLACEMENT = "\N{WHITE SQUARE}"
 
 
 class Theme(NamedTuple):
-    """All colours except those of scopes."""
+    """All colours except the colours of scopes."""
 
     background: str
     text: str
