@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
+import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -135,6 +138,27 @@ def test_rich_prints_what_print_does(make: Callable[[], Any]) -> None:
     Console(file=file, width=100, height=24, color_system=None, legacy_windows=False).print(made)
     printed = [line.rstrip() for line in file.getvalue().splitlines()]
     assert "\n".join(printed) == str(made) == repr(made)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))]
+)
+def test_a_copied_warning_equals_the_warning(copied: Callable[[Any], Any]) -> None:
+    assert copied(WARNING) == WARNING
+    assert str(copied(WARNING)) == str(WARNING)
+    assert len({WARNING, copied(WARNING)}) == 1
+
+
+def test_other_kinds_and_messages_are_unequal() -> None:
+    assert TimingWarning("throttled", "Another message.") != WARNING
+    assert TimingWarning("other", WARNING.message) != WARNING
+
+
+def test_a_warning_can_be_raised_as_an_error() -> None:
+    with pytest.raises(TimingWarning) as caught, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.warn(WARNING, stacklevel=1)
+    assert caught.value is WARNING
 
 
 def test_results_with_rows_have_data_frames() -> None:

@@ -182,6 +182,15 @@ def test_a_zipped_trace_that_was_cut_is_refused(tmp_path: Path) -> None:
         fasttime.load(path)
 
 
+def test_a_zipped_trace_with_a_wrong_byte_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json.gz"
+    full().save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + b"\xff" * 40 + whole[80:])
+    with pytest.raises(ValueError, match=r"trace\.json\.gz is not JSON, or was cut short"):
+        fasttime.load(path)
+
+
 def test_a_trace_of_another_tool_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trace.json.gz"
     path.write_bytes(gzip.compress(b'{"traceEvents": []}'))
