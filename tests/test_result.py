@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import json
+import math
 import os
 import pickle
 import sys
@@ -105,6 +107,22 @@ def test_a_result_is_a_dict_for_json(make: Callable[[], Any]) -> None:
     made = make()
     content = json.loads(json.dumps(made.to_dict()))
     assert content["warnings"] == [warning.to_dict() for warning in made.warnings]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda endless: Comparison({"a": endless, "b": timed("b")}, 2, 0.01, 0.95, 1.0),
+        lambda endless: MethodComparison(
+            {"naive": timed("a", "naive"), "event": endless},
+            {"untimed": (0.02,), "naive": (0.02,), "event": (0.021,)},
+        ),
+        lambda endless: compare_saved(timed("a"), endless),
+    ],
+)
+def test_numbers_that_json_lacks_are_strings(make: Callable[[Measurement], Any]) -> None:
+    made = make(dataclasses.replace(timed("a"), loop_time=math.nan))
+    assert '"nan"' in json.dumps(made.to_dict(), allow_nan=False)
 
 
 @each_result
