@@ -80,6 +80,7 @@ def test_damage_names_file_and_field(tmp_path: Path) -> None:
         (Fields.text, 1, "a string"),
         (Fields.flag, 1, "true or false"),
         (Fields.count, -1, "a whole number of at least 0"),
+        (Fields.count, True, "a whole number of at least 0"),
         (Fields.whole, 1.5, "a whole number"),
         (Fields.number, "1", "a number"),
         (Fields.number, 10**400, "a number"),

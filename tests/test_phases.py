@@ -211,6 +211,18 @@ def test_the_block_and_its_last_phase_end_together(cuda: Simulated, recorder: Re
     assert len(ends) == 1
 
 
+def test_who_did_not_record_shares_a_boundary(cuda: Simulated, recorder: Recorder) -> None:
+    with recorder.phases("step") as phase:
+        phase("alone")
+        phase(None)
+        phase("a")
+        phase("b")
+    assert {
+        path: [sample.shares_boundary for sample in recorder.samples(path)]
+        for path in ("step", "step/alone", "step/a", "step/b")
+    } == {"step": [True], "step/alone": [False], "step/a": [False], "step/b": [True]}
+
+
 # --- the tree ---
 
 

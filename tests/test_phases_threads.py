@@ -269,6 +269,26 @@ def test_a_block_is_left_during_a_call(cuda: Simulated, is_first: bool) -> None:
     assert pool_is_whole(0)
 
 
+def test_a_marked_block_is_freed_in_a_first_call(cuda: Simulated) -> None:
+    recorder, stream = Recorder(), cuda.create_stream()
+    with marks(recorder) as log:
+        phase = recorder.phases("step", stream=stream)
+        phase.__enter__()
+        with another_thread_in(partial(phase, "late"), cuda, stream):
+            # The end of the block fails, so it waits for no room, and its memory is free at once.
+            cuda.fail("cuStreamIsCapturing", 2)
+            cuda.fail("cudaStreamIsCapturing", 2)
+            phase.__exit__(None, None, None)
+            others = [recorder.begin("other") for _ in range(4)]  # their memory is the block's
+            for other in others:
+                recorder.end(other)
+    assert sorted(log[:2]) == ["+late", "+step"]
+    assert statuses(recorder)["step/late"] == {"ok": 1}
+    assert recorder.report().open == 0
+    del recorder, phase, others, other
+    assert pool_is_whole(0)
+
+
 def test_a_block_is_left_while_its_phase_ends(cuda: Simulated) -> None:
     recorder, stream = Recorder(), cuda.create_stream()
     phase = recorder.phases("step", stream=stream)

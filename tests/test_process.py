@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from simulated_cuda import HERE, run_under_simulation, torch_can_be_simulated
+
+import fasttime
 
 needs_cuda_build = pytest.mark.skipif(
     not torch_can_be_simulated(), reason="needs torch built for CUDA 13"
@@ -46,6 +49,24 @@ def test_import_starts_no_cuda_and_imports_little() -> None:
         brought = set(sys.modules) - before
         for name in ("rich", "matplotlib", "pandas", "torchvision", "torch._dynamo"):
             assert not any(m == name or m.startswith(name + ".") for m in brought), name
+    """)
+
+
+def test_a_copy_of_the_package_works_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(Path(fasttime.__file__).parent, tmp_path / "vendored" / "fasttime")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    run("""
+        import fasttime
+        import vendored.fasttime as other
+        with other.scope("theirs"):
+            with fasttime.scope("ours"):
+                pass
+        for module, name in ((fasttime, "ours"), (other, "theirs")):
+            report = module.report()
+            assert [site.path for site in report.walk()] == [name]
+            assert report[name].host.count == 1
     """)
 
 

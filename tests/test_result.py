@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import io
 import json
+import math
 import os
+import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -104,6 +109,22 @@ def test_a_result_is_a_dict_for_json(make: Callable[[], Any]) -> None:
     assert content["warnings"] == [warning.to_dict() for warning in made.warnings]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda endless: Comparison({"a": endless, "b": timed("b")}, 2, 0.01, 0.95, 1.0),
+        lambda endless: MethodComparison(
+            {"naive": timed("a", "naive"), "event": endless},
+            {"untimed": (0.02,), "naive": (0.02,), "event": (0.021,)},
+        ),
+        lambda endless: compare_saved(timed("a"), endless),
+    ],
+)
+def test_numbers_that_json_lacks_are_strings(make: Callable[[Measurement], Any]) -> None:
+    made = make(dataclasses.replace(timed("a"), loop_time=math.nan))
+    assert '"nan"' in json.dumps(made.to_dict(), allow_nan=False)
+
+
 @each_result
 def test_a_result_is_saved_and_loaded(make: Callable[[], Any], tmp_path: Path) -> None:
     made = make()
@@ -135,6 +156,27 @@ def test_rich_prints_the_same_as_print(make: Callable[[], Any]) -> None:
     Console(file=file, width=100, height=24, color_system=None, legacy_windows=False).print(made)
     printed = [line.rstrip() for line in file.getvalue().splitlines()]
     assert "\n".join(printed) == str(made) == repr(made)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))]
+)
+def test_a_copied_warning_equals_the_warning(copied: Callable[[Any], Any]) -> None:
+    assert copied(WARNING) == WARNING
+    assert str(copied(WARNING)) == str(WARNING)
+    assert len({WARNING, copied(WARNING)}) == 1
+
+
+def test_other_kinds_and_messages_are_unequal() -> None:
+    assert TimingWarning("throttled", "Another message.") != WARNING
+    assert TimingWarning("other", WARNING.message) != WARNING
+
+
+def test_a_warning_can_be_raised_as_an_error() -> None:
+    with pytest.raises(TimingWarning) as caught, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.warn(WARNING, stacklevel=1)
+    assert caught.value is WARNING
 
 
 def test_results_with_rows_have_data_frames() -> None:

@@ -199,7 +199,8 @@ void Recorder::begin_phase(OpenScope& phase, SiteTable::Id site, const OpenScope
     return;
   }
   const CudaRuntime& cuda = runtime();
-  if (block.lane == nullptr || !cuda.has_cuda) {
+  Lane* lane = block.lane;  // another thread may end the block while the record waits
+  if (lane == nullptr || !cuda.has_cuda) {
     begin(phase, site, chosen);
     leave_call();
     return;
@@ -212,11 +213,11 @@ void Recorder::begin_phase(OpenScope& phase, SiteTable::Id site, const OpenScope
   phase.process = block.process;
   phase.begun_by = number_of(last);
   phase.status = Status::kOk;
-  phase.begin_event = boundary(cuda, last, now_ns, *block.lane, phase);
+  phase.begin_event = boundary(cuda, last, now_ns, *lane, phase);
   if (phase.begin_event == nullptr) {
     continue_on_host(phase, phase.status);
   } else {
-    phase.lane = block.lane;
+    phase.lane = lane;
   }
   phase.host_begin_ns = last.left_ns = cuda.host_now_ns();
 }

@@ -198,7 +198,7 @@ py::object event_pool(int index) {
 }
 
 void define_statistics(py::module_& module) {
-  py::class_<SiteSummary>(module, "SiteSummary")
+  py::class_<SiteSummary>(module, "SiteSummary", py::module_local())
       .def_property_readonly("counts",
                              [](const SiteSummary& summary) {
                                py::dict counts;
@@ -217,19 +217,19 @@ void define_statistics(py::module_& module) {
       .def_readonly("backlog_total_ns", &SiteSummary::backlog_total_ns)
       .def_readonly("device_outlasted", &SiteSummary::device_outlasted)
       .def_readonly("host_took_as_long", &SiteSummary::host_took_as_long);
-  py::class_<SiteEntry>(module, "SiteEntry")
+  py::class_<SiteEntry>(module, "SiteEntry", py::module_local())
       .def_readonly("id", &SiteEntry::id)
       .def_readonly("parent", &SiteEntry::parent)
       .def_readonly("name", &SiteEntry::name)
       .def_readonly("summary", &SiteEntry::summary);
-  py::class_<RecorderCounts>(module, "RecorderCounts")
+  py::class_<RecorderCounts>(module, "RecorderCounts", py::module_local())
       .def_readonly("open", &RecorderCounts::open)
       .def_readonly("pending", &RecorderCounts::pending)
       .def_readonly("refused_sites", &RecorderCounts::refused_sites);
 }
 
 void define_recorder(py::module_& module) {
-  py::class_<Recorder>(module, "Recorder")
+  py::class_<Recorder>(module, "Recorder", py::module_local())
       .def(py::init<>())
       .def("scope_functions", &scope_functions)
       .def("site_entries", &site_entries, py::arg("take"))
@@ -269,7 +269,7 @@ std::unique_ptr<StreamHold> hold_current_stream(double timeout_s) {
 
 void define_hold(py::module_& module) {
   // Release joins the watchdog thread, which takes little time and never asks for the GIL.
-  py::class_<StreamHold>(module, "StreamHold")
+  py::class_<StreamHold>(module, "StreamHold", py::module_local())
       .def(py::init(&hold_current_stream), py::arg("timeout_s"))
       .def("release", &StreamHold::release);
 }

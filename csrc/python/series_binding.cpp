@@ -127,7 +127,7 @@ bool equals(const Series& one, const Series& other) { return one == other; }
 void define_series(PyObject* module) {
   auto target = py::reinterpret_borrow<py::module_>(module);
   target.def("bucket_middles_ns", &bucket_middles);
-  py::class_<Series>(target, "Series")
+  py::class_<Series>(target, "Series", py::module_local())
       .def(py::init<>())
       .def(py::init(&make_series), py::arg("count"), py::arg("total_ns"), py::arg("squares_ns2"),
            py::arg("min_ns"), py::arg("max_ns"), py::arg("buckets"), py::arg("counts"))

@@ -134,6 +134,7 @@ def in_times(**changes: Any) -> Callable[[dict[str, Any]], object]:
             lambda data: data.update(duration_s=None),
             "duration_s should be a number, not None",
         ),
+        (lambda data: data.update(duration_s="inf"), "duration_s should be finite, not 'inf'"),
         (lambda data: data.update(open=-1), "open should be a whole number of at least 0"),
         (lambda data: data.update(environment={}), "environment.date is missing"),
         (in_site(name=None), "sites[1].name should be a"),

@@ -152,6 +152,9 @@ def host(trace: dict[str, Any]) -> dict[str, Any]:
         (lambda t: t.pop("traceEvents"), "traceEvents should be a list"),
         (lambda t: t["otherData"].pop("begin_ns"), "begin_ns is missing"),
         (lambda t: t["otherData"].update(dropped=-1), "dropped should be a whole number"),
+        (lambda t: t["otherData"].update(end_ns=2**63), "end_ns should be a whole number from"),
+        (lambda t: t["otherData"].update(begin_ns=-(10**400)), "begin_ns should be a whole number"),
+        (lambda t: t["otherData"]["sites"][0].update(depth=2**31), r"sites\[0\].depth should be a"),
         (lambda t: t["otherData"].update(thread_names={"a": "b"}), "thread_names: "),
         (lambda t: t["otherData"].update(version=99), "version 99"),
         (lambda t: t["otherData"].pop("format"), "was not saved by fasttime"),
@@ -176,6 +179,15 @@ def test_a_zipped_trace_that_was_cut_is_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="cut short"):
+        fasttime.load(path)
+
+
+def test_a_zipped_trace_with_a_wrong_byte_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json.gz"
+    full().save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + b"\xff" * 40 + whole[80:])
+    with pytest.raises(ValueError, match=r"trace\.json\.gz is not JSON, or was cut short"):
         fasttime.load(path)
 
 

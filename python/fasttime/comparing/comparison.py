@@ -13,7 +13,7 @@ import numpy as np
 
 from ..console import line
 from ..data_frame import data_frame
-from ..documents import COMPARISON, Fields
+from ..documents import COMPARISON, Fields, plain
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
@@ -89,21 +89,25 @@ class Comparison(ComparisonResult):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dict that ``json.dumps`` accepts. `save` writes the same.
 
-        Raises ValueError if the numbers are inconsistent.
+        NaN and infinities are the strings ``nan``, ``inf`` and ``-inf``. Raises ValueError if the
+        numbers are inconsistent.
         """
         _check(self)
-        return {
-            "batch_runs": self.batch_runs,
-            "margin": self.margin,
-            "level": self.level,
-            "duration": self.duration,
-            "candidates": [
-                {"name": name, "measurement": measurement_to_content(measurement)}
-                for name, measurement in self.measurements.items()
-            ],
-            "verdicts": {name: verdict.to_dict() for name, verdict in self.verdicts.items()},
-            "warnings": [warning.to_dict() for warning in self.warnings],
-        }
+        content: dict[str, Any] = plain(
+            {
+                "batch_runs": self.batch_runs,
+                "margin": self.margin,
+                "level": self.level,
+                "duration": self.duration,
+                "candidates": [
+                    {"name": name, "measurement": measurement_to_content(measurement)}
+                    for name, measurement in self.measurements.items()
+                ],
+                "verdicts": {name: verdict.to_dict() for name, verdict in self.verdicts.items()},
+                "warnings": [warning.to_dict() for warning in self.warnings],
+            }
+        )
+        return content
 
     def to_pandas(self) -> Any:
         """Return a DataFrame with one row per candidate. Raises ImportError without pandas.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data_frame import data_frame
-from ..documents import METHOD_COMPARISON, Fields
+from ..documents import METHOD_COMPARISON, Fields, plain
 from ..measuring import machine
 from ..measuring.arguments import check_call, check_choice, check_runs, is_whole, label_of
 from ..measuring.calls import call_once
@@ -93,19 +93,23 @@ class MethodComparison(ComparisonResult):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dict that ``json.dumps`` accepts. `save` writes the same.
 
-        Raises ValueError if the numbers are inconsistent.
+        NaN and infinities are the strings ``nan``, ``inf`` and ``-inf``. Raises ValueError if the
+        numbers are inconsistent.
         """
         _check(self)
-        return {
-            "measurements": [
-                {"method": method, "measurement": measurement_to_content(measurement)}
-                for method, measurement in self.measurements.items()
-            ],
-            "loop_times": {name: list(times) for name, times in self.loop_times.items()},
-            "loop_change": dict(self.loop_change),
-            "findings": {name: finding._asdict() for name, finding in self.findings.items()},
-            "warnings": [warning.to_dict() for warning in self.warnings],
-        }
+        content: dict[str, Any] = plain(
+            {
+                "measurements": [
+                    {"method": method, "measurement": measurement_to_content(measurement)}
+                    for method, measurement in self.measurements.items()
+                ],
+                "loop_times": {name: list(times) for name, times in self.loop_times.items()},
+                "loop_change": dict(self.loop_change),
+                "findings": {name: finding._asdict() for name, finding in self.findings.items()},
+                "warnings": [warning.to_dict() for warning in self.warnings],
+            }
+        )
+        return content
 
     def to_pandas(self) -> Any:
         """Return a DataFrame with one row per method. Raises ImportError without pandas."""

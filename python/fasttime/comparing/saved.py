@@ -18,6 +18,7 @@ from ..documents import (
     SAVED_COMPARISON,
     Fields,
     damaged,
+    plain,
     read_document,
 )
 from ..environment.differences import EnvironmentDifference, environment_differences
@@ -155,20 +156,24 @@ class SavedComparison(ComparisonResult):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dict that ``json.dumps`` accepts. `save` writes the same.
 
-        Raises ValueError if the numbers are inconsistent.
+        NaN and infinities are the strings ``nan``, ``inf`` and ``-inf``. Raises ValueError if the
+        numbers are inconsistent.
         """
         _check(self)
-        return {
-            "margin": self.margin,
-            "allowance": self.allowance,
-            **{side: measurement_to_content(part) for side, part in self._sides().items()},
-            **self._judged.to_dict(),
-            "environment_differences": [
-                {"field": field, "old": old, "new": new}
-                for field, old, new in self.environment_differences
-            ],
-            "warnings": [warning.to_dict() for warning in self.warnings],
-        }
+        content: dict[str, Any] = plain(
+            {
+                "margin": self.margin,
+                "allowance": self.allowance,
+                **{side: measurement_to_content(part) for side, part in self._sides().items()},
+                **self._judged.to_dict(),
+                "environment_differences": [
+                    {"field": field, "old": old, "new": new}
+                    for field, old, new in self.environment_differences
+                ],
+                "warnings": [warning.to_dict() for warning in self.warnings],
+            }
+        )
+        return content
 
     def to_pandas(self) -> Any:
         """Return a DataFrame with a row for ``old`` and a row for ``new``.

@@ -34,8 +34,8 @@ def contents(fields: Fields) -> dict[str, Any]:
     return {
         "columns": _columns(_sites(fields), fields.items("traceEvents")),
         "thread_names": thread_names,
-        "begin_ns": fields.whole("begin_ns"),
-        "end_ns": fields.whole("end_ns"),
+        "begin_ns": _whole_of(fields, "begin_ns", np.int64),
+        "end_ns": _whole_of(fields, "end_ns", np.int64),
         "dropped": fields.count("dropped"),
         "pending": fields.count("pending"),
         "waited": fields.flag("waited"),
@@ -48,7 +48,7 @@ def _sites(fields: Fields) -> list[Site]:
             site.text("path"),
             site.text("name"),
             None if site.is_null("parent") else site.text("parent"),
-            site.whole("depth"),
+            _whole_of(site, "depth", np.int32),
         )
         for site in fields.objects("sites")
     ]
@@ -112,6 +112,13 @@ def _whole(args: _Args, name: str, dtype: Any, default: int | None = None) -> np
     if values and not bounds.min <= min(values) <= max(values) <= bounds.max:
         raise ValueError(f"{name} is out of range in an event")
     return np.array(values, dtype)
+
+
+def _whole_of(fields: Fields, name: str, dtype: Any) -> int:
+    value, bounds = fields.whole(name), np.iinfo(dtype)
+    if not bounds.min <= value <= bounds.max:
+        raise fields.wrong(name, f"a whole number from {bounds.min} to {bounds.max}")
+    return value
 
 
 def _status(args: dict[str, Any]) -> int:

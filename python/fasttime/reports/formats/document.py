@@ -87,11 +87,14 @@ def from_content(content: Fields) -> dict[str, Any]:
 
     Raises ValueError, naming the field, if the content is not the content of a report.
     """
+    duration = content.number("duration_s")
+    if not math.isfinite(duration):
+        raise content.wrong("duration_s", "finite")
     return {
         **{name: read(content, name) for name, read in _PLAIN.items()},
         "sites": build_sites(_tallies(content.objects("sites"))),
         "backend": content.choice("backend", ("cuda", "host", "mixed")),
-        "duration": content.number("duration_s"),
+        "duration": duration,
         "parts": content.count("parts", at_least=1),
         "differs": tuple(map(str, content.items("differs"))),
         "known_environment": Environment.from_fields(content.object("environment")),
