@@ -91,3 +91,10 @@ def test_damage_names_file_and_field(tmp_path: Path) -> None:
 def test_a_field_has_its_type(read: Any, value: Any, wanted: str) -> None:
     with pytest.raises(ValueError, match=f"^inner.field should be {wanted}, not "):
         read(Fields({"field": value}, "inner."), "field")
+
+
+def test_a_file_of_another_format_names_the_right_one(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("<html>", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"report\.html is not JSON; load\(\) reads \.json files"):
+        fasttime.load(path)

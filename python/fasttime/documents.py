@@ -72,7 +72,7 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises ValueError, naming the file, if the file is not a document or has another version.
     Raises OSError like `open`.
     """
-    where = os.fspath(path)
+    where = os.fsdecode(path)
     with open(path, "rb") as file:
         raw = file.read()
     try:
@@ -80,6 +80,12 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
             raw = gzip.decompress(raw)
         document = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        suffix = os.path.splitext(os.path.basename(where))[1].lower()
+        if suffix not in ("", ".json", ".gz"):
+            raise ValueError(
+                f"{where} is not JSON; load() reads .json files, and .json.gz files of timelines, so "
+                "save the result under such a name"
+            ) from None
         raise ValueError(
             f"{where} is not JSON, or was cut short ({error}); save the result again"
         ) from None

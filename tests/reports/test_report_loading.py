@@ -151,7 +151,7 @@ def in_times(**changes: Any) -> Callable[[dict[str, Any]], object]:
         (in_site(checks={}), "sites[1].checks.backlog_total_s is missing"),
         (
             lambda data: data["sites"][1]["checks"].update(backlog_total_s="inf"),
-            "sites[1].checks.backlog_total_s should be finite and at least 0",
+            "sites[1].checks.backlog_total_s should be finite",
         ),
         (in_site(began_earlier=0), "sites[1].began_earlier should be true or false, not 0"),
         (

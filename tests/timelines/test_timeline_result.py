@@ -122,3 +122,10 @@ def test_html_of_nothing_is_one_line() -> None:
     assert "0 scopes" in page
     assert "<table" not in page
     assert "<img" not in page
+
+
+def test_a_narrow_table_hides_columns() -> None:
+    lines = text(Timeline.from_spans(STEP), width=40)
+    assert any("Hidden columns (narrow terminal)" in line for line in lines)
+    assert any(line.startswith("step") for line in lines)
+    assert not any("host mean" in line for line in lines if line.startswith("scope"))

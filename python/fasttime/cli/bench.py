@@ -77,7 +77,7 @@ def add_to(commands: Commands) -> None:
         "--repeat",
         type=runs,
         metavar="N",
-        help="how many runs, including ignored ones, or auto (default)",
+        help="how many runs, or auto (default); includes the ignored runs if --warmup is a number",
     )
     parser.add_argument(
         "--budget",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .columns import Columns
 
 _HEADINGS = ("scope", "scopes", "host total", "host mean", "device total", "device mean")
+# In a narrow terminal these columns are hidden, in this order. The path always stays.
+_LEAST_IMPORTANT_FIRST = ("host mean", "device mean", "scopes", "host total", "device total")
+_GAP = 2
 _MOST_ROWS = 200  # rich takes seconds for thousands
 _UNKNOWN = "-"
 
@@ -48,14 +51,32 @@ def as_renderable(columns: Columns, width: int) -> RenderableType:
     from rich.table import Table
 
     rows, left_out = _rows(columns)
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown = _fitting(rows, width)
+    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     made.add_column(_HEADINGS[0], overflow="fold", min_width=min(16, width))
-    for heading in _HEADINGS[1:]:
+    for heading in shown:
         made.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        path, *figures = row.cells
-        made.add_row(line(path), *figures)
-    return Group(made, line(left_out, "dim")) if left_out else made
+        figures = dict(zip(_HEADINGS, row.cells, strict=True))
+        made.add_row(line(row.path), *(figures[heading] for heading in shown))
+    hidden = [heading for heading in _HEADINGS[1:] if heading not in shown]
+    notes = [f"Hidden columns (narrow terminal): {', '.join(hidden)}."] if hidden else []
+    return Group(made, *(line(note, "dim") for note in (*notes, left_out) if note))
+
+
+def _fitting(rows: list[_Row], width: int) -> list[str]:
+    """Return the headings of the figures that fit beside 16 columns for the path."""
+    cells = [_HEADINGS, *(row.cells for row in rows)]
+    widths = {
+        heading: _GAP + max(len(row[index]) for row in cells)
+        for index, heading in enumerate(_HEADINGS)
+    }
+    shown = list(_HEADINGS[1:])
+    for heading in _LEAST_IMPORTANT_FIRST:
+        if 16 + _GAP + sum(widths[one] for one in shown) <= width:
+            break
+        shown.remove(heading)
+    return shown
 
 
 def as_html(columns: Columns) -> str:
