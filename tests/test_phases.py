@@ -410,6 +410,28 @@ def test_a_task_outlives_the_phase_it_began_in(recorder: Recorder) -> None:
     assert set(paths(recorder)) == {"step", "step/a", "step/a/first", "step/b", "step/second"}
 
 
+def test_a_task_does_not_follow_a_repeated_name(recorder: Recorder) -> None:
+    async def work(gate: asyncio.Event) -> None:
+        with recorder.scope("first"):
+            pass
+        await gate.wait()
+        with recorder.scope("second"):  # the phase that the task began in has ended
+            pass
+
+    async def main() -> None:
+        gate = asyncio.Event()
+        with recorder.phases("step") as phase:
+            phase("a")
+            task = asyncio.create_task(work(gate))
+            await asyncio.sleep(0)
+            phase("a")
+            gate.set()
+            await task
+
+    asyncio.run(main())
+    assert set(paths(recorder)) == {"step", "step/a", "step/a/first", "step/second"}
+
+
 def test_each_task_has_its_own_phases(recorder: Recorder) -> None:
     async def request(name: str) -> None:
         with recorder.phases(name) as phase:
