@@ -83,8 +83,8 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
         suffix = os.path.splitext(os.path.basename(where))[1].lower()
         if suffix not in ("", ".json", ".gz"):
             raise ValueError(
-                f"{where} is not JSON; load() reads .json files, and .json.gz files of timelines, so "
-                "save the result under such a name"
+                f"{where} is not JSON; load() reads .json files, and .json.gz files of timelines, "
+                "so save the result under such a name"
             ) from None
         raise ValueError(
             f"{where} is not JSON, or was cut short ({error}); save the result again"

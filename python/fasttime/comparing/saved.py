@@ -338,15 +338,11 @@ def compare_saved(
     >>> print(compare_saved("old.json", "new.json"))  # doctest: +SKIP
     """
     check_margin(margin)
-    _check_allowance(allowance)
+    if not 0 <= allowance < 1:
+        raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
     before, after = _measurement("old", old), _measurement("new", new)
     _check_same(before, after)
     return SavedComparison(before, after, margin, allowance)
-
-
-def _check_allowance(allowance: float) -> None:
-    if not 0 <= allowance < 1:
-        raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
 
 
 def _check_same(old: Measurement, new: Measurement) -> None:
