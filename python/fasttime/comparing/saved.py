@@ -306,8 +306,7 @@ def from_content(fields: Fields) -> SavedComparison:
 
 
 def _check(comparison: SavedComparison) -> None:
-    check_margin(comparison.margin)
-    _check_allowance(comparison.allowance)
+    _check_tolerances(comparison.margin, comparison.allowance)
     _check_same(comparison.old, comparison.new)
 
 
@@ -337,12 +336,16 @@ def compare_saved(
 
     >>> print(compare_saved("old.json", "new.json"))  # doctest: +SKIP
     """
-    check_margin(margin)
-    if not 0 <= allowance < 1:
-        raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
+    _check_tolerances(margin, allowance)
     before, after = _measurement("old", old), _measurement("new", new)
     _check_same(before, after)
     return SavedComparison(before, after, margin, allowance)
+
+
+def _check_tolerances(margin: float, allowance: float) -> None:
+    check_margin(margin)
+    if not 0 <= allowance < 1:
+        raise ValueError(f"allowance must be at least 0 and below 1, 0.1 for 10 %, got {allowance}")
 
 
 def _check_same(old: Measurement, new: Measurement) -> None:
