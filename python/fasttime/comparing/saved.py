@@ -390,9 +390,8 @@ def _interval(measurement: Measurement) -> tuple[float, float]:
     return float(np.min([low, *medians])), float(np.max([high, *medians]))
 
 
-def _relative_step(measurement: Measurement) -> float:
-    parts = by_process(measurement.times, measurement.processes)
-    return coarsest_step(parts) / measurement.median
+def _relative_step(one: Measurement) -> float:
+    return coarsest_step(by_process(one.times, one.processes)) / one.median
 
 
 def _extent(measurement: Measurement) -> str:
