@@ -16,11 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from ..timelines.export import DATA_SUFFIXES, PICTURE_SUFFIXES
 from .output import did_you_mean
-
-# Formats of a timeline: without and with matplotlib.
-_DATA = (".json", ".json.gz", ".csv")
-_PICTURES = (".svg", ".png", ".pdf")
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -108,8 +105,8 @@ def new_html(text: str) -> Path:
 
 def new_timeline(text: str) -> Path:
     """Read the name of a timeline to write. Pictures need matplotlib."""
-    path = _with_suffix(text, *_DATA, *_PICTURES)
-    if path.suffix.lower() in _PICTURES and importlib.util.find_spec("matplotlib") is None:
+    path = _with_suffix(text, *DATA_SUFFIXES, *PICTURE_SUFFIXES)
+    if path.suffix.lower() in PICTURE_SUFFIXES and importlib.util.find_spec("matplotlib") is None:
         raise argparse.ArgumentTypeError(
             f"{path.suffix} needs matplotlib; install it: pip install 'fasttime[plot]'"
         )

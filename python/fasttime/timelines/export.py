@@ -20,7 +20,7 @@ from .span import Span
 if TYPE_CHECKING:
     from .timeline import Timeline
 
-_PICTURES = ("svg", "png", "pdf")
+PICTURE_SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str, Any]) -> None:
@@ -35,8 +35,8 @@ def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str,
             _WRITERS[suffix](timeline, file)
         return
     kind = os.path.splitext(lowered)[1][1:]
-    if kind not in _PICTURES:
-        known = ", ".join([*_WRITERS, *(f".{picture}" for picture in _PICTURES)])
+    if f".{kind}" not in PICTURE_SUFFIXES:
+        known = ", ".join((*DATA_SUFFIXES, *PICTURE_SUFFIXES))
         raise ValueError(f"unknown format {name!r}; the suffix must be one of {known}")
     known_options = list(inspect.signature(timeline.plot).parameters)
     if unknown := sorted(options.keys() - set(known_options)):
@@ -126,3 +126,4 @@ _WRITERS: dict[str, Callable[[Timeline, IO[bytes]], None]] = {
     ".json.gz": _save_zipped_trace,
     ".csv": _save_csv,
 }
+DATA_SUFFIXES = tuple(_WRITERS)
