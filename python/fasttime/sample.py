@@ -22,7 +22,7 @@ class Sample(NamedTuple):
             about 1 µs.
         host_time: from begin to end on the host; None if the scope never ended.
         device_time: from begin to end on the stream; None unless the status is ``ok``.
-        shares_boundary: whether one of the two events also serves a neighbouring scope.
+        shares_boundary: whether the scope uses an event that was recorded for a neighbour.
     """
 
     path: str

@@ -36,7 +36,7 @@ class Span(NamedTuple):
         device_end: when the stream reached the scope's end; None like `device_begin`.
         uncertainty: the largest error of `device_begin` and `device_end`, in seconds. Both have the
             same error, so their difference is exact. None like `device_begin`.
-        shares_boundary: whether one of the two events also serves a neighbouring scope.
+        shares_boundary: whether the scope uses an event that was recorded for a neighbour.
     """
 
     path: str
