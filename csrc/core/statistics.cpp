@@ -38,7 +38,7 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
       ++summary.device_outlasted;
     }
     if (++unchecked_ == 1) {
-      unchecked_ = 2;  // the first sample and, as after each check, the one that counts as checked
+      unchecked_ = 2;  // counts from here as after a check
       check_after_ns_.store(sample.host_begin_ns + sample.host_ns + kCheckAgeNs,
                             std::memory_order_relaxed);
     } else if (unchecked_ == kCheckEvery + 1) {

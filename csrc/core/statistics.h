@@ -105,7 +105,7 @@ class StatisticsTable {
       statistics->prefetch();
     }
   }
-  // Null if neither this site nor a site in the same block has ever had a sample.
+  // Null if no site in the block of this site has ever had a sample.
   SiteStatistics* find(SiteTable::Id site) const noexcept {
     Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);
     return block == nullptr ? nullptr : &(*block)[site % kBlock];

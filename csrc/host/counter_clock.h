@@ -29,9 +29,9 @@ inline bool lists_name(const char* list, const char* name) noexcept {
 // The clock learns its rate over the first kLearnNs; until then it returns steady_ns(). It then
 // compares itself with steady_ns() again and again, after four times the last period and in the end
 // every kRenewNs. Each time it chooses the rate with which it meets steady_ns() at the next
-// comparison. So it stays within a microsecond, and neither jumps nor runs backwards. It only jumps
-// to steady_ns() if it was not read for some time, or if the two differ by more than kMaxSlewNs
-// because one of them was stopped.
+// comparison. So it stays within a microsecond, without jumping or running backwards. The
+// exception: it jumps to steady_ns() if it was not read for some time, or if the two differ by more
+// than kMaxSlewNs because one of them was stopped.
 template <typename Source>
 class CounterClock {
  public:
