@@ -10,14 +10,12 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import tomllib
-from pathlib import Path
+from importlib.metadata import metadata
 from typing import Any
 
 import fasttime
 
-ROOT = Path(__file__).parent.parent
-URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+URLS = dict(url.split(", ") for url in metadata("fasttime").get_all("Project-URL") or ())
 
 project = "fasttime"
 copyright = "the fasttime contributors"
@@ -72,7 +70,8 @@ def _prepare_docstring(
 ) -> None:
     """Turn the Markdown of a docstring into reStructuredText."""
     paragraphs = re.split(r"\n{2,}", "\n".join(lines).rstrip())
-    lines[:] = "\n\n".join(_paragraph(text, name) for text in paragraphs).split("\n") + [""]
+    made = "\n\n".join(_paragraph(text, name) for text in paragraphs)
+    lines[:] = [*made.split("\n"), ""]
 
 
 def _paragraph(text: str, name: str) -> str:
