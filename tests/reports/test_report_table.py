@@ -165,7 +165,7 @@ def test_of_many_sites_the_greatest_are_shown() -> None:
     assert [row.split("  ")[0] for row in text.splitlines()[2:202]] == [
         f"site {number}" for number in range(8192 - 200, 8192)
     ]
-    words = '200 of 8,192 sites are shown; report.save("report.html") writes all of them.'
+    words = '200 of 8,192 sites are shown. report.save("report.html") writes all of them.'
     assert words in " ".join(text.split())
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...html.elements import escaped, shown, warning_list
 from ...html.page import asset, page
 from ...text import format_seconds
-from ..site import walk_with_depth
+from ..view import hidden_sites, visible
 from .columns import columns_of, has_device_times, host_mean, rough_seconds, summary
 from .picture import last_scopes, svg_of
 
@@ -31,14 +31,17 @@ def as_body(report: Report) -> str:
     """Return a report for a notebook: the table, the summary and the warnings."""
     cost = f'<p class="soft">{escaped(summary(report))}</p>'
     table = _table(report) + cost if report.sites else _NOTHING
-    return table + warning_list(report.warnings)
+    title = report.shown_as.title
+    heading = f"<h2>{escaped(title)}</h2>" if title else ""
+    return heading + table + warning_list(report.warnings)
 
 
 def as_page(report: Report, environment: Environment, timeline: Timeline | None) -> str:
     """Return a report as a whole page."""
+    title = report.shown_as.title or "fasttime report"
     return page(
-        f"fasttime report, {environment.device}",
-        f"<h1>fasttime report</h1>\n{_provenance(report, environment)}",
+        f"{title}, {environment.device}",
+        f"<h1>{escaped(title)}</h1>\n{_provenance(report, environment)}",
         "\n".join(
             [
                 _tiles(report) + _table(report) if report.sites else _NOTHING,
@@ -114,7 +117,9 @@ def _total(site: SiteReport, on_device: bool) -> float:
 
 def _table(report: Report) -> str:
     columns = _in_order(columns_of(report))
-    rows = "\n".join(_row(site, depth, columns) for site, depth in walk_with_depth(report.sites))
+    sites = visible(report)
+    rows = "\n".join(_row(site, depth, columns) for site, depth in sites)
+    note = hidden_sites(report, len(sites))
     return f"""<div class="scroll" tabindex="0" role="region" aria-label="Times by site">
 <table>
 <caption class="vh">Times by site, children below their parents</caption>
@@ -124,6 +129,7 @@ def _table(report: Report) -> str:
 </tbody>
 </table>
 </div>
+{f'<p class="soft">{note}</p>' if note else ""}
 <p class="key">{_key(has_device_times(report))}</p>
 """
 

@@ -7,26 +7,34 @@ import re
 from typing import TYPE_CHECKING
 
 from ...text import printable
+from ..view import hidden_sites, visible
 from .columns import NO_SITES, columns_of, summary
 
 if TYPE_CHECKING:
     from ..report import Report
+    from ..site import SiteReport
 
 
 def as_markdown(report: Report) -> str:
     """Return a table with the summary and the warnings below it."""
-    lines = [*_table(report), "", summary(report)] if report.sites else [NO_SITES]
+    sites = [site for site, _ in visible(report)]
+    lines = [NO_SITES]
+    if report.sites:
+        notes = f"{summary(report)} {hidden_sites(report, len(sites))}".rstrip()
+        lines = [*_table(report, sites), "", notes]
+    if report.shown_as.title:
+        lines = [f"### {_text(printable(report.shown_as.title))}", "", *lines]
     if report.warnings:
         lines += ["", *(f"* {_text(str(warning))}" for warning in report.warnings)]
     return "\n".join(lines) + "\n"
 
 
-def _table(report: Report) -> list[str]:
+def _table(report: Report, sites: list[SiteReport]) -> list[str]:
     columns = columns_of(report)
     titles = [f"{column.group} {column.title}".strip() for column in columns]
     sides = ["---" if column.key == "bottleneck" else "---:" for column in columns]
     lines = [_row(["scope", *titles]), _row(["---", *sides])]
-    for site in report.walk():
+    for site in sites:
         cells = (_text(column.text(site)) for column in columns)
         lines.append(_row([_code(printable(site.path)), *cells]))
     return lines
