@@ -7,6 +7,7 @@ import base64
 import itertools
 from typing import TYPE_CHECKING
 
+from ...html.charts import histogram
 from ...html.elements import escaped, shown, warning_list
 from ...html.page import asset, page
 from ...text import format_seconds
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _NOTHING = "<p>Nothing has been timed yet.</p>"
 _MEANS = "Mean device and host time per call; the longer bar fills the column."
+_SPREAD = "How the times are spread between the shortest and the longest, on a logarithmic axis."
+_BARS = 20  # of a histogram
 _INDENTED = 12  # levels; deeper levels are written as a number
 _PLACES = {"share": 0, "bottleneck": 2, "calls": 3, "backlog": 3}  # the other columns: 1
 
@@ -157,7 +160,10 @@ def _heads(columns: list[Column]) -> str:
 def _head(column: Column, rows: str) -> str:
     if column.key == "bottleneck":
         title, kind = "device : host", ' class="left"'
-        first = f'<th scope="col"{rows} class="left pair" title="{_MEANS}">{title}</th>'
+        first = (
+            f'<th scope="col"{rows} class="left spread" title="{_SPREAD}">spread</th>'
+            f'<th scope="col"{rows} class="left pair" title="{_MEANS}">{title}</th>'
+        )
     else:
         share = ' class="share"' if column.key == "share" else ""
         first, kind = "", f"{share} data-sortable"
@@ -183,7 +189,9 @@ def _cell(site: SiteReport, column: Column) -> str:
         return f'<td class="share"{sort}><span>{_share_bar(site)}<b>{text}</b></span></td>'
     if column.key == "bottleneck":
         kind = f' class="tag {text}"' if site.bottleneck is not None else ""
-        return f'{_pair_of_bars(site)}<td class="left"><span{kind}>{text}</span></td>'
+        return (
+            f'{_spread(site)}{_pair_of_bars(site)}<td class="left"><span{kind}>{text}</span></td>'
+        )
     return f"<td{sort}>{text}</td>"
 
 
@@ -196,6 +204,19 @@ def _share_bar(site: SiteReport) -> str:
         f'<i class="{kind}" style="width:{part:.2%}"></i>' for kind, part in parts if part > 0
     )
     return f'<span class="bar" aria-hidden="true">{drawn}</span>'
+
+
+def _spread(site: SiteReport) -> str:
+    """Draw the histogram of a site's times between the shortest and the longest."""
+    times = site.time
+    if times.count < 2 or not 0 < times.min < times.max:
+        return '<td class="spread"></td>'
+    ratio = times.max / times.min
+    below = times.counts_below(times.min * ratio ** (i / _BARS) for i in range(_BARS + 1))
+    below[0] = 0  # the shortest belongs into the first bar
+    counts = [after - before for before, after in itertools.pairwise(below)]
+    label = f"{format_seconds(times.min)} to {format_seconds(times.max)}"
+    return f'<td class="spread">{histogram(counts, label)}</td>'
 
 
 def _pair_of_bars(site: SiteReport) -> str:
