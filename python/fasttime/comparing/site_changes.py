@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..data_frame import data_frame
 from ..documents import REPORT_COMPARISON, Fields, plain
 from ..environment.differences import environment_differences
 from ..reports.report import Report
 from ..stats.processes import FEWEST_PROCESSES
 from ..stats.student import difference_interval
+from ..tabular import TabularResult
 from ..text import format_seconds, printable
 from ..timing_warning import TimingWarning
-from .results import ComparisonResult
-from .verdict import Verdict, check_margin, decide
+from .verdict import Verdict, check_margin, decide, interval_bars
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -63,7 +62,7 @@ class SiteChange(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReportComparison(ComparisonResult):
+class ReportComparison(TabularResult):
     """New reports against old ones, site by site.
 
     ``comparison["step/forward"]`` is the `SiteChange` of a path, and iterating yields them all.
@@ -120,8 +119,8 @@ class ReportComparison(ComparisonResult):
         )
         return content
 
-    def to_pandas(self) -> Any:
-        """Return a DataFrame with one row per site. Raises ImportError without pandas."""
+    def _records(self) -> list[dict[str, Any]]:
+        """Return one row per site."""
         rows = []
         for one in self.changes:
             low, high = one.verdict.interval
@@ -134,7 +133,10 @@ class ReportComparison(ComparisonResult):
                     "verdict": one.verdict.verdict,
                 }
             )
-        return data_frame(rows)
+        return rows
+
+    def _bars(self) -> list[str]:
+        return interval_bars([one.verdict for one in self.changes])
 
     def _title(self) -> str:
         return f"{_count(self.new_reports)} against {_count(self.old_reports)}, new against old"

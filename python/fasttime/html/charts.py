@@ -84,6 +84,13 @@ def interval_bar(
     return _svg("interval", 100, 14, line + bar + dot, "")
 
 
+def figure(chart: str, caption: str) -> str:
+    """Return a chart with a caption below it; nothing for an empty chart."""
+    if not chart:
+        return ""
+    return f"<figure>{chart}<figcaption>{escaped(caption)}</figcaption></figure>"
+
+
 def _svg(kind: str, width: int, height: int, inside: str, label: str) -> str:
     name = f"<title>{escaped(label)}</title>" if label else ""
     role = f'role="img" aria-label="{escaped(label)}"' if label else 'aria-hidden="true"'
