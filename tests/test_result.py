@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import dataclasses
 import io
 import json
@@ -28,9 +29,11 @@ from fasttime import (
     MethodComparison,
     Recorder,
     Report,
+    ReportComparison,
     SavedComparison,
     Timeline,
     TimingWarning,
+    compare_reports,
     compare_saved,
 )
 from fasttime.console import table, warning_lines
@@ -73,6 +76,7 @@ RESULTS: dict[type, Callable[[], Any]] = {
     Report: recorded_report,
     Comparison: lambda: Comparison({"a": timed("a"), "b": timed("b")}, 2, 0.01, 0.95, 1.0),
     MethodComparison: methods,
+    ReportComparison: lambda: compare_reports(recorded_report(), recorded_report()),
     SavedComparison: lambda: compare_saved(timed("a"), timed("a")),
     Timeline: timeline,
 }
@@ -133,6 +137,33 @@ def test_a_result_is_saved_and_loaded(make: Callable[[], Any], tmp_path: Path) -
     assert type(loaded) is type(made)
     assert loaded.to_dict() == made.to_dict()
     assert str(loaded) == str(made)
+
+
+@each_result
+def test_every_result_is_saved_for_readers(make: Callable[[], Any], tmp_path: Path) -> None:
+    made = make()
+    suffixes = [".html", ".csv"] if isinstance(made, Timeline) else [".html", ".csv", ".md", ".txt"]
+    for suffix in suffixes:
+        made.save(tmp_path / f"result{suffix}")
+        text = (tmp_path / f"result{suffix}").read_text(encoding="utf-8")
+        if suffix == ".csv":
+            assert len(set(map(len, csv.reader(text.splitlines())))) == 1
+            continue
+        for warning in getattr(made, "_shown_warnings", lambda: made.warnings)():
+            assert warning.kind in text, suffix
+    page = (tmp_path / "result.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "http" not in page.replace("http-equiv", "")
+    with pytest.raises(ValueError, match=r"\.json"):
+        made.save(tmp_path / "result.xlsx")
+    assert not (tmp_path / "result.xlsx").exists()
+
+
+def test_a_page_draws_measurement_and_intervals(tmp_path: Path) -> None:
+    page = timed("model").to_html()
+    assert page.count("<svg") == 2
+    comparison = Comparison({"a": timed("a"), "b": timed("b")}, 2, 0.01, 0.95, 1.0)
+    assert 'class="chart interval"' in comparison.to_html()
 
 
 @each_result

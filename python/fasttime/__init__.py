@@ -16,6 +16,7 @@ from .comparing.comparison import Comparison
 from .comparing.method_findings import MethodFinding
 from .comparing.methods import MethodComparison, compare_methods
 from .comparing.saved import SavedComparison, compare_saved
+from .comparing.site_changes import ReportComparison, SiteChange, compare_reports
 from .comparing.verdict import Verdict
 from .loading import load
 from .measuring.do_bench import do_bench
@@ -41,8 +42,10 @@ __all__ = [
     "MethodFinding",
     "Recorder",
     "Report",
+    "ReportComparison",
     "Sample",
     "SavedComparison",
+    "SiteChange",
     "SiteReport",
     "Span",
     "Timeline",
@@ -52,6 +55,7 @@ __all__ = [
     "begin",
     "compare",
     "compare_methods",
+    "compare_reports",
     "compare_saved",
     "disable",
     "do_bench",

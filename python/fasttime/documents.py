@@ -18,6 +18,7 @@ COMPARISON = "fasttime comparison"
 METHOD_COMPARISON = "fasttime method comparison"
 SAVED_COMPARISON = "fasttime saved comparison"
 REPORT = "fasttime report"
+REPORT_COMPARISON = "fasttime report comparison"
 TIMELINE = "fasttime timeline"
 
 # The version of each format that this fasttime writes, which is also the only one it reads. Raise a
@@ -28,6 +29,7 @@ VERSIONS = {
     METHOD_COMPARISON: 1,
     SAVED_COMPARISON: 1,
     REPORT: 3,  # 1 had no histograms; 2 had sections, and bottlenecks without a reason
+    REPORT_COMPARISON: 1,
     TIMELINE: 1,
 }
 

@@ -13,11 +13,14 @@ from .comparing.methods import MethodComparison
 from .comparing.methods import from_content as method_comparison_from_content
 from .comparing.saved import SavedComparison
 from .comparing.saved import from_content as saved_comparison_from_content
+from .comparing.site_changes import ReportComparison
+from .comparing.site_changes import from_content as report_comparison_from_content
 from .documents import (
     COMPARISON,
     MEASUREMENT,
     METHOD_COMPARISON,
     REPORT,
+    REPORT_COMPARISON,
     SAVED_COMPARISON,
     TIMELINE,
     Fields,
@@ -31,7 +34,13 @@ from .reports.report import Report
 from .timelines.timeline import Timeline
 
 Loaded: TypeAlias = (
-    Measurement | Comparison | MethodComparison | SavedComparison | Report | Timeline
+    Measurement
+    | Comparison
+    | MethodComparison
+    | SavedComparison
+    | Report
+    | ReportComparison
+    | Timeline
 )
 
 # The function that makes a result from the fields of a document, by format.
@@ -41,6 +50,7 @@ READERS: dict[str, Callable[[Fields], Loaded]] = {
     METHOD_COMPARISON: method_comparison_from_content,
     SAVED_COMPARISON: saved_comparison_from_content,
     REPORT: lambda fields: Report(**report_arguments(fields)),
+    REPORT_COMPARISON: report_comparison_from_content,
     TIMELINE: Timeline._from_fields,
 }
 

@@ -47,8 +47,8 @@ LOOK = """(page) => [...page.querySelectorAll(".fasttime table")].map((table) =>
   };
   return {
     names: [...table.querySelectorAll("tbody th")].map(look),
-    figures: [...table.querySelectorAll("tbody tr:first-child td:not(.left):not(.pair)")]
-      .map(look),
+    figures: [...table.querySelectorAll("tbody tr:first-child td")]
+      .filter((cell) => !cell.matches(".left, .pair, .spread")).map(look),
     room: box.clientWidth,
     width: box.scrollWidth,
     page: view.getComputedStyle(box.closest(".fasttime")).backgroundColor,
@@ -141,3 +141,24 @@ def test_a_phone_shows_the_first_times(tmp_path: Path) -> None:
     assert (share["text"], median["text"], mean["text"]) == ("99.0%", "60.00 ms", "60.00 ms")
     assert mean["right"] <= table["room"]
     assert all(name["isWhole"] for name in table["names"])
+
+
+FILTER = """(page) => {
+  const field = page.querySelector(".filter input");
+  field.value = "LAYER_0";
+  field.dispatchEvent(new page.defaultView.Event("input"));
+  const shown = () => [...page.querySelectorAll("tbody tr")].filter((row) => !row.hidden)
+    .map((row) => row.cells[0].textContent);
+  const some = shown();
+  field.value = "";
+  field.dispatchEvent(new page.defaultView.Event("input"));
+  return [some, shown().length];
+}"""
+
+
+def test_the_filter_shows_matches_and_parents(tmp_path: Path) -> None:
+    if BROWSER is None:
+        pytest.skip("needs chromium")
+    some, whole = in_browser(training().to_html(), FILTER, tmp_path)
+    assert some == ["step", "forward", "layer_0"]
+    assert whole == sum(1 for _ in training().walk())

@@ -148,15 +148,10 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-@pytest.mark.parametrize("name", ["m.html", "m.JSON.txt", "run.v2"])
-def test_a_name_with_another_suffix_raises(tmp_path: Path, name: str) -> None:
-    stem = tmp_path / name.rpartition(".")[0]
-    message = (
-        f"a measurement is saved as JSON, so {tmp_path / name} has the wrong suffix; "
-        f"name it {stem}.json"
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        measurement([1.0]).save(tmp_path / name)
+def test_a_name_with_another_suffix_raises(tmp_path: Path) -> None:
+    message = "names its format, one of .json, .html, .md, .csv, .txt; got "
+    with pytest.raises(ValueError, match=f"{re.escape(message)}.*run.v2' with the suffix '.v2'$"):
+        measurement([1.0]).save(tmp_path / "run.v2")
     assert os.listdir(tmp_path) == []
 
 

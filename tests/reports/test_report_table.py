@@ -39,6 +39,7 @@ def test_the_table_reads_like_this() -> None:
             share=1.0,
             self_time=1.0,
         ),
+        duration=25.0,
     )
     assert as_text(made, 80) == "\n".join(
         [
@@ -47,7 +48,7 @@ def test_the_table_reads_like_this() -> None:
             "step        1,000  8.000 ms  8.000 ms  8.000 ms  3.000 ms  100.0%  device-bound",
             "├ forward   1,000  2.000 ms  2.000 ms  2.000 ms  1.000 ms   25.0%  device-bound",
             "└ backward  1,000  5.000 ms  5.000 ms  5.000 ms  2.000 ms   62.5%  device-bound",
-            "3,000 calls in 2.500 s. Timing itself took about 11 ms on the host and 9.6 ms on",
+            "3,000 calls in 25.00 s. Timing itself took about 11 ms on the host and 9.6 ms on",
             "the device (estimate). Hidden columns (narrow terminal): total, backlog, p99,",
             "self.",
         ]
@@ -165,7 +166,7 @@ def test_of_many_sites_the_greatest_are_shown() -> None:
     assert [row.split("  ")[0] for row in text.splitlines()[2:202]] == [
         f"site {number}" for number in range(8192 - 200, 8192)
     ]
-    words = '200 of 8,192 sites are shown; report.save("report.html") writes all of them.'
+    words = '200 of 8,192 sites are shown. report.save("report.html") writes all of them.'
     assert words in " ".join(text.split())
 
 

@@ -46,6 +46,11 @@ CASES: list[tuple[Report, str, str]] = [
         "began_earlier",
         "There is no self time at 1 of 1 sites: a scope that began before this interval",
     ),
+    (
+        report(site("request", device=1.0, calls=5)),
+        "concurrent",
+        "The outermost scopes overlap: they took 5.000 s in 2.500 s. Their parts",
+    ),
     (report(site("a", bottleneck=MAY_WAIT)), "host_may_wait", "Host times marked * may include"),
 ]
 each = pytest.mark.parametrize(

@@ -363,9 +363,9 @@ def test_a_file_of_csv_is_the_table(step: Timeline, tmp_path: Path) -> None:
         assert len(list(csv.reader(file))) == 4
 
 
-@pytest.mark.parametrize("name", ["a.html", "a", "a.gz", "json"])
+@pytest.mark.parametrize("name", ["a.htm", "a", "a.gz", "json"])
 def test_an_unknown_suffix_is_refused_by_name(step: Timeline, tmp_path: Path, name: str) -> None:
-    known = r"the suffix must be one of \.json, \.json\.gz, \.csv, \.svg, \.png, \.pdf"
+    known = r"the suffix must be one of \.json, \.json\.gz, \.csv, \.html, \.svg, \.png, \.pdf"
     with pytest.raises(ValueError, match=known):
         step.save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..console import line
-from ..data_frame import data_frame
 from ..documents import COMPARISON, Fields, plain
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
@@ -20,18 +19,19 @@ from ..measuring.measurement import from_content as measurement_from_content
 from ..stats.clock_step import clock_step
 from ..stats.outliers import middle_mean
 from ..stats.signed_rank import fewest_pairs, location_interval
+from ..tabular import TabularResult
 from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
-from .results import ComparisonResult, collect_warnings
+from .results import collect_warnings
 from .rounds import MOST_ROUNDS
-from .verdict import TOO_COARSE, Verdict, decide, headings, times_as_many
+from .verdict import TOO_COARSE, Verdict, decide, headings, interval_bars, times_as_many
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison(ComparisonResult):
+class Comparison(TabularResult):
     """Which of several callables is faster. All times are in seconds.
 
     The first candidate is the baseline. Each other candidate is compared with the baseline.
@@ -109,11 +109,8 @@ class Comparison(ComparisonResult):
         )
         return content
 
-    def to_pandas(self) -> Any:
-        """Return a DataFrame with one row per candidate. Raises ImportError without pandas.
-
-        The baseline has a ratio of 1 and no interval.
-        """
+    def _records(self) -> list[dict[str, Any]]:
+        """Return one row per candidate. The baseline has a ratio of 1 and no interval."""
         rows = []
         for name, measurement in self.measurements.items():
             verdict = self.verdicts.get(name)
@@ -130,7 +127,7 @@ class Comparison(ComparisonResult):
                     "verdict": "baseline" if verdict is None else verdict.verdict,
                 }
             )
-        return data_frame(rows)
+        return rows
 
     def _judge(self, name: str) -> Verdict:
         """Judge a candidate by the ratio of each round.
@@ -177,6 +174,9 @@ class Comparison(ComparisonResult):
         was_given = self.measurements[self.baseline].ended_by == "count"
         option = f"rounds={needed}" if was_given else "a larger budget"
         return f"{so_far}. About {needed} rounds would, in {time}: call compare() with {option}."
+
+    def _bars(self) -> list[str]:
+        return interval_bars([self.verdicts.get(name) for name in self.measurements])
 
     def _title(self) -> str:
         first = self.measurements[self.baseline]

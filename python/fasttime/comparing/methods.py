@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..data_frame import data_frame
 from ..documents import METHOD_COMPARISON, Fields, plain
 from ..measuring import machine
 from ..measuring.arguments import check_call, check_choice, check_runs, is_whole, label_of
@@ -22,11 +21,12 @@ from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
 from ..measuring.options import METHODS, Method, Options
 from ..measuring.progress import ProgressBar
+from ..tabular import TabularResult
 from ..text import format_count, format_ratio, format_seconds
 from ..timing_warning import TimingWarning
 from .method_findings import MethodFinding, judge_methods
 from .opening import add_note, note_options
-from .results import ComparisonResult, collect_warnings
+from .results import collect_warnings
 
 _UNTIMED = "untimed"
 
@@ -39,7 +39,7 @@ _OPTIONS_HELP = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MethodComparison(ComparisonResult):
+class MethodComparison(TabularResult):
     """One callable timed by several methods. All times are in seconds.
 
     Attributes:
@@ -111,24 +111,22 @@ class MethodComparison(ComparisonResult):
         )
         return content
 
-    def to_pandas(self) -> Any:
-        """Return a DataFrame with one row per method. Raises ImportError without pandas."""
+    def _records(self) -> list[dict[str, Any]]:
+        """Return one row per method."""
         change, findings = self.loop_change, self.findings
-        return data_frame(
-            [
-                {
-                    "method": method,
-                    "median": measurement.median,
-                    "mean": measurement.mean,
-                    "runs": len(measurement),
-                    "loop_time": statistics.median(self.loop_times[method]),
-                    "loop_change": change[method],
-                    "reading": findings[method].reading,
-                    "reason": findings[method].reason,
-                }
-                for method, measurement in self.measurements.items()
-            ]
-        )
+        return [
+            {
+                "method": method,
+                "median": measurement.median,
+                "mean": measurement.mean,
+                "runs": len(measurement),
+                "loop_time": statistics.median(self.loop_times[method]),
+                "loop_change": change[method],
+                "reading": findings[method].reading,
+                "reason": findings[method].reason,
+            }
+            for method, measurement in self.measurements.items()
+        ]
 
     def _title(self) -> str:
         some = next(iter(self.measurements.values()))

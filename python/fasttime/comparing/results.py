@@ -1,85 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the three kinds of comparisons share: saving, the table, HTML, and joint warnings."""
+"""The joint warnings of the measurements in a comparison."""
 
 from __future__ import annotations
 
-import os
-from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from ..console import line, table, warning_lines
-from ..documents import write_document
-from ..html import elements
 from ..measuring.measurement import Measurement
-from ..result import Result
 from ..timing_warning import TimingWarning
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.text import Text
-
-
-class ComparisonResult(Result):
-    """The base of the comparisons. A subclass says what its document, table and notes hold."""
-
-    _format: ClassVar[str]  # of the saved document
-    _headings: ClassVar[tuple[str, ...]]  # the first and the last column hold text, others figures
-
-    @abstractmethod
-    def _title(self) -> str:
-        """Return the line above the table."""
-
-    @abstractmethod
-    def _rows(self) -> Iterable[tuple[str | Text, ...]]:
-        """Return the cells of each row. A cell with a user's name must be a Text."""
-
-    @abstractmethod
-    def _notes(self) -> list[str]:
-        """Return the lines below the table."""
-
-    @abstractmethod
-    def _shown_warnings(self) -> Iterable[TimingWarning]:
-        """Return the warnings that title and notes do not repeat."""
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to a JSON file that `fasttime.load` reads.
-
-        Args:
-            path: the file. Its name ends in ``.json`` or has no suffix. An existing file is
-                replaced in one step, after everything has been written.
-
-        Raises ValueError if the numbers are inconsistent or the name has another suffix, and
-        OSError like `open`.
-        """
-        write_document(path, self._format, self.to_dict())
-
-    def _renderable(self, width: int) -> RenderableType:
-        from rich.console import Group
-
-        rows = table(self._headings, left=self._text_columns())
-        for row in self._rows():
-            rows.add_row(*row)
-        return Group(
-            line(self._title()),
-            rows,
-            *map(line, self._notes()),
-            *warning_lines(self._shown_warnings()),
-        )
-
-    def _html(self) -> str:
-        headings = [heading.replace("\n", " ") for heading in self._headings]
-        rows = [[str(cell) for cell in row] for row in self._rows()]
-        return (
-            elements.paragraphs([self._title()])
-            + elements.table(headings, rows, caption="Comparison", left=self._text_columns())
-            + elements.paragraphs(self._notes())
-            + elements.warning_list(self._shown_warnings())
-        )
-
-    def _text_columns(self) -> tuple[int, int]:
-        return 0, len(self._headings) - 1
 
 
 def _keep(warning: TimingWarning) -> bool:

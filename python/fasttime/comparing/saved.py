@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data_frame import data_frame
 from ..documents import (
     MEASUREMENT,
     SAVED_COMPARISON,
@@ -30,9 +29,10 @@ from ..reports.report import Report
 from ..stats.median import median_interval
 from ..stats.processes import FEWEST_PROCESSES, by_process, coarsest_step
 from ..stats.student import difference_interval
+from ..tabular import TabularResult
 from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
-from .results import ComparisonResult, collect_warnings
+from .results import collect_warnings
 from .verdict import (
     MARGIN,
     TOO_COARSE,
@@ -41,6 +41,7 @@ from .verdict import (
     check_margin,
     decide,
     headings,
+    interval_bars,
     times_as_many,
 )
 
@@ -65,7 +66,7 @@ _SAID_ABOVE = ("cpu", "few_processes")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SavedComparison(ComparisonResult):
+class SavedComparison(TabularResult):
     """A new measurement against an old one. All times are in seconds.
 
     Attributes:
@@ -175,30 +176,25 @@ class SavedComparison(ComparisonResult):
         )
         return content
 
-    def to_pandas(self) -> Any:
-        """Return a DataFrame with a row for ``old`` and a row for ``new``.
-
-        The old row has a ratio of 1, no interval and no verdict. Raises ImportError without pandas.
-        """
+    def _records(self) -> list[dict[str, Any]]:
+        """Return a row for each side. The old row has a ratio of 1, no interval and no verdict."""
         low, high = self.interval
         verdicts: dict[str, dict[str, Any]] = {
             "old": {"ratio": 1.0, "low": None, "high": None, "verdict": None},
             "new": {"ratio": self.ratio, "low": low, "high": high, "verdict": self.verdict},
         }
-        return data_frame(
-            [
-                {
-                    "side": side,
-                    "label": part.label,
-                    "median": part.median,
-                    "mean": part.mean,
-                    "runs": len(part),
-                    "processes": len(part.processes),
-                    **verdicts[side],
-                }
-                for side, part in self._sides().items()
-            ]
-        )
+        return [
+            {
+                "side": side,
+                "label": part.label,
+                "median": part.median,
+                "mean": part.mean,
+                "runs": len(part),
+                "processes": len(part.processes),
+                **verdicts[side],
+            }
+            for side, part in self._sides().items()
+        ]
 
     @cached_property
     def _judged(self) -> Verdict:
@@ -277,6 +273,9 @@ class SavedComparison(ComparisonResult):
     def _shown_warnings(self) -> list[TimingWarning]:
         shown = collect_warnings(self._sides(), skip=lambda warning: warning.kind in _SAID_ABOVE)
         return [*self._environment_warnings(), *shown]
+
+    def _bars(self) -> list[str]:
+        return interval_bars([None, self._judged])
 
     def _title(self) -> str:
         old, new = self.old.label, self.new.label

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..console import line
+from ..html.charts import interval_bar
 from ..measuring.arguments import is_real
 from ..text import format_change, format_factor, is_beyond_change
 
@@ -53,6 +55,22 @@ class Verdict(NamedTuple):
         is_known = math.isfinite(high)
         interval = f"{sign}{form(low)} to {form(high)}{unit}" if is_known else "unknown"
         return ratio, interval, line(self.verdict, _STYLES[self.verdict])
+
+
+def interval_bars(verdicts: Sequence[Verdict | None]) -> list[str]:
+    """Return each interval as a bar on one axis, with a line at 1; an empty string if unknown."""
+    known = [one for one in verdicts if one is not None and math.isfinite(one.interval[1])]
+    if not known:
+        return []
+    ends = [end for one in known for end in one.interval]
+    room = max(0.01, 0.05 * (max(*ends, 1.0) - min(*ends, 1.0)))
+    whole = (min(*ends, 1.0) - room, max(*ends, 1.0) + room)
+    return [
+        ""
+        if one is None or one not in known
+        else interval_bar(one.interval[0], one.ratio, one.interval[1], whole, 1.0)
+        for one in verdicts
+    ]
 
 
 def headings(subject: str, against: str) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Fold and sort the rows of a report page. Rows say by data-depth how deep their site is.
+// Filter, fold and sort the rows of a report page. Rows say by data-depth how deep their site is.
 for (const table of document.querySelectorAll(".fasttime table")) {
   const body = table.tBodies[0];
   const root = {children: [], depth: -1};
   const nodes = [];
   const open = [root];
   for (const row of body.rows) {
-    const node = {row, depth: +row.dataset.depth, children: [], folded: false, place: nodes.length};
+    const node = {row, depth: +row.dataset.depth, children: [], folded: false, filtered: false, place: nodes.length};
     open.length = node.depth + 1;
     node.parent = open[node.depth];
     node.parent.children.push(node);
@@ -15,7 +15,8 @@ for (const table of document.querySelectorAll(".fasttime table")) {
   }
   const show = () => {
     for (const node of nodes) {  // parents come before their children
-      const hidden = node.depth > 0 && (node.parent.folded || node.parent.row.hidden);
+      const above = node.depth > 0 && (node.parent.folded || node.parent.row.hidden);
+      const hidden = above || node.filtered;
       if (node.row.hidden !== hidden) node.row.hidden = hidden;
     }
   };
@@ -31,6 +32,25 @@ for (const table of document.querySelectorAll(".fasttime table")) {
     body.replaceChildren();
     body.append(...rows);
   };
+  // The filter shows sites whose path contains the text, with the sites above them.
+  const filter = document.createElement("input");
+  filter.type = "search";
+  filter.placeholder = "Filter sites";
+  filter.setAttribute("aria-label", "show only sites whose path contains this text");
+  filter.oninput = () => {
+    const text = filter.value.toLowerCase();
+    for (const node of nodes) {
+      node.filtered = !node.row.cells[0].title.toLowerCase().includes(text);
+      if (!node.filtered) for (let up = node.parent; up.row; up = up.parent) up.filtered = false;
+    }
+    show();
+  };
+  if (nodes.length >= 8) {
+    const place = document.createElement("p");
+    place.className = "filter";
+    place.append(filter);
+    table.parentElement.before(place);
+  }
   for (const node of nodes) {
     if (!node.children.length) continue;
     const button = document.createElement("button");

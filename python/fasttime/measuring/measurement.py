@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,13 @@ import numpy.typing as npt
 
 from ..bottleneck import Bottleneck
 from ..console import line, warning_lines
-from ..data_frame import data_frame
-from ..documents import MEASUREMENT, Fields, plain, write_document
+from ..documents import MEASUREMENT, Fields, plain
 from ..environment.describe import Environment
-from ..html.elements import escaped, table, warning_list
-from ..result import Result
+from ..html.charts import figure, histogram, run_order
 from ..stats.median import median_interval
 from ..stats.outliers import far_outliers, median_deviation
 from ..stats.processes import at_one_level, by_process, coarsest_step, processes_interval
+from ..tabular import TabularResult
 from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
 from .document import SERIES, check, read_fields, to_content
@@ -32,10 +30,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _MOST_LISTED = 5  # process medians that fit into one line
+_BARS = 60  # of the histogram
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Measurement(Result):
+class Measurement(TabularResult):
     """The times of one callable that was run many times in a loop. All times are in seconds.
 
     Statistics are derived from `times` when you ask for them. A measurement prints as a few lines
@@ -73,6 +72,9 @@ class Measurement(Result):
             the host's clock. For several processes, the bottleneck of the middle one, or
             ``unclear`` if they disagree.
     """
+
+    _format = MEASUREMENT
+    _headings = ("figure", "value")
 
     times: npt.NDArray[np.float64]
     warmup_times: npt.NDArray[np.float64]
@@ -223,19 +225,21 @@ class Measurement(Result):
         content: dict[str, Any] = plain(to_content(self))
         return content
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to a JSON file that `fasttime.load` reads.
+    def _records(self) -> list[dict[str, Any]]:
+        """Return one row per kept run.
 
-        Args:
-            path: the file. The name ends in ``.json`` or has no suffix. An existing file is
-                replaced in one step, once everything is written.
-
-        Raises ValueError if the numbers are impossible or the name has another suffix, and OSError
-        like `open`.
-
-        >>> measurement.save("before.json")  # doctest: +SKIP
+        `host_time` is NaN if host times come from other runs than `times`: see `host_times`.
         """
-        write_document(path, MEASUREMENT, to_content(self))
+        # With a held stream, automatic lengths take host times from separate runs that are not
+        # held. Only those measurements have a wall time.
+        are_paired = len(self.host_times) == len(self.times) and not (
+            self.held and self.wall_time is not None
+        )
+        host_times = self.host_times if are_paired else np.full(len(self.times), math.nan)
+        return [
+            {"run": run, "time": float(time), "host_time": float(host)}
+            for run, (time, host) in enumerate(zip(self.times, host_times, strict=True))
+        ]
 
     def to_pandas(self) -> Any:
         """Return a DataFrame with one row per kept run, and its `time` and `host_time` in seconds.
@@ -244,13 +248,7 @@ class Measurement(Result):
 
         Raises ImportError without pandas.
         """
-        # With a held stream, automatic lengths take host times from separate runs that are not
-        # held. Only those measurements have a wall time.
-        are_paired = len(self.host_times) == len(self.times) and not (
-            self.held and self.wall_time is not None
-        )
-        host_times = self.host_times if are_paired else math.nan
-        return data_frame({"time": self.times, "host_time": host_times}).rename_axis("run")
+        return super().to_pandas().set_index("run")
 
     def _renderable(self, width: int) -> RenderableType:
         from rich.console import Group
@@ -268,15 +266,22 @@ class Measurement(Result):
         body = Padding(grid, (0, 0, 0, 2))
         return Group(line(self._title(), "bold"), body, *warning_lines(self.warnings))
 
-    def _html(self) -> str:
-        title = self._title()
-        cause = ""
-        if self.bottleneck is not None:
-            cause = f"<p>Bottleneck: {escaped(str(self.bottleneck))}</p>"
-        return (
-            f"<p><b>{escaped(title)}</b></p>"
-            f"{table(('Figure', 'Value'), self._rows(), caption=title, left=2)}"
-            f"{cause}{warning_list(self.warnings)}"
+    def _notes(self) -> list[str]:
+        return [] if self.bottleneck is None else [f"Bottleneck: {self.bottleneck}"]
+
+    def _charts(self) -> str:
+        times = self.times[np.isfinite(self.times)]
+        if len(times) < 2 or times.min() == times.max():
+            return ""
+        ends = np.quantile(times, [0.0, 0.99])  # a far outlier would squeeze all other bars
+        counts, edges = np.histogram(times, bins=_BARS, range=(ends[0], max(ends[1], self.median)))
+        beyond = len(times) - int(counts.sum())
+        text = format_seconds
+        words = f"Histogram from {text(float(edges[0]))} to {text(float(edges[-1]))}"
+        words += f"; {format_count(beyond, 'run')} beyond." if beyond else "."
+        order = f"Times in run order, from {text(self.min)} to {text(self.max)}, and the median."
+        return figure(histogram(counts.tolist(), words, 120), words) + figure(
+            run_order(self.times.tolist(), self.median, order), order
         )
 
     def _title(self) -> str:

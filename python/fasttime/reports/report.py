@@ -18,6 +18,7 @@ from .formats import document, html, markdown, rows
 from .site import SiteReport, flattened, nested, walk_with_depth, walk_with_parents
 from .site_index import SiteIndex
 from .timing_cost import TimingCost, estimate_cost
+from .view import View
 from .warnings import warnings_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Report(Result):
             `environment` has the value of the first part.
         known_environment: the environment, if the report came from a file, from another process or
             from `merge`; otherwise None. Use `environment` instead.
+        shown_as: the order and the selection of sites when the report is printed; see `view`.
     """
 
     sites: tuple[SiteReport, ...]
@@ -84,6 +86,7 @@ class Report(Result):
     parts: int = 1
     differs: tuple[str, ...] = ()
     known_environment: Environment | None = field(default=None, compare=False)
+    shown_as: View = field(default=View(), compare=False)
 
     def __getitem__(self, where: str | tuple[str, ...]) -> SiteReport:
         return self._index[where]
@@ -118,6 +121,33 @@ class Report(Result):
     def walk(self) -> Iterator[SiteReport]:
         """Yield every site, parents before their children."""
         return (site for site, _ in walk_with_depth(self.sites))
+
+    def view(
+        self,
+        *,
+        sort: str | None = None,
+        top: int | None = None,
+        min_share: float = 0.0,
+        title: str = "",
+    ) -> Report:
+        """Return the same report, shown in another order or in part.
+
+            print(report.view(sort="self", top=10))
+
+        Text, HTML, Markdown, CSV and pandas follow the view. JSON and `to_dict` keep every site.
+
+        Args:
+            sort: the order of sites with the same parent, greatest first: ``total``, ``self``,
+                ``calls``, ``mean``, ``p50``, ``p95``, ``p99``, ``max``, ``host`` or ``share``.
+                None keeps the order in which the sites first began.
+            top: show only this many sites, those with the greatest `sort` or, without `sort`, the
+                greatest total. The sites above them are shown as well.
+            min_share: show only sites with at least this share, 0.01 for 1 %, and the sites above.
+            title: a heading for every format but CSV.
+
+        Never waits. Raises ValueError for an unknown `sort` and for a number out of range.
+        """
+        return dataclasses.replace(self, shown_as=View(sort, top, min_share, title))
 
     def count(self, status: Status) -> int:
         """Return how many scopes have this status, over all sites."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..text import printable
+from ..text import format_seconds, printable
 from ..timing_warning import TimingWarning
+from .concurrency import root_time, roots_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ WarningKind = Literal[
     "compiled",  # scopes inside torch.compile regions are not timed
     "unclear",  # some sites have an unclear bottleneck
     "overlap",  # some sites have no self time because children overlap
+    "concurrent",  # the outermost scopes overlap, so shares do not add up to the period
     "began_earlier",  # some sites have no self time because a scope began before the interval
     "host_may_wait",  # some host times may include waiting
 ]
@@ -134,6 +136,13 @@ def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
             f"There is no self time at {overlapped:,} of {len(sites):,} sites: the sites inside "
             "took longer than the site, on other streams or threads or because its own scope is "
             "still open. Read the totals of these sites instead.",
+        )
+    if roots_overlap(report):
+        yield (
+            "concurrent",
+            f"The outermost scopes overlap: they took {format_seconds(root_time(report))} in "
+            f"{format_seconds(report.duration)}. Their parts of this sum are no parts of the "
+            "period, so use them only to compare sites with each other.",
         )
     if began_earlier := sum(site.began_earlier for site in sites):
         yield (

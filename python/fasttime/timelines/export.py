@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from ..atomic_file import open_for_replacement
 from ..data_frame import data_frame
+from ..html.page import page
 from . import trace
 from .span import Span
 
@@ -121,9 +122,15 @@ def _save_csv(timeline: Timeline, file: IO[bytes]) -> None:
         write_csv(timeline, text)
 
 
+def _save_page(timeline: Timeline, file: IO[bytes]) -> None:
+    with _text(file) as text:
+        text.write(page("fasttime timeline", "<h1>fasttime timeline</h1>", timeline._html()))
+
+
 _WRITERS: dict[str, Callable[[Timeline, IO[bytes]], None]] = {
     ".json": _save_trace,
     ".json.gz": _save_zipped_trace,
     ".csv": _save_csv,
+    ".html": _save_page,
 }
 DATA_SUFFIXES = tuple(_WRITERS)

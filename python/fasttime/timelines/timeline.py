@@ -221,6 +221,7 @@ class Timeline(Result):
         * ``.json``, ``.json.gz``: a trace for https://ui.perfetto.dev or ``chrome://tracing``.
           `fasttime.load` gives the timeline back, exact to the nanosecond.
         * ``.csv``: one line per scope, with the fields of `Span` as columns.
+        * ``.html``: a page with a picture of a short timeline, otherwise with a table.
         * ``.svg``, ``.png``, ``.pdf``: a picture, with the `options` of `plot`.
 
         The file appears only when all of it is written. If the disk is full, an existing file stays

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...text import format_seconds
+from ..concurrency import roots_overlap
 
 if TYPE_CHECKING:
     from ..durations import Durations
@@ -80,8 +81,15 @@ def columns_of(report: Report) -> tuple[Column, ...]:
                 "How far the device was behind when the host left the scope, on average.",
             ),
         ]
-    part = f"Part of the {kind} time of all root sites."
-    columns.append(Column("share", "share", "", lambda site: site.share, _share, part))
+    if roots_overlap(report):
+        # Under another heading, because the parts of overlapping scopes do not add up to the time.
+        heading, part = (
+            "of sum",
+            f"Part of the summed {kind} times of all root sites, which overlap.",
+        )
+    else:
+        heading, part = "share", f"Part of the {kind} time of all root sites."
+    columns.append(Column("share", heading, "", lambda site: site.share, _share, part))
     if on_device:
         limit = "Whether the host or the device limits the site."
         columns.append(

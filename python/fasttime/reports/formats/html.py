@@ -7,10 +7,11 @@ import base64
 import itertools
 from typing import TYPE_CHECKING
 
+from ...html.charts import histogram
 from ...html.elements import escaped, shown, warning_list
 from ...html.page import asset, page
 from ...text import format_seconds
-from ..site import walk_with_depth
+from ..view import hidden_sites, visible
 from .columns import columns_of, has_device_times, host_mean, rough_seconds, summary
 from .picture import last_scopes, svg_of
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _NOTHING = "<p>Nothing has been timed yet.</p>"
 _MEANS = "Mean device and host time per call; the longer bar fills the column."
+_SPREAD = "How the times are spread between the shortest and the longest, on a logarithmic axis."
+_BARS = 20  # of a histogram
 _INDENTED = 12  # levels; deeper levels are written as a number
 _PLACES = {"share": 0, "bottleneck": 2, "calls": 3, "backlog": 3}  # the other columns: 1
 
@@ -31,14 +34,17 @@ def as_body(report: Report) -> str:
     """Return a report for a notebook: the table, the summary and the warnings."""
     cost = f'<p class="soft">{escaped(summary(report))}</p>'
     table = _table(report) + cost if report.sites else _NOTHING
-    return table + warning_list(report.warnings)
+    title = report.shown_as.title
+    heading = f"<h2>{escaped(title)}</h2>" if title else ""
+    return heading + table + warning_list(report.warnings)
 
 
 def as_page(report: Report, environment: Environment, timeline: Timeline | None) -> str:
     """Return a report as a whole page."""
+    title = report.shown_as.title or "fasttime report"
     return page(
-        f"fasttime report, {environment.device}",
-        f"<h1>fasttime report</h1>\n{_provenance(report, environment)}",
+        f"{title}, {environment.device}",
+        f"<h1>{escaped(title)}</h1>\n{_provenance(report, environment)}",
         "\n".join(
             [
                 _tiles(report) + _table(report) if report.sites else _NOTHING,
@@ -114,7 +120,9 @@ def _total(site: SiteReport, on_device: bool) -> float:
 
 def _table(report: Report) -> str:
     columns = _in_order(columns_of(report))
-    rows = "\n".join(_row(site, depth, columns) for site, depth in walk_with_depth(report.sites))
+    sites = visible(report)
+    rows = "\n".join(_row(site, depth, columns) for site, depth in sites)
+    note = hidden_sites(report, len(sites))
     return f"""<div class="scroll" tabindex="0" role="region" aria-label="Times by site">
 <table>
 <caption class="vh">Times by site, children below their parents</caption>
@@ -124,6 +132,7 @@ def _table(report: Report) -> str:
 </tbody>
 </table>
 </div>
+{f'<p class="soft">{note}</p>' if note else ""}
 <p class="key">{_key(has_device_times(report))}</p>
 """
 
@@ -151,7 +160,10 @@ def _heads(columns: list[Column]) -> str:
 def _head(column: Column, rows: str) -> str:
     if column.key == "bottleneck":
         title, kind = "device : host", ' class="left"'
-        first = f'<th scope="col"{rows} class="left pair" title="{_MEANS}">{title}</th>'
+        first = (
+            f'<th scope="col"{rows} class="left spread" title="{_SPREAD}">spread</th>'
+            f'<th scope="col"{rows} class="left pair" title="{_MEANS}">{title}</th>'
+        )
     else:
         share = ' class="share"' if column.key == "share" else ""
         first, kind = "", f"{share} data-sortable"
@@ -177,7 +189,9 @@ def _cell(site: SiteReport, column: Column) -> str:
         return f'<td class="share"{sort}><span>{_share_bar(site)}<b>{text}</b></span></td>'
     if column.key == "bottleneck":
         kind = f' class="tag {text}"' if site.bottleneck is not None else ""
-        return f'{_pair_of_bars(site)}<td class="left"><span{kind}>{text}</span></td>'
+        return (
+            f'{_spread(site)}{_pair_of_bars(site)}<td class="left"><span{kind}>{text}</span></td>'
+        )
     return f"<td{sort}>{text}</td>"
 
 
@@ -190,6 +204,19 @@ def _share_bar(site: SiteReport) -> str:
         f'<i class="{kind}" style="width:{part:.2%}"></i>' for kind, part in parts if part > 0
     )
     return f'<span class="bar" aria-hidden="true">{drawn}</span>'
+
+
+def _spread(site: SiteReport) -> str:
+    """Draw the histogram of a site's times between the shortest and the longest."""
+    times = site.time
+    if times.count < 2 or not 0 < times.min < times.max:
+        return '<td class="spread"></td>'
+    ratio = times.max / times.min
+    below = times.counts_below(times.min * ratio ** (i / _BARS) for i in range(_BARS + 1))
+    below[0] = 0  # the shortest belongs into the first bar
+    counts = [after - before for before, after in itertools.pairwise(below)]
+    label = f"{format_seconds(times.min)} to {format_seconds(times.max)}"
+    return f'<td class="spread">{histogram(counts, label)}</td>'
 
 
 def _pair_of_bars(site: SiteReport) -> str:

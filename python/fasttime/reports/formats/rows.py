@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...data_frame import data_frame
 from ...sample import STATUSES
 from ...text import printable
-from ..site import walk_with_depth
+from ..view import visible
 from .columns import backlog
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def as_csv(report: Report) -> str:
 
 
 def _rows(report: Report) -> list[dict[str, Any]]:
-    return [_row(site, depth) for site, depth in walk_with_depth(report.sites)]
+    return [_row(site, depth) for site, depth in visible(report)]
 
 
 def _row(site: SiteReport, depth: int) -> dict[str, Any]:

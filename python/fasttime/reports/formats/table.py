@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ...console import line, plain_text
 from ...text import printable
+from ..view import View, guides, hidden_sites, visible
 from .columns import NO_SITES, columns_of, summary
 from .shortening import shortened, shortened_guide
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ..report import Report
-    from ..site import SiteReport
 
 _UNLIMITED = 10_000
 _MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
@@ -55,15 +55,18 @@ def as_renderable(report: Report, width: int) -> RenderableType:
     if not report.sites:
         return Group(NO_SITES, *warnings)
     table, notes = _table(report, width)
-    return Group(table, Text(" ".join([summary(report), *notes]), "dim"), *warnings)
+    title = [line(printable(report.shown_as.title), "bold")] if report.shown_as.title else []
+    return Group(*title, table, Text(" ".join([summary(report), *notes]), "dim"), *warnings)
 
 
 def _table(report: Report, width: int) -> tuple[Table, list[str]]:
     """Return the table, and sentences on what the table hides."""
-    sites = _shown(report)
-    names = [(guide, printable(site.name)) for site, guide in sites]
+    rows = visible(report, _MOST_ROWS)
+    sites = [site for site, _ in rows]
+    lines = guides([depth for _, depth in rows])
+    names = [(guide, printable(site.name)) for site, guide in zip(sites, lines, strict=True)]
     columns = {column.key: column for column in columns_of(report)}
-    cells = {key: [column.text(site) for site, _ in sites] for key, column in columns.items()}
+    cells = {key: [column.text(site) for site in sites] for key, column in columns.items()}
     widths = {
         key: _GAP + max(map(cell_len, [column.title, column.group, *cells[key]]))
         for key, column in columns.items()
@@ -77,13 +80,13 @@ def _table(report: Report, width: int) -> tuple[Table, list[str]]:
     for key in widths:
         title = Text.assemble((columns[key].group, "not bold dim"), f"\n{columns[key].title}")
         table.add_column(title, justify="left" if key == "bottleneck" else "right", no_wrap=True)
-    guides = [
+    short_guides = [
         shortened_guide(guide, max(room // 2, room - min(16, cell_len(name))))
         for guide, name in names
     ]
-    rooms = [room - len(guide) for guide in guides]
+    rooms = [room - len(guide) for guide in short_guides]
     short = shortened([name for _, name in names], rooms)
-    for row, (guide, name) in enumerate(zip(guides, short, strict=True)):
+    for row, (guide, name) in enumerate(zip(short_guides, short, strict=True)):
         scope = Text.assemble((guide, "dim"), name)
         texts = (cells[key][row] for key in widths)
         table.add_row(scope, *(Text(text, _STYLES.get(text, "")) for text in texts))
@@ -91,11 +94,9 @@ def _table(report: Report, width: int) -> tuple[Table, list[str]]:
     notes = []
     if hidden:
         notes.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
-    if (whole := sum(1 for _ in report.walk())) > len(sites):
-        notes.append(
-            f"{len(sites):,} of {whole:,} sites are shown; "
-            'report.save("report.html") writes all of them.'
-        )
+    if note := hidden_sites(report, len(sites)):
+        whole = report.shown_as == View()
+        notes.append(f'{note} report.save("report.html") writes all of them.' if whole else note)
     return table, notes
 
 
@@ -116,28 +117,3 @@ def _hide_columns(widths: dict[str, int], longest: int, width: int) -> list[str]
         del widths["bottleneck"]
         hidden.append("bottleneck")
     return hidden
-
-
-def _shown(report: Report) -> list[tuple[SiteReport, str]]:
-    """Return the sites to show, parents first, each with the guide lines before its name.
-
-    Shown are the sites with the greatest total time and the sites above them.
-    """
-    sites = list(report.walk())
-    weights: dict[int, float] = {}  # a site weighs at least as much as its heaviest child
-    for site in reversed(sites):
-        weights[id(site)] = max([site.time.total, *(weights[id(s)] for s in site.children)])
-    # The sort is stable, so children stay behind their parents.
-    ranked = sorted(map(id, sites), key=lambda one: -weights[one])
-    shown = set(ranked[:_MOST_ROWS])
-
-    found = []
-    waiting = [(site, "", "") for site in reversed(report.sites) if id(site) in shown]
-    while waiting:
-        site, guide, below = waiting.pop()
-        found.append((site, guide))
-        children = [child for child in reversed(site.children) if id(child) in shown]
-        for position, child in enumerate(children):
-            own, further = ("├ ", "│ ") if position else ("└ ", "  ")
-            waiting.append((child, below + own, below + further))
-    return found
