@@ -240,8 +240,8 @@ def main() -> int:
     worst = max(abs(copy["ratio"] - 1) for copy in result.copies)
     error = max(abs(length["fasttime"] - length["truth"]) for length in result.lengths)
     sentence = (
-        f"Copies from 64 MiB on are within {worst:.1%} of a C loop of cudaMemcpyAsync, and kernels of "
-        f"known length within {1e6 * error:.2f} µs."
+        f"Copies from 64 MiB on are within {worst:.1%} of a C loop of cudaMemcpyAsync, and "
+        f"kernels of known length within {1e6 * error:.2f} µs."
     )
     if options.json:
         here = environment.describe("cuda")
