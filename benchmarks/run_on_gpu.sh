@@ -12,6 +12,7 @@
 #   layers       leaf_layers.py                                                      2
 #   soak         soak.py                                                             0.5
 #   accuracy     accuracy.py; needs nvcc, includes triton and cupy if installed      6
+#   sweep        sweep.py; needs nvcc, includes triton if installed                  2
 #   experiments  first_call.py, single_model.py, pipeline.py                         3
 #   figures      the pictures in docs/figures                                        0.5
 #   report       the report in the README                                            0.2
@@ -30,10 +31,10 @@ out=${OUT:-benchmarks/results}
 results=build/gpu-results
 mkdir -p "$out" "$results"
 export PYTHONUNBUFFERED=1
-(($#)) || set -- tests report commands overhead threads layers soak accuracy experiments figures
+(($#)) || set -- tests report commands overhead threads layers soak accuracy sweep experiments figures
 for name in "$@"; do
   case $name in
-    tests | devices | overhead | threads | layers | soak | accuracy | experiments) ;;
+    tests | devices | overhead | threads | layers | soak | accuracy | sweep | experiments) ;;
     figures | report | commands | build) ;;
     *)
       echo "unknown step $name" >&2
@@ -84,6 +85,7 @@ for name in "$@"; do
     layers) benchmark 300 leaf_layers ;;
     soak) benchmark 180 soak ;;
     accuracy) benchmark 540 accuracy ;;
+    sweep) benchmark 300 sweep ;;
     experiments)
       benchmark 120 first_call
       benchmark 180 single_model

@@ -28,6 +28,8 @@ from .reports.durations import Durations
 from .reports.report import Report
 from .reports.site import SiteReport
 from .sample import Sample
+from .sweeping.result import Sweep
+from .sweeping.sweep import sweep
 from .timelines.recording import TimelineRecording
 from .timelines.span import Span
 from .timelines.timeline import Timeline
@@ -48,6 +50,7 @@ __all__ = [
     "SiteChange",
     "SiteReport",
     "Span",
+    "Sweep",
     "Timeline",
     "TimelineRecording",
     "TimingWarning",
@@ -71,6 +74,7 @@ __all__ = [
     "reset",
     "samples",
     "scope",
+    "sweep",
 ]
 
 

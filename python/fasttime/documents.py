@@ -20,6 +20,8 @@ SAVED_COMPARISON = "fasttime saved comparison"
 REPORT = "fasttime report"
 REPORT_COMPARISON = "fasttime report comparison"
 TIMELINE = "fasttime timeline"
+SWEEP = "fasttime sweep"
+PEAKS = "fasttime peaks"
 
 # The version of each format that this fasttime writes, which is also the only one it reads. Raise a
 # version with every change that an older reader would misunderstand.
@@ -31,6 +33,8 @@ VERSIONS = {
     REPORT: 3,  # 1 had no histograms; 2 had sections, and bottlenecks without a reason
     REPORT_COMPARISON: 1,
     TIMELINE: 1,
+    SWEEP: 1,
+    PEAKS: 1,
 }
 
 

@@ -19,9 +19,11 @@ from .documents import (
     COMPARISON,
     MEASUREMENT,
     METHOD_COMPARISON,
+    PEAKS,
     REPORT,
     REPORT_COMPARISON,
     SAVED_COMPARISON,
+    SWEEP,
     TIMELINE,
     Fields,
     damaged,
@@ -29,8 +31,12 @@ from .documents import (
 )
 from .measuring.measurement import Measurement
 from .measuring.measurement import from_content as measurement_from_content
+from .rates.peaks import Peaks
+from .rates.peaks import from_content as peaks_from_content
 from .reports.formats.document import from_content as report_arguments
 from .reports.report import Report
+from .sweeping.result import Sweep
+from .sweeping.result import from_content as sweep_from_content
 from .timelines.timeline import Timeline
 
 Loaded: TypeAlias = (
@@ -41,6 +47,8 @@ Loaded: TypeAlias = (
     | Report
     | ReportComparison
     | Timeline
+    | Sweep
+    | Peaks
 )
 
 # The function that makes a result from the fields of a document, by format.
@@ -51,6 +59,8 @@ READERS: dict[str, Callable[[Fields], Loaded]] = {
     SAVED_COMPARISON: saved_comparison_from_content,
     REPORT: lambda fields: Report(**report_arguments(fields)),
     REPORT_COMPARISON: report_comparison_from_content,
+    SWEEP: sweep_from_content,
+    PEAKS: peaks_from_content,
     TIMELINE: Timeline._from_fields,
 }
 

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Time several callables over many sizes: `fasttime.sweep`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ..comparing.candidates import compare
+from ..comparing.verdict import MARGIN, check_margin
+from ..documents import SWEEP, Fields, read_document
+from ..environment.differences import environment_differences
+from ..measuring import machine
+from ..measuring.arguments import check_options, check_seconds, label_of, what_is_no_callable
+from ..measuring.measure import measure
+from ..measuring.options import Cache, Method
+from ..rates.flops import dtype_of
+from ..rates.peaks import COPY, known_peaks
+from ..rates.rate import Amount, work_of
+from .point import AxisValue, SweepPoint, failed, point_of
+from .progress import SweepProgress
+from .result import Sweep, from_content
+
+_MOST_POINTS = 100_000
+
+
+def sweep(
+    candidates: Callable[..., object] | Mapping[str, Callable[..., object]],
+    /,
+    axes: Mapping[str, Sequence[object]],
+    make: Callable[..., object],
+    *,
+    bytes: Amount | None = None,
+    flops: Amount | Literal["auto"] | None = None,
+    items: Amount | None = None,
+    method: Method = "event",
+    hold: bool | None = None,
+    cache: Cache = "warm",
+    budget: float = 1.0,
+    margin: float = MARGIN,
+    save_to: str | os.PathLike[str] | None = None,
+) -> Sweep:
+    """Time callables over all combinations of some values, with a verdict per point.
+
+        result = fasttime.sweep(
+            {"triton": softmax, "torch": torch.softmax},
+            axes={"n": [2**k for k in range(10, 20)], "dtype": [torch.float16, torch.float32]},
+            make=lambda n, dtype: (torch.randn(256, n, dtype=dtype, device="cuda"), -1),
+            bytes=lambda n, dtype: 2 * 256 * n * dtype.itemsize,
+            save_to="softmax.json",
+        )
+        print(result.table("bytes"))
+        result.plot("bytes").savefig("softmax.svg")
+
+    At each point, `make` returns the arguments, and the candidates take turns as in
+    `fasttime.compare`. A single callable is measured as by `fasttime.measure`.
+
+    Args:
+        candidates: a callable, or callables by name. The first is the baseline.
+        axes: the values of each axis, by name. Values are numbers, texts, booleans or data types.
+        make: called with one value per axis as keyword arguments. It returns the tuple of arguments
+            of the candidates, or a single argument. What it does is not timed.
+        bytes, flops, items: the work of one call: a number, or a function of the values that
+            returns one. ``flops="auto"`` lets torch count the operations of the baseline.
+        method, hold, cache: see `fasttime.measure`.
+        budget: seconds per candidate and point.
+        margin: candidates that differ by less are the ``same``; see `fasttime.compare`.
+        save_to: a JSON file to which every point is saved as soon as it is known. If the file holds
+            a part of the same sweep, its points are kept, and the sweep goes on from there. Points
+            that failed are tried again.
+
+    An exception at one point, such as running out of memory, is noted at the point, and the sweep
+    goes on. Ctrl-C ends the sweep; `save_to` then holds the points so far, and the exception has
+    them as `result`. A terminal shows the points done and the time left.
+
+    Waits for the device as `compare` does. Raises TypeError for wrong arguments, and ValueError if
+    an axis is empty, if `make` or an amount takes other names than the axes, and if `save_to` holds
+    another sweep or one of another machine.
+    """
+    named = _named(candidates)
+    known = _known_axes(axes)
+    amounts = {"bytes": bytes, "flops": flops, "items": items}
+    for name, function in {"make": make, **amounts}.items():
+        if name == "make" or callable(function):
+            _check_takes(name, function, known)
+    check_options(method, hold, cache)
+    budget = check_seconds("budget", budget, most=86_400.0)
+    check_margin(margin)
+    done = _saved_points(save_to, known, tuple(named), margin)
+    made = Sweep(
+        {name: tuple(map(_plain, values)) for name, values in known.items()},
+        tuple(named),
+        (),
+        margin,
+        machine.environment(),
+    )
+    points: list[SweepPoint] = []
+    options: dict[str, Any] = {"method": method, "hold": hold, "cache": cache}
+    combinations = list(_combinations(known))
+    with SweepProgress(len(combinations), ", ".join(named)) as progress:
+        try:
+            for values in combinations:
+                plain = {name: _plain(value) for name, value in values.items()}
+                point = done.get(tuple(plain.values()))
+                if point is None:
+                    timed = functools.partial(_timed, named, make, amounts, options, budget, margin)
+                    point = _try(timed, values, plain)
+                    points.append(point)
+                    if save_to is not None:
+                        _with_points(made, points).save(save_to)
+                else:
+                    points.append(point)
+                progress.advance(plain)
+        except KeyboardInterrupt as interrupt:
+            interrupt.result = _with_points(made, points)  # type: ignore[attr-defined]
+            raise
+    return _with_points(made, points)
+
+
+def _with_points(made: Sweep, points: Sequence[SweepPoint]) -> Sweep:
+    environment = made.environment if machine.cuda_is_up() is False else machine.environment()
+    return Sweep(made.axes, made.candidates, tuple(points), made.margin, environment)
+
+
+def _try(
+    timed: Callable[..., SweepPoint], values: Mapping[str, object], plain: dict[str, AxisValue]
+) -> SweepPoint:
+    try:
+        return timed(values, plain)
+    except Exception as error:
+        point = failed(plain, error)
+    if machine.cuda_is_up():  # give the memory of the failed point back
+        torch.cuda.empty_cache()
+    return point
+
+
+def _timed(
+    named: Mapping[str, Callable[..., object]],
+    make: Callable[..., object],
+    amounts: Mapping[Any, Any],
+    options: Mapping[str, Any],
+    budget: float,
+    margin: float,
+    values: Mapping[str, object],
+    plain: dict[str, AxisValue],
+) -> SweepPoint:
+    arguments = make(**values)
+    args = arguments if isinstance(arguments, tuple) else (arguments,)
+    first = next(iter(named))
+    given = {
+        kind: amount(**values) if callable(amount) else amount for kind, amount in amounts.items()
+    }
+    work = work_of(given, functools.partial(named[first], *args), (), {})
+    if len(named) > 1:
+        calls = {name: functools.partial(fn, *args) for name, fn in named.items()}
+        whole = compare(calls, budget=budget * len(named), margin=margin, **options)
+        point = point_of(plain, whole, first, work.amounts, _peaks(args))
+    else:
+        alone = measure(functools.partial(named[first], *args), budget=budget, **options)
+        point = point_of(plain, alone, first, work.amounts, _peaks(args))
+    for warning in work.warnings:
+        point.warnings[warning.kind] = warning.message  # type: ignore[index]
+    return point
+
+
+def _peaks(args: tuple[object, ...]) -> dict[str, float]:
+    """Return the measured peaks of this GPU, by the kind of work that they limit."""
+    peaks = known_peaks()
+    if peaks is None:
+        return {}
+    dtype = dtype_of(args, {})
+    if dtype == "float32" and torch.backends.cuda.matmul.allow_tf32:
+        dtype = "tf32"
+    found = {"bytes": peaks.rates.get(COPY), "flops": peaks.rates.get(dtype or "")}
+    return {kind: value for kind, value in found.items() if value}
+
+
+def _named(candidates: object) -> dict[str, Callable[..., object]]:
+    if callable(candidates):
+        return {label_of(candidates): candidates}
+    if not isinstance(candidates, Mapping) or not candidates:
+        raise TypeError(
+            "sweep() takes a callable, or a mapping of names to callables, such as "
+            f'{{"a": f, "b": g}}, got {what_is_no_callable(candidates)}'
+        )
+    for name, candidate in candidates.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"candidate names must be non-empty strings, got {name!r}")
+        if not callable(candidate):
+            raise TypeError(
+                f"candidate {name!r} is not callable, got {what_is_no_callable(candidate)}"
+            )
+    return dict(candidates)
+
+
+def _known_axes(axes: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
+    if not isinstance(axes, Mapping) or not axes:
+        raise TypeError(f'axes must be a mapping such as {{"n": [1024, 4096]}}, got {axes!r}')
+    known = {}
+    for name, values in axes.items():
+        if isinstance(values, (str, bytes_type)) or not hasattr(values, "__iter__"):
+            raise TypeError(f"axis {name!r} must be a list of values, got {values!r}")
+        known[str(name)] = list(values)
+        if not known[str(name)]:
+            raise ValueError(f"axis {name!r} has no values")
+        plain = [_plain(value) for value in known[str(name)]]
+        if len(set(plain)) < len(plain):
+            raise ValueError(f"axis {name!r} has a value twice: {plain}")
+    if (count := math.prod(map(len, known.values()))) > _MOST_POINTS:
+        raise ValueError(f"the axes have {count:,} combinations; {_MOST_POINTS:,} are possible")
+    return known
+
+
+bytes_type = bytes  # `bytes` is an argument of sweep()
+
+
+def _plain(value: object) -> AxisValue:
+    """Return a value as JSON holds it; a data type becomes its name."""
+    if isinstance(value, torch.dtype):
+        return str(value).removeprefix("torch.")
+    if hasattr(value, "item") and not isinstance(value, (int, float)):  # numpy's numbers
+        value = value.item()
+    if isinstance(value, (int, float, str)):
+        return value
+    raise TypeError(
+        f"axis values are numbers, texts, booleans or data types, got {value!r}; use a name and "
+        "look the object up in `make`"
+    )
+
+
+def _combinations(axes: Mapping[str, Sequence[object]]) -> Iterator[dict[str, object]]:
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _check_takes(name: str, function: object, axes: Mapping[str, object]) -> None:
+    if not callable(function):
+        raise TypeError(f"{name} must be a function, got {function!r}")
+    try:
+        inspect.signature(function).bind(**dict.fromkeys(axes))
+    except TypeError as error:
+        raise ValueError(
+            f"{name} is called with the axes {', '.join(axes)} as keyword arguments, but: {error}"
+        ) from None
+    except ValueError:
+        pass  # a builtin without a signature
+
+
+def _saved_points(
+    save_to: str | os.PathLike[str] | None,
+    axes: Mapping[str, Sequence[object]],
+    candidates: tuple[str, ...],
+    margin: float,
+) -> dict[tuple[AxisValue, ...], SweepPoint]:
+    """Return the points in the file that need not be timed again."""
+    if save_to is None or not Path(save_to).exists():
+        return {}
+    where = os.fspath(save_to)
+    document = read_document(save_to)
+    if document["format"] != SWEEP:
+        raise ValueError(f"{where} holds a {document['format']}, not a sweep; choose another name")
+    old = from_content(Fields(document))
+    plain = {name: tuple(map(_plain, values)) for name, values in axes.items()}
+    if (old.axes, old.candidates, old.margin) != (plain, candidates, margin):
+        raise ValueError(
+            f"{where} holds a sweep with other axes, candidates or margin; choose another name, or "
+            "delete the file to start again"
+        )
+    if old.environment is not None and old.environment.gpu and torch.cuda.is_available():
+        torch.cuda.init()  # type: ignore[no-untyped-call] # to know which GPU this is
+    if differences := environment_differences(old.environment, machine.environment()):
+        raise ValueError(
+            f"{where} was measured elsewhere: {'; '.join(map(str, differences))}; choose another "
+            "name, or delete the file to start again"
+        )
+    return {tuple(point.values.values()): point for point in old.points if not point.error}

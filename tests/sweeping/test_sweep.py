@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`sweep`: points, failures, resuming, the table and the plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up import measurement
+
+import fasttime
+from fasttime import Comparison, Measurement, Sweep
+from fasttime.sweeping import sweep as module
+
+Calls = list[int]
+
+
+def times(middle: float) -> np.ndarray:
+    return middle * (1 + 0.001 * np.sin(np.arange(200)))
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Replace timing: each candidate returns the microseconds that it takes."""
+    made: Calls = []
+
+    def compare(candidates: dict[str, Callable[[], float]], **options: Any) -> Comparison:
+        made.append(1)
+        found = {
+            name: measurement(times(1e-6 * call()), label=name) for name, call in candidates.items()
+        }
+        return Comparison(found, 10, options["margin"], 0.95, 1.0)
+
+    def measure(call: Callable[[], float], **options: Any) -> Measurement:
+        made.append(1)
+        return measurement(times(1e-6 * call()))
+
+    monkeypatch.setattr(module, "compare", compare)
+    monkeypatch.setattr(module, "measure", measure)
+    return made
+
+
+def linear(n: float) -> float:
+    return n
+
+
+def constant(n: float) -> float:
+    return 100.0
+
+
+CANDIDATES: dict[str, Callable[..., object]] = {"linear": linear, "constant": constant}
+AXES = {"n": [10, 100, 1000]}
+
+
+def swept(**options: Any) -> Sweep:
+    return fasttime.sweep(CANDIDATES, AXES, lambda n: n, **options)
+
+
+def test_each_point_has_a_verdict(calls: Calls) -> None:
+    made = swept()
+    assert [point.values for point in made] == [{"n": 10}, {"n": 100}, {"n": 1000}]
+    assert [point["constant"].verdict for point in made] == ["slower", "same", "faster"]
+    assert made[10]["linear"].median == pytest.approx(10e-6, rel=0.01)
+    assert made[10].timed[0].verdict == "baseline"
+
+
+def test_the_fastest_is_marked_where_proven(calls: Calls) -> None:
+    made = swept()
+    assert [point.fastest for point in made] == ["linear", None, "constant"]
+    rows = made.table().splitlines()
+    assert [row.count("*") for row in rows] == [0, 1, 0, 1, 0]
+    assert rows[1].split() == ["10", "10.00", "µs", "*", "100.0", "µs"]
+
+
+def test_axes_combine_with_the_last_fastest(calls: Calls) -> None:
+    made = fasttime.sweep(
+        linear, {"n": [1, 2], "dtype": [torch.float16, torch.float32]}, lambda n, dtype: n
+    )
+    values = [tuple(point.values.values()) for point in made]
+    assert values == [(1, "float16"), (1, "float32"), (2, "float16"), (2, "float32")]
+    assert made[2, "float16"]["linear"].verdict == "baseline"
+
+
+def test_the_geometric_mean_is_of_ratios(calls: Calls) -> None:
+    made = swept()
+    assert made.geometric_mean("linear") == 1.0
+    assert made.geometric_mean("constant") == pytest.approx(1.0, rel=0.01)  # 10, 1 and 0.1
+    with pytest.raises(KeyError, match="no candidate 'other'"):
+        made.geometric_mean("other")
+
+
+def test_a_failing_point_says_why(calls: Calls) -> None:
+    def make(n: int) -> int:
+        if n == 100:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 99 GiB.")
+        return n
+
+    made = fasttime.sweep(CANDIDATES, AXES, make)
+    assert made[100].error == "OutOfMemoryError: CUDA out of memory. Tried to allocate 99 GiB."
+    assert made[1000].timed
+    assert "failed" in made.table()
+    assert "1 point failed" in made.warnings[0].message
+    assert made.geometric_mean("constant") == pytest.approx(1.0, rel=0.01)
+
+
+def test_rates_come_from_the_work_of_a_call(calls: Calls) -> None:
+    made = swept(bytes=lambda n: 1000 * n, items=50)
+    rate = made[100].rate("linear", "bytes")
+    assert rate is not None
+    assert rate.value == pytest.approx(1e9, rel=0.01)
+    assert "1.00 GB/s" in made.table("bytes")
+    assert made[100].rate("linear", "flops") is None
+    with pytest.raises(ValueError, match="one of time, bytes, items, got 'flops'; pass flops="):
+        made.table("flops")
+
+
+def test_a_negative_amount_fails_the_point(calls: Calls) -> None:
+    made = swept(bytes=lambda n: 50 - n)
+    assert [bool(point.error) for point in made] == [False, True, True]
+    assert "bytes must be above 0" in made[100].error
+
+
+def test_known_peaks_give_a_share(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_peaks", lambda args: {"bytes": 4e9})
+    rate = swept(bytes=lambda n: 1000 * n)[100].rate("linear", "bytes")
+    assert rate is not None
+    assert rate.share_of_peak == pytest.approx(0.25, rel=0.01)
+
+
+def test_points_are_saved_as_they_come(calls: Calls, tmp_path: Path) -> None:
+    seen = []
+
+    def make(n: int) -> int:
+        path = tmp_path / "s.json"
+        seen.append(len(fasttime.load(path)) if path.exists() else 0)  # type: ignore[arg-type]
+        return n
+
+    made = fasttime.sweep(CANDIDATES, AXES, make, save_to=tmp_path / "s.json")
+    assert seen == [0, 1, 2]
+    loaded = fasttime.load(tmp_path / "s.json")
+    assert isinstance(loaded, Sweep)
+    assert loaded.to_dict() == made.to_dict()
+    assert str(loaded) == str(made)
+
+
+def test_an_interrupted_sweep_goes_on(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+
+    def interrupted(n: int) -> int:
+        if n == 1000:
+            raise KeyboardInterrupt
+        return n
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fasttime.sweep(CANDIDATES, AXES, interrupted, save_to=path)
+    partial = caught.value.result  # type: ignore[attr-defined]
+    assert len(partial) == 2
+    assert not partial.is_complete
+    assert [warning.kind for warning in partial.warnings] == ["incomplete"]
+    calls.clear()
+    made = swept(save_to=path)
+    assert calls == [1]
+    assert made.is_complete
+    assert made[10] == partial[10]
+
+
+def test_failed_points_are_tried_again(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    fasttime.sweep(CANDIDATES, AXES, lambda n: n if n < 100 else 1 / 0, save_to=path)
+    calls.clear()
+    assert not any(point.error for point in swept(save_to=path))
+    assert calls == [1, 1]
+
+
+def test_another_sweep_is_not_overwritten(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    swept(save_to=path)
+    with pytest.raises(ValueError, match="other axes, candidates or margin; choose another name"):
+        swept(save_to=path, margin=0.02)
+    measurement([1.0]).save(path)
+    with pytest.raises(ValueError, match="not a sweep"):
+        swept(save_to=path)
+
+
+def test_rows_have_one_line_per_candidate(calls: Calls) -> None:
+    frame = swept(bytes=8).to_pandas()
+    assert len(frame) == 6
+    assert list(frame["is_fastest"]) == [True, False, False, False, False, True]
+    assert math.isfinite(frame["bytes_per_second"].iloc[0])
+
+
+def test_a_plot_has_a_panel_per_combination(calls: Calls) -> None:
+    pytest.importorskip("matplotlib")
+    made = fasttime.sweep(
+        CANDIDATES, {"kind": ["a", "b"], "n": [1, 10, 100]}, lambda kind, n: n, bytes=8
+    )
+    figure = made.plot("bytes")
+    assert [axes.get_title() for axes in figure.axes] == ["kind = a", "kind = b"]
+    line = figure.axes[0].lines[0]
+    assert list(line.get_xdata()) == [1, 10, 100]
+    assert line.get_ydata()[0] == pytest.approx(8e6, rel=0.01)
+    assert figure.axes[0].get_xscale() == "log"
+
+
+def test_a_plot_needs_an_axis_of_numbers(calls: Calls) -> None:
+    pytest.importorskip("matplotlib")
+    made = fasttime.sweep(CANDIDATES, {"kind": ["a", "b"]}, lambda kind: 3.0)
+    with pytest.raises(ValueError, match="no horizontal axis"):
+        made.plot()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"axes": {"m": [1]}}, r"make is called with the axes m as keyword arguments, but:"),
+        ({"axes": {"n": []}}, "axis 'n' has no values"),
+        ({"axes": {"n": [1, 1]}}, "a value twice"),
+        ({"axes": {"n": "12"}}, "must be a list"),
+        ({"axes": {"n": [object()]}}, "axis values are numbers"),
+        ({"axes": {}}, "axes must be a mapping"),
+        ({"candidates": {}}, "takes a callable, or a mapping"),
+        ({"candidates": {"a": 3}}, "candidate 'a' is not callable"),
+        ({"bytes": lambda m: 3}, "bytes is called with the axes n"),
+    ],
+)
+def test_mistakes_are_explained(options: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"candidates": CANDIDATES, "axes": AXES, **options}
+    with pytest.raises((TypeError, ValueError), match=message):
+        fasttime.sweep(given["candidates"], given["axes"], lambda n: n, bytes=options.get("bytes"))
+
+
+def test_real_callables_are_timed() -> None:
+    made = fasttime.sweep(
+        {"sorted": sorted, "sum": sum},
+        {"n": [10, 20_000]},
+        lambda n: list(range(n, 0, -1)),
+        budget=0.02,
+    )
+    assert made.is_complete
+    assert all(one.median > 0 for point in made for one in point.timed)
