@@ -19,6 +19,7 @@ from .comparing.saved import SavedComparison, compare_saved
 from .comparing.verdict import Verdict
 from .loading import load
 from .measuring.do_bench import do_bench
+from .measuring.interrupted import Interrupted
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
 from .recorder import Recorder
@@ -36,6 +37,7 @@ __all__ = [
     "Bottleneck",
     "Comparison",
     "Durations",
+    "Interrupted",
     "Measurement",
     "MethodComparison",
     "MethodFinding",

@@ -40,6 +40,8 @@ class ScriptedLoop:
         monkeypatch.setattr(machine, "cuda_is_up", lambda: self.cuda_is_up)
         monkeypatch.setattr(machine, "synchronize", self.synchronize)
         monkeypatch.setattr(machine, "synchronize_stream", self.synchronize)
+        monkeypatch.setattr(machine, "synchronize_device", lambda device: self.synchronize())
+        monkeypatch.setattr(machine, "current_device", lambda: 0)
         monkeypatch.setattr(machine, "environment", lambda: None)
         monkeypatch.setattr(machine, "gpu_state", lambda: None)
         monkeypatch.setattr(machine, "mark", self.mark)

@@ -21,6 +21,7 @@ from ..measuring.measure import take_measurement
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
 from ..measuring.options import METHODS, Method, Options
+from ..measuring.process_state import not_compiled
 from ..measuring.progress import ProgressBar
 from ..text import format_count, format_ratio, format_seconds
 from ..timing_warning import TimingWarning
@@ -202,6 +203,7 @@ def _check(comparison: MethodComparison) -> None:
         raise ValueError("loop_times of untimed include 0, so there is no change of the loop")
 
 
+@not_compiled
 def compare_methods(
     fn: Callable[..., object],
     /,
@@ -225,8 +227,8 @@ def compare_methods(
         repeat: how many runs a loop has, including the ignored ones. It must exceed `warmup`.
         rounds: how many rounds, at least 1.
 
-    Waits for the device at both ends of each loop, and in each run of the sync method. Shows
-    progress like `fasttime.measure`.
+    Waits for all devices in use at both ends of each loop, and in each run of the sync method.
+    Shows progress like `fasttime.measure`.
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`, and ValueError if no
     method is given or one is given twice. Exceptions from `fn` pass unchanged. You may
