@@ -21,6 +21,7 @@ from scripted_sampler import Machine, ScriptedSampler, taking
 
 import fasttime
 from fasttime import Comparison
+from fasttime.measuring.elsewhere import Elsewhere
 from fasttime.measuring.held import CannotBeHeld
 from fasttime.measuring.warnings import TimingWarning, not_held, raw_times
 

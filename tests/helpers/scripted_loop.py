@@ -42,6 +42,8 @@ class ScriptedLoop:
         monkeypatch.setattr(machine, "synchronize_stream", self.synchronize)
         monkeypatch.setattr(machine, "synchronize_device", lambda device: self.synchronize())
         monkeypatch.setattr(machine, "current_device", lambda: 0)
+        monkeypatch.setattr(machine, "devices_in_use", lambda: (0,))
+        monkeypatch.setattr(machine, "busy_streams", lambda: ())
         monkeypatch.setattr(machine, "environment", lambda: None)
         monkeypatch.setattr(machine, "gpu_state", lambda: None)
         monkeypatch.setattr(machine, "mark", self.mark)

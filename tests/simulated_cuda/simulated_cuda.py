@@ -146,8 +146,8 @@ class Simulated:
 
     Streams and events are integer handles; stream 0 is the current device's default stream. All
     times are in virtual ns. Methods raise CudaError on failure. Methods whose result tests check
-    return the error number instead: `record`, `query`, `query_stream`, `synchronize`, `elapsed`, `wait_event`,
-    `end_capture`, `is_capturing`.
+    return the error number instead: `record`, `query`, `query_stream`, `synchronize`, `elapsed`,
+    `wait_event`, `end_capture`, `is_capturing`.
     """
 
     def __init__(self, library: str | os.PathLike[str] | None) -> None:

@@ -96,9 +96,9 @@ def read_samples(
     report = recorder.report(wait=True)
     samples = sorted(recorder.samples(path), key=lambda sample: sample.host_begin)
     warning = judge_samples(samples, ignored, report, machine.cuda_is_up())
-    return samples, accelerators.without_cuda(
-        "event"
-    ) if warning is accelerators.ON_CPU else warning
+    if warning is accelerators.ON_CPU:
+        warning = accelerators.without_cuda("event")
+    return samples, warning
 
 
 def times_of(samples: list[Sample]) -> tuple[Times, Times]:

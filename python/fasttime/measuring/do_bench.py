@@ -47,7 +47,7 @@ def do_bench(
     Returns a time in milliseconds. For several `quantiles`, and for ``all``, a list of times.
 
     Waits for all devices in use between runs. Passes each warning of the measurement to
-    ``warnings.warn``, as a `TimingWarning`, because the result is only a number.
+    ``warnings.warn`` as a `TimingWarning`, because the result is only a number.
 
     Raises the errors of `fasttime.measure`. Raises ValueError for an unknown `return_mode` or a
     quantile outside 0 to 1, and RuntimeError if CUDA is not in use.

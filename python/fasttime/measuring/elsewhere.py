@@ -26,6 +26,8 @@ _WAKING_UP_IN_MOST = 50e-6
 _BUSY = 20e-6
 SEVERAL = 5
 
+_IDLE_WAITS = 3
+
 # Work elsewhere matters if it goes on for longer than this share of the timed runs.
 _SHARE = 0.05
 
@@ -176,13 +178,33 @@ def outside_capture(call: float, replay: float) -> TimingWarning:
 
 
 def _beyond_noise(usual: Elsewhere, time: float, runs: int) -> tuple[float, dict[int, float]]:
-    """Return how long other streams and other devices kept working, as far as that matters."""
+    """Return how long other streams and other devices kept working, as far as that matters.
+
+    If it seems to matter, waits for idle devices to learn how long that takes on this host.
+    """
     noise = _WAKING_UP if usual.readings < SEVERAL else _WAKING_UP_IN_MOST
     in_row = max(noise, _SHARE * time * runs)
     # One unfinished run at the end of a row is enough if the host was not just late.
     limit = min(in_row, max(_BUSY, _SHARE * time)) if usual.is_busy else in_row
-    streams = usual.streams if usual.streams > limit else 0.0
-    return streams, {index: left for index, left in usual.devices.items() if left > in_row}
+    if usual.streams <= limit and all(left <= in_row for left in usual.devices.values()):
+        return 0.0, {}
+    idle = _wait_for_idle()
+    streams = max(0.0, usual.streams - idle.streams)
+    devices = {index: left - idle.devices.get(index, 0.0) for index, left in usual.devices.items()}
+    return (
+        streams if streams > limit else 0.0,
+        {index: left for index, left in devices.items() if left > in_row},
+    )
+
+
+def _wait_for_idle() -> Elsewhere:
+    """Return how long it takes to wait for what is idle: the shortest of a few waits."""
+    machine.synchronize()
+    found = [wait_elsewhere(ask_streams=False) for _ in range(_IDLE_WAITS)]
+    return Elsewhere(
+        min(one.streams for one in found),
+        {index: min(one.devices[index] for one in found) for index in found[0].devices},
+    )
 
 
 def _and_how_long(devices: Mapping[int, float]) -> str:

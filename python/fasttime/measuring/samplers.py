@@ -115,12 +115,14 @@ class NaiveSampler:
             on_stream = first.elapsed_time(last) * 1e-3
             kept_duration = on_stream + others
             device_time = on_stream / len(kept)
-            if judge_elsewhere([elsewhere], device_time, len(times)):
+            goes_on_elsewhere = bool(judge_elsewhere([elsewhere], device_time, len(times)))
+            if goes_on_elsewhere:
                 # Other streams count too. How much of their work belongs to the ignored runs is
                 # unknown: the first figure includes that work, the second includes cold runs.
                 device_time = min(kept_duration / len(kept), duration / len(times))
                 backlog += others
-            warning = judge_naive(float(np.median(kept)), device_time, backlog)
+            better = "sync" if goes_on_elsewhere else "event"
+            warning = judge_naive(float(np.median(kept)), device_time, backlog, better)
         read = np.array(times)
         batch = Batch(
             read,
@@ -141,7 +143,7 @@ def _judge_on_host(reading: float, run_time: float, backlog: float) -> TimingWar
     """Return what a naive reading is worth without CUDA. All times are in seconds."""
     if accelerators.in_use() is None:
         return accelerators.without_cuda("naive")
-    return judge_naive(reading, run_time, backlog)
+    return judge_naive(reading, run_time, backlog, "sync")
 
 
 class SyncSampler:

@@ -35,6 +35,8 @@ _SHORTEST = 10
 
 _MOST_NAMED = 4
 
+_SEQUENCES = (list, tuple, collections.deque)
+
 # A first run beyond this multiple of the median did something else than the others. A shorter
 # excess, in seconds, is only caches.
 _FIRST = 10.0
@@ -44,10 +46,13 @@ _LEAST_EXCESS = 200e-6
 class State:
     """The data that a callable works on, with a reading of each part.
 
-    Finds tensors, numpy arrays, lists of at least ten items, and built-in iterators. Looks for them
-    in arguments, partial arguments, the object of a bound method, closures, and global variables.
-    Looks into containers, dataclasses, parameters and buffers of modules, and objects of the user.
-    Of a large array or list it reads a sample.
+    Finds tensors, numpy arrays, lists of at least ten items, and built-in iterators that end. Looks
+    for them in arguments, partial arguments, the object of a bound method, closures, and global
+    variables. Looks into containers, parameters and buffers of modules, dataclasses, and objects of
+    the user. Of a large array or list it reads a sample.
+
+    Appending to a list does not count. Lists in an object do not count at all, because they often
+    hold a history.
 
     Inference tensors have no version counter, and lazy parameters cannot be asked before they have
     a shape, so both are skipped.
@@ -72,17 +77,18 @@ class State:
     def _add(self, name: str, value: object) -> None:
         self._add_all(iter([(name, value)]), _DEPTH)
 
-    def _add_all(self, found: Iterator[_Found], depth: int) -> None:
+    def _add_all(self, found: Iterator[_Found], depth: int, in_object: bool = False) -> None:
         for name, value in found:
             if id(value) in self._seen or len(self._visited) > _MOST_VISITED:
                 continue
             self._seen.add(id(value))
             self._visited.append(value)
             reading = _reading_of(value)
-            if reading is not None:
+            if reading is not None and not (in_object and _is_list(value)):
                 self._readings.append((name, reading, reading()))
             if depth:
-                self._add_all(_parts_of(name, value), depth - 1)
+                inside = in_object or not isinstance(value, (Mapping, *_SEQUENCES))
+                self._add_all(_parts_of(name, value), depth - 1, inside)
 
 
 def _of_callable(fn: object, functions: int = 2) -> Iterator[_Found]:
@@ -126,6 +132,10 @@ def _variables(function: types.FunctionType) -> Iterator[_Found]:
             yield instruction.argval, function.__globals__[instruction.argval]
 
 
+def _is_list(value: object) -> bool:
+    return isinstance(value, (list, collections.deque, Iterator))
+
+
 def _parts_of(name: str, value: object) -> Iterator[_Found]:
     """Yield what an object holds, as far as it may be data that a callable works on."""
     if isinstance(value, torch.nn.Module):
@@ -135,7 +145,7 @@ def _parts_of(name: str, value: object) -> Iterator[_Found]:
         for key, item in itertools.islice(value.items(), _MOST_ITEMS):
             if not _is_plain(item):
                 yield f"{name}[{key!r}]", item
-    elif isinstance(value, (list, tuple, collections.deque)):
+    elif isinstance(value, _SEQUENCES):
         for position, item in enumerate(itertools.islice(value, _MOST_ITEMS)):
             if not _is_plain(item):
                 yield f"{name}[{position}]", item
@@ -166,9 +176,10 @@ def _reading_of(value: object) -> _Reading | None:
     if isinstance(value, np.ndarray):
         return None if value.dtype.hasobject else lambda: _checksum(value)
     if isinstance(value, (list, collections.deque)):
-        return (lambda: _items(value)) if len(value) >= _SHORTEST else None
+        length = min(len(value), _MOST_ITEMS)
+        return (lambda: _items(value, length)) if length >= _SHORTEST else None
     if isinstance(value, Iterator) and type(value).__module__ == "builtins":
-        return lambda: operator.length_hint(value, -1)
+        return lambda: operator.length_hint(value, -1) == 0  # used up
     return None
 
 
@@ -180,18 +191,17 @@ def _checksum(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> int:
     return zlib.crc32(array.tobytes())
 
 
-def _items(value: list[object] | collections.deque[object]) -> tuple[int, int]:
-    """Return the length and a hash of which objects a list holds, in order."""
-    return len(value), hash(tuple(map(id, itertools.islice(value, _MOST_ITEMS))))
+def _items(value: list[object] | collections.deque[object], length: int) -> int:
+    """Return a hash of which objects are the first ones of a list, in order."""
+    return hash(tuple(map(id, itertools.islice(value, length))))
 
 
 def state_changed(names: Sequence[str]) -> TimingWarning:
     """Return the warning about a callable that changes what it works on."""
     return TimingWarning(
         "arguments_changed",
-        f"fn changes {_listed(names)} in place, so each run works on different data, and the "
-        "changes stay. If times depend on values, let fn work on a copy; for a model, call eval() "
-        "first.",
+        f"fn changes {_listed(names)} in place. If fn also reads them, each run works on different "
+        "data, and the changes stay: let fn work on a copy, or for a model, call eval() first.",
     )
 
 
@@ -200,8 +210,8 @@ def states_changed(changes: Mapping[str, Sequence[str]]) -> TimingWarning:
     who = "; ".join(f"{name} changes {_listed(names)}" for name, names in changes.items())
     return TimingWarning(
         "arguments_changed",
-        f"{who} in place, so candidates that share the data work on different data from then on. "
-        "If times depend on values, clone inside the candidate; for a model, call eval() first.",
+        f"{who} in place. Candidates that read them work on different data from then on: let each "
+        "candidate work on a copy, or for a model, call eval() first.",
     )
 
 

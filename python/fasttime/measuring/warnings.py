@@ -83,13 +83,16 @@ _LATENCY = 20e-6
 _LATENCY_SHARE = 0.05
 
 
-def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWarning:
+def judge_naive(
+    reading: float, device_time: float, backlog: float, better: str = "event"
+) -> TimingWarning:
     """Return what a naive reading is worth. All times are in seconds.
 
     Args:
         reading: the median reading.
         device_time: the time of a run on the stream, with its idle gaps.
         backlog: how long the device kept working after the host had left the loop.
+        better: the method that reads this work right.
     """
     figures = (
         f"the host read {format_seconds(reading)} per run, the device took "
@@ -104,13 +107,13 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWar
         return TimingWarning(
             "queued_only",
             f"The naive reading is wrong by {below}, because it is the time that the host took to "
-            f"queue the work: {figures}. Use method='event'.",
+            f"queue the work: {figures}. Use method={better!r}.",
         )
     if agrees and backlog >= device_time and is_behind:
         return TimingWarning(
             "launch_queue_full",
             "The naive reading is right only by accident, because the launch queue was full and "
-            f"made the host wait: {figures}. Use method='event'.",
+            f"made the host wait: {figures}. Use method={better!r}.",
         )
     if agrees and not is_behind:
         return TimingWarning(
@@ -122,12 +125,12 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWar
         return TimingWarning(
             "unclear",
             "The naive reading is right here, but it is unknown why: through a full launch queue, "
-            f"a wait in the callable or a slow host ({figures}). Use method='event'.",
+            f"a wait in the callable or a slow host ({figures}). Use method={better!r}.",
         )
     return TimingWarning(
         "unclear",
         "The naive reading is unreliable, because there is too little work to tell host and device "
-        f"apart: {figures}. Use method='event'.",
+        f"apart: {figures}. Use method={better!r}.",
     )
 
 
