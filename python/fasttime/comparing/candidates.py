@@ -19,11 +19,12 @@ from ..measuring.arguments import (
 from ..measuring.calls import call_once
 from ..measuring.held import CannotBeHeld
 from ..measuring.options import Cache, EndedBy, Method
-from ..measuring.process_state import judge_process, not_compiled
+from ..measuring.process_state import judge_process
 from ..measuring.progress import ProgressBar
 from ..measuring.state import State, states_changed
 from ..measuring.warnings import not_held
 from ..timing_warning import TimingWarning
+from ..torch_compile.not_compiled import not_compiled
 from .comparison import Comparison
 from .opening import Opened, naming, note_options, open_samplers
 from .rounds import MOST_ROUNDS, Rounds, measurements_of

@@ -21,10 +21,10 @@ from ..measuring.measure import take_measurement
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
 from ..measuring.options import METHODS, Method, Options
-from ..measuring.process_state import not_compiled
 from ..measuring.progress import ProgressBar
 from ..text import format_count, format_ratio, format_seconds
 from ..timing_warning import TimingWarning
+from ..torch_compile.not_compiled import not_compiled
 from .method_findings import MethodFinding, judge_methods
 from .opening import add_note, note_options
 from .results import ComparisonResult, collect_warnings

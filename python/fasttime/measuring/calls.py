@@ -72,8 +72,8 @@ def _why_not_done(result: object) -> str | None:
         )
     if inspect.isawaitable(result):
         return (
-            f"a {name} to await, and its work may not have begun; time a function that runs it to "
-            "its end, such as by asyncio.run"
+            f"an awaitable ({name}), and its work may not have begun; time a function that runs it "
+            "to its end, such as by asyncio.run"
         )
     # A file is an iterator too, but opening it was work.
     if isinstance(result, Iterator) and not isinstance(result, io.IOBase):

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import torch
 
+from ..torch_compile.not_compiled import not_compiled
 from . import machine
 from .arguments import check_call, check_choice, check_seconds
 from .measure import measure
-from .process_state import not_compiled
 
 ReturnMode = Literal["min", "max", "mean", "median", "all"]
 _MODES: tuple[ReturnMode, ...] = ("min", "max", "mean", "median", "all")
@@ -78,7 +78,7 @@ def do_bench(
     _warm_up(run, warmup * 1e-3)
     found = measure(run, warmup=0, budget=rep * 1e-3, precision=1e-6, cache="cold")
     for warning in found.warnings:
-        warnings.warn(warning, stacklevel=2)
+        warnings.warn(warning, stacklevel=3)  # beyond the wrapper of do_bench()
     times = found.times * 1e3
     if wanted:
         read = [float(time) for time in np.quantile(times, wanted)]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..bottleneck import Bottleneck
 from ..timing_warning import TimingWarning
+from ..torch_compile.not_compiled import not_compiled
 from . import machine
 from .arguments import (
     check_call,
@@ -30,7 +31,7 @@ from .held import MOST_HELD
 from .interrupted import Interrupted, interrupted_after
 from .measurement import Measurement
 from .options import Auto, Cache, Method, Options
-from .process_state import judge_process, not_compiled
+from .process_state import judge_process
 from .progress import ProgressBar
 from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .state import State, judge_first_run, state_changed

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""State of the process that timing must notice: tracers, profilers, and torch.compile."""
+"""Observers that make calls slower: trace functions, profile functions and profilers."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import torch
 
 from ..timing_warning import TimingWarning
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _MONITORING_TOOLS = 6  # ids that sys.monitoring has
 
@@ -33,15 +29,6 @@ def judge_process() -> TimingWarning | None:
         f"Active during the runs: {' and '.join(observers)}. Host times include its cost and "
         "may be several times too long; measure without it.",
     )
-
-
-def not_compiled(function: _F) -> _F:
-    """Mark a function for torch.compile, which then calls it as it is and breaks the graph there.
-
-    `torch.compiler.disable` does the same, but imports torch._dynamo, which takes seconds.
-    """
-    function._torchdynamo_disable = True  # type: ignore[attr-defined]
-    return function
 
 
 def _monitoring_tools() -> list[str]:

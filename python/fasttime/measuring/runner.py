@@ -82,8 +82,8 @@ def run_counted(call: Call, options: Options, warmup: int, repeat: int) -> RunRe
             batch, ended_by = interrupted.batch, "interrupt"
     if batch.warning is not None:
         warnings.append(batch.warning)
-    # Holds and clearing the cache would be part of the wall time.
-    has_wall_time = not held and options.cache == "warm"
+    # Holds, clearing the cache and an interrupted run would be part of the wall time.
+    has_wall_time = not held and options.cache == "warm" and ended_by != "interrupt"
     return RunResult(
         times=batch.times[warmup:],
         warmup_times=batch.times[:warmup],
