@@ -8,6 +8,7 @@
 #include "core/recorder.h"
 #include "cuda/cuda_runtime.h"
 #include "cuda/devices.h"
+#include "cuda/waits.h"
 #include "host/process_number.h"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -78,6 +79,7 @@ void unregister_recorder(Recorder* recorder) noexcept {
 }
 
 void restart_recorders() noexcept {
+  forget_streams();
   const std::lock_guard<std::mutex> hold(registry().mutex);
   forget_everything();
 }

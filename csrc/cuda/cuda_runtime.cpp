@@ -65,6 +65,9 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   find(table.get_error_name, "cudaGetErrorName");
   find(table.get_error_string, "cudaGetErrorString");
   find(table.runtime_get_version, "cudaRuntimeGetVersion");
+  find(table.device_synchronize, "cudaDeviceSynchronize");
+  find(table.stream_synchronize, "cudaStreamSynchronize");
+  find(table.stream_query, "cudaStreamQuery");
   const auto driver = [&](auto& entry, const char* name) {
     entry = reinterpret_cast<std::decay_t<decltype(entry)>>(source.driver(name));
   };

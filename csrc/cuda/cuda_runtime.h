@@ -62,6 +62,11 @@ struct alignas(64) CudaRuntime {
   int (*stream_wait_value)(void* stream, uintptr_t address, uint32_t value,
                            unsigned flags) = nullptr;
 
+  // For measure(), which waits; see waits.h.
+  int (*device_synchronize)() = nullptr;
+  int (*stream_synchronize)(void* stream) = nullptr;
+  int (*stream_query)(void* stream) = nullptr;
+
   // Sleeps for `ns`. Only drain() calls it.
   void (*pause)(int64_t ns) noexcept = nullptr;
 };

@@ -22,6 +22,7 @@
 #include "python/scope_type.h"
 #include "python/series_binding.h"
 #include "python/torch_flag.h"
+#include "python/waiting_functions.h"
 
 namespace py = pybind11;
 
@@ -339,6 +340,9 @@ void define_module(py::module_& module) {
   define_recorder(module);
   define_hold(module);
   define_process(module);
+  if (!add_waiting_functions(module.ptr())) {
+    throw py::error_already_set();
+  }
 }
 
 }  // namespace

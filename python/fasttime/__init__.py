@@ -20,6 +20,7 @@ from .comparing.site_changes import ReportComparison, SiteChange, compare_report
 from .comparing.verdict import Verdict
 from .loading import load
 from .measuring.do_bench import do_bench
+from .measuring.interrupted import Interrupted
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
 from .recorder import Recorder
@@ -39,6 +40,7 @@ __all__ = [
     "Bottleneck",
     "Comparison",
     "Durations",
+    "Interrupted",
     "Measurement",
     "MethodComparison",
     "MethodFinding",

@@ -21,6 +21,7 @@ from scripted_sampler import Machine, ScriptedSampler, taking
 
 import fasttime
 from fasttime import Comparison
+from fasttime.measuring.elsewhere import Elsewhere
 from fasttime.measuring.held import CannotBeHeld
 from fasttime.measuring.warnings import TimingWarning, not_held, raw_times
 
@@ -223,7 +224,7 @@ class OnDevice:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, waiting: bool | None) -> None:
         self.waiting = waiting
-        self.others = 0.0
+        self.others = Elsewhere()
         self.cannot_hold = False
         self.held_batches = 10**9  # so many can be taken
         self.log: list[bool] = []
@@ -316,7 +317,7 @@ def test_times_that_may_include_waits_bring_a_warning(
 
 
 def test_work_on_other_streams_brings_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    OnDevice(monkeypatch, waiting=True).others = 0.5
+    OnDevice(monkeypatch, waiting=True).others = Elsewhere(0.5)
     found = fasttime.compare({"a": taking(1e-3), "b": taking(2e-3)}, rounds=10)
     assert [warning.kind for warning in found.measurements["a"].warnings] == ["other_streams"]
 

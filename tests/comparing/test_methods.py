@@ -23,8 +23,9 @@ from simulated_machine import MS, US, SimulatedMachine
 import fasttime
 from fasttime import Measurement, MethodComparison
 from fasttime.comparing.method_findings import MethodFinding, judge_methods
+from fasttime.measuring.accelerators import ON_CPU
 from fasttime.measuring.arguments import label_of
-from fasttime.measuring.warnings import ON_CPU, TimingWarning, WarningKind, judge_naive
+from fasttime.measuring.warnings import TimingWarning, WarningKind, judge_naive
 
 needs_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
 

@@ -7,7 +7,7 @@ import importlib
 from dataclasses import dataclass, field
 
 import pytest
-from simulated_cuda import Simulated
+from simulated_cuda import NOT_READY, Simulated
 
 machine = importlib.import_module("fasttime.measuring.machine")
 calibration = importlib.import_module("fasttime.measuring.calibration")
@@ -41,6 +41,7 @@ class SimulatedMachine:
     monkeypatch: pytest.MonkeyPatch
     cuda_is_up: bool = True
     stream: int = 0
+    torch_streams: list[tuple[int, int]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -50,6 +51,10 @@ class SimulatedMachine:
             "is_capturing": lambda: False,
             "synchronize": self.synchronize,
             "synchronize_stream": self.synchronize_stream,
+            "synchronize_device": self.synchronize_device,
+            "current_device": self.cuda.device,
+            "devices_in_use": lambda: (0, 1),
+            "busy_streams": self.busy_streams,
             "mark": lambda: Mark(self.cuda, self.cuda.recorded(self.stream)),
             "device_name": lambda: "cuda:0 Simulated",
             "environment": lambda: None,
@@ -84,8 +89,22 @@ class SimulatedMachine:
         self.cuda.enqueue(self.stream, CLEAR_DEVICE)
 
     def synchronize(self) -> None:
-        self.log.append("wait")
-        assert self.cuda.lib.cudaDeviceSynchronize() == 0
+        for device in (0, 1):
+            self.synchronize_device(device)
+
+    def synchronize_device(self, device: int) -> None:
+        if device == self.cuda.device():
+            self.log.append("wait")
+        with self.cuda.on_device(device):
+            assert self.cuda.lib.cudaDeviceSynchronize() == 0
+
+    def busy_streams(self) -> list[tuple[int, int]]:
+        """Return the `torch_streams` with unfinished work, except the current stream."""
+        return [
+            (device, stream)
+            for device, stream in self.torch_streams
+            if stream != self.stream and self.cuda.query_stream(stream) == NOT_READY
+        ]
 
     def synchronize_stream(self) -> None:
         self.log.append("wait for the stream")

@@ -12,6 +12,7 @@ from simulated_cuda import Simulated
 from simulated_machine import US, SimulatedMachine
 
 import fasttime
+from fasttime import TimingWarning
 
 do_bench_module = importlib.import_module("fasttime.measuring.do_bench")
 
@@ -38,13 +39,22 @@ def test_the_return_mode_picks_the_statistic(
 ) -> None:
     # Of three runs in a row one is longer; where they begin does not matter.
     calls = iter(range(10**9))
-    read = fasttime.do_bench(
-        lambda: host.work(10 * US, (40 if next(calls) % 3 == 0 else 10) * US),
-        1,
-        200,
-        return_mode=mode,
-    )
+    with pytest.warns(TimingWarning, match="two groups"):
+        read = fasttime.do_bench(
+            lambda: host.work(10 * US, (40 if next(calls) % 3 == 0 else 10) * US),
+            1,
+            200,
+            return_mode=mode,
+        )
     assert read == pytest.approx(expected, rel=0.02)
+
+
+def test_each_warning_reaches_python(cuda: Simulated, host: SimulatedMachine) -> None:
+    other = cuda.create_stream()
+    with pytest.warns(TimingWarning) as caught:
+        fasttime.do_bench(lambda: host.work(10 * US, 200 * US, stream=other), 1, 20)
+    assert any(getattr(one.message, "kind", "") == "other_streams" for one in caught)
+    assert caught[0].filename == __file__
 
 
 def test_all_times_are_a_list(host: SimulatedMachine) -> None:
@@ -87,6 +97,7 @@ def test_quantiles_keep_their_order(host: SimulatedMachine) -> None:
     assert bench([0.5]) == pytest.approx(0.02)
 
 
+@pytest.mark.filterwarnings("ignore::fasttime.TimingWarning")
 def test_gradients_are_dropped_before_each_run(host: SimulatedMachine) -> None:
     class Parameter:
         grad: object = None

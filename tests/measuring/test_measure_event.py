@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from leftovers import no_stream_is_held, pool_is_whole
 from scripted_loop import ScriptedLoop
@@ -18,7 +20,7 @@ from fasttime.sample import Sample, Status
 def test_events_read_the_device_time_of_each_run(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
-    durations = iter(range(1, 13))
+    durations = itertools.count(1)
     found = fasttime.measure(
         lambda: simulated.work(MS // 4, next(durations) * MS), warmup=2, repeat=12
     )
@@ -136,7 +138,7 @@ def test_an_early_release_leaves_overhead_unknown(
 def test_failed_records_leave_overhead_unknown(
     cuda: Simulated, simulated: SimulatedMachine
 ) -> None:
-    runs = iter(range(10))
+    runs = itertools.count()
 
     def fn() -> None:
         simulated.work(10 * US, MS)

@@ -95,7 +95,7 @@ def test_naive_counts_the_work_of_all_streams(cuda: Simulated, simulated: Simula
         "queued_only",
         "The naive reading is wrong by -98.0 %, because it is the time that the host took to queue "
         "the work: the host read 20.00 µs per run, the device took 1.000 ms and had 49.02 ms of "
-        "work left at the end. Use method='event'.",
+        "work left at the end. Use method='sync'.",
     )
 
 

@@ -13,7 +13,8 @@ from simulated_machine import MS, US, SimulatedMachine
 import fasttime
 from fasttime import TimingWarning
 from fasttime.environment.gpu_state import GpuState
-from fasttime.measuring.warnings import judge_coverage, judge_resolution, judge_work
+from fasttime.measuring.elsewhere import Elsewhere, judge_elsewhere, judge_work
+from fasttime.measuring.warnings import judge_resolution
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:
@@ -33,8 +34,8 @@ def test_a_callable_without_device_work_has_a_warning(
         TimingWarning(
             "no_device_work",
             "The timed stream saw no work beyond the event overhead of 1.250 µs. fn puts no work "
-            "on the device, or puts it on another stream or device: make that stream current "
-            "(torch.cuda.stream), or use method='sync'.",
+            "on the device, or puts it on another stream or device: make that stream or device "
+            "current (torch.cuda.stream, torch.cuda.device), or use method='sync'.",
         ),
     )
 
@@ -103,7 +104,7 @@ def test_short_work_elsewhere_raises_no_warning(
 
 @pytest.mark.parametrize(("time", "warned"), [(0.4e-6, True), (-0.4e-6, True), (0.6e-6, False)])
 def test_less_than_half_a_microsecond_is_not_work(time: float, warned: bool) -> None:
-    assert (judge_work(time, 1e-6, 0.0) is not None) is warned
+    assert (judge_work(time, 1e-6, []) is not None) is warned
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_less_than_half_a_microsecond_is_not_work(time: float, warned: bool) -> 
 def test_other_streams_matter_above_5_percent_of_a_run(
     time: float, others: float, warned: bool
 ) -> None:
-    assert (judge_coverage(time, others, 1) is not None) is warned
+    assert bool(judge_elsewhere([Elsewhere(others)], time, 1)) is warned
 
 
 # --- hardly more than nothing ---

@@ -146,8 +146,8 @@ class Simulated:
 
     Streams and events are integer handles; stream 0 is the current device's default stream. All
     times are in virtual ns. Methods raise CudaError on failure. Methods whose result tests check
-    return the error number instead: `record`, `query`, `synchronize`, `elapsed`, `wait_event`,
-    `end_capture`, `is_capturing`.
+    return the error number instead: `record`, `query`, `query_stream`, `synchronize`, `elapsed`,
+    `wait_event`, `end_capture`, `is_capturing`.
     """
 
     def __init__(self, library: str | os.PathLike[str] | None) -> None:
@@ -267,6 +267,9 @@ class Simulated:
             yield
         finally:
             self.release(stream)
+
+    def query_stream(self, stream: int) -> int:
+        return int(self.lib.cudaStreamQuery(stream))
 
     def backlog_ns(self, stream: int) -> int | None:
         """Return the work ahead of the next launch; None while held."""

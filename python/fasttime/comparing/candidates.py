@@ -19,10 +19,12 @@ from ..measuring.arguments import (
 from ..measuring.calls import call_once
 from ..measuring.held import CannotBeHeld
 from ..measuring.options import Cache, EndedBy, Method
+from ..measuring.process_state import judge_process
 from ..measuring.progress import ProgressBar
-from ..measuring.tensors import ArgumentVersions
-from ..measuring.warnings import not_held, shared_arguments_changed
+from ..measuring.state import State, states_changed
+from ..measuring.warnings import not_held
 from ..timing_warning import TimingWarning
+from ..torch_compile.not_compiled import not_compiled
 from .comparison import Comparison
 from .opening import Opened, naming, note_options, open_samplers
 from .rounds import MOST_ROUNDS, Rounds, measurements_of
@@ -36,6 +38,7 @@ _OPTIONS_HELP = (
 )
 
 
+@not_compiled
 def compare(
     candidates: Mapping[str, Callable[..., object]],
     /,
@@ -67,8 +70,9 @@ def compare(
         rounds: the most rounds to make, 1 to 1024; None for as many as the budget allows.
         margin: two candidates that differ by less are the ``same``; 0.01 is 1 %.
 
-    Waits for the device at both ends of each batch. Shows progress like `fasttime.measure`. A
-    warning tells you if the GPU was throttled or its clock changed between rounds.
+    Waits for all devices in use at both ends of each batch, like `fasttime.measure`. Shows progress
+    like `fasttime.measure`. A warning tells you if the GPU was throttled or its clock changed
+    between rounds.
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`; TypeError if `candidates`
     is not a mapping of names to callables; ValueError if there are fewer than two candidates or a
@@ -86,7 +90,7 @@ def compare(
     calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
 
     with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
-        warnings = _call_each_once(calls, args, kwargs)
+        warnings = _call_each_once(candidates, args, kwargs)
 
         def run(opened: Opened) -> Comparison:
             opened = opened._replace(warnings=(*opened.warnings, *warnings))
@@ -100,27 +104,31 @@ def compare(
                 # Held and free times cannot be compared, so every candidate starts again.
                 warning = not_held(str(error))
         with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
-            return run(opened._replace(warnings=(warning,)))
+            return run(opened._replace(warnings=(*opened.warnings, warning)))
 
 
 def _call_each_once(
-    calls: Mapping[str, Callable[[], object]],
+    candidates: Mapping[str, Callable[..., object]],
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
 ) -> tuple[TimingWarning, ...]:
-    """Do the one-off work of each candidate; warn of candidates that change shared arguments."""
+    """Do the one-off work of each candidate. Return the warnings that hold for all candidates."""
     changes = {}
-    for name, call in calls.items():
-        versions = ArgumentVersions(args, kwargs)
+    for name, fn in candidates.items():
+        state = State(fn, args, kwargs)
         with naming(name):
             try:
-                call_once(call)
+                call_once(functools.partial(fn, *args, **kwargs))
             except TypeError as error:
                 note_options(error, "compare", kwargs, _OTHER_OPTIONS, _OPTIONS_HELP)
                 raise
-        if changed := versions.changed():
+        if changed := state.changed():
             changes[name] = changed
-    return (shared_arguments_changed(changes),) if changes else ()
+    observed = judge_process()
+    return (
+        *([states_changed(changes)] if changes else []),
+        *([observed] if observed is not None else []),
+    )
 
 
 def _run(

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from ..measuring.measurement import Measurement
 from ..measuring.options import Method
 from ..measuring.warnings import WarningKind
@@ -33,7 +35,15 @@ _NAIVE_READINGS: dict[str, Reading] = {
 }
 
 # Warnings that some of the work is not in the times.
-_MISSED_WORK: tuple[WarningKind, ...] = ("other_streams", "no_device_work")
+_MISSED_WORK: tuple[WarningKind, ...] = (
+    "other_streams",
+    "other_devices",
+    "no_device_work",
+    "accelerator",
+)
+
+# After a call, the host learns this late that the device is done, in seconds.
+_WAY_BACK = 100e-6
 
 
 class MethodFinding(NamedTuple):
@@ -54,28 +64,34 @@ def judge_methods(
     """Return a finding for each method.
 
     The other methods are compared with the event method. Without an event measurement, or if the
-    events missed work, they are compared with the sync method, which waits for all streams.
+    events missed work, they are compared with the sync method, which waits for all devices in use.
     """
     yardstick = measurements.get("event")
     if yardstick is None or _missed_work(yardstick) is not None:
         yardstick = measurements.get("sync")
     return {
-        method: _judge(measurement, yardstick, loop_change[method])
+        method: _judge(measurement, yardstick, measurements.get("sync"), loop_change[method])
         for method, measurement in measurements.items()
     }
 
 
 def _judge(
-    measurement: Measurement, yardstick: Measurement | None, loop_change: float
+    measurement: Measurement,
+    yardstick: Measurement | None,
+    sync: Measurement | None,
+    loop_change: float,
 ) -> MethodFinding:
     for warning in measurement.warnings:
         if warning.kind == "cpu":
             return MethodFinding("right", warning.message)
+        if warning.kind == "accelerator":
+            reading: Reading = "right" if measurement.method == "sync" else "unclear"
+            return MethodFinding(reading, warning.message)
     if measurement.method == "naive":
         return _judge_naive(measurement, yardstick)
     loop = _describe_loop(loop_change)
     if measurement.method == "event":
-        return _judge_event(measurement, loop)
+        return _judge_event(measurement, sync, loop)
     return _judge_sync(measurement, yardstick, loop)
 
 
@@ -88,10 +104,19 @@ def _judge_naive(measurement: Measurement, yardstick: Measurement | None) -> Met
     return MethodFinding(reading, warning.message)
 
 
-def _judge_event(measurement: Measurement, loop: str) -> MethodFinding:
+def _judge_event(measurement: Measurement, sync: Measurement | None, loop: str) -> MethodFinding:
     missed = _missed_work(measurement)
     if missed is not None:
         return MethodFinding("wrong", _sentences(missed.message, loop))
+    if sync is not None:
+        # What is left when a call returns cannot take longer than the whole call on the device.
+        left = float(np.median(sync.times)) - sync.host_time
+        if left > (1 + _TOLERANCE) * measurement.median + _WAY_BACK:
+            outlast = (
+                f"After a call returned, devices worked for another {format_seconds(left)} in the "
+                "sync method, longer than the events read. So work went on that they do not see"
+            )
+            return MethodFinding("wrong", _sentences(outlast, loop))
     raw = [warning.message for warning in measurement.warnings if warning.kind == "raw"]
     return MethodFinding("right", _sentences("Read on the device, without waiting", *raw, loop))
 

@@ -24,6 +24,7 @@ from ..measuring.progress import ProgressBar
 from ..tabular import TabularResult
 from ..text import format_count, format_ratio, format_seconds
 from ..timing_warning import TimingWarning
+from ..torch_compile.not_compiled import not_compiled
 from .method_findings import MethodFinding, judge_methods
 from .opening import add_note, note_options
 from .results import collect_warnings
@@ -200,6 +201,7 @@ def _check(comparison: MethodComparison) -> None:
         raise ValueError("loop_times of untimed include 0, so there is no change of the loop")
 
 
+@not_compiled
 def compare_methods(
     fn: Callable[..., object],
     /,
@@ -223,8 +225,8 @@ def compare_methods(
         repeat: how many runs a loop has, including the ignored ones. It must exceed `warmup`.
         rounds: how many rounds, at least 1.
 
-    Waits for the device at both ends of each loop, and in each run of the sync method. Shows
-    progress like `fasttime.measure`.
+    Waits for all devices in use at both ends of each loop, and in each run of the sync method.
+    Shows progress like `fasttime.measure`.
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`, and ValueError if no
     method is given or one is given twice. Exceptions from `fn` pass unchanged. You may

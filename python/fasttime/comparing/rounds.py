@@ -13,11 +13,12 @@ from ..measuring import machine
 from ..measuring.batch import Batch, Sampler
 from ..measuring.clocks import clock_warnings_of_rounds
 from ..measuring.distribution import judge_times
+from ..measuring.elsewhere import judge_elsewhere, judge_work
 from ..measuring.measurement import Measurement
 from ..measuring.options import Cache, Method
 from ..measuring.progress import ProgressBar
 from ..measuring.waiting import in_most
-from ..measuring.warnings import judge_coverage, judge_work, raw_times
+from ..measuring.warnings import raw_times
 from ..stats import Times
 from ..stats.interim import InterimAnalysis, plan_interim_analyses
 from ..timing_warning import TimingWarning
@@ -183,13 +184,13 @@ def _warnings(
 ) -> list[TimingWarning]:
     median = float(np.median(times))
     warnings = [kept[-1].warning]
-    if method in ("event", "graph") and device != "cpu":
-        others = float(np.median([batch.others for batch in kept]))
+    if method in ("event", "graph") and device.startswith("cuda"):
+        others = [batch.others for batch in kept]
         waiting = in_most([batch.work_was_waiting for batch in kept])
         if not held and not waiting:
             host_time = float(np.median(_joined(kept, "host_times")))
             warnings.append(raw_times(host_time, device_waited=waiting is False))
-        warnings.append(judge_coverage(median, others, 1))
+        warnings += judge_elsewhere(others, median, 1)
         if event_overhead is not None:
             warnings.append(judge_work(median, event_overhead, others))
     return [warning for warning in warnings if warning is not None]

@@ -12,6 +12,7 @@ from ..stats.median import median_interval
 from ..stats.student import mean_interval
 from . import machine
 from .batch import Batch, Sampler
+from .elsewhere import Elsewhere
 from .machine import Call
 from .options import EndedBy
 from .progress import ProgressBar
@@ -41,7 +42,7 @@ class Runs:
     host_times: list[Times] = field(default_factory=list)
     event_overheads: list[Times] = field(default_factory=list)
     wall_times: list[float] = field(default_factory=list)
-    others: list[float] = field(default_factory=list)
+    others: list[Elsewhere] = field(default_factory=list)
     waiting: list[bool | None] = field(default_factory=list)
     ended_by: EndedBy = "budget"
 
@@ -66,6 +67,7 @@ def run_until_known(
     precision: float,
     budget: float,
     bar: ProgressBar,
+    runs: Runs | None = None,
 ) -> Runs:
     """Run batch after batch until the median is known to within `precision`, or time is up.
 
@@ -83,8 +85,9 @@ def run_until_known(
         precision: half the width of the median's interval, as a share of the median.
         budget: seconds.
         bar: is drawn between rounds, while the device is idle.
+        runs: where the runs go, so that an interrupt loses none; None for new ones.
     """
-    runs = Runs()
+    runs = Runs() if runs is None else runs
     start = machine.clock()
     size = runs_for(batch_time(budget), warm.run_time, MOST_RUNS)
     held_size = min(size, _FIRST_HELD)

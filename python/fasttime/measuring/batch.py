@@ -11,7 +11,8 @@ from ..recorder import Recorder
 from ..sample import Sample
 from ..stats import Times
 from ..timing_warning import TimingWarning
-from . import machine
+from . import accelerators, machine
+from .elsewhere import Elsewhere
 from .warnings import judge_samples
 
 # Names of the scopes that samplers record. Scopes of runs never share a boundary: each run has two
@@ -29,7 +30,7 @@ class Batch(NamedTuple):
         backlog: how long the timed stream kept working after the host had left the last run.
         work_was_waiting: whether every run found its work already queued; None if unknown or not
             checked. See `waiting`.
-        others: how long other streams of the device kept working after the timed stream was done.
+        others: how long work elsewhere went on after the timed stream was done.
         event_overheads: readings of empty pairs of events, one per run, from the same holds; empty
             if there are none.
         warning: the method's own warning.
@@ -42,10 +43,22 @@ class Batch(NamedTuple):
     duration: float
     backlog: float = 0.0
     work_was_waiting: bool | None = None
-    others: float = 0.0
+    others: Elsewhere = Elsewhere()
     event_overheads: Times = np.empty(0)
     warning: TimingWarning | None = None
     kept_duration: float = 0.0
+
+
+class BatchInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a batch in which at least one kept run was complete.
+
+    Attributes:
+        batch: the complete runs.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__()
+        self.batch = batch
 
 
 class Sampler(Protocol):
@@ -56,12 +69,21 @@ class Sampler(Protocol):
 
         The first `ignored` runs are warm-up. They are read like the others, but they do not count
         for `Batch.work_was_waiting`, for the method's warning, or for `Batch.kept_duration`.
+
+        Raises BatchInterrupted on Ctrl-C if a kept run was complete.
         """
         ...
 
 
 def nothing() -> None:
     """Do nothing. Stands in for a callable without work, or for a cache that is not cleared."""
+
+
+def new_recorder(keep: int) -> Recorder:
+    """Return a recorder for runs. ``FASTTIME=0`` does not switch it off."""
+    recorder = Recorder(keep_samples=keep, share_boundaries=False)
+    recorder.enable()
+    return recorder
 
 
 def read_samples(
@@ -73,7 +95,10 @@ def read_samples(
     """
     report = recorder.report(wait=True)
     samples = sorted(recorder.samples(path), key=lambda sample: sample.host_begin)
-    return samples, judge_samples(samples, ignored, report, machine.cuda_is_up())
+    warning = judge_samples(samples, ignored, report, machine.cuda_is_up())
+    if warning is accelerators.ON_CPU:
+        warning = accelerators.without_cuda("event")
+    return samples, warning
 
 
 def times_of(samples: list[Sample]) -> tuple[Times, Times]:

@@ -13,7 +13,7 @@ from .. import _native
 from ..recorder import Recorder
 from ..stats import Times
 from . import machine
-from .batch import EMPTY, RUN, read_samples, times_of
+from .batch import EMPTY, RUN, new_recorder, read_samples, times_of
 from .held import CannotBeHeld
 
 _PAIRS = 60
@@ -30,7 +30,7 @@ def empty_pair() -> float:
     Waits for the device. Raises RuntimeError if the stream cannot be held or events cannot be
     recorded.
     """
-    recorder = Recorder(keep_samples=_PAIRS, share_boundaries=False)
+    recorder = new_recorder(_PAIRS)
     empty = recorder.scope(EMPTY)
     with _held():
         for _ in range(_PAIRS):
@@ -52,7 +52,7 @@ def event_overhead_in_a_row() -> float:
     work()  # loading the kernel at its first use would wait for the device
     found = []
     for _ in range(_ROUNDS):
-        recorder = Recorder(keep_samples=_PAIRS, share_boundaries=False)
+        recorder = new_recorder(_PAIRS)
         run = recorder.scope(RUN)
         with _held():
             for _ in range(_PAIRS):

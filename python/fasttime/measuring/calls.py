@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Calls of the timed callable. The first result shows whether a call runs anything at all."""
+"""Calls of the timed callable. The first result shows whether a call does its work at all."""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import functools
 import inspect
+import io
 import itertools
 from collections.abc import Iterator
 
+import torch
+
 from .arguments import label_of
 from .machine import Call
+
+_MOST_LOOKED_AT = 100  # items of a result
 
 
 class Calls:
@@ -29,17 +36,56 @@ class Calls:
 
 
 def call_once(call: Call) -> None:
-    """Call it. Raise TypeError if the call only made a coroutine or a generator."""
+    """Call it. Raise TypeError if the result is not there yet, such as a coroutine or a future.
+
+    Looks into a tuple or a list, too: collectives return such results beside a tensor.
+    """
     result = call()
+    parts = [result]
+    if isinstance(result, (tuple, list)):
+        parts += result[:_MOST_LOOKED_AT]
+    for part in parts:
+        if why := _why_not_done(part):
+            raise TypeError(f"{label_of(call)} returned {why}")
+
+
+def _why_not_done(result: object) -> str | None:
     if inspect.iscoroutine(result):
         result.close()  # otherwise Python warns that the coroutine was never awaited
-        raise TypeError(
-            f"{label_of(call)} returned a coroutine and ran nothing; time a function that runs "
-            "the coroutine, or put fasttime.scope around what it awaits"
+        return (
+            "a coroutine and ran nothing; time a function that runs the coroutine, or put "
+            "fasttime.scope around what it awaits"
         )
     if inspect.isasyncgen(result) or inspect.isgenerator(result):
         kind = "an async generator" if inspect.isasyncgen(result) else "a generator"
-        raise TypeError(
-            f"{label_of(call)} returned {kind} and ran nothing; time a function that consumes the "
-            "generator"
+        return f"{kind} and ran nothing; time a function that consumes the generator"
+    name = type(result).__name__
+    if isinstance(result, _work_type()):
+        return (
+            f"a {name}, and the collective may still be running; time a function that also calls "
+            "wait() on it, or pass async_op=False"
         )
+    if isinstance(result, (concurrent.futures.Future, asyncio.Future, torch._C.Future)):
+        return (
+            f"a {name}, and its work may still be running; time a function that also waits for the "
+            "result"
+        )
+    if inspect.isawaitable(result):
+        return (
+            f"an awaitable ({name}), and its work may not have begun; time a function that runs it "
+            "to its end, such as by asyncio.run"
+        )
+    # A file is an iterator too, but opening it was work.
+    if isinstance(result, Iterator) and not isinstance(result, io.IOBase):
+        return (
+            f"a {name}, an iterator that does its work when it is consumed; time a function that "
+            "consumes it, such as by list(...), or that returns something else"
+        )
+    return None
+
+
+@functools.cache
+def _work_type() -> tuple[type, ...]:
+    """Return the type of what asynchronous collectives return, if torch has collectives."""
+    found = getattr(getattr(torch._C, "_distributed_c10d", None), "Work", None)
+    return (found,) if isinstance(found, type) else ()

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 
+from ..torch_compile.not_compiled import not_compiled
 from . import machine
 from .arguments import check_call, check_choice, check_seconds
 from .measure import measure
@@ -19,6 +21,7 @@ _MODES: tuple[ReturnMode, ...] = ("min", "max", "mean", "median", "all")
 _A_DAY_MS = 86_400_000.0
 
 
+@not_compiled
 def do_bench(
     fn: Callable[[], object],
     warmup: float = 25,
@@ -43,7 +46,8 @@ def do_bench(
 
     Returns a time in milliseconds. For several `quantiles`, and for ``all``, a list of times.
 
-    Waits for the device between runs.
+    Waits for all devices in use between runs. Passes each warning of the measurement to
+    ``warnings.warn`` as a `TimingWarning`, because the result is only a number.
 
     Raises the errors of `fasttime.measure`. Raises ValueError for an unknown `return_mode` or a
     quantile outside 0 to 1, and RuntimeError if CUDA is not in use.
@@ -73,6 +77,8 @@ def do_bench(
 
     _warm_up(run, warmup * 1e-3)
     found = measure(run, warmup=0, budget=rep * 1e-3, precision=1e-6, cache="cold")
+    for warning in found.warnings:
+        warnings.warn(warning, stacklevel=3)  # beyond the wrapper of do_bench()
     times = found.times * 1e3
     if wanted:
         read = [float(time) for time in np.quantile(times, wanted)]

@@ -9,10 +9,20 @@ import numpy as np
 
 from .. import _native
 from .._native import Scope
-from ..recorder import Recorder
+from ..timing_warning import TimingWarning
 from . import machine
-from .batch import EMPTY, RUN, Batch, nothing, read_samples, times_of
+from .batch import (
+    EMPTY,
+    RUN,
+    Batch,
+    BatchInterrupted,
+    new_recorder,
+    nothing,
+    read_samples,
+    times_of,
+)
 from .calls import call_once
+from .elsewhere import SEVERAL, Elsewhere, typical, wait_elsewhere
 from .machine import Call
 from .options import Cache
 
@@ -53,10 +63,14 @@ class HeldSampler:
     pair; see `event_overhead_in_a_row`.
     """
 
-    def __init__(self, call: Call, cache: Cache = "warm") -> None:
+    def __init__(
+        self, call: Call, cache: Cache = "warm", warning: TimingWarning | None = None
+    ) -> None:
+        """Call `call` once or twice. Each batch carries `warning`, if it has none of its own."""
         self._call = call
         self._clear_cache = machine.cache_clearer() if cache == "cold" else nothing
-        self._others: list[float] = []
+        self._warning = warning
+        self._others: list[Elsewhere] = []
         # The first run is not held: loading a kernel at its first use would wait for the device.
         self._issue_time = self._time_issuing(functools.partial(call_once, call))
         if self._issue_time > _MAY_BE_COLD:
@@ -77,33 +91,43 @@ class HeldSampler:
         Raises CannotBeHeld if the second attempt fails too.
         """
         start = machine.clock()
-        recorder = Recorder(keep_samples=2 * _EMPTY_PAIRS * runs, share_boundaries=False)
+        recorder = new_recorder(2 * _EMPTY_PAIRS * runs)
         empty, scope = recorder.scope(EMPTY), recorder.scope(RUN)
+        interrupt = None
         try:
             self._others.clear()
             in_time: list[bool] = []
-            for _ in range(runs):
-                in_time.append(self._run_held(empty, scope, 1.0))
-                if not in_time[-1]:  # perhaps only the host paused
-                    in_time.append(self._run_held(empty, scope, 4.0))
-                    if not in_time[-1]:
-                        raise CannotBeHeld(_WHY_NOT)
+            try:
+                for _ in range(runs):
+                    in_time.append(self._run_held(empty, scope, 1.0))
+                    if not in_time[-1]:  # perhaps only the host paused
+                        in_time.append(self._run_held(empty, scope, 4.0))
+                        if not in_time[-1]:
+                            raise CannotBeHeld(_WHY_NOT)
+            except KeyboardInterrupt as error:
+                if sum(in_time) <= ignored:
+                    raise
+                interrupt = error
             samples, warning = read_samples(recorder, ignored)
             pairs, _ = read_samples(recorder, 0, EMPTY)
         finally:
             # A traceback keeps this frame. It must not keep the recorder's events from their pool.
             del recorder, empty, scope
-        times, host_times = times_of(samples)
-        event_overheads, _ = times_of(pairs[_EMPTY_PAIRS - 1 :: _EMPTY_PAIRS])
         kept = np.array(in_time)
-        return Batch(
+        # An interrupted run is the last one, and `in_time` does not know it.
+        times, host_times = (part[: len(kept)] for part in times_of(samples))
+        event_overheads, _ = times_of(pairs[_EMPTY_PAIRS - 1 :: _EMPTY_PAIRS])
+        batch = Batch(
             times[kept],
             host_times[kept],
             machine.clock() - start,
-            others=float(np.median(self._others)),
-            event_overheads=event_overheads[kept],
-            warning=warning,
+            others=typical(self._others),
+            event_overheads=event_overheads[: len(kept)][kept],
+            warning=warning or self._warning,
         )
+        if interrupt is not None:
+            raise BatchInterrupted(batch) from interrupt
+        return batch
 
     def _run_held(self, empty: Scope, scope: Scope, patience: float) -> bool:
         """Make one run. Return False if the stream was released before everything was queued."""
@@ -123,7 +147,6 @@ class HeldSampler:
         finally:
             del empty, scope  # as in `take`
         machine.synchronize_stream()
-        reached = machine.clock()
-        machine.synchronize()
-        self._others.append(machine.clock() - reached)
+        # Asking torch's streams takes as long as a short run. Some answers are enough.
+        self._others.append(wait_elsewhere(ask_streams=len(self._others) < SEVERAL))
         return in_time

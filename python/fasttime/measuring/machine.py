@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
+from .. import _native
 from ..environment.describe import Environment, GpuState, describe
 from ..environment.describe import gpu_state as look_at_gpu
+from . import accelerators
 
 Call = Callable[[], object]
 
-clock = time.perf_counter
+# Seconds on the host clock of the scopes. A program that patches or freezes the module `time` does
+# not change this clock.
+clock = _native.clock
+
+# Torch hands out the streams of a pool in turn.
+_POOL = 32
+_RELAXED = 2  # cudaStreamCaptureModeRelaxed
 
 
 def cuda_is_up() -> bool:
@@ -27,15 +35,87 @@ def is_capturing() -> bool:
 
 
 def synchronize() -> None:
-    """Wait for the current device, if CUDA is up."""
+    """Wait for every device that this process uses.
+
+    Captures of other threads survive on streams that torch owns. `csrc/cuda/waits.h` says how.
+    ``torch.cuda.set_sync_debug_mode`` does not see these waits.
+    """
     if cuda_is_up():
-        torch.cuda.synchronize()
+        _wait(_native.wait_for_devices)
+    else:
+        accelerators.synchronize()
 
 
 def synchronize_stream() -> None:
     """Wait for the current stream, if CUDA is up."""
     if cuda_is_up():
-        torch.cuda.current_stream().synchronize()
+        _wait(_native.wait_for_stream)
+
+
+def synchronize_device(device: int) -> None:
+    """Wait for one device. CUDA must be up."""
+    _wait(lambda: _native.wait_for_device(device))
+
+
+def _wait(wait: Callable[[], None]) -> None:
+    if _native.is_bound():
+        try:
+            wait()
+        except RuntimeError:
+            if _native.is_bound():
+                raise
+        else:
+            return
+    # The device is lost, or fasttime cannot use CUDA here. Torch raises its own error in the first
+    # case. In the second case no scope is timed, and only the sync and naive methods wait.
+    for device in range(torch.cuda.device_count()):
+        if torch._C._cuda_hasPrimaryContext(device):  # type: ignore[attr-defined]
+            torch.cuda.synchronize(device)
+
+
+def current_device() -> int:
+    """Return the current device. CUDA must be up."""
+    return torch.cuda.current_device()
+
+
+def devices_in_use() -> Sequence[int]:
+    """Return the CUDA devices that this process has started."""
+    return _native.devices_in_use() if cuda_is_up() and _native.is_bound() else ()
+
+
+def busy_streams() -> Sequence[tuple[int, int]]:
+    """Return device and handle of torch's streams with unfinished work. Never waits.
+
+    Leaves out the current stream, and streams that capture.
+    """
+    return _native.busy_streams() if cuda_is_up() and _native.is_bound() else ()
+
+
+def _streams_of(device: int) -> list[int]:
+    """Return the handles of torch's streams on a device: the default stream and both pools."""
+    handles = [torch.cuda.default_stream(device).cuda_stream]
+    with sparing_captures():  # the first use of a pool creates its streams
+        for priority in (0, -1):
+            for _ in range(_POOL):  # a whole turn, so the next stream is the same as before
+                stream = torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
+                handles.append(stream.cuda_stream)
+    return handles
+
+
+_native.set_stream_finder(_streams_of)
+
+
+@contextmanager
+def sparing_captures() -> Iterator[None]:
+    """Let calls in the block, such as allocations, not destroy captures of other threads."""
+    if not (cuda_is_up() and _native.is_bound()):
+        yield
+        return
+    before = _native.exchange_capture_mode(_RELAXED)
+    try:
+        yield
+    finally:
+        _native.exchange_capture_mode(before)
 
 
 def mark() -> torch.cuda.Event | None:
@@ -48,9 +128,9 @@ def mark() -> torch.cuda.Event | None:
 
 
 def device_name() -> str:
-    """Return the name of the current device, or ``cpu`` if CUDA is not up."""
+    """Return the name of the current device, such as ``cuda:0 NVIDIA H200``, ``mps`` or ``cpu``."""
     if not cuda_is_up():
-        return "cpu"
+        return accelerators.in_use() or "cpu"
     device = torch.cuda.current_device()
     return f"cuda:{device} {torch.cuda.get_device_name(device)}"
 
@@ -83,11 +163,13 @@ def cache_clearer() -> Call:
     """
     device = torch.cuda.current_device()
     size = torch.cuda.get_device_properties(device).L2_cache_size
-    return torch.empty(2 * size, dtype=torch.int8, device=f"cuda:{device}").zero_
+    with sparing_captures():
+        return torch.empty(2 * size, dtype=torch.int8, device=f"cuda:{device}").zero_
 
 
 def short_work() -> Call:
     """Return a function that queues about the shortest kernel that torch has."""
     device = torch.cuda.current_device()
-    few = torch.zeros(16, device=f"cuda:{device}")
+    with sparing_captures():
+        few = torch.zeros(16, dtype=torch.float32, device=f"cuda:{device}")
     return lambda: few.add_(1)

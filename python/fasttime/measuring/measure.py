@@ -11,6 +11,7 @@ import numpy as np
 
 from ..bottleneck import Bottleneck
 from ..timing_warning import TimingWarning
+from ..torch_compile.not_compiled import not_compiled
 from . import machine
 from .arguments import (
     check_call,
@@ -20,21 +21,26 @@ from .arguments import (
     label_of,
     note_near_misses,
 )
+from .batch import BatchInterrupted
 from .bottleneck import judge
 from .clocks import clock_warnings
 from .distribution import judge_times
+from .elsewhere import judge_elsewhere, judge_work
 from .graph import captured
 from .held import MOST_HELD
+from .interrupted import Interrupted, interrupted_after
 from .measurement import Measurement
 from .options import Auto, Cache, Method, Options
+from .process_state import judge_process
 from .progress import ProgressBar
 from .runner import RunResult, find_event_overhead, run_auto, run_counted
-from .tensors import ArgumentVersions
-from .warnings import arguments_changed, judge_coverage, judge_resolution, judge_work, raw_times
+from .state import State, judge_first_run, state_changed
+from .warnings import judge_resolution, raw_times
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
 
+@not_compiled
 def measure(
     fn: Callable[..., object],
     /,
@@ -62,7 +68,8 @@ def measure(
             ``sync`` waits for the device before each reading of the host's clock.
             ``naive`` reads the host's clock around the call, and does nothing else.
             ``graph`` calls `fn` three times, captures a fourth call into a CUDA graph, and times
-            replays of the graph by events.
+            replays of the graph by events. The capture is thread-local, so other threads may pin
+            memory or capture graphs meanwhile.
         warmup: how many runs are ignored at the beginning, at least 0. ``auto``: runs until three
             batches in a row take the same time to within 5 %, for at most a quarter of `budget`.
         repeat: how many runs to make. If you give `warmup` too, `repeat` includes the ignored runs.
@@ -84,16 +91,25 @@ def measure(
     busy stream. Otherwise, or if it is unknown whether work was waiting, nothing is subtracted.
     `Measurement.is_calibrated` says which. Times are never cut off at zero.
 
-    Waits for the device between batches of runs; the sync method waits twice per call. Never starts
-    CUDA. Without CUDA, all methods read the host's clock. After two seconds, a terminal shows a
+    Waits for all devices in use between batches of runs; the sync method waits twice per call.
+    `times` of the event method are of the current stream. A warning says if work went on elsewhere.
+    Waiting does not destroy captures of other threads, if torch owns the capturing stream. While
+    such a capture goes on, streams that libraries made for themselves are not waited for.
+
+    Never starts CUDA. Without CUDA, all methods read the host's clock. On other accelerators, only
+    the sync method waits for the device. After two seconds, a terminal shows a
     progress bar on stderr. The bar is drawn between batches only, never during timed runs. There is
     no bar if you give both `warmup` and `repeat`.
 
-    Raises TypeError if `fn` cannot be called, or is or returns a coroutine or generator. Raises
+    Raises TypeError if `fn` cannot be called, or if its first result is not there yet: a coroutine,
+    generator, iterator, future, awaitable, or the handle of an asynchronous collective. Raises
     TypeError for an option of the wrong type, and ValueError for an option out of range. Raises
     RuntimeError if a run has no device time although CUDA is in use, and if the stream cannot be
     held or the callable cannot be captured as requested. Also raises RuntimeError while a CUDA
     graph is being captured.
+
+    On Ctrl-C, raises `fasttime.Interrupted`, a KeyboardInterrupt that carries the complete runs.
+    Inside a function that torch.compile compiles, `measure` breaks the graph.
 
     Exceptions from `fn` pass unchanged. If `fn` does not know a keyword argument that resembles an
     option, such as ``repeats=``, a note on the exception names the option (Python 3.11 and later).
@@ -116,6 +132,8 @@ def measure(
     with ProgressBar(label_of(fn)) as bar:
         try:
             return take_measurement(fn, args, kwargs, options, bar)
+        except BatchInterrupted as error:  # in the warm-up, so there is nothing to keep
+            raise KeyboardInterrupt from error
         except TypeError as error:
             note_near_misses("measure", error, kwargs, _OPTIONS)
             raise
@@ -128,20 +146,26 @@ def take_measurement(
     options: Options,
     bar: ProgressBar,
 ) -> Measurement:
-    """Do the work of `measure`, with the caller's progress bar and without checking options."""
-    versions = ArgumentVersions(args, kwargs)
+    """Do the work of `measure`, with the caller's progress bar and without checking options.
+
+    Raises Interrupted like `measure`.
+    """
+    state = State(fn, args, kwargs)
     call: machine.Call = functools.partial(fn, *args, **kwargs)
     method = options.method
+    lacks = None
     if method == "graph":
-        call = captured(call)
+        call, lacks = captured(call)
         options = dataclasses.replace(options, method="event")
     if isinstance(options.warmup, int) and isinstance(options.repeat, int):
         found = run_counted(call, options, options.warmup, options.repeat)
     else:
         found = run_auto(call, options, bar)
     found.warnings += clock_warnings(found.gpu_before, machine.gpu_state())
-    if changed := versions.changed():
-        found.warnings.append(arguments_changed(changed))
+    if lacks is not None:
+        found.warnings.append(lacks)
+    if changed := state.changed():
+        found.warnings.append(state_changed(changed))
     event_overhead = find_event_overhead(options, found)
     on_device = options.method == "event" and machine.cuda_is_up()
     is_calibrated = on_device and event_overhead is not None and found.device_was_busy
@@ -149,7 +173,9 @@ def take_measurement(
     bottleneck = _bottleneck(found, subtracted) if on_device else None
     found.warnings += _warnings(found, on_device, event_overhead)
     found.warnings += judge_times(found.times)
-    return Measurement(
+    if found.ended_by == "interrupt":
+        found.warnings.append(interrupted_after(len(found.times)))
+    measurement = Measurement(
         times=found.times - subtracted,
         warmup_times=found.warmup_times,
         host_times=found.host_times,
@@ -169,6 +195,9 @@ def take_measurement(
         environment=machine.environment(),
         bottleneck=bottleneck,
     )
+    if found.ended_by == "interrupt":
+        raise Interrupted(measurement)
+    return measurement
 
 
 def _bottleneck(found: RunResult, subtracted: float) -> Bottleneck:
@@ -187,16 +216,21 @@ def _warnings(
     found: RunResult, on_device: bool, event_overhead: float | None
 ) -> list[TimingWarning]:
     reading = float(np.median(found.times))
-    warnings: list[TimingWarning | None] = []
+    host_time = float(np.median(found.host_times))
+    first = found.warmup_times[0] if len(found.warmup_times) else found.times[0]
+    warnings = [judge_process(), judge_first_run(float(first), max(reading, host_time))]
+    overhead_matters = True
     if on_device and not found.device_was_busy:
-        host_time = float(np.median(found.host_times))
         warnings.append(raw_times(host_time, device_waited=found.work_was_waiting is False))
+        overhead_matters = False
+    no_work = None
     if on_device and found.device_was_busy and event_overhead is not None:
         no_work = judge_work(reading - event_overhead, event_overhead, found.others)
-        if no_work is not None:
-            return [no_work]  # its message covers other streams too
-    if event_overhead is not None and not any(warnings):
-        warnings.append(judge_resolution(reading, event_overhead))
-    if on_device:
-        warnings.append(judge_coverage(reading, found.others, found.runs_in_a_row))
+    if no_work is not None:
+        warnings.append(no_work)  # its message covers work elsewhere too
+    else:
+        if event_overhead is not None and overhead_matters:
+            warnings.append(judge_resolution(reading, event_overhead))
+        if on_device:
+            warnings += judge_elsewhere(found.others, reading, found.runs_in_a_row)
     return [warning for warning in warnings if warning is not None]

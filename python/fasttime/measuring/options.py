@@ -9,7 +9,7 @@ from typing import Literal
 Method = Literal["naive", "sync", "event", "graph"]
 Cache = Literal["warm", "cold"]
 Auto = Literal["auto"]
-EndedBy = Literal["count", "precision", "budget"]
+EndedBy = Literal["count", "precision", "budget", "interrupt"]
 
 # The methods that `fasttime.compare_methods` compares. ``graph`` times something else: a replay.
 METHODS: tuple[Method, ...] = ("naive", "sync", "event")

@@ -12,8 +12,9 @@ from ..stats import Times
 from ..timing_warning import TimingWarning
 from . import machine
 from .adaptive import Runs, run_until_known
-from .batch import Sampler, nothing
+from .batch import BatchInterrupted, Sampler, nothing
 from .calibration import empty_pair, event_overhead_in_a_row
+from .elsewhere import Elsewhere
 from .held import CannotBeHeld, HeldSampler
 from .machine import Call
 from .options import EndedBy, Options
@@ -37,7 +38,7 @@ class RunResult:
 
     Attributes that `Runs` and `fasttime.Measurement` do not describe:
         work_was_waiting: in the runs that were not held; see `Batch`.
-        others: how long other streams kept working after the timed stream was done.
+        others: how long work elsewhere went on after the timed stream was done, per batch or hold.
         event_overheads: one per held run; empty if no run was held.
         runs_in_a_row: how many runs came before `others` was checked.
         gpu_before: the GPU's state after the warm-up; None if unknown.
@@ -51,7 +52,7 @@ class RunResult:
     ended_by: EndedBy = "count"
     wall_time: float | None = None
     work_was_waiting: bool | None = None
-    others: float = 0.0
+    others: list[Elsewhere] = field(default_factory=list)
     event_overheads: Times = field(default_factory=lambda: np.empty(0))
     warnings: list[TimingWarning] = field(default_factory=list)
     runs_in_a_row: int = 1
@@ -67,35 +68,43 @@ def run_counted(call: Call, options: Options, warmup: int, repeat: int) -> RunRe
     """Make exactly `repeat` runs in one loop. The first `warmup` runs are ignored."""
     warnings = []
     held = options.hold is True
+    ended_by: EndedBy = "count"
     with open_sampler(call, method=options.method, hold=held, cache=options.cache) as sampler:
         try:
-            batch = sampler.take(repeat, warmup)
-        except CannotBeHeld as error:
-            warnings.append(not_held(str(error)))
-            held = False
-            with open_sampler(call, method=options.method, cache=options.cache) as free:
-                batch = free.take(repeat, warmup)
+            try:
+                batch = sampler.take(repeat, warmup)
+            except CannotBeHeld as error:
+                warnings.append(not_held(str(error)))
+                held = False
+                with open_sampler(call, method=options.method, cache=options.cache) as free:
+                    batch = free.take(repeat, warmup)
+        except BatchInterrupted as interrupted:
+            batch, ended_by = interrupted.batch, "interrupt"
     if batch.warning is not None:
         warnings.append(batch.warning)
-    # Holds and clearing the cache would be part of the wall time.
-    has_wall_time = not held and options.cache == "warm"
+    # Holds, clearing the cache and an interrupted run would be part of the wall time.
+    has_wall_time = not held and options.cache == "warm" and ended_by != "interrupt"
     return RunResult(
         times=batch.times[warmup:],
         warmup_times=batch.times[:warmup],
         host_times=batch.host_times[warmup:],
         loop_time=batch.duration,
         held=held,
-        wall_time=batch.kept_duration / (repeat - warmup) if has_wall_time else None,
+        ended_by=ended_by,
+        wall_time=batch.kept_duration / (len(batch.times) - warmup) if has_wall_time else None,
         work_was_waiting=batch.work_was_waiting,
-        others=batch.others,
-        runs_in_a_row=1 if held else repeat,
+        others=[batch.others],
+        runs_in_a_row=1 if held else len(batch.times),
         event_overheads=batch.event_overheads,
         warnings=warnings,
     )
 
 
 def run_auto(call: Call, options: Options, bar: ProgressBar) -> RunResult:
-    """Warm up, then run until the median is known, time is up, or enough runs are kept."""
+    """Warm up, then run until the median is known, time is up, or enough runs are kept.
+
+    Raises KeyboardInterrupt if Ctrl-C comes before the first kept batch is complete.
+    """
     start = machine.clock()
     with open_sampler(call, method=options.method, cache=options.cache) as free:
         bar.doing, doing = "warming up", bar.doing
@@ -119,7 +128,7 @@ def run_auto(call: Call, options: Options, bar: ProgressBar) -> RunResult:
         ended_by=runs.ended_by,
         wall_time=float(np.median(runs.wall_times)),
         work_was_waiting=runs.work_was_waiting,
-        others=float(np.median(runs.others)),
+        others=runs.others,
         runs_in_a_row=1 if held else int(np.median([len(times) for times in runs.times])),
         event_overheads=np.concatenate(runs.event_overheads),
         warnings=warnings,
@@ -142,16 +151,24 @@ def _run(
         kept = options.repeat - (options.warmup if isinstance(options.warmup, int) else 0)
 
     def run(held: Sampler | None) -> Runs:
-        return run_until_known(
-            call,
-            free,
-            held,
-            warm,
-            kept=kept,
-            precision=options.precision,
-            budget=options.budget,
-            bar=bar,
-        )
+        runs = Runs()
+        try:
+            return run_until_known(
+                call,
+                free,
+                held,
+                warm,
+                kept=kept,
+                precision=options.precision,
+                budget=options.budget,
+                bar=bar,
+                runs=runs,
+            )
+        except KeyboardInterrupt:
+            if not runs.event_overheads:  # they come last in a round
+                raise
+            runs.ended_by = "interrupt"
+            return runs
 
     warnings = []
     if _wants_hold(options, warm):

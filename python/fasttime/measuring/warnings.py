@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ..sample import Sample
 from ..text import format_change, format_count, format_seconds
 from ..timing_warning import TimingWarning
+from .accelerators import ON_CPU
 
 if TYPE_CHECKING:
     from ..reports.report import Report
 
 WarningKind = Literal[
     "cpu",
+    "accelerator",
     "cuda_started",
     "queued_only",
     "launch_queue_full",
@@ -32,13 +34,19 @@ WarningKind = Literal[
     "raw",
     "no_device_work",
     "other_streams",
+    "other_devices",
+    "outside_capture",
     "below_resolution",
     "unsteady",
     "arguments_changed",
+    "first_run",
+    "traced",
+    "interrupted",
 ]
 
 # What each kind means:
 # ``cpu``: CUDA was not in use, so all methods agree;
+# ``accelerator``: the device is not a CUDA device, so the host timed the runs;
 # ``cuda_started``: the callable started CUDA itself, so the host timed some runs;
 # ``queued_only``: the naive method read how long the host took to queue the work;
 # ``launch_queue_full``: the naive method is right, but only by accident;
@@ -57,16 +65,15 @@ WarningKind = Literal[
 # unknown event overhead;
 # ``no_device_work``: the timed stream saw no work;
 # ``other_streams``: other streams kept working after the timed stream was done;
+# ``other_devices``: other devices kept working after the timed stream was done;
+# ``outside_capture``: a CUDA graph lacks work of the callable;
 # ``below_resolution``: a run reads hardly more than an empty run;
 # ``unsteady``: times had not settled when the warm-up ended;
-# ``arguments_changed``: the callable changes its arguments, so each run works on different data.
+# ``arguments_changed``: the callable changes what it works on, so each run works on different data;
+# ``first_run``: the first run took far longer than the others;
+# ``traced``: a trace function, a profile function or a profiler was active;
+# ``interrupted``: Ctrl-C ended the runs.
 
-
-ON_CPU = TimingWarning(
-    "cpu",
-    "CUDA was not in use, so all work was done when the call returned. On the CPU, naive, sync and "
-    "event always agree.",
-)
 
 # A naive reading agrees with the device if it is at least this share of the device time.
 _AGREES = 0.9
@@ -76,13 +83,16 @@ _LATENCY = 20e-6
 _LATENCY_SHARE = 0.05
 
 
-def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWarning:
+def judge_naive(
+    reading: float, device_time: float, backlog: float, better: str = "event"
+) -> TimingWarning:
     """Return what a naive reading is worth. All times are in seconds.
 
     Args:
         reading: the median reading.
         device_time: the time of a run on the stream, with its idle gaps.
         backlog: how long the device kept working after the host had left the loop.
+        better: the method that reads this work right.
     """
     figures = (
         f"the host read {format_seconds(reading)} per run, the device took "
@@ -97,13 +107,13 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWar
         return TimingWarning(
             "queued_only",
             f"The naive reading is wrong by {below}, because it is the time that the host took to "
-            f"queue the work: {figures}. Use method='event'.",
+            f"queue the work: {figures}. Use method={better!r}.",
         )
     if agrees and backlog >= device_time and is_behind:
         return TimingWarning(
             "launch_queue_full",
             "The naive reading is right only by accident, because the launch queue was full and "
-            f"made the host wait: {figures}. Use method='event'.",
+            f"made the host wait: {figures}. Use method={better!r}.",
         )
     if agrees and not is_behind:
         return TimingWarning(
@@ -115,12 +125,12 @@ def judge_naive(reading: float, device_time: float, backlog: float) -> TimingWar
         return TimingWarning(
             "unclear",
             "The naive reading is right here, but it is unknown why: through a full launch queue, "
-            f"a wait in the callable or a slow host ({figures}). Use method='event'.",
+            f"a wait in the callable or a slow host ({figures}). Use method={better!r}.",
         )
     return TimingWarning(
         "unclear",
         "The naive reading is unreliable, because there is too little work to tell host and device "
-        f"apart: {figures}. Use method='event'.",
+        f"apart: {figures}. Use method={better!r}.",
     )
 
 
@@ -171,56 +181,6 @@ def judge_samples(
 
 # A reading below this multiple of the event overhead is more overhead than work.
 _RESOLUTION = 3.0
-
-# A run that takes less than this beyond an empty pair did no work: no kernel is that short.
-_NO_WORK = 0.5e-6
-
-# The host may take this long to continue after the device is done.
-_WAKING_UP = 200e-6
-
-# Other streams matter if they keep working for longer than this share of the timed runs.
-_OTHERS_SHARE = 0.05
-
-
-def judge_work(time: float, event_overhead: float, others: float) -> TimingWarning | None:
-    """Return a warning if the timed stream saw no work. All times are in seconds.
-
-    Args:
-        time: the median reading without the event overhead.
-        event_overhead: what an empty run reads.
-        others: how long other streams kept working after the timed stream was done.
-    """
-    if abs(time) >= _NO_WORK:
-        return None
-    elsewhere = (
-        f"Other streams kept working for {format_seconds(others)}, so fn puts its work there"
-        if others > _WAKING_UP
-        else "fn puts no work on the device, or puts it on another stream or device"
-    )
-    return TimingWarning(
-        "no_device_work",
-        "The timed stream saw no work beyond the event overhead of "
-        f"{format_seconds(event_overhead)}. {elsewhere}: make that stream current "
-        "(torch.cuda.stream), or use method='sync'.",
-    )
-
-
-def judge_coverage(time: float, others: float, runs: int) -> TimingWarning | None:
-    """Return a warning if other streams were busy after the timed stream. Times are in seconds.
-
-    Args:
-        time: the median time of a run.
-        others: how long other streams kept working.
-        runs: how many runs came before that was checked.
-    """
-    if others <= max(_WAKING_UP, _OTHERS_SHARE * time * runs):
-        return None
-    return TimingWarning(
-        "other_streams",
-        f"Other streams of the device kept working for {format_seconds(others)} after the timed "
-        "stream was done, and times do not include that. Let the current stream wait for them "
-        "in fn, or use method='sync'.",
-    )
 
 
 def judge_resolution(reading: float, event_overhead: float) -> TimingWarning | None:
@@ -280,23 +240,4 @@ def unknown_event_overhead(why: str) -> TimingWarning:
         "raw",
         "Times include the event overhead, about a microsecond per run, which could not be "
         f"measured: {why}. Compare them only with times that include it too.",
-    )
-
-
-def arguments_changed(names: Sequence[str]) -> TimingWarning:
-    """Return the warning about a callable that changes its arguments."""
-    return TimingWarning(
-        "arguments_changed",
-        f"fn changes {', '.join(names)} in place, so each run works on different data. If times "
-        "depend on values, clone inside fn.",
-    )
-
-
-def shared_arguments_changed(changes: Mapping[str, Sequence[str]]) -> TimingWarning:
-    """Return the warning about candidates, by name, that change the arguments of all candidates."""
-    who = "; ".join(f"{name} changes {', '.join(names)}" for name, names in changes.items())
-    return TimingWarning(
-        "arguments_changed",
-        f"{who} in place, so all candidates work on different data from then on. If times depend "
-        "on values, clone inside the candidate.",
     )

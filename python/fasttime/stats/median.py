@@ -79,6 +79,7 @@ def _reach_of_blocks(times: Times, level: float) -> float:
 
 
 @functools.lru_cache(maxsize=64)
+@np.errstate(under="ignore")  # terms of a binomial distribution may be as small as 0
 def _lower_rank(count: int, level: float) -> int:
     """Return the rank of the lower end, from 1, by the sign test; 0 if there is none.
 
