@@ -34,7 +34,7 @@ def independent_values(values: Sequence[float] | Times) -> float:
     """Return how many independent values tell as much about the mean; at least 3.
 
     For a first-order autoregressive process with the correlation of these values (Bayley and
-    Hammersley 1946). At most as many as there are values: negative correlation counts as none.
+    Hammersley 1946). Negative correlation counts as none.
     """
     count = len(values)
     correlation = corrected(lag_one(values), count)

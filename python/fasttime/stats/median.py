@@ -10,13 +10,14 @@ import numpy as np
 
 from . import Times
 from .clock_step import clock_step
-from .student import trimmed_half_width
+from .student import block_half_width
 
 # Consecutive blocks of runs. Few long blocks measure slow noise under fast noise. Many short blocks
 # show better how long the machine rests in one state. The wider of the two intervals counts.
 _BLOCKS = (20, 40)
 _FEWEST_BLOCKS = 8
 _BLOCK_RUNS = 5
+_TRIM = 20  # one of this many block medians is trimmed at each end
 
 # Above this count, summing over all ranks costs too much. The normal approximation then gives the
 # rank to within one or two in a thousand.
@@ -37,7 +38,7 @@ def median_interval(
     * If runs resemble their neighbours, there is less information in them. So from 40 runs on, the
       second interval comes from the spread of the medians of consecutive blocks (batch means:
       Schmeiser 1982). Blocks may resemble their neighbours too, so they count as fewer blocks; see
-      `trimmed_half_width`. The smallest and the largest block medians are trimmed, because odd
+      `block_half_width`. The smallest and the largest block medians are trimmed, because odd
       runs come in bursts. This interval ends at the shortest and the longest reading.
 
     If the step of the clock shows, half a step is added at each end. Both ends are NaN if there are
@@ -75,7 +76,7 @@ def _reach_of_blocks(times: Times, level: float) -> float:
     counts = {min(blocks, most) for blocks in _BLOCKS}
     return max(
         (
-            trimmed_half_width(block_medians(times, count), 1 - level)
+            block_half_width(block_medians(times, count), 1 - level, max(1, count // _TRIM))
             for count in counts
             if count >= _FEWEST_BLOCKS
         ),

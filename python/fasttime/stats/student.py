@@ -20,25 +20,29 @@ def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def trimmed_half_width(sample: Sequence[float], alpha: float) -> float:
-    """Return half the width of the interval of the mean, trimmed by 5 % of the values at each end.
+def block_half_width(sample: Sequence[float], alpha: float, cut: int = 0) -> float:
+    """Return half the width of the 1 - `alpha` interval of the mean of consecutive blocks.
 
     Tukey and McLaughlin (1963): Student's interval of the rest, with the standard deviation of the
     winsorised sample, in which the trimmed values are replaced by their nearest neighbours among
-    the rest. At least one value is trimmed at each end. Needs four values or more.
+    the rest.
 
     Neighbours in the sample may be correlated, as in a first-order autoregressive process. The
     sample then counts as fewer values: the interval is wider and has fewer degrees of freedom. The
     variance is corrected, because it is measured around the sample's own mean (Zieba 2010).
+
+    Args:
+        sample: one value per block, in order; at least ``2 * cut + 2``.
+        alpha: the probability that the interval misses the mean.
+        cut: how many values are trimmed at each end.
     """
     count = len(sample)
-    cut = max(1, count // 20)
     ordered = np.sort(sample)
     kept = np.clip(sample, ordered[cut], ordered[-1 - cut])
     independent = independent_values(kept)
     deviation = float(np.std(kept, ddof=1)) / (1 - 2 * cut / count)
     deviation *= math.sqrt((count - 1) / (count - count / independent))
-    freedom = min(count - 2.0 * cut - 1, independent - 1)
+    freedom = min(count - 2 * cut, independent) - 1
     # Rounded, because the quantile is cached.
     quantile = student_quantile(1 - alpha / 2, round(freedom, 1))
     return quantile * deviation / math.sqrt(independent)
