@@ -284,8 +284,8 @@ def test_times_that_do_not_settle_raise_a_warning(simulated: SimulatedMachine) -
     assert "unsteady" in kinds(found)
     message = next(warning.message for warning in found.warnings if warning.kind == "unsteady")
     assert message == (
-        f"Times had not settled to within 5 % when the warm-up ended after {found.warmup} runs, so "
-        "the kept runs may still drift. Use a larger budget, or keep other work off the machine."
+        "Times had not settled to within 5 % when the warm-up ended after "
+        f"{found.warmup} runs, and the kept runs still changed. Use a larger budget, or keep other work off the machine."
     )
 
 
@@ -306,7 +306,7 @@ def test_the_first_call_does_not_use_up_the_warm_up(
 
 
 def test_one_warm_up_run_is_singular() -> None:
-    assert " after 1 run, so " in unsteady(1).message
+    assert " after 1 run, and " in unsteady(1).message
 
 
 def test_a_given_warm_up_allows_automatic_repeat(

@@ -30,7 +30,14 @@ from .options import Auto, Cache, Method, Options
 from .progress import ProgressBar
 from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .tensors import ArgumentVersions
-from .warnings import arguments_changed, judge_coverage, judge_resolution, judge_work, raw_times
+from .warnings import (
+    arguments_changed,
+    judge_coverage,
+    judge_resolution,
+    judge_wall_time,
+    judge_work,
+    raw_times,
+)
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
@@ -147,7 +154,7 @@ def take_measurement(
     is_calibrated = on_device and event_overhead is not None and found.device_was_busy
     subtracted = event_overhead if is_calibrated and event_overhead is not None else 0.0
     bottleneck = _bottleneck(found, subtracted) if on_device else None
-    found.warnings += _warnings(found, on_device, event_overhead)
+    found.warnings += _warnings(options, found, on_device, event_overhead)
     found.warnings += judge_times(found.times)
     return Measurement(
         times=found.times - subtracted,
@@ -184,7 +191,7 @@ def _bottleneck(found: RunResult, subtracted: float) -> Bottleneck:
 
 
 def _warnings(
-    found: RunResult, on_device: bool, event_overhead: float | None
+    options: Options, found: RunResult, on_device: bool, event_overhead: float | None
 ) -> list[TimingWarning]:
     reading = float(np.median(found.times))
     warnings: list[TimingWarning | None] = []
@@ -197,6 +204,10 @@ def _warnings(
             return [no_work]  # its message covers other streams too
     if event_overhead is not None and not any(warnings):
         warnings.append(judge_resolution(reading, event_overhead))
-    if on_device:
-        warnings.append(judge_coverage(reading, found.others, found.runs_in_a_row))
+    beside = judge_coverage(reading, found.others, found.runs_in_a_row) if on_device else None
+    warnings.append(beside)
+    if beside is None and (options.method != "naive" or not machine.cuda_is_up()):
+        # A full launch queue lengthens host times, but never beyond the device's times.
+        explained = max(float(found.times.mean()), float(np.median(found.host_times)))
+        warnings.append(judge_wall_time(found.wall_time, explained, event_overhead))
     return [warning for warning in warnings if warning is not None]
