@@ -12,6 +12,7 @@ from simulated_cuda import NOT_READY, Simulated
 machine = importlib.import_module("fasttime.measuring.machine")
 calibration = importlib.import_module("fasttime.measuring.calibration")
 held = importlib.import_module("fasttime.measuring.held")
+adaptive = importlib.import_module("fasttime.measuring.adaptive")
 
 US, MS, S = 1_000, 1_000_000, 1_000_000_000  # in ns
 
@@ -35,6 +36,8 @@ class SimulatedMachine:
 
     A watchdog releases a held stream in real time. Here it waits for an hour, so that a slow test
     machine changes nothing. Tests of the watchdog call `let_go_soon`.
+
+    The machine never changes by itself, so a measurement need not watch it for half a second.
     """
 
     cuda: Simulated
@@ -63,6 +66,7 @@ class SimulatedMachine:
             "cache_clearer": lambda: self.clear_cache,
         }.items():
             self.monkeypatch.setattr(machine, name, value)
+        self.monkeypatch.setattr(adaptive, "_SOONEST", 0.1)
         self.monkeypatch.setattr(held, "_PATIENCE", 3600.0)
         self.monkeypatch.setattr(calibration, "_PATIENCE", 3600.0)
 

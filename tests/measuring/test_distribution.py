@@ -37,7 +37,6 @@ SOUND: dict[str, Callable[[Rng, int], Times]] = {
     "normal": lambda rng, n: 1e-3 * (1 + 0.02 * rng.standard_normal(n)),
     "wide": lambda rng, n: 1e-3 * np.exp(0.2 * rng.standard_normal(n)),
     "exponential tail": lambda rng, n: 1e-3 * (1 + 0.1 * rng.exponential(size=n)),
-    "exponential": lambda rng, n: 1e-3 * rng.exponential(size=n),
     "uniform": lambda rng, n: 1e-3 * (1 + 0.3 * rng.random(n)),
     "steps of 32 ns at 1 us": lambda rng, n: ticks(1e-6 * (1 + 0.02 * rng.standard_normal(n))),
     "wide in steps": lambda rng, n: ticks(1e-6 * (1 + 0.1 * rng.standard_normal(n))),
@@ -82,8 +81,50 @@ def test_fewer_than_ten_runs_raise_a_warning() -> None:
 @pytest.mark.parametrize(("odd", "expected"), [(5, ["outliers"]), (4, [])])
 def test_five_odd_runs_of_forty_are_too_many(odd: int, expected: list[str]) -> None:
     times = normal(40)
-    times[3 : 8 * odd : 8] = np.linspace(2.0, 8.0, odd)
+    times[3 : 8 * odd : 8] = np.linspace(1.2, 1.8, odd)
     assert kinds(times) == expected
+
+
+# --- rare cost ---
+
+
+def test_a_rare_cost_raises_a_warning() -> None:
+    times = 2.5e-3 * normal(500)
+    times[::25] += 2.5e-3 * 25
+    (warning,) = judge_times(times)
+    assert warning.kind == "rare_cost"
+    assert "is 100 % above the median, because 20 of 500 runs took much longer" in warning.message
+
+
+@pytest.mark.parametrize(("extra", "expected"), [(0.12, ["rare_cost"]), (0.08, [])])
+def test_a_mean_10_percent_above_is_too_much(extra: float, expected: list[str]) -> None:
+    times = np.ones(100)
+    times[50] += 100 * extra
+    assert kinds(times) == expected
+
+
+def test_a_skewed_distribution_has_a_rare_cost() -> None:
+    times = 1e-3 * np.random.default_rng(0).exponential(size=300)
+    assert kinds(times) == ["rare_cost"]
+
+
+# --- long calls, of which a budget has few ---
+
+
+@pytest.mark.parametrize("runs", [8, 10, 15, 19, 20, 23, 24, 25])
+def test_eight_runs_show_what_many_runs_show(runs: int) -> None:
+    order = np.arange(runs)
+    few = ["few_samples"] if runs < 10 else []
+    assert kinds(np.linspace(1, 1.5, runs)) == [*few, "drift"]
+    assert kinds(np.where(order % 2, 1.0, 2.0)) == [*few, "two_modes"]
+    assert kinds(np.where(order % 5, 1.0, 9.0)) == [*few, "rare_cost"]
+
+
+def test_a_step_of_3_percent_half_way_is_noticed() -> None:
+    level = np.repeat([1.0, 1.03], 50)
+    found = [kinds(level * normal(100, seed)) for seed in range(100)]
+    assert found.count(["drift"]) >= 80
+    assert all(found)
 
 
 # --- drift ---
@@ -191,7 +232,9 @@ def test_kinds_about_the_times_are_listed() -> None:
     assert DISTRIBUTION_KINDS == (
         "few_samples",
         "few_processes",
+        "rare_cost",
         "outliers",
         "drift",
+        "correlated",
         "two_modes",
     )

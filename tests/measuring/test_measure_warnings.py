@@ -202,7 +202,7 @@ def test_a_short_measurement_has_a_warning(
     [
         (lambda run: 1000 + 5 * run, "drift"),
         (lambda run: 1000 + 200 * (run * run % 7 < 2), "two_modes"),
-        (lambda run: 1000 * (1 + run % 10 // 9), "outliers"),
+        (lambda run: 1000 + 300 * (run % 10 // 9), "outliers"),
     ],
 )
 def test_warnings_include_those_about_the_times(
@@ -233,3 +233,28 @@ def test_on_the_cpu_there_is_one_warning(script: ScriptedLoop) -> None:
 def test_a_measurement_prints_its_warnings(simulated: SimulatedMachine) -> None:
     found = fasttime.measure(simulated.work, 100 * US, 20 * US, warmup=0, repeat=4)
     assert f"warning (raw): {found.warnings[0].message}" in " ".join(str(found).split())
+
+
+# --- cost that the median leaves out ---
+
+
+@pytest.mark.parametrize(("hold", "kind"), [(True, "wall_time"), (False, "rare_cost")])
+def test_a_rare_host_cost_raises_a_warning(
+    simulated: SimulatedMachine, hold: bool, kind: str
+) -> None:
+    calls = iter(range(1_000_000))
+
+    def fn() -> None:
+        simulated.work((2500 if next(calls) % 25 == 0 else 0) * US + 10 * US, 100 * US)
+
+    found = fasttime.measure(fn, hold=hold, budget=0.5)
+    assert kind in kinds(found)
+
+
+@pytest.mark.parametrize(("host", "device"), [(100, 20), (10, 100), (20, 20)])
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_regular_cost_raises_no_wall_time_warning(
+    simulated: SimulatedMachine, host: int, device: int, hold: bool
+) -> None:
+    found = fasttime.measure(simulated.work, host * US, device * US, hold=hold, budget=0.2)
+    assert "wall_time" not in kinds(found)

@@ -261,7 +261,7 @@ def test_outliers_are_relative_to_their_process() -> None:
 def test_the_processes_interval_covers_the_truth(
     processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(median, "_BLOCKS", 0)
+    monkeypatch.setattr(median, "_BLOCKS", ())
     rng = np.random.default_rng(processes)
     held = pooled = 0
     trials, runs = 500, 40

@@ -22,7 +22,7 @@ def test_a_95_percent_interval_needs_six_runs() -> None:
 @pytest.fixture
 def no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use the interval of order statistics alone."""
-    monkeypatch.setattr(median, "_BLOCKS", 0)
+    monkeypatch.setattr(median, "_BLOCKS", ())
 
 
 @pytest.mark.usefixtures("no_blocks")
@@ -74,8 +74,8 @@ def like_their_neighbours(rng: np.random.Generator) -> Times:
     ("draw", "share", "share_without_blocks"),
     [
         (independent, 0.98, 0.96),
-        (offset_by_batch, 0.94, 0.54),
-        (like_their_neighbours, 0.93, 0.56),
+        (offset_by_batch, 0.97, 0.54),
+        (like_their_neighbours, 0.96, 0.56),
     ],
 )
 def test_the_interval_holds_for_correlated_runs(
@@ -90,12 +90,15 @@ def test_the_interval_holds_for_correlated_runs(
         return float(np.mean([low <= 0 <= high for low, high in intervals]))
 
     assert covered() == pytest.approx(share, abs=0.02)
-    monkeypatch.setattr(median, "_BLOCKS", 0)
+    monkeypatch.setattr(median, "_BLOCKS", ())
     assert covered() == pytest.approx(share_without_blocks, abs=0.04)
 
 
-def test_wide_blocks_decide_the_interval() -> None:
-    low, high = median_interval(np.repeat(np.arange(10.0), 7))
+def test_wide_blocks_decide_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(median, "_BLOCKS", (10,))
+    # Neighbours are hardly correlated, so ten blocks count as ten.
+    levels = np.array([2.0, 9.0, 1.0, 6.0, 4.0, 8.0, 0.0, 5.0, 3.0, 7.0])
+    low, high = median_interval(np.repeat(levels, 7))
     spread = np.array([1, 1, 2, 3, 4, 5, 6, 7, 8, 8]).std(ddof=1) / 0.8
     half = student_quantile(0.975, 7) * spread / math.sqrt(10)
     assert (low, high) == pytest.approx((4.5 - half, 4.5 + half))
@@ -105,7 +108,7 @@ def test_wide_blocks_decide_the_interval() -> None:
 def test_a_burst_of_odd_runs_does_not_widen_it(runs: int) -> None:
     times = 1 + 0.01 * np.random.default_rng(8).standard_normal(runs)
     before = median_interval(times)
-    burst = slice(runs // 2, runs // 2 + runs // 13)
+    burst = slice(runs // 2, runs // 2 + runs // 20)
     times[burst] *= 100
     low, high = median_interval(times)
     assert high - low < 1.5 * (before[1] - before[0])

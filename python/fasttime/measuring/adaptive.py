@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..stats import Times
+from ..stats.correlation import corrected, lag_one
 from ..stats.median import median_interval
-from ..stats.student import mean_interval
+from ..stats.student import block_half_width
 from . import machine
 from .batch import Batch, Sampler
 from .elsewhere import Elsewhere
@@ -21,9 +23,30 @@ from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
 
 _FEWEST_BATCHES = 5
 _FEWEST_RUNS = 20
+
+# A machine may rest in one of its states for a tenth of a second or two. So no measurement ends
+# before this many seconds, or before half the budget if that is less.
+_SOONEST = 0.5
+_SOONEST_PART = 0.5
+
+# If the medians of neighbouring batches are correlated by more than this, the machine changes
+# slowly. More time is then the only help, so the whole budget is used.
+_SLOW = 0.3
+
+# All runs are looked at again when there are this many times as many. So the work for all looks
+# together grows no faster than the number of runs.
+_GROWTH = 1.1
+
+# The budget is for about this many timed runs at most, which bounds memory and saved files. More
+# runs would hardly change the median: what is left of the noise is slow. A short callable spends
+# the rest of the budget in loops without timing.
+_MOST_TIMED = 50_000
+_MOST_UNTIMED = 1_000_000  # per loop
+
 # For normal samples, the standard error of the median by the standard error of the mean:
 # sqrt(pi / 2).
 _MEDIAN_TO_MEAN = 1.2533
+
 _FIRST_HELD = 20  # runs in the first held batch; how long held runs take is not known yet
 
 
@@ -76,6 +99,9 @@ def run_until_known(
     On a device, the first run of each `free` batch is left out, because the device is idle before
     that run.
 
+    The median counts as known after half a second, or half the budget if that is less, once its
+    interval is narrow enough and the medians of batches are hardly correlated.
+
     Args:
         call: what to run in the loop without timing.
         free: a sampler that does not hold the stream.
@@ -89,13 +115,19 @@ def run_until_known(
     """
     runs = Runs() if runs is None else runs
     start = machine.clock()
-    size = runs_for(batch_time(budget), warm.run_time, MOST_RUNS)
+    time = batch_time(budget)
+    untimed = size = runs_for(time, warm.run_time, MOST_RUNS)
+    if kept is None:
+        size = min(size, max(1, round(_MOST_TIMED * time / budget)))
     held_size = min(size, _FIRST_HELD)
+    ending = _Ending(precision, min(_SOONEST, _SOONEST_PART * budget))
     while True:
         if kept is not None:
-            size = min(size, kept - runs.count)
-        if size > 1:
-            runs.wall_times.append(machine.untimed_loop(call, size) / size)
+            untimed = size = min(size, kept - runs.count)
+        if untimed > 1:
+            runs.wall_times.append(machine.untimed_loop(call, untimed) / untimed)
+            if kept is None:
+                untimed = runs_for(time, runs.wall_times[-1], _MOST_UNTIMED)
         ignored = 1 if machine.cuda_is_up() else 0
         batch = free.take(size + ignored, ignored)
         if size == 1:  # so long that the cost of timing does not matter
@@ -105,7 +137,7 @@ def run_until_known(
             timed = _without_first(batch, ignored)
         else:
             timed = held.take(held_size if kept is None else min(held_size, kept - runs.count))
-            held_size = runs_for(batch_time(budget), timed.duration / len(timed.times), MOST_RUNS)
+            held_size = runs_for(time, timed.duration / len(timed.times), MOST_RUNS)
         runs.times.append(timed.times)
         runs.event_overheads.append(timed.event_overheads)
         elapsed = machine.clock() - start
@@ -116,7 +148,7 @@ def run_until_known(
                 return runs
             continue
         bar.update(elapsed / budget)
-        if _is_known(runs, precision):
+        if ending.is_known(runs, elapsed):
             runs.ended_by = "precision"
             return runs
         if elapsed >= budget:
@@ -136,15 +168,33 @@ def _without_first(batch: Batch, ignored: int) -> Batch:
     return batch._replace(times=batch.times[ignored:], host_times=batch.host_times[ignored:])
 
 
-def _is_known(runs: Runs, precision: float) -> bool:
-    if len(runs.times) < _FEWEST_BATCHES or runs.count < _FEWEST_RUNS:
-        return False
-    # Runs of one batch are more alike than batches are. So both intervals must be narrow enough:
-    # Student's interval from the medians of the batches, and the interval from all runs together.
-    medians = [float(np.median(times)) for times in runs.times]
-    low, high = mean_interval(medians, 0.05)
-    if _MEDIAN_TO_MEAN * (high - low) / 2 > precision * abs(float(np.median(medians))):
-        return False
-    times = np.concatenate(runs.times)
-    low, high = median_interval(times)
-    return (high - low) / 2 <= precision * abs(float(np.median(times)))
+@dataclass
+class _Ending:
+    """Decides when the median is known.
+
+    Attributes:
+        precision: see `run_until_known`.
+        soonest: no ending before this many seconds.
+        enough: the number of runs at which to look again.
+    """
+
+    precision: float
+    soonest: float
+    enough: int = _FEWEST_RUNS
+
+    def is_known(self, runs: Runs, elapsed: float) -> bool:
+        """Return whether the median is known to within the precision after `elapsed` seconds."""
+        if elapsed < self.soonest or len(runs.times) < _FEWEST_BATCHES or runs.count < self.enough:
+            return False
+        self.enough = math.ceil(_GROWTH * runs.count)
+        medians = [float(np.median(times)) for times in runs.times]
+        allowed = self.precision * abs(float(np.median(medians)))
+        is_slow = corrected(lag_one(medians), len(medians)) > _SLOW
+        if is_slow and max(medians) - min(medians) > allowed / 2:
+            return False
+        # Nothing is trimmed here: a single batch that is off may be the first of another state.
+        if _MEDIAN_TO_MEAN * block_half_width(medians, 0.05) > allowed:
+            return False
+        times = np.concatenate(runs.times)
+        low, high = median_interval(times)
+        return (high - low) / 2 <= self.precision * abs(float(np.median(times)))

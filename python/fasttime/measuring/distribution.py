@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Warnings from the times alone: few runs or processes, outliers, a drift, two modes."""
+"""Warnings from the times alone: few runs or processes, rare cost, outliers, drift, modes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from ..stats import Times
 from ..stats.outliers import far_outliers
 from ..stats.processes import FEWEST_PROCESSES, at_one_level, by_process, coarsest_step
-from ..stats.steadiness import DRIFT_P, drift, two_modes
-from ..text import format_change, format_seconds
+from ..stats.steadiness import DRIFT_P, drift, slow_noise, two_modes
+from ..text import format_change, format_count, format_seconds
 from ..timing_warning import TimingWarning
 from .warnings import WarningKind
 
@@ -19,13 +19,21 @@ from .warnings import WarningKind
 DISTRIBUTION_KINDS: tuple[WarningKind, ...] = (
     "few_samples",
     "few_processes",
+    "rare_cost",
     "outliers",
     "drift",
+    "correlated",
     "two_modes",
 )
 
-# With fewer runs, quantiles and spread are guesses, and the tests for drift and modes cannot work.
+# With fewer runs, quantiles and spread are guesses.
 FEW = 10
+
+# A mean that exceeds the median by more than this share shows a cost that the median leaves out.
+RARE_COST = 0.10
+
+# Runs of more than this many times the median count as long.
+_LONG = 1.5
 
 # More outliers than this share, and at least this many, are not just a long tail: an exponential
 # tail has 1 %.
@@ -53,8 +61,10 @@ def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[TimingWarn
     found = (
         _few(times),
         few_processes,
-        _outliers(level, step),
-        _drift(parts),
+        rare_cost := _rare_cost(level),
+        None if rare_cost else _outliers(level, step),
+        drift := _drift(parts),
+        None if drift else _correlated(parts),
         _two_modes(level, step),
     )
     return tuple(warning for warning in found if warning is not None)
@@ -82,14 +92,30 @@ def _few_processes(count: int) -> TimingWarning | None:
     )
 
 
+def _rare_cost(times: Times) -> TimingWarning | None:
+    mean, median = float(times.mean()), float(np.median(times))
+    if mean <= (1 + RARE_COST) * median:
+        return None
+    long = int((times > _LONG * median).sum())
+    cause = (
+        f", because {long} of {format_count(len(times), 'run')} took much longer" if long else ""
+    )
+    return TimingWarning(
+        "rare_cost",
+        f"The mean of {format_seconds(mean)} is {100 * (mean / median - 1):.0f} % above the "
+        f"median{cause}, so the median leaves out part of the cost. For totals and rates, use the "
+        "mean.",
+    )
+
+
 def _outliers(times: Times, step: float) -> TimingWarning | None:
     count = int(far_outliers(times, step).sum())
     if count < _FEWEST_OUTLIERS or count <= OUTLIER_SHARE * len(times):
         return None
     return TimingWarning(
         "outliers",
-        f"{count} of {len(times)} runs lie far from the others: rely on the median, not on the "
-        "mean. Check what else runs on the machine.",
+        f"{count} of {len(times)} runs lie far from the others, so quantiles and the standard "
+        "deviation depend on what disturbed these runs. Check what else runs on the machine.",
     )
 
 
@@ -103,6 +129,19 @@ def _drift(parts: Sequence[Times]) -> TimingWarning | None:
         "drift",
         f"Times changed by {format_change(change)} from the first run to the last{where}, so the "
         "median depends on when you measure. Warm up for longer, or let the machine cool down.",
+    )
+
+
+def _correlated(parts: Sequence[Times]) -> TimingWarning | None:
+    found = [noise for part in parts if (noise := slow_noise(part)) is not None]
+    if not found:
+        return None
+    correlation, runs = max(found)
+    return TimingWarning(
+        "correlated",
+        f"Times wander slowly: blocks of {format_count(runs, 'run')} are correlated by "
+        f"{correlation:.1f} with the next block, so the median's interval may be too narrow. Use a "
+        "larger budget, or measure in several processes.",
     )
 
 

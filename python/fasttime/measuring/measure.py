@@ -35,7 +35,7 @@ from .process_state import judge_process
 from .progress import ProgressBar
 from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .state import State, judge_first_run, state_changed
-from .warnings import judge_resolution, raw_times
+from .warnings import judge_resolution, judge_wall_time, raw_times
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
@@ -171,7 +171,7 @@ def take_measurement(
     is_calibrated = on_device and event_overhead is not None and found.device_was_busy
     subtracted = event_overhead if is_calibrated and event_overhead is not None else 0.0
     bottleneck = _bottleneck(found, subtracted) if on_device else None
-    found.warnings += _warnings(found, on_device, event_overhead)
+    found.warnings += _warnings(options, found, on_device, event_overhead)
     found.warnings += judge_times(found.times)
     if found.ended_by == "interrupt":
         found.warnings.append(interrupted_after(len(found.times)))
@@ -213,7 +213,7 @@ def _bottleneck(found: RunResult, subtracted: float) -> Bottleneck:
 
 
 def _warnings(
-    found: RunResult, on_device: bool, event_overhead: float | None
+    options: Options, found: RunResult, on_device: bool, event_overhead: float | None
 ) -> list[TimingWarning]:
     reading = float(np.median(found.times))
     host_time = float(np.median(found.host_times))
@@ -231,6 +231,10 @@ def _warnings(
     else:
         if event_overhead is not None and overhead_matters:
             warnings.append(judge_resolution(reading, event_overhead))
-        if on_device:
-            warnings += judge_elsewhere(found.others, reading, found.runs_in_a_row)
+        beside = judge_elsewhere(found.others, reading, found.runs_in_a_row) if on_device else []
+        warnings += beside
+        if not any(beside) and (options.method != "naive" or not machine.cuda_is_up()):
+            # A full launch queue lengthens host times, but never beyond the device's times.
+            explained = max(float(found.times.mean()), host_time)
+            warnings.append(judge_wall_time(found.wall_time, explained, event_overhead))
     return [warning for warning in warnings if warning is not None]

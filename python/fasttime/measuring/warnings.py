@@ -24,8 +24,11 @@ WarningKind = Literal[
     "unclear",
     "few_samples",
     "few_processes",
+    "rare_cost",
+    "wall_time",
     "outliers",
     "drift",
+    "correlated",
     "two_modes",
     "throttled",
     "clock_changed",
@@ -54,8 +57,11 @@ WarningKind = Literal[
 # ``unclear``: it is unknown which of these three holds for the naive method;
 # ``few_samples``: there are too few runs;
 # ``few_processes``: there are two processes, too few to show how much processes differ;
+# ``rare_cost``: the mean exceeds the median, because rare runs take much longer;
+# ``wall_time``: calls in a row take longer than the timed runs explain;
 # ``outliers``: more runs than chance allows lie far from the others;
 # ``drift``: times became longer, or shorter, from the first run to the last;
+# ``correlated``: times wander so slowly that the interval of the median may be too narrow;
 # ``two_modes``: times fall into two groups;
 # ``throttled``: heat or a power limit slowed the GPU down;
 # ``clock_changed``: the GPU clock changed during the measurement, or between rounds;
@@ -196,12 +202,39 @@ def judge_resolution(reading: float, event_overhead: float) -> TimingWarning | N
 
 
 def unsteady(runs: int) -> TimingWarning:
-    """Return the warning about times that did not settle during a warm-up of `runs` runs."""
+    """Return the warning about times that went on changing after a warm-up of `runs` runs."""
     return TimingWarning(
         "unsteady",
         f"Times had not settled to within 5 % when the warm-up ended after "
-        f"{format_count(runs, 'run')}, so the kept runs may still drift. Use a larger budget, or "
+        f"{format_count(runs, 'run')}, and the kept runs still changed. Use a larger budget, or "
         "keep other work off the machine.",
+    )
+
+
+# Calls in a row may exceed the timed runs by this share, and by this many event overheads. The event
+# overhead is what a pair of events reads. Recording the pair takes up to three times as long.
+_WALL_SHARE = 0.10
+_WALL_OVERHEADS = 3.0
+
+
+def judge_wall_time(
+    wall_time: float | None, explained: float, event_overhead: float | None
+) -> TimingWarning | None:
+    """Return a warning if calls in a row take longer than the runs explain. Times are in seconds.
+
+    Args:
+        wall_time: per call in a row of calls; None if unknown.
+        explained: the mean time of a run, or what the host needs to issue it if that is longer.
+        event_overhead: see `fasttime.Measurement`.
+    """
+    most = (1 + _WALL_SHARE) * explained + _WALL_OVERHEADS * (event_overhead or 0.0)
+    if wall_time is None or wall_time <= most:
+        return None
+    return TimingWarning(
+        "wall_time",
+        f"In a row of calls, a call takes {format_seconds(wall_time)}, "
+        f"{100 * (wall_time / explained - 1):.0f} % more than the timed runs explain, so the "
+        "median leaves out part of the cost. For totals and rates, use wall_time.",
     )
 
 

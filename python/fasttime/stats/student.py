@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .correlation import independent_values
+
 
 def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
     """Return the 1 - `alpha` interval of the mean (Student 1908), for two values or more."""
@@ -18,18 +20,32 @@ def mean_interval(sample: Sequence[float], alpha: float) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def trimmed_half_width(sample: Sequence[float], alpha: float) -> float:
-    """Return half the width of the interval of the mean, trimmed by one value at each end.
+def block_half_width(sample: Sequence[float], alpha: float, cut: int = 0) -> float:
+    """Return half the width of the 1 - `alpha` interval of the mean of consecutive blocks.
 
     Tukey and McLaughlin (1963): Student's interval of the rest, with the standard deviation of the
-    winsorised sample, in which the smallest and the largest value are replaced by their neighbours.
-    One odd value at each end does not change the result. Needs four values or more.
+    winsorised sample, in which the trimmed values are replaced by their nearest neighbours among
+    the rest.
+
+    Neighbours in the sample may be correlated, as in a first-order autoregressive process. The
+    sample then counts as fewer values: the interval is wider and has fewer degrees of freedom. The
+    variance is corrected, because it is measured around the sample's own mean (Zieba 2010).
+
+    Args:
+        sample: one value per block, in order; at least ``2 * cut + 2``.
+        alpha: the probability that the interval misses the mean.
+        cut: how many values are trimmed at each end.
     """
+    count = len(sample)
     ordered = np.sort(sample)
-    ordered[0], ordered[-1] = ordered[1], ordered[-2]
-    count = len(ordered)
-    deviation = float(np.std(ordered, ddof=1)) / (1 - 2 / count)
-    return student_quantile(1 - alpha / 2, count - 3) * deviation / math.sqrt(count)
+    kept = np.clip(sample, ordered[cut], ordered[-1 - cut])
+    independent = independent_values(kept)
+    deviation = float(np.std(kept, ddof=1)) / (1 - 2 * cut / count)
+    deviation *= math.sqrt((count - 1) / (count - count / independent))
+    freedom = min(count - 2 * cut, independent) - 1
+    # Rounded, because the quantile is cached.
+    quantile = student_quantile(1 - alpha / 2, round(freedom, 1))
+    return quantile * deviation / math.sqrt(independent)
 
 
 def difference_interval(
@@ -65,7 +81,7 @@ def difference_interval(
     return difference, difference - half, difference + half
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=512)
 def student_quantile(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t distribution, for a probability above one half.
 
