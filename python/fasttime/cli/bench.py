@@ -42,7 +42,7 @@ _EXAMPLES = """examples:
   fasttime bench my_model:forward --processes 5 -o after.json
   fasttime compare before.json after.json --fail-above 5%
   fasttime bench my_model:forward --against main --processes 10
-  fasttime bench my_model:forward --against HEAD --build "pip install -e ."
+  fasttime bench my_model:forward --against HEAD --build "python setup.py build_ext -i"
 
 my_model:forward is the function `forward` of ./my_model.py or of an installed module.
 It is called without arguments. The module creates models and inputs when it is imported.
