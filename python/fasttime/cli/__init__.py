@@ -18,6 +18,7 @@ _EXIT_CODES = """exit codes:
   1    failed: your code failed, a package is missing, or `compare` found a regression
   2    bad usage: an unknown option, file or name
   3    the result could not be written, or `compare` itself failed
+  4    not comparable: `compare` got files of two machines or two versions of torch
   130  interrupted by Ctrl-C
 `fasttime run` returns the script's exit code, or 1 if that is 0 and a file could not be saved."""
 

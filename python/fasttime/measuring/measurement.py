@@ -15,6 +15,7 @@ from ..bottleneck import Bottleneck
 from ..console import line, warning_lines
 from ..documents import MEASUREMENT, Fields, plain
 from ..environment.describe import Environment
+from ..environment.origin import ProcessOrigin
 from ..html.charts import figure, histogram, run_order
 from ..stats.median import median_interval
 from ..stats.outliers import far_outliers, median_deviation
@@ -67,6 +68,8 @@ class Measurement(TabularResult):
         ended_by: why the runs ended: you gave their ``count``, the ``precision`` was reached, or
             the ``budget`` was spent.
         processes: how many kept runs each process contributed, in the order of `times`.
+        origins: where and when each process made its runs, in the order of `processes`. Empty if
+            unknown.
         environment: the machine and the versions; None if unknown.
         bottleneck: host or device, and by what factor. None on the CPU, and for methods that read
             the host's clock. For several processes, the bottleneck of the middle one, or
@@ -93,6 +96,7 @@ class Measurement(TabularResult):
     is_calibrated: bool = False
     ended_by: EndedBy = "count"
     processes: tuple[int, ...] = ()
+    origins: tuple[ProcessOrigin, ...] = ()
     environment: Environment | None = None
     bottleneck: Bottleneck | None = None
 
@@ -201,10 +205,12 @@ class Measurement(TabularResult):
                 `fasttime.compare_saved` use the differences between processes.
 
         Warnings about the times are worked out anew. There are warnings if the environments differ,
-        and if there are only two processes.
+        and if there are only two processes. If `is_calibrated` differs, the event overhead is added
+        to the times from which it was subtracted, with a warning. If `held` differs, there is a
+        warning, and the result has False.
 
-        Raises TypeError for anything but measurements. Raises ValueError if label, method, cache,
-        device, held or is_calibrated differ, or if a measurement is given twice.
+        Raises TypeError for anything but measurements. Raises ValueError if label, method, cache or
+        device differ, if a measurement is given twice, and if two are from the same process.
         """
         for part in measurements:
             if not isinstance(part, Measurement):
