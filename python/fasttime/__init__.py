@@ -21,6 +21,10 @@ from .loading import load
 from .measuring.do_bench import do_bench
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
+from .iterating import iterate
+from .ranks.gathering import gather
+from .ranks.rank_site import RankSite
+from .ranks.rank_table import RankTable
 from .recorder import Recorder
 from .recorder import default_recorder as _default_recorder
 from .reports.durations import Durations
@@ -39,6 +43,8 @@ __all__ = [
     "Measurement",
     "MethodComparison",
     "MethodFinding",
+    "RankSite",
+    "RankTable",
     "Recorder",
     "Report",
     "Sample",
@@ -57,6 +63,8 @@ __all__ = [
     "do_bench",
     "enable",
     "end",
+    "gather",
+    "iterate",
     "keep_samples",
     "load",
     "mark_nvtx",

@@ -17,6 +17,7 @@ from .documents import (
     COMPARISON,
     MEASUREMENT,
     METHOD_COMPARISON,
+    RANK_TABLE,
     REPORT,
     SAVED_COMPARISON,
     TIMELINE,
@@ -26,12 +27,14 @@ from .documents import (
 )
 from .measuring.measurement import Measurement
 from .measuring.measurement import from_content as measurement_from_content
+from .ranks.rank_table import RankTable
+from .ranks.rank_table import from_content as rank_table_from_content
 from .reports.formats.document import from_content as report_arguments
 from .reports.report import Report
 from .timelines.timeline import Timeline
 
 Loaded: TypeAlias = (
-    Measurement | Comparison | MethodComparison | SavedComparison | Report | Timeline
+    Measurement | Comparison | MethodComparison | SavedComparison | Report | Timeline | RankTable
 )
 
 # The function that makes a result from the fields of a document, by format.
@@ -42,6 +45,7 @@ READERS: dict[str, Callable[[Fields], Loaded]] = {
     SAVED_COMPARISON: saved_comparison_from_content,
     REPORT: lambda fields: Report(**report_arguments(fields)),
     TIMELINE: Timeline._from_fields,
+    RANK_TABLE: rank_table_from_content,
 }
 
 
