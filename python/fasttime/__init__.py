@@ -21,7 +21,10 @@ from .loading import load
 from .measuring.do_bench import do_bench
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
-from .iterating import iterate
+from .modules.iterating import iterate
+from .modules.rows import ModuleRow
+from .modules.step_report import StepReport, StepRow
+from .modules.table import ModuleTable
 from .ranks.gathering import gather
 from .ranks.rank_site import RankSite
 from .ranks.rank_table import RankTable
@@ -43,6 +46,8 @@ __all__ = [
     "Measurement",
     "MethodComparison",
     "MethodFinding",
+    "ModuleRow",
+    "ModuleTable",
     "RankSite",
     "RankTable",
     "Recorder",
@@ -51,6 +56,8 @@ __all__ = [
     "SavedComparison",
     "SiteReport",
     "Span",
+    "StepReport",
+    "StepRow",
     "Timeline",
     "TimelineRecording",
     "TimingWarning",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fasttime import TimingWarning
-from fasttime.ranks.summary import NO_TIMES, RankedSite, RankSummary, SiteColumns, Times
+from fasttime.ranks.summary import NO_TIMES, RankedSite, RankSummary, SiteColumns, Total
 
 MS = 1_000_000  # nanoseconds
 
@@ -33,8 +33,8 @@ def summary(
     for path, mean_ms in times.items():
         above, _, name = path.rpartition("/")
         total = round(mean_ms * MS) * calls
-        on_device = Times(calls, total) if device else NO_TIMES
-        on_host = Times(calls, total // 10 if device else total)
+        on_device = Total(calls, total) if device else NO_TIMES
+        on_host = Total(calls, total // 10 if device else total)
         places[path] = len(sites)
         parent = places[above] if above else None
         sites.append(RankedSite(name, path, parent, on_host, on_device, path in waits))

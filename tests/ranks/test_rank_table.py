@@ -15,7 +15,7 @@ from fasttime import RankTable, TimingWarning
 from fasttime.documents import Fields
 from fasttime.ranks.build import build_table
 from fasttime.ranks.rank_table import from_content
-from fasttime.ranks.summary import NO_TIMES, RankedSite, RankSummary, SiteColumns, Times, unpacked
+from fasttime.ranks.summary import NO_TIMES, RankedSite, RankSummary, SiteColumns, Total, unpacked
 
 
 def kinds(table: RankTable) -> list[str]:
@@ -59,9 +59,9 @@ def test_ranks_may_have_different_sites() -> None:
 def test_equal_paths_of_different_names_stay_apart() -> None:
     def of(rank: int, time_ns: int) -> RankSummary:
         sites = (
-            RankedSite("a/b", "a/b", None, Times(1, time_ns)),
-            RankedSite("a", "a", None, Times(1, 10 * time_ns)),
-            RankedSite("b", "a/b", 1, Times(1, 3 * time_ns)),
+            RankedSite("a/b", "a/b", None, Total(1, time_ns)),
+            RankedSite("a", "a", None, Total(1, 10 * time_ns)),
+            RankedSite("b", "a/b", 1, Total(1, 3 * time_ns)),
         )
         return RankSummary(rank, "report", "", SiteColumns.of(sites), ())
 
@@ -74,7 +74,10 @@ def test_equal_paths_of_different_names_stay_apart() -> None:
 
 def test_device_and_host_times_never_mix() -> None:
     table = build_table(
-        [summary(0, {"step": 5.0, "load": 1.0}), summary(1, {"step": 7.0, "load": 1.0}, device=False)]
+        [
+            summary(0, {"step": 5.0, "load": 1.0}),
+            summary(1, {"step": 7.0, "load": 1.0}, device=False),
+        ]
     )
     assert table["step"].clock == "host"
     assert table["step"].times == pytest.approx({0: 0.5e-3, 1: 7e-3})
@@ -86,7 +89,7 @@ def test_a_site_without_times_is_left_out() -> None:
     """A scope that is still open has no times yet, but its children have."""
     sites = (
         RankedSite("job", "job", None, NO_TIMES),
-        RankedSite("step", "job/step", 0, Times(4, 8 * MS)),
+        RankedSite("step", "job/step", 0, Total(4, 8 * MS)),
         RankedSite("open", "job/open", 0, NO_TIMES),
     )
     table = build_table([RankSummary(0, "report", "", SiteColumns.of(sites), ())])

@@ -24,9 +24,7 @@ NAN = np.nan
         ([NAN, NAN, NAN], 0.0, 0.0),
     ],
 )
-def test_the_slowest_against_the_others(
-    times: list[float], excess: float, fraction: float
-) -> None:
+def test_the_slowest_against_the_others(times: list[float], excess: float, fraction: float) -> None:
     assert excess_of_slowest(np.array([times])) == pytest.approx([excess])
     assert imbalance(np.array([times])) == pytest.approx([fraction])
 

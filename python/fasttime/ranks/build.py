@@ -70,9 +70,7 @@ def _different_sources(summaries: Sequence[RankSummary]) -> list[TimingWarning]:
 def _different_clocks(
     summaries: Sequence[RankSummary], rows: Sequence[SiteRow]
 ) -> list[TimingWarning]:
-    with_device = {
-        summary.rank for summary in summaries if summary.sites.figures[2].any()
-    }
+    with_device = {summary.rank for summary in summaries if summary.sites.figures[2].any()}
     without = [summary.rank for summary in summaries if summary.rank not in with_device]
     if not with_device or not without:
         return []
@@ -91,7 +89,9 @@ def _different_sites(rows: Sequence[SiteRow], ranks: Sequence[int]) -> list[Timi
         return []
     named = ", ".join(row.path for row in uneven[:_MOST_NAMED])
     more = ", ..." if len(uneven) > _MOST_NAMED else ""
-    lacking = {rank for row in uneven for rank, calls in zip(ranks, row.calls, strict=True) if not calls}
+    lacking = {
+        rank for row in uneven for rank, calls in zip(ranks, row.calls, strict=True) if not calls
+    }
     return [
         TimingWarning(
             "different_sites",

@@ -70,7 +70,11 @@ class Exchange:
         """
         end = self.clock() + timeout
         for rank in ranks:
-            yield rank, self._take(rank) if self._comes(rank, end) else self._give_up(rank)
+            if self._comes(rank, end):
+                yield rank, self._take(rank)
+            else:
+                self._give_up(rank)
+                yield rank, None
 
     def _comes(self, rank: int, end: float) -> bool:
         """Return whether the rank has written its value before `end`."""

@@ -10,12 +10,12 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..reports.report import Report
 from ..timing_warning import TimingWarning
 from .build import build_table
 from .conclusion import ranks_text
 from .exchange import Exchange
 from .rank_table import RankTable
+from .sources import Gatherable, summary_of
 from .summary import RankSummary, unpacked
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _numbers = itertools.count()
 _number_lock = threading.Lock()
 
 
-def gather(result: Report, timeout: float = 30) -> RankTable | None:
+def gather(result: Gatherable, timeout: float = 30) -> RankTable | None:
     """Compare the ranks of a distributed job, site by site.
 
         table = fasttime.gather(fasttime.report(reset=True))
@@ -40,7 +40,8 @@ def gather(result: Report, timeout: float = 30) -> RankTable | None:
     uses no collective, no group, no barrier and no device, so it cannot disturb NCCL.
 
     Args:
-        result: what to compare, such as ``fasttime.report()``.
+        result: what to compare: ``fasttime.report()``, ``handle.table()`` or ``handle.steps()``. The
+            last one shows the wait for gradients apart from the backward pass.
         timeout: how many seconds rank 0 waits for all ranks together. After that, the table names
             the ranks that are late or have died in `RankTable.missing`.
 
@@ -69,19 +70,7 @@ def gather(result: Report, timeout: float = 30) -> RankTable | None:
     return collect(exchange, summary, world_size, timeout)
 
 
-def summary_of(result: Any, rank: int) -> RankSummary:
-    """Return what a rank sends. Raises TypeError for anything that has no sites."""
-    if isinstance(result, Report):
-        return RankSummary.of_report(result, rank)
-    raise TypeError(
-        f"gather() takes a report, got a {type(result).__name__}; write "
-        "fasttime.gather(fasttime.report())"
-    )
-
-
-def collect(
-    exchange: Exchange, own: RankSummary, world_size: int, timeout: float
-) -> RankTable:
+def collect(exchange: Exchange, own: RankSummary, world_size: int, timeout: float) -> RankTable:
     """Return the table on rank 0, from the summaries of all ranks that arrive in time."""
     summaries, missing, unreadable = [own], [], {}
     others = list(range(1, world_size))

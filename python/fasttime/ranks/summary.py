@@ -13,18 +13,13 @@ import platform
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..documents import Fields
-from ..reports.site import walk_with_parents
 from ..timing_warning import TimingWarning
-
-if TYPE_CHECKING:
-    from ..reports.durations import Durations
-    from ..reports.report import Report
 
 _VERSION = 1  # of the packed form; all ranks of a job should run the same fasttime
 _MOST_UNPACKED = 1 << 30  # bytes, against a damaged value that would fill the memory
@@ -32,14 +27,14 @@ _ROOT = -1  # the parent of a root site
 _FIGURES = ("host_counts", "host_ns", "device_counts", "device_ns")
 
 
-class Times(NamedTuple):
-    """How many durations there were, and their sum."""
+class Total(NamedTuple):
+    """How many calls there were, and the sum of their durations."""
 
-    count: int
-    total_ns: int
+    calls: int
+    ns: int
 
 
-NO_TIMES = Times(0, 0)
+NO_TIMES = Total(0, 0)
 
 
 class RankedSite(NamedTuple):
@@ -56,8 +51,8 @@ class RankedSite(NamedTuple):
     name: str
     path: str
     parent: int | None
-    host: Times
-    device: Times = NO_TIMES
+    host: Total
+    device: Total = NO_TIMES
     is_wait: bool = False
 
 
@@ -104,7 +99,7 @@ class RankSummary:
 
     Attributes:
         rank: the rank's number.
-        source: the kind of result that the summary was made from, such as ``report``.
+        source: the kind of result that the rank sent: ``report``, ``modules`` or ``steps``.
         host_name: the machine that the rank ran on; empty if unknown.
         sites: the sites.
         warnings: the warnings of the result.
@@ -115,22 +110,6 @@ class RankSummary:
     host_name: str
     sites: SiteColumns
     warnings: tuple[TimingWarning, ...]
-
-    @classmethod
-    def of_report(cls, report: Report, rank: int, host_name: str | None = None) -> RankSummary:
-        """Return the summary of a report.
-
-        Args:
-            report: the rank's report.
-            rank: the rank's number.
-            host_name: the machine; None means this machine.
-        """
-        sites = [
-            RankedSite(site.name, site.path, parent, times(site.host), times(site.device))
-            for site, parent in walk_with_parents(report.sites)
-        ]
-        where = this_host() if host_name is None else host_name
-        return cls(rank, "report", where, SiteColumns.of(sites), report.warnings)
 
     def packed(self) -> bytes:
         """Return the summary as compressed JSON. `unpacked` reads it again."""
@@ -148,13 +127,6 @@ class RankSummary:
             "warnings": [warning.to_dict() for warning in self.warnings],
         }
         return zlib.compress(json.dumps(content).encode(), level=1)
-
-
-def times(durations: Durations | None) -> Times:
-    """Return the count and the sum of durations; `NO_TIMES` for None."""
-    if durations is None:
-        return NO_TIMES
-    return Times(durations.count, round(durations.total * 1e9))
 
 
 def this_host() -> str:
@@ -204,7 +176,8 @@ def _sites_in(fields: Fields) -> SiteColumns:
     parents = numbers["parents"]
     if not all(_ROOT <= parent < position for position, parent in enumerate(parents)):
         raise fields.wrong("parents", "positions of sites before their children")
-    lengths = {len(column) for column in (names, paths, parents, *map(numbers.get, _FIGURES))}
+    columns = (names, paths, parents, *(numbers[name] for name in _FIGURES))
+    lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         raise ValueError("the columns of the sites should have equal lengths")
     try:
