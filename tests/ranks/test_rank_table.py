@@ -285,5 +285,5 @@ def test_thousands_of_sites_stay_small() -> None:
 
 @pytest.mark.parametrize("value", [b"", b"nonsense", summary(1, {"a": 1.0}).packed()[:-5]])
 def test_a_damaged_value_is_refused(value: bytes) -> None:
-    with pytest.raises(ValueError, match="damaged|cut short"):
+    with pytest.raises(ValueError, match=r"damaged|cut short"):
         unpacked(value)

@@ -293,7 +293,7 @@ class StepReport(Result):
             if row.host.total or (row.device and row.device.total)
         ]
         whole = self._figures(self.host, self.device, 1.0, 1.0)
-        return [*shown, [_STEP, *whole, *([""] if self.device else [])]]
+        return [*shown, [_STEP, *whole, *([_UNKNOWN] if self.device else [])]]
 
     def _figures(
         self,

@@ -40,8 +40,8 @@ def gather(result: Gatherable, timeout: float = 30) -> RankTable | None:
     uses no collective, no group, no barrier and no device, so it cannot disturb NCCL.
 
     Args:
-        result: what to compare: ``fasttime.report()``, ``handle.table()`` or ``handle.steps()``. The
-            last one shows the wait for gradients apart from the backward pass.
+        result: what to compare: ``fasttime.report()``, ``handle.table()`` or ``handle.steps()``.
+            The last one shows the wait for gradients apart from the backward pass.
         timeout: how many seconds rank 0 waits for all ranks together. After that, the table names
             the ranks that are late or have died in `RankTable.missing`.
 
