@@ -320,6 +320,12 @@ void Recorder::abandon(OpenScope& scope) noexcept {
   scope.lane->push(pending_of(scope, nullptr, scope.host_begin_ns + kNoHostTime));
 }
 
+void Recorder::cancel(OpenScope& scope) noexcept {
+  --scope.epoch;             // statistics ignore samples from before a reset
+  scope.host_begin_ns = -1;  // timelines ignore scopes from before their interval
+  abandon(scope);
+}
+
 [[gnu::hot]] Lane* Recorder::lane_at(const CudaRuntime& cuda, const Place& place) noexcept {
   size_t slot = slot_of(place) % kLaneSlots;
   const auto find = [&]() noexcept -> Lane* {

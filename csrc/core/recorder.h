@@ -57,6 +57,7 @@ struct Meeting {
 // A scope and its events come to their end in one of these ways, here and in Lane:
 //   end      the scope ended: a sample with times follows
 //   abandon  the scope will never end: a sample without times follows, counted as dropped
+//   cancel   the scope should never have begun: no sample follows
 //   release  drops a reference to an event
 //
 // Bounded: at most kMaxLanes streams. Scopes on further streams are counted as dropped.
@@ -98,6 +99,8 @@ class alignas(64) Recorder {
   void end(OpenScope& scope);
   // Abandons a scope that will never end. It is counted as dropped, without times.
   void abandon(OpenScope& scope) noexcept;
+  // Cancels a scope that should never have begun. It is not counted and is in no timeline.
+  void cancel(OpenScope& scope) noexcept;
 
   // --- phases: stretches of a block that lie end to end ---
   //

@@ -317,6 +317,14 @@ void define_process(py::module_& module) {
       },
       py::arg("scope_function"));
   module.def(
+      "cancel",
+      [](const py::object& scope) {
+        if (!cancel_scope(checked_scope(scope))) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope"));
+  module.def(
       "suspend", [](const py::object& scope) { suspend_scope(checked_scope(scope)); },
       py::arg("scope"));
   module.def(

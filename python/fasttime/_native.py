@@ -51,6 +51,7 @@ StreamHold = _C.StreamHold
 backend = _C.backend
 bind_if_cuda_is_up = _C.bind_if_cuda_is_up
 bucket_middles_ns = _C.bucket_middles_ns
+cancel = _C.cancel
 host_now_ns = _C.host_now_ns
 is_capturing = _C.is_capturing
 is_enabled = _C.is_enabled
