@@ -16,6 +16,8 @@
 #include "cuda/torch_streams.h"
 #include "host/scoped_gil_release.h"
 #include "python/gil_hooks.h"
+#include "python/handle_binding.h"
+#include "python/module_hooks.h"
 #include "python/phases_type.h"
 #include "python/scope_functions.h"
 #include "python/scope_hooks.h"
@@ -337,7 +339,7 @@ void define_process(py::module_& module) {
 
 void define_module(py::module_& module) {
   install_gil_hooks();
-  if (!init_scope_functions()) {
+  if (!init_scope_functions() || !init_module_hooks()) {
     throw py::error_already_set();
   }
   module.attr("Scope") = py::reinterpret_borrow<py::object>(scope_type());
@@ -345,6 +347,7 @@ void define_module(py::module_& module) {
   define_series(module.ptr());
   define_statistics(module);
   define_recorder(module);
+  define_handle(module.ptr());
   define_hold(module);
   define_process(module);
 }
