@@ -118,7 +118,6 @@ class ModuleTable(TabularResult):
         """Reasons to distrust the numbers: those of the handle, and these kinds.
 
         * ``pending``: the device had not finished some calls
-        * ``lost``: some calls have no device time
         * ``nothing_timed``: no module has times
         """
         records = self._counted
@@ -130,16 +129,6 @@ class ModuleTable(TabularResult):
                     "pending",
                     f"The device had not finished {format_count(records.pending, 'call')}, so the "
                     "table lacks them. Call table(wait=True) to wait for them.",
-                )
-            )
-        lost = sum(record.lost for record in records.modules)
-        if lost and "lost" not in known:
-            found.append(
-                TimingWarning(
-                    "lost",
-                    f"{format_count(lost, 'call')} have no device time, because a graph was "
-                    "captured, a CUDA call failed or the call did not end. The times cover the "
-                    "other calls.",
                 )
             )
         if not self._all_rows and "nothing_timed" not in known:
