@@ -21,6 +21,8 @@ from .loading import load
 from .measuring.do_bench import do_bench
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
+from .modules.handle import Handle
+from .modules.instrument import instrument
 from .modules.iterating import iterate
 from .modules.rows import ModuleRow
 from .modules.step_report import StepReport, StepRow
@@ -43,6 +45,7 @@ __all__ = [
     "Bottleneck",
     "Comparison",
     "Durations",
+    "Handle",
     "Measurement",
     "MethodComparison",
     "MethodFinding",
@@ -71,6 +74,7 @@ __all__ = [
     "enable",
     "end",
     "gather",
+    "instrument",
     "iterate",
     "keep_samples",
     "load",

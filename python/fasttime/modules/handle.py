@@ -22,6 +22,8 @@ from .module_hooks import ModuleHook, meet_copy, prepare_autograd
 from .records import PARTS, ModuleRecords, StepRecords
 from .sampling import Periods
 from .selection import Selected, Selection
+from .step_report import StepReport
+from .table import ModuleTable
 from .warnings import module_warnings, step_warnings
 
 _NO_PARENT: Final = -1
@@ -101,6 +103,35 @@ class Handle:
             selected.module, self._hooks.forget_module, id(selected.module)
         ).atexit = False
         return sites
+
+    def table(self, wait: bool = False, timeout: float | None = None) -> ModuleTable:
+        """Return the times of all modules so far.
+
+            print(handle.table().top(10))
+
+        Args:
+            wait: first wait until the device has finished every call that had ended when you
+                asked. Other Python threads keep running, and Ctrl-C interrupts the wait.
+            timeout: seconds to wait at most; only with `wait`.
+
+        Waits only if you pass `wait`. Calls that the device has not finished are missing. Raises
+        ValueError if `timeout` is negative or comes without `wait`.
+        """
+        return ModuleTable(self.module_records(wait, timeout))
+
+    def steps(self, wait: bool = False, timeout: float | None = None) -> StepReport:
+        """Return where the time of the steps went, and what limits a step.
+
+            print(handle.steps(wait=True))
+
+        The arguments are those of `table`. A step in which the device has not finished a part is
+        missing. The part ``loss`` lasts from the end of the model's forward call until the backward
+        pass reaches the model. The part ``gradient wait`` is what others do at the end of a
+        backward pass, such as the wait of DDP for gradients of other ranks.
+
+        Waits only if you pass `wait`. Raises ValueError as `table` does.
+        """
+        return StepReport(self.step_records(wait, timeout))
 
     def step(self) -> None:
         """End a step here. From then on, steps end only where you call this.

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from .. import _native
 from ..recorder import default_recorder
+from .active import begin_data_wait, end_data_wait
 
 T = TypeVar("T")
 
@@ -83,6 +84,7 @@ class _TimedIterator(Iterator[T]):
 
     def __next__(self) -> T:
         recorder = default_recorder()
+        begin_data_wait()
         token = recorder.begin(self._name)
         try:
             if self._iterator is None:
@@ -95,6 +97,8 @@ class _TimedIterator(Iterator[T]):
         except BaseException:
             recorder.end(token)
             raise
+        finally:
+            end_data_wait()
         recorder.end(token)
         return item
 
