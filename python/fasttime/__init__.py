@@ -23,6 +23,15 @@ from .measuring.do_bench import do_bench
 from .measuring.interrupted import Interrupted
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
+from .modules.handle import Handle
+from .modules.instrument import instrument
+from .modules.iterating import iterate
+from .modules.rows import ModuleRow
+from .modules.step_report import StepReport, StepRow
+from .modules.table import ModuleTable
+from .ranks.gathering import gather
+from .ranks.rank_site import RankSite
+from .ranks.rank_table import RankTable
 from .recorder import Recorder
 from .recorder import default_recorder as _default_recorder
 from .reports.durations import Durations
@@ -40,10 +49,15 @@ __all__ = [
     "Bottleneck",
     "Comparison",
     "Durations",
+    "Handle",
     "Interrupted",
     "Measurement",
     "MethodComparison",
     "MethodFinding",
+    "ModuleRow",
+    "ModuleTable",
+    "RankSite",
+    "RankTable",
     "Recorder",
     "Report",
     "ReportComparison",
@@ -52,6 +66,8 @@ __all__ = [
     "SiteChange",
     "SiteReport",
     "Span",
+    "StepReport",
+    "StepRow",
     "Sweep",
     "Timeline",
     "TimelineRecording",
@@ -66,6 +82,9 @@ __all__ = [
     "do_bench",
     "enable",
     "end",
+    "gather",
+    "instrument",
+    "iterate",
     "keep_samples",
     "load",
     "mark_nvtx",

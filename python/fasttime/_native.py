@@ -57,6 +57,7 @@ except ImportError as error:
 try:
     _C.set_scope_hooks(vars(torch.cuda), functools.partial(decorate, _C.suspend, _C.resume), reduce)
     Core = _C.Recorder
+    ModuleHooks = _C.ModuleHooks
     Phases = _C.Phases
     Scope = _C.Scope
     Series = _C.Series
@@ -65,20 +66,25 @@ try:
     backend = _C.backend
     bind_if_cuda_is_up = _C.bind_if_cuda_is_up
     bucket_middles_ns = _C.bucket_middles_ns
-    host_now_ns = _C.host_now_ns
-    is_capturing = _C.is_capturing
-    is_enabled = _C.is_enabled
-    resume = _C.resume
-    retire = _C.retire
-    set_enabled = _C.set_enabled
-    set_marks = _C.set_marks
-    suspend = _C.suspend
     busy_streams = _C.busy_streams
+    cancel = _C.cancel
     clock = _C.clock
     devices_in_use = _C.devices_in_use
     exchange_capture_mode = _C.exchange_capture_mode
+    host_now_ns = _C.host_now_ns
     is_bound = _C.is_bound
+    is_capturing = _C.is_capturing
+    is_enabled = _C.is_enabled
+    module_hooks = _C.module_hooks
+    module_self = _C.module_self
+    resume = _C.resume
+    retire = _C.retire
+    set_autograd = _C.set_autograd
+    set_enabled = _C.set_enabled
+    set_marks = _C.set_marks
     set_stream_finder = _C.set_stream_finder
+    step_series = _C.step_series
+    suspend = _C.suspend
     wait_for_device = _C.wait_for_device
     wait_for_devices = _C.wait_for_devices
     wait_for_stream = _C.wait_for_stream

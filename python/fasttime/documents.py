@@ -22,6 +22,9 @@ REPORT_COMPARISON = "fasttime report comparison"
 TIMELINE = "fasttime timeline"
 SWEEP = "fasttime sweep"
 PEAKS = "fasttime peaks"
+RANK_TABLE = "fasttime rank table"
+MODULE_TABLE = "fasttime module table"
+STEP_REPORT = "fasttime step report"
 
 # The version of each format that this fasttime writes, which is also the only one it reads. Raise a
 # version with every change that an older reader would misunderstand.
@@ -35,6 +38,9 @@ VERSIONS = {
     TIMELINE: 1,
     SWEEP: 1,
     PEAKS: 1,
+    RANK_TABLE: 1,
+    MODULE_TABLE: 1,
+    STEP_REPORT: 1,
 }
 
 

@@ -19,10 +19,13 @@ from .documents import (
     COMPARISON,
     MEASUREMENT,
     METHOD_COMPARISON,
+    MODULE_TABLE,
     PEAKS,
+    RANK_TABLE,
     REPORT,
     REPORT_COMPARISON,
     SAVED_COMPARISON,
+    STEP_REPORT,
     SWEEP,
     TIMELINE,
     Fields,
@@ -31,6 +34,10 @@ from .documents import (
 )
 from .measuring.measurement import Measurement
 from .measuring.measurement import from_content as measurement_from_content
+from .modules.step_report import StepReport
+from .modules.table import ModuleTable
+from .ranks.rank_table import RankTable
+from .ranks.rank_table import from_content as rank_table_from_content
 from .rates.peaks import Peaks
 from .rates.peaks import from_content as peaks_from_content
 from .reports.formats.document import from_content as report_arguments
@@ -47,6 +54,9 @@ Loaded: TypeAlias = (
     | Report
     | ReportComparison
     | Timeline
+    | RankTable
+    | ModuleTable
+    | StepReport
     | Sweep
     | Peaks
 )
@@ -62,6 +72,9 @@ READERS: dict[str, Callable[[Fields], Loaded]] = {
     SWEEP: sweep_from_content,
     PEAKS: peaks_from_content,
     TIMELINE: Timeline._from_fields,
+    RANK_TABLE: rank_table_from_content,
+    MODULE_TABLE: ModuleTable._from_fields,
+    STEP_REPORT: StepReport._from_fields,
 }
 
 

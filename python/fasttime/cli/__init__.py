@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .._version import __version__
-from . import bench, compare, demo, env, peaks, run, show
+from . import bench, compare, demo, env, merge, peaks, run, show
 from .output import NO_RESULT, Failure, flush, say
 
 _EXIT_CODES = """exit codes:
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fasttime {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, env, run, bench, compare, show, peaks):
+    for module in (demo, env, run, bench, compare, show, merge, peaks):
         module.add_to(commands)
     return parser
 
