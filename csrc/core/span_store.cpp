@@ -2,6 +2,7 @@
 #include "core/span_store.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <new>
@@ -39,6 +40,9 @@ SpanStore::Taken SpanStore::take() noexcept {
 }
 
 PlacedMoment SpanStore::Taken::place(const Span& span, double later_ns) const noexcept {
+  if (span.anchor == Span::kOnHostClock) {
+    return {std::llround(span.after_anchor_ns + later_ns), std::llround(span.uncertainty_ns)};
+  }
   return span.anchor == 0 ? PlacedMoment{}
                           : anchors_[static_cast<size_t>(span.device)].place(
                                 span.anchor, span.after_anchor_ns + later_ns);

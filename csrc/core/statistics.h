@@ -20,8 +20,9 @@ namespace fasttime {
 struct SiteSummary {
   std::array<uint64_t, kStatusCount> counts{};  // by Status
   uint64_t shared_boundaries = 0;
-  Series host;    // every scope that was ended
-  Series device;  // scopes with status ok
+  uint64_t lost = 0;  // replays of graphs whose times were not read
+  Series host;        // every scope that was ended
+  Series device;      // scopes with status ok
   // Backlog checks, by result, and what else tells the bottleneck.
   uint64_t backlog_near = 0;
   uint64_t backlog_above = 0;
@@ -37,6 +38,8 @@ class alignas(64) SiteStatistics {
  public:
   // Counts the sample, unless it began before the last reset(). Keeps it among the last `keep`.
   void add(const Sample& sample, size_t keep) noexcept;
+  // Counts replays whose times were lost.
+  void add_lost(uint32_t epoch, uint64_t count) noexcept;
   // Fetches what add() needs into the cache.
   void prefetch() const noexcept;
   // Whether a scope of this site that ended at `host_end_ns` should get a backlog check of its own.
@@ -88,6 +91,11 @@ class StatisticsTable {
   void add(const Sample& sample) noexcept {
     if (SiteStatistics* statistics = at(sample.site)) {
       statistics->add(sample, keep());
+    }
+  }
+  void add_lost(SiteTable::Id site, uint32_t epoch, uint64_t count) noexcept {
+    if (SiteStatistics* statistics = at(site)) {
+      statistics->add_lost(epoch, count);
     }
   }
   // The statistics of a site, made if they do not exist yet; null if there is no memory.
