@@ -241,7 +241,7 @@ def test_a_destroyed_graph_gives_its_stamps_back(
     report = recorder.report()
     assert device_ms(report)["step"] == [15, 6, 6]
     assert report["step"].lost == 0
-    assert cuda.calls("cudaHostAlloc") == 2  # the clock's, and one block of rings
+    assert cuda.calls("cudaHostAlloc") == 4  # on two devices: the clock's, and one block of rings
 
 
 def test_stamps_in_flight_are_not_given_back(
@@ -255,7 +255,7 @@ def test_stamps_in_flight_are_not_given_back(
             cuda.advance(REST)
             recorder.report()
         with recorder.graph_timing(max_scopes=3, depth=8):
-            assert cuda.calls("cudaHostAlloc") == 3
+            assert cuda.calls("cudaHostAlloc") == 5
     cuda.advance(100 * MS)
     assert device_ms(recorder.report())["step"] == [1, 6, 6]
 
@@ -263,16 +263,14 @@ def test_stamps_in_flight_are_not_given_back(
 def test_a_destroyed_capture_gives_its_stamps_back(
     cuda: Simulated, recorder: Recorder, stream: int
 ) -> None:
-    for _ in range(3):
+    for _ in range(6):
         with recorder.graph_timing(max_scopes=1, depth=8):
             with pytest.raises(AssertionError, match="destroyed"):
                 with captured(cuda, stream), recorder.scope("a"):
                     cuda.lib.cudaStreamSynchronize(stream)  # destroys the capture
-        for _ in range(2):
-            cuda.advance(REST)
-            recorder.report()
+        cuda.advance(REST)
     cuda.last_error()
-    assert cuda.calls("cudaHostAlloc") == 2
+    assert cuda.calls("cudaHostAlloc") == 5  # the next entry sees the end, the one after it reuses
 
 
 def test_a_graph_outlives_its_recorder(cuda: Simulated, stream: int) -> None:
@@ -401,7 +399,9 @@ def test_reading_calls_nothing(cuda: Simulated, recorder: Recorder, stream: int)
     recorder.report()
     functions = ("cuEventElapsedTime_v2", "cudaEventElapsedTime", "cuLaunchKernel", "cuEventRecord")
     before = [cuda.calls(function) for function in functions]
-    graph.replay(3)
+    for _ in range(3):
+        graph.launch()
+    cuda.advance(50 * MS)
     assert recorder.report()["step"].count == 3
     assert [cuda.calls(function) for function in functions] == before
 

@@ -30,7 +30,7 @@ void GraphScopes::read(StatisticsTable& statistics, SpanStore& spans, uint32_t e
   if (left > 0) {
     scopes_.erase(std::remove_if(scopes_.begin(), scopes_.end(),
                                  [&](GraphScope& scope) {
-                                   const bool is_gone = is_done(scope, now_ns);
+                                   const bool is_gone = scope.life->has_rested(now_ns);
                                    if (is_gone) {
                                      drop(scope);
                                    }
@@ -117,16 +117,6 @@ bool GraphScopes::read_one(GraphScope& scope, StatisticsTable& statistics, SpanS
     spans.add(span, {});
   }
   return true;
-}
-
-bool GraphScopes::is_done(GraphScope& scope, int64_t now_ns) noexcept {
-  if (!scope.life->is_over.load(std::memory_order_acquire)) {
-    return false;
-  }
-  if (scope.over_since_ns == 0) {
-    scope.over_since_ns = now_ns;
-  }
-  return now_ns - scope.over_since_ns >= GraphStamps::kRestNs;
 }
 
 void GraphScopes::drop(const GraphScope& scope) noexcept {

@@ -96,7 +96,6 @@ class GraphScopes {
     bool shares_boundary = false;
     bool was_alone = true;  // the end before the next one
     uint64_t next = 0;      // the pass to read next
-    int64_t over_since_ns = 0;
   };
   // The capture in which a stream is.
   struct Capture {
@@ -120,8 +119,6 @@ class GraphScopes {
   // False if nothing more is ready.
   bool read_one(GraphScope& scope, StatisticsTable& statistics, SpanStore& spans,
                 uint32_t epoch) noexcept;
-  // Whether the graph of the scope is gone and all its samples were read.
-  static bool is_done(GraphScope& scope, int64_t now_ns) noexcept;
   void drop(const GraphScope& scope) noexcept;
 
   std::atomic<int> users_{0};

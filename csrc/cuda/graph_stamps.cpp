@@ -247,20 +247,12 @@ size_t GraphStamps::count_free(uint32_t depth) const noexcept {
       free_.begin(), free_.end(), [&](const StampRing* ring) { return ring->depth == depth; }));
 }
 
-// The last passes of a graph have ended before CUDA ends its life, but their times may still be on
-// the way. So the rings rest for a while, and until every reader has read them.
 void GraphStamps::reclaim(int64_t now_ns) noexcept {
   const auto is_gone = [&](GraphLease* lease) {
-    if (!lease->life->is_over.load(std::memory_order_acquire)) {
-      return false;
-    }
-    if (lease->over_since_ns == 0) {
-      lease->over_since_ns = now_ns;
-    }
     const auto is_read = [](const StampRing* ring) {
       return ring->readers.load(std::memory_order_acquire) == 0;
     };
-    if (now_ns - lease->over_since_ns < kRestNs ||
+    if (!lease->life->has_rested(now_ns) ||
         !std::all_of(lease->rings.begin(), lease->rings.end(), is_read)) {
       return false;
     }

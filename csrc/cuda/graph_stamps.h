@@ -18,15 +18,28 @@ namespace fasttime {
 
 // Whether the graph of a capture can still be replayed. `is_over` is set by a thread of CUDA when
 // the graph and all that was made of it are gone, and no replay is in flight.
+//
+// The last replay has then ended, but its times may still be on their way to the host. So whoever
+// reads or reuses a ring waits a little: until has_rested(), kRestNs after the end was first seen.
 struct GraphLife {
+  static constexpr int64_t kRestNs = 100'000'000;
+
   std::atomic<bool> is_over{false};
+  std::atomic<int64_t> over_since_ns{0};
+
+  bool has_rested(int64_t now_ns) noexcept {
+    if (!is_over.load(std::memory_order_acquire)) {
+      return false;
+    }
+    int64_t since_ns = 0;
+    return !over_since_ns.compare_exchange_strong(since_ns, now_ns) && now_ns - since_ns >= kRestNs;
+  }
 };
 
 // The rings that one captured graph uses. They return once the graph's life is over.
 struct GraphLease {
-  GraphLife* life = nullptr;  // freed by the lease's end; CUDA has let go of it by then
+  GraphLife* life = nullptr;  // freed with the lease; CUDA has let go of it by then
   std::vector<StampRing*> rings;
-  int64_t over_since_ns = 0;
 };
 
 // The stamps of one device: kernels with one thread, which write the device's timer into rings in
@@ -46,8 +59,6 @@ class GraphStamps {
   static constexpr int64_t kCoarsestStepNs = 2'000;
   static constexpr int64_t kRenewNs = 1'000'000'000;
   static constexpr int64_t kMaxBracketNs = 30'000;
-  // How long a ring rests after its graph is gone.
-  static constexpr int64_t kRestNs = 100'000'000;
 
   // Loads the kernels, measures the step of the timer, and makes sure that `rings` rings of `depth`
   // entries are free. Waits for the device, for a second at most; the caller must not hold the GIL.
