@@ -55,5 +55,5 @@ def captured(cuda: Simulated, stream: int, mode: int = GLOBAL) -> Iterator[Simul
         alive = cuda.capture_alive(stream)
         code, made.graph = cuda.end_capture(stream)
         cuda.set_current_stream(0)
-    assert alive and code == 0, f"the capture was destroyed: {code}"
+    assert (alive, code) == (True, 0), "the capture was destroyed"
     made.executable = cuda.instantiate(made.graph)

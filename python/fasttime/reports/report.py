@@ -236,11 +236,11 @@ class Report(Result):
         """Return a pandas.DataFrame with one row per site, parents first.
 
         Columns: ``path``; ``depth``, 0 for a root site; ``calls``; one count per status (``ok``,
-        ``host_only``, ``dropped``, ``captured``, ``failed``); ``lost``; for each of ``device_`` and ``host_``
-        the columns ``count``, ``total``, ``mean``, ``std``, ``min``, ``max``, ``p50``, ``p95`` and
-        ``p99``; ``self_time``, ``share``, ``bottleneck`` and ``backlog``. Times are in seconds. An
-        unknown value is missing. ``report.save("report.csv")`` writes the same table without
-        pandas.
+        ``host_only``, ``dropped``, ``captured``, ``failed``); ``lost``; for each of ``device_`` and
+        ``host_`` the columns ``count``, ``total``, ``mean``, ``std``, ``min``, ``max``, ``p50``,
+        ``p95`` and ``p99``; ``self_time``, ``share``, ``bottleneck`` and ``backlog``. Times are in
+        seconds. An unknown value is missing. ``report.save("report.csv")`` writes the same table
+        without pandas.
 
         Raises ImportError without pandas.
 

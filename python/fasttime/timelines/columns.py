@@ -67,7 +67,7 @@ class Columns:
     @property
     def is_in_graph(self) -> npt.NDArray[np.bool_]:
         """Which spans lie inside a CUDA graph. They alone are ok without an end on the host."""
-        return ~self.is_ended & (self.status == STATUSES.index("ok"))
+        return ~self.is_ended & np.equal(self.status, STATUSES.index("ok"))
 
     def depth(self) -> npt.NDArray[np.int32]:
         """Return how many scopes are around each span."""
