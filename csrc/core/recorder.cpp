@@ -183,12 +183,23 @@ void Recorder::begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScop
       has_aged(lane.last_poll_ns.load(std::memory_order_relaxed), now_ns, kPollAgeNs)) {
     // Leaves out the scope just pushed: the device had no time to reach it.
     resolve(cuda, lane, std::min(kPollLimit, lane.unread() - 1), now_ns);
+    if (graphs_.has_scopes()) {
+      read_graphs(kPollLimit, now_ns);
+    }
   }
 }
 
 void Recorder::end_on_host(const OpenScope& scope, int64_t now_ns) noexcept {
   open_on_host_.fetch_sub(1, std::memory_order_relaxed);
-  add_unresolved(scope, now_ns);
+  if (!end_in_graph(scope)) {
+    add_unresolved(scope, now_ns);
+  }
+}
+
+[[gnu::cold]] bool Recorder::end_in_graph(const OpenScope& scope) noexcept {
+  const CudaRuntime& cuda = runtime();
+  return scope.in_graph.stamp != nullptr && cuda.has_cuda &&
+         graphs_.end(cuda, scope.in_graph, scope.site, scope.begun_by, scope.shares_boundary);
 }
 
 void Recorder::continue_on_host(OpenScope& scope, Status status) noexcept {
@@ -243,7 +254,10 @@ void Recorder::begin_phase(OpenScope& phase, SiteTable::Id site, const OpenScope
     release_lost_lane(phase);
   }
   if (phase.lane == nullptr) {
-    add_unresolved(phase, now_ns);
+    if (!end_in_graph(phase)) {
+      add_unresolved(phase, now_ns);
+    }
+    phase.in_graph = {};
   } else {
     Lane& lane = *phase.lane;
     ThreadBoundary& last = t_boundary;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/graph_scopes.h"
 #include "core/handle_series.h"
 #include "core/lane.h"
 #include "core/site_table.h"
@@ -30,6 +31,7 @@ struct OpenScope {
   Status status = Status::kHostOnly;
   bool shares_boundary = false;
   Nesting nesting;  // of a handle's scope; set after the begin
+  GraphBegin in_graph;  // without a lane, and with a stamp: the scope is part of a CUDA graph
 };
 
 // Counts of the whole recorder, over all sites.
@@ -170,6 +172,10 @@ class alignas(64) Recorder {
   // Boundaries on one lane and thread that lie less than this apart share an event; 0: never.
   void set_share_window(int64_t ns) noexcept { share_window_ns_.store(ns); }
 
+  // The scopes that lie in CUDA graphs. Their sites get one sample per replay, without host time.
+  // A sample counts when it is read, so replays that a reset finds unread count before it.
+  GraphScopes& graphs() noexcept { return graphs_; }
+
   // --- for forks.cpp ---
 
   void lock_for_fork() noexcept;
@@ -215,6 +221,12 @@ class alignas(64) Recorder {
   void release_lost_lane(OpenScope& scope) noexcept;
   // The whole of end(), for a scope without a lane.
   void end_on_host(const OpenScope& scope, int64_t now_ns) noexcept;
+  // Ends a scope that lies in a graph. False if the scope does not.
+  bool end_in_graph(const OpenScope& scope) noexcept;
+  // What boundary() does if there is no event because of a capture, or of a failed question.
+  void refuse(const CudaRuntime& cuda, CaptureState capture, int status, const Lane& lane,
+              OpenScope& scope) noexcept;
+  void read_graphs(size_t limit, int64_t now_ns) noexcept;
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
   static Status why_no_lane(const CudaRuntime& cuda, const Place& place) noexcept;
   void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;
@@ -247,6 +259,7 @@ class alignas(64) Recorder {
   SiteTable sites_;
   StatisticsTable statistics_;
   SpanStore spans_;
+  GraphScopes graphs_;
 
   // By hash of their place, read without a lock. The release on a slot pairs with the acquire of
   // its readers. A lane lives as long as its recorder.

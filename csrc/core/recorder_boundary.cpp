@@ -65,18 +65,22 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   return status;
 }
 
-// Sets the status of a scope whose stream captures, or whose stream cannot be asked.
-[[gnu::cold]] void refuse(const CudaRuntime& cuda, CaptureState capture, int status,
-                          OpenScope& scope) noexcept {
-  if (capture == CaptureState::kCapturing) {
-    scope.status = Status::kCaptured;
-  } else {
+}  // namespace
+
+// Sets the status of a scope whose stream captures, or whose stream cannot be asked. A scope that
+// begins in a capture may become part of the graph.
+[[gnu::cold]] void Recorder::refuse(const CudaRuntime& cuda, CaptureState capture, int status,
+                                    const Lane& lane, OpenScope& scope) noexcept {
+  if (capture != CaptureState::kCapturing) {
     note_failure(cuda, "cudaStreamIsCapturing", status);
     scope.status = Status::kFailed;
+    return;
+  }
+  scope.status = Status::kCaptured;
+  if (scope.begin_event == nullptr && graphs_.is_on()) {
+    graphs_.begin(cuda, lane.place, scope.in_graph, scope.shares_boundary);
   }
 }
-
-}  // namespace
 
 [[gnu::always_inline]] inline Event* Recorder::record_boundary(const CudaRuntime& cuda,
                                                                ThreadBoundary& last, int64_t now_ns,
@@ -85,7 +89,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   int status = cuda::kSuccess;
   const CaptureState capture = capture_state(cuda, lane.place, status);
   if (capture != CaptureState::kNone) {
-    refuse(cuda, capture, status, scope);
+    refuse(cuda, capture, status, lane, scope);
     return nullptr;
   }
   const bool is_begin = scope.begin_event == nullptr;
@@ -187,7 +191,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   const CaptureState capture = capture_state(cuda, lane.place, status);
   if (capture != CaptureState::kNone) {
     lane.release(event, is_begin);
-    refuse(cuda, capture, status, scope);
+    refuse(cuda, capture, status, lane, scope);
     return nullptr;
   }
   return event;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // How a recorder begins, ends, starts anew, and survives a fork.
+#include <limits>
 #include <new>
 
 #include "core/forks.h"
@@ -21,6 +22,7 @@ Recorder::Recorder() : process_(process_number()), life_(next_life()) { register
 Recorder::~Recorder() {
   unregister_recorder(this);
   poll();
+  graphs_.release();
   each_lane([](Lane& lane) {
     lane.return_all_to_pool();
     delete &lane;
@@ -29,6 +31,7 @@ Recorder::~Recorder() {
 
 void Recorder::reset() noexcept {
   const std::lock_guard<std::mutex> hold(mutex_);  // two resets at once would mix up their epochs
+  read_graphs(std::numeric_limits<size_t>::max(), runtime().host_now_ns());
   statistics_.reset(epoch_.fetch_add(1, std::memory_order_relaxed) + 1);
 }
 
@@ -49,7 +52,9 @@ void Recorder::forget() noexcept {
     slot.store(nullptr, std::memory_order_relaxed);
   }
   lane_count_ = 0;
-  new (&spans_) SpanStore;  // a thread of the parent may have been writing to it
+  // A thread of the parent may have been writing to these two.
+  new (&spans_) SpanStore;
+  new (&graphs_) GraphScopes;
   statistics_.forget();
   open_on_host_.store(0, std::memory_order_relaxed);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Turning ended scopes into samples, and copying them out for a report.
 #include <algorithm>
+#include <limits>
 
 #include "core/recorder.h"
 #include "core/resolver.h"
@@ -32,6 +33,10 @@ void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexc
   }
 }
 
+void Recorder::read_graphs(size_t limit, int64_t now_ns) noexcept {
+  graphs_.read(statistics_, spans_, epoch_.load(std::memory_order_relaxed), limit, now_ns);
+}
+
 void Recorder::poll() noexcept {
   const CudaRuntime& cuda = runtime();
   const int64_t now_ns = cuda.host_now_ns();
@@ -42,10 +47,26 @@ void Recorder::poll() noexcept {
       fail_pending(lane, statistics_, spans_);
     }
   });
+  if (cuda.has_cuda && graphs_.has_scopes()) {
+    graphs_.renew_clocks(cuda, false);
+    read_graphs(std::numeric_limits<size_t>::max(), now_ns);
+  }
 }
 
+// The replays of graphs leave no trace on the host before the device runs them. A scope of the root
+// site, which no report shows, waits for the replays on the caller's stream.
 Recorder::Mark Recorder::mark() {
   Mark mark;
+  const CudaRuntime& cuda = runtime();
+  Place here;
+  int status = cuda::kSuccess;
+  if (graphs_.has_scopes() && cuda.has_cuda && current_place(cuda, here) &&
+      capture_state(cuda, here, status) == CaptureState::kNone) {
+    OpenScope marker;
+    begin(marker, SiteTable::kRoot, &here);
+    end(marker);
+    leave_call();
+  }
   each_lane([&](Lane& lane) { mark.emplace_back(&lane, lane.pushed()); });
   return mark;
 }

@@ -26,6 +26,7 @@ void Recorder::anchor_devices() noexcept {
       capture_state(cuda, here, status) != CaptureState::kNone) {
     return;
   }
+  graphs_.renew_clocks(cuda, true);
   uint64_t done = 0;  // one bit per device; there are at most 64
   each_lane([&](Lane& lane) {
     const uint64_t bit = uint64_t{1} << (lane.place.device % 64);

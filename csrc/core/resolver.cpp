@@ -53,7 +53,7 @@ Span span_of(const Pending& pending, const Sample& sample, const Place& place) n
   Span span;
   span.host_begin_ns = pending.host_begin_ns;
   span.host_end_ns = pending.host_end_ns;
-  span.thread = pending.thread;
+  span.thread = static_cast<uint32_t>(pending.thread);
   span.stream = place.stream;
   span.device = place.device;
   span.device_ns = sample.device_ns;
@@ -131,7 +131,8 @@ class Reading {
       return false;
     }
     Sample sample = answered(cuda_, *pending, status, elapsed_ms);
-    if (spans_.is_on() && !keep_span(cuda_, clock_, *pending, sample, lane_.place, spans_)) {
+    if (spans_.is_on() && pending->site != SiteTable::kRoot &&
+        !keep_span(cuda_, clock_, *pending, sample, lane_.place, spans_)) {
       return false;
     }
     const bool is_done = status == cuda::kSuccess;

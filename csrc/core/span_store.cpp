@@ -2,6 +2,7 @@
 #include "core/span_store.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <new>
@@ -39,6 +40,9 @@ SpanStore::Taken SpanStore::take() noexcept {
 }
 
 PlacedMoment SpanStore::Taken::place(const Span& span, double later_ns) const noexcept {
+  if (span.anchor == Span::kOnHostClock) {
+    return {std::llround(span.after_anchor_ns + later_ns), std::llround(span.uncertainty_ns)};
+  }
   return span.anchor == 0 ? PlacedMoment{}
                           : anchors_[static_cast<size_t>(span.device)].place(
                                 span.anchor, span.after_anchor_ns + later_ns);
@@ -46,7 +50,9 @@ PlacedMoment SpanStore::Taken::place(const Span& span, double later_ns) const no
 
 void SpanStore::add(const Span& span, const AnchorPoint& anchor) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
-  if (!is_on() || span.host_begin_ns < from_ns_ || span.host_end_ns > until_ns_) {
+  // The device may run a graph long after its replay was called, so its spans end the interval late.
+  const bool is_late = span.host_end_ns > until_ns_ && span.anchor != Span::kOnHostClock;
+  if (!is_on() || span.host_begin_ns < from_ns_ || is_late) {
     return;
   }
   if (count_ == limit_) {

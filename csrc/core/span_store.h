@@ -18,9 +18,13 @@ namespace fasttime {
 // One sample of a timeline. Its place on the device is stored relative to an anchor, and becomes
 // host time only when the recording is over: by then the next anchor is known too.
 struct Span {
+  // As anchor: after_anchor_ns is the begin on the device, placed on the host's clock already.
+  static constexpr uint32_t kOnHostClock = UINT32_MAX;
+
   int64_t host_begin_ns = 0;
-  int64_t host_end_ns = 0;  // host_begin_ns + kNoHostTime if the scope was never ended
-  uint64_t thread = 0;      // thread_number() of the thread that began the scope
+  int64_t host_end_ns = 0;   // host_begin_ns + kNoHostTime if it was never ended, or is a replay's
+  uint32_t thread = 0;       // thread_number() of the thread that began the scope
+  float uncertainty_ns = 0;  // with kOnHostClock
   void* stream = nullptr;
   double after_anchor_ns = 0;  // from the anchor to the begin, on the device's clock
   double device_ns = 0;

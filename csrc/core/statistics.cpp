@@ -29,11 +29,14 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
   ++summary.counts[static_cast<size_t>(sample.status)];
   summary.shared_boundaries += sample.shares_boundary ? 1 : 0;
   const auto host_ns = static_cast<double>(sample.host_ns);
-  if (sample.host_ns != kNoHostTime) {
+  const bool has_host_time = sample.host_ns != kNoHostTime;
+  if (has_host_time) {
     summary.host.add(sample.host_ns);
   }
   if (sample.status == Status::kOk) {
     summary.device.add(static_cast<int64_t>(sample.device_ns));
+  }
+  if (sample.status == Status::kOk && has_host_time) {
     if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
       ++summary.device_outlasted;
     }
@@ -60,6 +63,17 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
   if (keep != 0) {
     recent_.add(sample, keep);
   }
+}
+
+void SiteStatistics::add_lost(uint32_t epoch, uint64_t count) noexcept {
+  const std::lock_guard<SpinLock> hold(lock_);
+  if (is_before(epoch, epoch_)) {
+    return;
+  }
+  if (epoch != epoch_) {
+    clear(epoch);
+  }
+  summary_.lost += count;
 }
 
 [[gnu::hot]] void SiteStatistics::prefetch() const noexcept {

@@ -21,8 +21,9 @@ namespace fasttime {
 struct SiteSummary {
   std::array<uint64_t, kStatusCount> counts{};  // by Status
   uint64_t shared_boundaries = 0;
-  Series host;    // every scope that was ended
-  Series device;  // scopes with status ok
+  uint64_t lost = 0;  // replays of graphs whose times were not read
+  Series host;        // every scope that was ended
+  Series device;      // scopes with status ok
   // Backlog checks, by result, and what else tells the bottleneck.
   uint64_t backlog_near = 0;
   uint64_t backlog_above = 0;
@@ -38,6 +39,8 @@ class alignas(64) SiteStatistics {
  public:
   // Counts the sample, unless it began before the last reset(). Keeps it among the last `keep`.
   void add(const Sample& sample, size_t keep) noexcept;
+  // Counts replays whose times were lost.
+  void add_lost(uint32_t epoch, uint64_t count) noexcept;
   // Fetches what add() needs into the cache.
   void prefetch() const noexcept;
   // Whether a scope of this site that ended at `host_end_ns` should get a backlog check of its own.
@@ -102,6 +105,11 @@ class StatisticsTable {
   // Makes note() count. Throws std::bad_alloc.
   void count_for_handle();
   HandleSeries* handle_series() const noexcept { return handle_.load(std::memory_order_acquire); }
+  void add_lost(SiteTable::Id site, uint32_t epoch, uint64_t count) noexcept {
+    if (SiteStatistics* statistics = at(site)) {
+      statistics->add_lost(epoch, count);
+    }
+  }
   // The statistics of a site, made if they do not exist yet; null if there is no memory.
   SiteStatistics* at(SiteTable::Id site) noexcept {
     Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);

@@ -81,6 +81,13 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   driver(table.context_get_current, "cuCtxGetCurrent");
   table.host_alloc = reinterpret_cast<decltype(table.host_alloc)>(source.cuda("cudaHostAlloc"));
   driver(table.stream_wait_value, "cuStreamWaitValue32_v2");
+  driver(table.module_load_data, "cuModuleLoadData");
+  driver(table.module_get_function, "cuModuleGetFunction");
+  driver(table.launch_kernel, "cuLaunchKernel");
+  driver(table.stream_get_capture_info, "cuStreamGetCaptureInfo_v2");
+  driver(table.user_object_create, "cuUserObjectCreate");
+  driver(table.user_object_release, "cuUserObjectRelease");
+  driver(table.graph_retain_user_object, "cuGraphRetainUserObject");
   table.current_stream = reinterpret_cast<decltype(table.current_stream)>(
       source.torch("aoti_torch_get_current_cuda_stream"));
   // c10::cuda::GetDevice(int8_t*)

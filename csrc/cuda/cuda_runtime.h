@@ -67,7 +67,21 @@ struct alignas(64) CudaRuntime {
   int (*stream_synchronize)(void* stream) = nullptr;
   int (*stream_query)(void* stream) = nullptr;
 
-  // Sleeps for `ns`. Only drain() calls it.
+  // From libcuda, optional, for GraphStamps: kernels, and the graph that a stream captures.
+  int (*module_load_data)(void** module, const void* image) = nullptr;
+  int (*module_get_function)(void** function, void* module, const char* name) = nullptr;
+  int (*launch_kernel)(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                       unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                       void* stream, void** parameters, void** extra) = nullptr;
+  int (*stream_get_capture_info)(void* stream, int* status, uint64_t* id, void** graph,
+                                 void* const** dependencies, size_t* count) = nullptr;
+  int (*user_object_create)(void** object, void* pointer, void (*destroy)(void*), unsigned count,
+                            unsigned flags) = nullptr;
+  int (*user_object_release)(void* object, unsigned count) = nullptr;
+  int (*graph_retain_user_object)(void* graph, void* object, unsigned count,
+                                  unsigned flags) = nullptr;
+
+  // Sleeps for `ns`. Only drain() and GraphStamps::prepare() call it.
   void (*pause)(int64_t ns) noexcept = nullptr;
 };
 
@@ -81,6 +95,9 @@ constexpr int kCaptureModeRelaxed = 2;
 constexpr unsigned kHostAllocPortable = 1;
 constexpr unsigned kHostAllocMapped = 2;
 constexpr unsigned kWaitValueAtLeast = 0;
+constexpr int kCaptureActive = 1;
+constexpr unsigned kUserObjectNoDestructorSync = 1;
+constexpr unsigned kGraphUserObjectMove = 1;
 }  // namespace cuda
 
 // Clears the last error of this thread if the failed call that returned `status` left it there.

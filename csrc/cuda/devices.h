@@ -4,13 +4,15 @@
 #include "cuda/cuda_runtime.h"
 #include "cuda/device_clock.h"
 #include "cuda/event_pool.h"
+#include "cuda/graph_stamps.h"
 
 namespace fasttime {
 
-// The event pool and the clock of one device, shared by all recorders of the process.
+// The event pool, the clock and the stamps of one device, shared by all recorders of the process.
 struct Device {
   EventPool pool;
   DeviceClock clock;
+  GraphStamps stamps;
 };
 
 // The entry of a device. The first call creates it, with the first events and the clock's stream.

@@ -162,6 +162,18 @@ py::dict take_spans(Recorder& recorder) {
   return result;
 }
 
+// Prepares the devices for scopes in CUDA graphs. Does nothing without CUDA.
+void prepare_graphs(Recorder& recorder, size_t scopes, uint32_t depth) {
+  bind_if_cuda_is_up();
+  const ScopedGilRelease meanwhile;
+  recorder.poll();  // gives up the scopes of graphs that are gone
+  recorder.graphs().set_depth(depth);
+  const CudaRuntime& cuda = runtime();
+  if (cuda.has_cuda) {
+    recorder.graphs().prepare(cuda, scopes);
+  }
+}
+
 bool is_capturing() {
   const CudaRuntime& cuda = runtime();
   Place here;
@@ -212,6 +224,7 @@ void define_statistics(py::module_& module) {
                                return counts;
                              })
       .def_readonly("shared_boundaries", &SiteSummary::shared_boundaries)
+      .def_readonly("lost", &SiteSummary::lost)
       .def_readonly("host", &SiteSummary::host)
       .def_readonly("device", &SiteSummary::device)
       .def_readonly("backlog_near", &SiteSummary::backlog_near)
@@ -246,7 +259,14 @@ void define_recorder(py::module_& module) {
       .def("take_spans", &take_spans)
       .def("reset", &Recorder::reset)
       .def("set_keep", &Recorder::set_keep, py::arg("count"))
-      .def("set_share_window_ns", &Recorder::set_share_window, py::arg("ns"));
+      .def("set_share_window_ns", &Recorder::set_share_window, py::arg("ns"))
+      .def("prepare_graphs", &prepare_graphs, py::arg("scopes"), py::arg("depth"))
+      .def(
+          "time_graphs",
+          [](Recorder& recorder, bool on) { recorder.graphs().add_users(on ? 1 : -1); },
+          py::arg("on"))
+      .def("graph_refusal", [](Recorder& recorder) { return recorder.graphs().refusal(); })
+      .def("has_graphs", [](Recorder& recorder) { return recorder.graphs().has_scopes(); });
 }
 
 PyObject* checked_scope(const py::object& scope) {

@@ -85,6 +85,7 @@ __all__ = [
     "gather",
     "instrument",
     "iterate",
+    "graph_timing",
     "keep_samples",
     "load",
     "mark_nvtx",
@@ -112,6 +113,7 @@ phases = _default.phases
 report = _default.report
 samples = _default.samples
 record_timeline = _default.record_timeline
+graph_timing = _default.graph_timing
 keep_samples = _default.keep_samples
 reset = _default.reset
 enable = _default.enable

@@ -19,8 +19,9 @@ class Sample(NamedTuple):
             for it, or it never ended. ``captured``: its stream was capturing a CUDA graph.
             ``failed``: a CUDA call failed.
         host_begin: when the host began the scope, on the clock of ``time.perf_counter``, to
-            about 1 µs.
-        host_time: from begin to end on the host; None if the scope never ended.
+            about 1 µs. For a scope inside a CUDA graph: when the device began it, on that clock.
+        host_time: from begin to end on the host; None if the scope never ended, or lies inside a
+            CUDA graph.
         device_time: from begin to end on the stream; None unless the status is ``ok``.
         shares_boundary: whether the scope uses an event that was recorded for a neighbour.
     """

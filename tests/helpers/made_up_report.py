@@ -57,6 +57,7 @@ def site(
     checks: BacklogChecks = BacklogChecks(),  # noqa: B008 - immutable
     shared: int = 0,
     began_earlier: bool = False,
+    lost: int = 0,
     **counts: int,
 ) -> SiteReport:
     """Return a site with these mean times in seconds. `placed` corrects the paths."""
@@ -73,6 +74,7 @@ def site(
         checks=checks,
         shared_boundaries=shared,
         began_earlier=began_earlier,
+        lost=lost,
         children=children,
     )
 

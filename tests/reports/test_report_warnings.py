@@ -34,6 +34,12 @@ CASES: list[tuple[Report, str, str]] = [
     (report(pending=2), "unfinished", "do not include 2 scopes that the device has"),
     (report(site("a", dropped=3)), "dropped", "3 scopes have no device time: fasttime had no room"),
     (report(site("a", captured=3)), "captured", "no device time: the stream was capturing"),
+    (
+        report(site("a", captured=3), captured_reason="all stamps are in use"),
+        "captured",
+        "the stream was capturing a CUDA graph, and all stamps are in use.",
+    ),
+    (report(site("a", lost=3)), "lost", "3 scopes in replays of CUDA graphs have no time:"),
     (report(site("a", failed=1)), "failed", "1 scope has no device time: a CUDA call failed"),
     (report(site("a", host_only=3)), "host_only", "no device time: CUDA was not up yet. Call"),
     (report(last_failure="no"), "last_failure", "The last CUDA call that failed: no."),

@@ -70,6 +70,7 @@ SIMULATED_EXPORT int cudaStreamBeginCapture(void* handle, int mode) {
     capture->origin = stream;
     capture->members = {stream};
     capture->graph = new Graph;
+    stream->dependencies.clear();
     c.world.graphs.insert(capture->graph);
     stream->capture = capture;
     c.world.captures.push_back(std::move(capture));
@@ -122,6 +123,8 @@ SIMULATED_EXPORT int cudaGraphInstantiateWithFlags(void** executable, void* hand
       made->nodes.push_back(*node);
       made->sources.push_back(node.get());
     }
+    made->objects = graph->objects;
+    for (UserObject* object : made->objects) ++object->references;
     c.world.graphs.insert(made);
     *executable = made;
     return kSuccess;
@@ -129,12 +132,74 @@ SIMULATED_EXPORT int cudaGraphInstantiateWithFlags(void** executable, void* hand
 }
 
 // Graphs are never freed: an old handle must not become a dangling pointer.
-SIMULATED_EXPORT int cudaGraphDestroy(void*) {
-  return call("cudaGraphDestroy", [](Call&) { return kSuccess; });
+SIMULATED_EXPORT int cudaGraphDestroy(void* handle) {
+  return call("cudaGraphDestroy", [&](Call& c) {
+    if (Graph* graph = find_graph(c.world, handle)) c.world.release(graph->objects);
+    return kSuccess;
+  });
 }
 
-SIMULATED_EXPORT int cudaGraphExecDestroy(void*) {
-  return call("cudaGraphExecDestroy", [](Call&) { return kSuccess; });
+SIMULATED_EXPORT int cudaGraphExecDestroy(void* handle) {
+  return call("cudaGraphExecDestroy", [&](Call& c) {
+    if (Executable* executable = find_executable(c.world, handle)) c.world.let_go(*executable);
+    return kSuccess;
+  });
+}
+
+// The driver's second version, without edge data. It never sets the runtime's last error.
+SIMULATED_EXPORT int cuStreamGetCaptureInfo_v2(void* handle, int* status, uint64_t* id,
+                                               void** graph, void* const** dependencies,
+                                               size_t* count) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  if (const int error = world.begin_call("cuStreamGetCaptureInfo_v2")) return error;
+  Stream* stream = world.find_stream(world.this_thread(), handle);
+  if (!stream) return kInvalidHandle;
+  if (world.implicit_capture(*stream)) return kCaptureImplicit;
+  *status = status_of(*stream);
+  if (*status != kStatusActive) return kSuccess;
+  if (id) *id = stream->capture->id;
+  if (graph) *graph = stream->capture->graph;
+  if (dependencies) {
+    *dependencies = reinterpret_cast<void* const*>(stream->dependencies.data());
+  }
+  if (count) *count = stream->dependencies.size();
+  return kSuccess;
+}
+
+// ---- user objects -------------------------------------------------------------------------------
+
+SIMULATED_EXPORT int cuUserObjectCreate(void** object, void* pointer, void (*destroy)(void*),
+                                        unsigned references, unsigned flags) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  if (const int error = world.begin_call("cuUserObjectCreate")) return error;
+  if (references == 0 || flags != 1) return kInvalidValue;
+  *object = new UserObject{pointer, destroy, references};
+  return kSuccess;
+}
+
+SIMULATED_EXPORT int cuUserObjectRelease(void* object, unsigned) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  if (const int error = world.begin_call("cuUserObjectRelease")) return error;
+  std::vector<UserObject*> objects{static_cast<UserObject*>(object)};
+  world.release(objects);
+  return kSuccess;
+}
+
+// With flag 1 the graph takes over the caller's reference.
+SIMULATED_EXPORT int cuGraphRetainUserObject(void* handle, void* object, unsigned references,
+                                             unsigned flags) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  if (const int error = world.begin_call("cuGraphRetainUserObject")) return error;
+  Graph* graph = find_graph(world, handle);
+  if (!graph || references != 1 || flags > 1) return kInvalidValue;
+  auto* retained = static_cast<UserObject*>(object);
+  retained->references += flags == 1 ? 0 : 1;
+  graph->objects.push_back(retained);
+  return kSuccess;
 }
 
 SIMULATED_EXPORT int cudaGraphGetNodes(void* handle, void** nodes, size_t* count) {
@@ -195,9 +260,11 @@ SIMULATED_EXPORT int cudaGraphLaunch(void* handle, void* stream_handle) {
       if (node.stamps) {
         c.world.stamp(*node.stamps, *stream);
       } else {
-        c.world.issue(*stream, node.work_ns);
+        const TicketPtr done = c.world.issue(*stream, node.work_ns);
+        if (node.kernel) c.world.run(done, node.kernel);
       }
     }
+    executable->last_launch = stream->last;
     stream->entries.push_back(stream->last);
     return kSuccess;
   });

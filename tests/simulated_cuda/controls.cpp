@@ -84,7 +84,7 @@ SIMULATED_EXPORT void sim_enqueue(void* handle, int64_t ns) {
   with_stream(handle, [&](World& world, Stream* stream) {
     if (!stream) return;
     if (stream->capture) {
-      stream->capture->graph->nodes.push_back(std::make_shared<Node>(Node{ns, nullptr}));
+      world.add_node(*stream, Node{ns, nullptr, nullptr});
     } else {
       stream->entries.push_back(world.issue(*stream, ns));
     }
@@ -151,6 +151,14 @@ SIMULATED_EXPORT int sim_fail(const char* function, int error, int64_t after, in
 
 SIMULATED_EXPORT void sim_set_sticky(int error) {
   control([&](World& world) { world.sticky_error = error; });
+}
+
+SIMULATED_EXPORT void sim_set_timer_step(int64_t ns) {
+  control([&](World& world) { world.timer_step_ns = ns; });
+}
+
+SIMULATED_EXPORT void sim_set_stamp_time(int64_t ns) {
+  control([&](World& world) { world.stamp_ns = ns; });
 }
 
 SIMULATED_EXPORT int64_t sim_calls(const char* function) {

@@ -26,8 +26,7 @@ int launch(Call& c, void* stream_handle) {
   if (const int error = c.world.refuse_implicit(*stream)) return error;
   if (stream->capture) {
     if (!stream->capture->is_alive) return kCaptureInvalidated;
-    stream->capture->graph->nodes.push_back(
-        std::make_shared<Node>(Node{c.world.launch_ns, nullptr}));
+    c.world.add_node(*stream, Node{c.world.launch_ns, nullptr, nullptr});
     c.world.now_ns += c.world.host_cost_ns;
     return kSuccess;
   }

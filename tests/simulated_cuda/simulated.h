@@ -48,6 +48,10 @@ void sim_set_one_queue(int on);
 // 1: allocations wait, as cudaMalloc and cudaHostAlloc may; 0: they continue.
 void sim_hold_allocations(int on);
 
+// The devices' timer, and the kernels that write it (fasttime's stamps).
+void sim_set_timer_step(int64_t ns);  // default 1
+void sim_set_stamp_time(int64_t ns);  // the device time of each such kernel; default 0
+
 // Captures.
 // The number of operations in the capture so far, including plain records; -1: the stream is not
 // capturing.

@@ -87,6 +87,8 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_set_one_queue": (None, [c_int]),
     "sim_hold_allocations": (None, [c_int]),
     "sim_restart_clock": (None, []),
+    "sim_set_timer_step": (None, [c_int64]),
+    "sim_set_stamp_time": (None, [c_int64]),
     "sim_capture_nodes": (c_int64, [c_void_p]),
     "sim_capture_alive": (c_int, [c_void_p]),
     "sim_fail": (c_int, [c_char_p, c_int, c_int64, c_int64]),
@@ -129,6 +131,9 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "cudaEventElapsedTime": (c_int, [c_void_p, c_void_p, c_void_p]),
     "cudaGraphInstantiateWithFlags": (c_int, [c_void_p, c_void_p, ctypes.c_ulonglong]),
     "cudaGraphLaunch": (c_int, [c_void_p, c_void_p]),
+    "cudaGraphDestroy": (c_int, [c_void_p]),
+    "cudaGraphExecDestroy": (c_int, [c_void_p]),
+    "cudaGraphGetNodes": (c_int, [c_void_p, c_void_p, c_void_p]),
     "cudaHostAlloc": (c_int, [c_void_p, ctypes.c_size_t, c_uint]),
     "cudaFreeHost": (c_int, [c_void_p]),
 }
@@ -209,6 +214,14 @@ class Simulated:
     def set_event_time(self, ns: int) -> None:
         """Let every record take the device that long, so that an empty pair of events reads it."""
         self.lib.sim_set_event_time(ns)
+
+    def set_timer_step(self, ns: int) -> None:
+        """Let the devices' timer advance in steps of that length (default 1)."""
+        self.lib.sim_set_timer_step(ns)
+
+    def set_stamp_time(self, ns: int) -> None:
+        """Let every kernel that writes the timer take the device that long (default 0)."""
+        self.lib.sim_set_stamp_time(ns)
 
     # ---- devices and streams
 
@@ -413,6 +426,18 @@ class Simulated:
 
     def instantiate(self, graph: int) -> int:
         return self._made("cudaGraphInstantiateWithFlags", graph, 0)
+
+    def destroy_graph(self, graph: int) -> None:
+        self._check("cudaGraphDestroy", graph)
+
+    def destroy_executable(self, executable: int) -> None:
+        self._check("cudaGraphExecDestroy", executable)
+
+    def graph_nodes(self, graph: int) -> int:
+        """Return the number of nodes of a graph."""
+        count = ctypes.c_size_t()
+        self._check("cudaGraphGetNodes", graph, None, ctypes.byref(count))
+        return count.value
 
     def launch_graph(self, executable: int, stream: int) -> None:
         self._check("cudaGraphLaunch", executable, stream)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The runtime's functions for devices, streams, events and errors that a timing library needs.
+#include <algorithm>
 #include <cstring>
 
 #include "world.h"
@@ -303,7 +304,12 @@ SIMULATED_EXPORT int cudaStreamWaitEvent(void* handle, void* event_handle, unsig
       if (stream->capture && stream->capture != capture) return kCaptureMerge;
       if (!stream->capture) {  // a fork: the stream joins the capture
         stream->capture = capture;
+        stream->dependencies.clear();
         capture->members.push_back(stream);
+      }
+      for (Node* node : event->captured_after) {
+        if (std::count(stream->dependencies.begin(), stream->dependencies.end(), node) == 0)
+          stream->dependencies.push_back(node);
       }
       return kSuccess;
     }
@@ -338,8 +344,9 @@ int record(Call& c, void* event_handle, void* stream_handle, unsigned flags) {
     if (!capture.is_alive) return kCaptureInvalidated;
     c.world.now_ns += c.world.host_cost_ns;
     if (is_external) {
-      capture.graph->nodes.push_back(std::make_shared<Node>(Node{0, event}));
+      c.world.add_node(*stream, Node{0, event, nullptr});
     } else {
+      event->captured_after = stream->dependencies;
       ++capture.plain_records;
       event->state = Event::kCaptured;
       event->captured_in = stream->capture;

@@ -69,6 +69,11 @@ void World::reset() {
   events_alive = rerecorded_in_flight = used_after_destroy = 0;
   captures.clear();
   value_waits.clear();
+  runs_.clear();
+  dying_.clear();
+  stamp_counts.clear();
+  timer_step_ns = 1;
+  stamp_ns = 0;
   for (auto& stream : streams_) {
     stream->tail_ns = 0;
     stream->entries.clear();
@@ -191,6 +196,7 @@ void World::settle() {
     progressed = false;
     for (auto& stream : streams_) progressed |= settle_stream(*stream);
   }
+  take_effect();
 }
 
 void World::hold(Stream& stream) {
@@ -211,6 +217,7 @@ int World::wait(Lock& lock, const TicketPtr& ticket) {
     settle();
     if (ticket->done_ns != kUnknown) {
       now_ns = std::max(now_ns, ticket->done_ns);
+      take_effect();
       changed.notify_all();
       return kSuccess;
     }
@@ -288,7 +295,11 @@ int World::refuse_implicit(Stream& stream) {
 }
 
 void World::leave_capture(const CapturePtr& capture) {
-  for (Stream* member : capture->members) member->capture.reset();
+  for (Stream* member : capture->members) {
+    member->capture.reset();
+    member->dependencies.clear();
+  }
+  if (!capture->is_alive) release(capture->graph->objects);
   captures.erase(std::remove(captures.begin(), captures.end(), capture), captures.end());
 }
 

@@ -36,18 +36,40 @@ using TicketPtr = std::shared_ptr<Ticket>;
 struct Event;
 struct Stream;
 
+// A launch of one of fasttime's kernels, which alone have an effect.
+struct Kernel {
+  enum Which { kStamp, kTimerStep };
+  Which which = kStamp;
+  int device = 0;
+  uint64_t* memory = nullptr;
+  uint64_t base = 0, first_base = 0;
+  uint32_t slot = 0, first = 0, mask = 0;
+};
+using KernelPtr = std::shared_ptr<const Kernel>;
+
 struct Node {
   int64_t work_ns = 0;
   Event* stamps = nullptr;  // an external record
+  KernelPtr kernel;
+};
+
+// Calls `destroy` when the last graph that holds it is gone.
+struct UserObject {
+  void* pointer;
+  void (*destroy)(void*);
+  int64_t references;
 };
 
 struct Graph {
   std::vector<std::shared_ptr<Node>> nodes;
+  std::vector<UserObject*> objects;
 };
 
 struct Executable {
   std::vector<Node> nodes;
   std::vector<const Node*> sources;  // for each node, the graph's node
+  std::vector<UserObject*> objects;
+  TicketPtr last_launch;
 };
 
 struct Capture {
@@ -81,6 +103,7 @@ struct Stream {
   std::vector<TicketPtr> holds;   // latches that are not released
   TicketPtr last = std::make_shared<Ticket>();
   CapturePtr capture;
+  std::vector<Node*> dependencies;  // in a capture: what the next node will follow
 };
 
 struct Event {
@@ -92,6 +115,7 @@ struct Event {
   uint64_t era = 0;
   TicketPtr record;
   std::weak_ptr<Capture> captured_in;
+  std::vector<Node*> captured_after;
 };
 
 // cuStreamWaitValue32: opens when a word in host memory meets the condition.
@@ -167,6 +191,13 @@ class World {
       Stream& stream);                  // a capture that forbids the use of this legacy stream
   int refuse_implicit(Stream& stream);  // 906 during such a capture, which it destroys
   void leave_capture(const CapturePtr& capture);
+  void add_node(Stream& stream, Node node);  // to the graph that the stream captures
+  void release(std::vector<UserObject*>& objects);
+
+  // Lets a kernel take effect once the clock reaches its end.
+  void run(const TicketPtr& done, const KernelPtr& kernel);
+  // Lets go of the objects of an executable graph once its last launch is done.
+  void let_go(Executable& executable);
 
   // The first call that needs a context on a device starts the device, for good.
   void start(int device) { started.insert(device); }
@@ -188,6 +219,9 @@ class World {
   bool holds_allocations = false;
   bool driver_needs_context = false;
   int sticky_error = kSuccess;
+  int64_t timer_step_ns = 1;
+  int64_t stamp_ns = 0;
+  std::map<int, std::vector<uint64_t>> stamp_counts;  // by device
   uint64_t next_capture_id = 1;
 
   std::map<std::string, int64_t, std::less<>> calls;
@@ -207,6 +241,15 @@ class World {
   World() = default;
   void order_after(Stream& stream, const TicketPtr& ticket);
   bool settle_stream(Stream& stream);
+  void take_effect();
+  void execute(const Kernel& kernel, int64_t at_ns);
+
+  struct Run {
+    TicketPtr done;
+    KernelPtr kernel;
+  };
+  std::vector<Run> runs_;
+  std::vector<std::pair<TicketPtr, std::vector<UserObject*>>> dying_;
 
   // Never shrink: an old handle must not become a dangling pointer.
   std::vector<std::unique_ptr<Stream>> streams_;

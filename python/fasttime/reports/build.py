@@ -58,18 +58,27 @@ def build_sites(tallies: list[Tally]) -> tuple[SiteReport, ...]:
     children: dict[int | None, list[SiteReport]] = {}
     for position, (parent, site) in reversed(list(enumerate(tallies))):  # children first
         inside = tuple(reversed(children.pop(position, [])))
-        if not inside and not any(site.counts.values()):
+        if not inside and not any(site.counts.values()) and not site.lost:
             continue
         built = SiteReport(
             **vars(site),
             path=paths[position],
             self_time=_self_time(site, below.get(position, [])),
             share=_share(_times(site, on_device), whole),
-            bottleneck=judge(site.checks, site.device.count if site.device else 0),
+            bottleneck=judge(site.checks, _timed_on_both(site)),
             children=inside,
         )
         children.setdefault(parent, []).append(built)
     return tuple(reversed(children.get(None, [])))
+
+
+def _timed_on_both(site: SiteCounts) -> int:
+    """Return how many scopes have a device time, without scopes in CUDA graphs.
+
+    Those have no host time. At a site with both kinds, the figure is too high if other scopes have
+    no device time.
+    """
+    return min(site.device.count, site.host.count) if site.device else 0
 
 
 def _times(site: SiteCounts, on_device: bool) -> Durations | None:

@@ -40,6 +40,9 @@ def merged_fields(parts: tuple[Report, ...]) -> dict[str, Any]:
         "date": max(part.date for part in parts),
         "failures": sum(part.failures for part in parts),
         "interval": "",
+        "captured_reason": next(
+            (part.captured_reason for part in reversed(parts) if part.captured_reason), ""
+        ),
         "parts": sum(part.parts for part in parts),
         "differs": _differing_fields(parts),
         "known_environment": parts[0].environment,
@@ -69,6 +72,7 @@ def fields_since(later: Report, earlier: Report) -> dict[str, Any]:
         "date": later.date,
         "failures": failures,
         "interval": "",
+        "captured_reason": later.captured_reason,
         "parts": later.parts,
         "differs": later.differs,
         "known_environment": later.known_environment,

@@ -34,6 +34,7 @@ class SiteCounts:
     checks: BacklogChecks
     shared_boundaries: int
     began_earlier: bool
+    lost: int = 0
 
 
 def nothing_counted(name: str) -> SiteCounts:
@@ -73,6 +74,7 @@ def counts_in(entry: SiteEntry, duration: float) -> SiteCounts:
         ),
         shared_boundaries=summary.shared_boundaries,
         began_earlier=_began_earlier(host, duration),
+        lost=summary.lost,
     )
 
 
@@ -86,6 +88,7 @@ def merge_counts(parts: Sequence[SiteCounts]) -> SiteCounts:
         checks=_to_whole_ns(map(sum, zip(*(part.checks for part in parts), strict=True))),
         shared_boundaries=sum(part.shared_boundaries for part in parts),
         began_earlier=any(part.began_earlier for part in parts),
+        lost=sum(part.lost for part in parts),
     )
 
 
@@ -107,6 +110,7 @@ def counts_since(later: SiteCounts, earlier: SiteCounts, duration: float) -> Sit
         checks=_to_whole_ns(map(operator.sub, later.checks, earlier.checks)),
         shared_boundaries=later.shared_boundaries - earlier.shared_boundaries,
         began_earlier=_began_earlier(host, duration),
+        lost=later.lost - earlier.lost,
     )
 
 

@@ -62,6 +62,8 @@ class Report(Result):
         failures: how many of fasttime's CUDA calls failed in this interval, on any thread.
         interval: an identifier of the recorder and its interval. Reports of one recorder share it
             until the next reset. Empty for a report made by `merge` or `since`.
+        captured_reason: why the last scope in a capture could not be timed although `graph_timing`
+            was on; empty if there was no such scope.
         parts: how many reports were merged into this one; 1 for an ordinary report.
         differs: the fields of `environment` in which the parts of a merged report differ. There
             `environment` has the value of the first part.
@@ -83,6 +85,7 @@ class Report(Result):
     date: str = ""
     failures: int = 0
     interval: str = ""
+    captured_reason: str = ""
     parts: int = 1
     differs: tuple[str, ...] = ()
     known_environment: Environment | None = field(default=None, compare=False)
@@ -263,11 +266,11 @@ class Report(Result):
         """Return a pandas.DataFrame with one row per site, parents first.
 
         Columns: ``path``; ``depth``, 0 for a root site; ``calls``; one count per status (``ok``,
-        ``host_only``, ``dropped``, ``captured``, ``failed``); for each of ``device_`` and ``host_``
-        the columns ``count``, ``total``, ``mean``, ``std``, ``min``, ``max``, ``p50``, ``p95`` and
-        ``p99``; ``self_time``, ``share``, ``bottleneck`` and ``backlog``. Times are in seconds. An
-        unknown value is missing. ``report.save("report.csv")`` writes the same table without
-        pandas.
+        ``host_only``, ``dropped``, ``captured``, ``failed``); ``lost``; for each of ``device_`` and
+        ``host_`` the columns ``count``, ``total``, ``mean``, ``std``, ``min``, ``max``, ``p50``,
+        ``p95`` and ``p99``; ``self_time``, ``share``, ``bottleneck`` and ``backlog``. Times are in
+        seconds. An unknown value is missing. ``report.save("report.csv")`` writes the same table
+        without pandas.
 
         Raises ImportError without pandas.
 

@@ -19,7 +19,7 @@ class SiteReport(SiteCounts):
         name: the name of the scope.
         path: the names from the root to this site, joined by ``/``.
         counts: how many scopes ended or were dropped, by status; see `fasttime.Sample`.
-        host: host times of all scopes that ended.
+        host: host times of all scopes that ended. Scopes inside CUDA graphs have none.
         device: device times of the scopes with status ``ok``; None if there are none.
         self_time: the total of `time` minus the totals of the children, in seconds. None if the
             children took longer than the site. That happens if they ran on other streams or
@@ -30,9 +30,12 @@ class SiteReport(SiteCounts):
             device time if any site has device times, otherwise of the host time. None if this site
             has no time of that kind. A root that is shorter than its children counts with the time
             of its children.
-        bottleneck: whether the host or the device limits this site; None without device times.
+        bottleneck: whether the host or the device limits this site; None without device times, and
+            inside CUDA graphs.
         checks: the counted evidence for `bottleneck`.
         shared_boundaries: how many scopes share an event with a neighbour and so record one less.
+        lost: how many replays of a CUDA graph have no time here, because later replays overwrote
+            the time before fasttime read it, or because two replays overlapped.
         began_earlier: whether a scope counted here took longer than the report's `duration`. The
             scope then began in an earlier interval, which already counted some of its children.
         children: the sites of the scopes opened inside this site.
@@ -46,8 +49,8 @@ class SiteReport(SiteCounts):
 
     @property
     def count(self) -> int:
-        """How many scopes ended here or were dropped."""
-        return sum(self.counts.values())
+        """How many scopes ended here or were dropped. In CUDA graphs, each replay counts."""
+        return sum(self.counts.values()) + self.lost
 
     @property
     def time(self) -> Durations:

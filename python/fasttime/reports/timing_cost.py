@@ -19,6 +19,7 @@ HOST_PER_SCOPE_WITHOUT_EVENTS = 0.2e-6  # between a disabled scope and nullconte
 HOST_PER_RECORD = 1.5e-6
 DEVICE_PER_SCOPE = 3.2e-6  # the two events of a scope
 DEVICE_PER_SHARED_EVENT = 1.5e-6  # saved by each event that two scopes share
+DEVICE_PER_REPLAYED_SCOPE = 2.4e-6  # the two stamps of a scope in a CUDA graph, if none is shared
 
 
 class TimingCost(NamedTuple):
@@ -36,15 +37,19 @@ class TimingCost(NamedTuple):
 
 def estimate_cost(report: Report) -> TimingCost:
     """Return the number of scopes and events, times a constant for each."""
-    scopes = with_events = shared = 0
+    scopes = with_events = shared = replayed = 0
     for site in report.walk():
-        scopes += site.count
-        with_events += site.counts["ok"]
+        in_graphs = max(0, site.device.count - site.host.count) if site.device else 0
+        replayed += in_graphs
+        scopes += site.count - in_graphs - site.lost
+        with_events += site.counts["ok"] - in_graphs
         # A scope that shares both of its events counts once, so the estimate is a little high.
-        shared += min(site.shared_boundaries, site.counts["ok"])
+        shared += min(site.shared_boundaries, site.counts["ok"] - in_graphs)
     return TimingCost(
         host=with_events * HOST_PER_SCOPE
         + (scopes - with_events) * HOST_PER_SCOPE_WITHOUT_EVENTS
         + (2 * with_events - shared) * HOST_PER_RECORD,
-        device=with_events * DEVICE_PER_SCOPE - shared * DEVICE_PER_SHARED_EVENT,
+        device=with_events * DEVICE_PER_SCOPE
+        - shared * DEVICE_PER_SHARED_EVENT
+        + replayed * DEVICE_PER_REPLAYED_SCOPE,
     )

@@ -23,6 +23,7 @@ WarningKind = Literal[
     "captured",
     "failed",
     "host_only",
+    "lost",  # replays of CUDA graphs without a time
     "last_failure",  # what CUDA answered to a failed call
     "refused_sites",  # more sites than the recorder can hold
     "compiled",  # scopes inside torch.compile regions are not timed
@@ -101,7 +102,7 @@ def _without_device_time(report: Report) -> Iterator[tuple[WarningKind, str]]:
         (
             "captured",
             report.captured,
-            "the stream was capturing a CUDA graph. Put the scope around the replay of the graph",
+            _why_captured(report),
         ),
         (
             "failed",
@@ -119,6 +120,22 @@ def _without_device_time(report: Report) -> Iterator[tuple[WarningKind, str]]:
         if count:
             have = "has" if count == 1 else "have"
             yield kind, f"{_scopes(count)} {have} no device time: {why}."
+    if lost := sum(site.lost for site in report.walk()):
+        yield (
+            "lost",
+            f"{_scopes(lost)} in replays of CUDA graphs have no time: fasttime read them too late, "
+            "or two replays of one capture overlapped. Call report() more often, or raise depth= "
+            "of graph_timing().",
+        )
+
+
+def _why_captured(report: Report) -> str:
+    if report.captured_reason:
+        return f"the stream was capturing a CUDA graph, and {report.captured_reason}"
+    return (
+        "the stream was capturing a CUDA graph. Capture the graph inside `with graph_timing()`, or "
+        "put the scope around the replay of the graph"
+    )
 
 
 def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:

@@ -64,6 +64,11 @@ class Columns:
         arrays = (getattr(self, field.name)[picked] for field in fields(self)[1:])
         return Columns(self.sites, *arrays)
 
+    @property
+    def is_in_graph(self) -> npt.NDArray[np.bool_]:
+        """Which spans lie inside a CUDA graph. They alone are ok without an end on the host."""
+        return ~self.is_ended & np.equal(self.status, STATUSES.index("ok"))
+
     def depth(self) -> npt.NDArray[np.int32]:
         """Return how many scopes are around each span."""
         depths = np.array([site.depth for site in self.sites], dtype=np.int32)

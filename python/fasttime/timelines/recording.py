@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _native
 from .columns import Columns, Site
+from .replays import ReplayScopes
 from .thread_names import ThreadNames
 from .timeline import Timeline
 
@@ -46,6 +47,7 @@ class TimelineRecording:
         self._timeout = _checked_timeout(timeout)
         self._timeline: Timeline | None = None
         self._thread_names = ThreadNames()
+        self._replays = ReplayScopes(core)
         self._taking = threading.Lock()  # of several threads that stop, one gets the timeline
 
     def start(self) -> None:
@@ -63,6 +65,8 @@ class TimelineRecording:
                 "first, or use a Recorder of your own"
             )
         self._thread_names.start()
+        if self._core.has_graphs():
+            self._replays.start()
         self._timeline = Timeline._being_recorded()
 
     def start_in_background(self) -> None:
@@ -94,6 +98,7 @@ class TimelineRecording:
         if timeline is None:
             raise RuntimeError("no timeline is being recorded; call start() first")
         _in_background.pop(self._core, None)
+        self._replays.stop()
         self._core.close_spans()
         waits = wait and not _native.is_capturing()
         try:

@@ -29,8 +29,9 @@ class Span(NamedTuple):
         thread_name: the thread's name; None if Python did not know the thread.
         device: the device's index; None without a device.
         stream: the handle of the CUDA stream, 0 for the default stream; None without a device.
-        host_begin: when the host began the scope.
-        host_end: when the host ended the scope; None if the scope never ended.
+        host_begin: when the host began the scope. Inside a CUDA graph: like `device_begin`.
+        host_end: when the host ended the scope; None if the scope never ended, or lies inside a
+            CUDA graph.
         device_begin: when the stream reached the scope's beginning. None unless the status is
             ``ok`` and fasttime could compare the clocks of host and device.
         device_end: when the stream reached the scope's end; None like `device_begin`.
@@ -57,7 +58,7 @@ class Span(NamedTuple):
 
     @property
     def host_time(self) -> float | None:
-        """Seconds from begin to end on the host; None if the scope never ended."""
+        """Seconds from begin to end on the host; None if `host_end` is None."""
         return None if self.host_end is None else self.host_end - self.host_begin
 
     @property

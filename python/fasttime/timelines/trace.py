@@ -100,7 +100,9 @@ class _Writer:
             name = self._timeline.thread_names.get(track.handle)
             label = f"thread {track.handle}" if name is None else f"{name} ({track.handle})"
             yield from self._track(track, _HOST, label)
-        yield from self._never_ended()
+        is_in_graph = self._columns.is_in_graph
+        yield from self._without_host_end("never ended", ~self._columns.is_ended & ~is_in_graph)
+        yield from self._without_host_end("in CUDA graphs", is_in_graph)
         named: set[int] = set()
         for track in device_tracks(self._columns):
             pid = _HOST + 1 + track.device
@@ -136,15 +138,15 @@ class _Writer:
                     f'"pid":{pid},"tid":{tid},{arrow}"args":{{{args}}}}}'
                 )
 
-    def _never_ended(self) -> Iterator[str]:
-        """Yield an instant per span that never ended, because its length is unknown."""
-        lost = np.flatnonzero(~self._columns.is_ended)
-        if len(lost) == 0:
+    def _without_host_end(self, row: str, is_drawn: np.ndarray[Any, Any]) -> Iterator[str]:
+        """Yield an instant per span, because these spans have no length on the host."""
+        drawn = np.flatnonzero(is_drawn)
+        if len(drawn) == 0:
             return
         self._last_tid += 1
-        yield _named("thread", _HOST, self._last_tid, "never ended")
-        for start in range(0, len(lost), CHUNK):
-            spans = lost[start : start + CHUNK]
+        yield _named("thread", _HOST, self._last_tid, row)
+        for start in range(0, len(drawn), CHUNK):
+            spans = drawn[start : start + CHUNK]
             begins_ns = self._columns.host_begin_ns[spans].tolist()
             sites = self._columns.site[spans].tolist()
             for begin_ns, site, args in zip(begins_ns, sites, self._host_args(spans), strict=True):

@@ -51,7 +51,7 @@ def _warnings(
             f"The device had not finished {_scopes(pending)} when the recording stopped, so the "
             f"timeline lacks this work. {remedy}",
         )
-    if never_ended := _count(~columns.is_ended):
+    if never_ended := _count(~columns.is_ended & ~columns.is_in_graph):
         yield (
             "never_ended",
             f"{_scopes(never_ended)} never ended, so the times are unknown. Use `with`, or call "

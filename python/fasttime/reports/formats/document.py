@@ -40,11 +40,13 @@ _PLAIN: dict[str, Callable[[Fields, str], Any]] = {
     "scopes_were_compiled": Fields.flag,
     "switched_off": Fields.flag,
     "interval": Fields.text,
+    "captured_reason": Fields.text,
 }
 _SITE_PLAIN: dict[str, Callable[[Fields, str], Any]] = {
     "name": Fields.text,
     "shared_boundaries": Fields.count,
     "began_earlier": Fields.flag,
+    "lost": Fields.count,
 }
 
 
