@@ -21,6 +21,7 @@ Recorder::Recorder() : process_(process_number()), life_(next_life()) { register
 Recorder::~Recorder() {
   unregister_recorder(this);
   poll();
+  groups_.drop_pending();
   each_lane([](Lane& lane) {
     lane.return_all_to_pool();
     delete &lane;
@@ -50,6 +51,7 @@ void Recorder::forget() noexcept {
   }
   lane_count_ = 0;
   new (&spans_) SpanStore;  // a thread of the parent may have been writing to it
+  new (&groups_) StreamGroups;
   statistics_.forget();
   open_on_host_.store(0, std::memory_order_relaxed);
 }

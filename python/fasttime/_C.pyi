@@ -23,7 +23,13 @@ class Scope:
     def __call__(self, function: _F, /) -> _F: ...
 
 class ScopeFunction(Protocol):
-    def __call__(self, name: str, *, stream: torch.cuda.Stream | int | None = None) -> Scope: ...
+    def __call__(
+        self,
+        name: str,
+        *,
+        stream: torch.cuda.Stream | int | None = None,
+        streams: Sequence[torch.cuda.Stream | int] | None = None,
+    ) -> Scope: ...
 
 class Phases:
     def __enter__(self) -> Phases: ...

@@ -63,7 +63,7 @@ UNTIMED = Untimed()
 UNTIMED_PHASES = UntimedPhases()
 
 
-def _scope(name: str, *, stream: object = None) -> Untimed:
+def _scope(name: str, *, stream: object = None, streams: object = None) -> Untimed:
     note_scope()
     return UNTIMED
 
@@ -73,7 +73,7 @@ def _phases(name: str, *, stream: object = None) -> UntimedPhases:
     return UNTIMED_PHASES
 
 
-def _begin(name: str, *, stream: object = None) -> None:
+def _begin(name: str, *, stream: object = None, streams: object = None) -> None:
     note_scope()
 
 
@@ -83,7 +83,9 @@ def _nothing(token: object) -> None:
 
 # For a dynamo that rejects our variables. Such a dynamo resumes after a graph break only inside
 # context managers that it knows.
-def _scope_without_variable(name: str, *, stream: object = None) -> contextlib.nullcontext[None]:
+def _scope_without_variable(
+    name: str, *, stream: object = None, streams: object = None
+) -> contextlib.nullcontext[None]:
     note_scope()
     return contextlib.nullcontext()
 
