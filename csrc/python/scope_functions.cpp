@@ -335,13 +335,13 @@ int scopes_enabled(PyObject* scope_function) {
   return source == nullptr ? -1 : (source->mode != ScopeMode::kOff ? 1 : 0);
 }
 
-bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end) {
+bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end, bool has_details) {
   ScopeSource* source = source_of(scope_function);
   if (source == nullptr) {
     return false;
   }
   const bool enabled = source->mode != ScopeMode::kOff;
-  const Marks before = std::exchange(source->marks, new_marks(begin, end));
+  const Marks before = std::exchange(source->marks, new_marks(begin, end, has_details));
   set_scopes_enabled(scope_function, enabled);
   drop_marks(before);
   return true;
