@@ -56,9 +56,7 @@ def test_idle_streams_beside_a_slow_host(cuda: Simulated, watch: _C.StreamWatch)
     assert [(device, stream) for _, device, stream, _ in busy] == [(0, side)]
 
 
-def test_work_that_the_scope_waited_for_is_inside(
-    cuda: Simulated, watch: _C.StreamWatch
-) -> None:
+def test_work_that_the_scope_waited_for_is_inside(cuda: Simulated, watch: _C.StreamWatch) -> None:
     own, side = cuda.create_stream(), cuda.create_stream()
     cuda.enqueue(side, 250 * US)
     cuda.wait_event(own, cuda.recorded(side))

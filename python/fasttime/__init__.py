@@ -27,6 +27,7 @@ from .reports.durations import Durations
 from .reports.report import Report
 from .reports.site import SiteReport
 from .sample import Sample
+from .stream_check import StreamCheck
 from .timelines.recording import TimelineRecording
 from .timelines.span import Span
 from .timelines.timeline import Timeline
@@ -45,11 +46,13 @@ __all__ = [
     "SavedComparison",
     "SiteReport",
     "Span",
+    "StreamCheck",
     "Timeline",
     "TimelineRecording",
     "TimingWarning",
     "Verdict",
     "begin",
+    "check_streams",
     "compare",
     "compare_methods",
     "compare_saved",
@@ -88,3 +91,4 @@ reset = _default.reset
 enable = _default.enable
 disable = _default.disable
 mark_nvtx = _default.mark_nvtx
+check_streams = _default.check_streams
