@@ -41,6 +41,24 @@ void Lane::release(Event* event, bool unbook) noexcept {
   return push_locked(pending);
 }
 
+void Lane::discard(Event* begin, Event* end, bool events_are_done) noexcept {
+  EventQueue freed;
+  Pending scope;
+  scope.begin = begin;
+  scope.end = end;
+  {
+    const std::lock_guard<SpinLock> hold(lock_);
+    release_events(scope, freed);
+  }
+  if (events_are_done) {
+    pool_.put_back(freed);
+    return;
+  }
+  while (Event* event = freed.pop()) {
+    pool_.park(event);
+  }
+}
+
 void Lane::release_events(const Pending& pending, EventQueue& freed) noexcept {
   for (Event* event : {pending.begin, pending.end}) {
     if (event != nullptr && --event->references == 0) {

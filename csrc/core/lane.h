@@ -108,6 +108,17 @@ class alignas(64) Lane {
   // there was room.
   uint64_t push_and_book(const Pending& pending, bool& booked) noexcept;
 
+  // --- scopes over several lanes, which are never pushed here (stream_groups.h) ---
+
+  // Frees the room that such a scope booked with its event. It has room elsewhere.
+  void unbook() noexcept {
+    const std::lock_guard<SpinLock> hold(lock_);
+    --booked_;
+  }
+  // Drops its references to its events; `end` may be null. Parks events that the device may not
+  // have passed.
+  void discard(Event* begin, Event* end, bool events_are_done) noexcept;
+
   // --- the reader ---
 
   bool try_start_reading() noexcept { return reading_.try_lock(); }

@@ -37,21 +37,6 @@ size_t slot_of(const Place& place) noexcept {
   return static_cast<size_t>((key * 0x9E3779B97F4A7C15ull) >> 40);
 }
 
-Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noexcept {
-  Pending pending;
-  pending.begin = scope.begin_event;
-  pending.end = end;
-  pending.host_begin_ns = scope.host_begin_ns;
-  pending.host_end_ns = host_end_ns;
-  pending.thread = scope.begun_by;
-  pending.site = scope.site;
-  pending.epoch = scope.epoch;
-  pending.status = scope.status;
-  pending.shares_boundary = scope.shares_boundary;
-  pending.nesting = scope.nesting;
-  return pending;
-}
-
 }  // namespace
 
 ThreadBoundary& Recorder::this_thread() noexcept {
@@ -108,6 +93,10 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
 
 void Recorder::begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope,
                                const Place& chosen) {
+  if (const Places* places = places_of(chosen)) {
+    begin_on_streams(cuda, t_boundary, now_ns, scope, *places);
+    return;
+  }
   Place place = chosen;
   if (chosen.device < 0) {
     if (!current_place(cuda, place)) {
@@ -189,7 +178,11 @@ void Recorder::begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScop
   }
 }
 
-void Recorder::end_on_host(const OpenScope& scope, int64_t now_ns) noexcept {
+void Recorder::end_on_host(OpenScope& scope, int64_t now_ns) {
+  if (scope.group != 0) {
+    end_on_streams(runtime(), t_boundary, now_ns, scope);
+    return;
+  }
   open_on_host_.fetch_sub(1, std::memory_order_relaxed);
   if (!end_in_graph(scope)) {
     add_unresolved(scope, now_ns);
@@ -327,6 +320,9 @@ void Recorder::abandon(OpenScope& scope) noexcept {
   }
   scope.status = Status::kDropped;
   if (scope.lane == nullptr) {
+    if (scope.group != 0) {
+      groups_.drop(groups_.at(scope.group));
+    }
     open_on_host_.fetch_sub(1, std::memory_order_relaxed);
     add_unresolved(scope, scope.host_begin_ns + kNoHostTime);
     return;

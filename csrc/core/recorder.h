@@ -14,6 +14,7 @@
 #include "core/site_table.h"
 #include "core/span_store.h"
 #include "core/statistics.h"
+#include "core/stream_groups.h"
 #include "cuda/cuda_runtime.h"
 
 namespace fasttime {
@@ -32,7 +33,24 @@ struct OpenScope {
   bool shares_boundary = false;
   Nesting nesting;  // of a handle's scope; set after the begin
   GraphBegin in_graph;  // without a lane, and with a stamp: the scope is part of a CUDA graph
+  uint16_t group = 0;  // index of its StreamGroup if it covers several streams; `lane` is null then
 };
+
+// What an open scope becomes when it ends.
+inline Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noexcept {
+  Pending pending;
+  pending.begin = scope.begin_event;
+  pending.end = end;
+  pending.host_begin_ns = scope.host_begin_ns;
+  pending.host_end_ns = host_end_ns;
+  pending.thread = scope.begun_by;
+  pending.site = scope.site;
+  pending.epoch = scope.epoch;
+  pending.status = scope.status;
+  pending.shares_boundary = scope.shares_boundary;
+  pending.nesting = scope.nesting;
+  return pending;
+}
 
 // Counts of the whole recorder, over all sites.
 struct RecorderCounts {
@@ -88,7 +106,8 @@ class alignas(64) Recorder {
   }
 
   // Begins a scope: gets an event for the boundary and takes the host time. The event lies on
-  // torch's current stream, or on `chosen`; device -1 in `chosen` means the current device.
+  // torch's current stream, or on `chosen`; device -1 in `chosen` means the current device. If
+  // `chosen` stands for several streams (places.h), one event lies on each of them.
   // `entered_ns` is the result of enter_call().
   // begin() and end() never throw. They are not noexcept, because Python may end a thread that asks
   // for the GIL during shutdown, and does so by unwinding the thread's stack.
@@ -142,7 +161,10 @@ class alignas(64) Recorder {
   // Resolves everything that is ready, on every lane.
   void poll() noexcept;
   // Everything that is pending now, for drain() to wait for.
-  using Mark = std::vector<std::pair<Lane*, uint64_t>>;
+  struct Mark {
+    std::vector<std::pair<Lane*, uint64_t>> lanes;
+    uint64_t groups = 0;
+  };
   Mark mark();
   // Waits, with growing pauses, until everything up to the mark is resolved, or until the runtime's
   // host clock passes `deadline_ns`. True when resolved. The caller must not hold the GIL.
@@ -193,6 +215,13 @@ class alignas(64) Recorder {
   void begin_at(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope, const Place& place);
   void begin_on_chosen(const CudaRuntime& cuda, int64_t now_ns, OpenScope& scope,
                        const Place& chosen);
+  // The same for a scope over several streams, and its end.
+  void begin_on_streams(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns,
+                        OpenScope& scope, const Places& places);
+  void end_on_streams(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns,
+                      OpenScope& scope);
+  // Turns groups into samples, `limit` of them at most.
+  void resolve_groups(const CudaRuntime& cuda, size_t limit, int64_t now_ns) noexcept;
   // The event that marks this moment on the lane: a new record, or the event that this thread
   // recorded a moment ago. `last` is this thread's. A begin (scope.begin_event is null) also books
   // room on the lane. Null, with nothing booked, if there is no event; `scope.status` then says
@@ -220,7 +249,7 @@ class alignas(64) Recorder {
   // The same after CUDA was retired, for a scope that has a lane.
   void release_lost_lane(OpenScope& scope) noexcept;
   // The whole of end(), for a scope without a lane.
-  void end_on_host(const OpenScope& scope, int64_t now_ns) noexcept;
+  void end_on_host(OpenScope& scope, int64_t now_ns);
   // Ends a scope that lies in a graph. False if the scope does not.
   bool end_in_graph(const OpenScope& scope) noexcept;
   // What boundary() does if there is no event because of a capture, or of a failed question.
@@ -260,6 +289,7 @@ class alignas(64) Recorder {
   StatisticsTable statistics_;
   SpanStore spans_;
   GraphScopes graphs_;
+  StreamGroups groups_;
 
   // By hash of their place, read without a lock. The release on a slot pairs with the acquire of
   // its readers. A lane lives as long as its recorder.

@@ -23,6 +23,7 @@ Recorder::~Recorder() {
   unregister_recorder(this);
   poll();
   graphs_.release();
+  groups_.drop_pending();
   each_lane([](Lane& lane) {
     lane.return_all_to_pool();
     delete &lane;
@@ -52,9 +53,10 @@ void Recorder::forget() noexcept {
     slot.store(nullptr, std::memory_order_relaxed);
   }
   lane_count_ = 0;
-  // A thread of the parent may have been writing to these two.
+  // A thread of the parent may have been writing to these.
   new (&spans_) SpanStore;
   new (&graphs_) GraphScopes;
+  new (&groups_) StreamGroups;
   statistics_.forget();
   open_on_host_.store(0, std::memory_order_relaxed);
 }

@@ -51,6 +51,7 @@ void Recorder::poll() noexcept {
     graphs_.renew_clocks(cuda, false);
     read_graphs(std::numeric_limits<size_t>::max(), now_ns);
   }
+  resolve_groups(cuda, StreamGroups::kMost, now_ns);
 }
 
 // The replays of graphs leave no trace on the host before the device runs them. A scope of the root
@@ -67,7 +68,8 @@ Recorder::Mark Recorder::mark() {
     end(marker);
     leave_call();
   }
-  each_lane([&](Lane& lane) { mark.emplace_back(&lane, lane.pushed()); });
+  each_lane([&](Lane& lane) { mark.lanes.emplace_back(&lane, lane.pushed()); });
+  mark.groups = groups_.pushed();
   return mark;
 }
 
@@ -77,7 +79,8 @@ bool Recorder::drain(const Mark& mark, int64_t deadline_ns) noexcept {
   };
   for (int64_t pause_ns = kFirstPauseNs;; pause_ns = std::min(2 * pause_ns, kLongestPauseNs)) {
     poll();
-    if (std::all_of(mark.begin(), mark.end(), is_resolved)) {
+    if (std::all_of(mark.lanes.begin(), mark.lanes.end(), is_resolved) &&
+        groups_.are_resolved(mark.groups)) {
       return true;
     }
     const CudaRuntime& cuda = runtime();
@@ -108,6 +111,7 @@ RecorderCounts Recorder::counts() const noexcept {
   RecorderCounts counts;
   counts.open =
       static_cast<uint64_t>(std::max<int64_t>(0, open_on_host_.load(std::memory_order_relaxed)));
+  counts.pending = groups_.pending();
   counts.refused_sites = sites_.refused();
   each_lane([&](Lane& lane) {
     // In this order. A scope that ends in between counts as open, as pending, or as both, but is

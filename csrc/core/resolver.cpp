@@ -12,8 +12,8 @@ constexpr int64_t kCheckAgeNs = 500'000;
 
 // Sets the backlog at the scope's end: the time at which the device reached the end event, minus
 // the time at which the host recorded it. Must come before the event is released.
-void check_backlog(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pending,
-                   Sample& sample) noexcept {
+[[gnu::always_inline]] inline void check_backlog(const CudaRuntime& cuda, DeviceClock& clock,
+                                                 const Pending& pending, Sample& sample) noexcept {
   PlacedMoment reached;
   if (!clock.place(cuda, pending.end->handle, reached)) {
     return;
@@ -82,8 +82,8 @@ bool keep_span(const CudaRuntime& cuda, DeviceClock& clock, const Pending& pendi
 }
 
 // What a pending scope says once the device has answered for it.
-Sample answered(const CudaRuntime& cuda, const Pending& pending, int status,
-                float elapsed_ms) noexcept {
+[[gnu::always_inline]] inline Sample answered(const CudaRuntime& cuda, const Pending& pending,
+                                              int status, float elapsed_ms) noexcept {
   Sample sample = sample_of(pending);
   if (is_captured_event(status)) {
     // A capture began between the question about the stream and the record. The record became a
@@ -221,17 +221,36 @@ class Reading {
   lane.stop_reading();
 }
 
+[[gnu::cold]] bool count_answered(const CudaRuntime& cuda, const Pending& pending, int status,
+                                  float elapsed_ms, const Place& place, DeviceClock& clock,
+                                  StatisticsTable& statistics, SpanStore& spans) noexcept {
+  Sample sample = answered(cuda, pending, status, elapsed_ms);
+  if (spans.is_on() && !keep_span(cuda, clock, pending, sample, place, spans)) {
+    return false;
+  }
+  if (sample.status == Status::kOk) {
+    check_backlog(cuda, clock, pending, sample);
+  }
+  statistics.add(sample, pending.nesting);
+  return true;
+}
+
+void count_failed(const Pending& pending, const Place& place, StatisticsTable& statistics,
+                  SpanStore& spans) noexcept {
+  Sample sample = sample_of(pending);
+  if (sample.status == Status::kOk) {
+    sample.status = Status::kFailed;
+  }
+  statistics.add(sample, pending.nesting);
+  spans.add(span_of(pending, sample, place), {});
+}
+
 void fail_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept {
   if (!lane.try_start_reading()) {
     return;
   }
   while (const Pending* pending = lane.oldest()) {
-    Sample sample = sample_of(*pending);
-    if (sample.status == Status::kOk) {
-      sample.status = Status::kFailed;
-    }
-    statistics.add(sample, pending->nesting);
-    spans.add(span_of(*pending, sample, lane.place), {});
+    count_failed(*pending, lane.place, statistics, spans);
     lane.pop();
   }
   lane.stop_reading();

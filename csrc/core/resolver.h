@@ -26,6 +26,17 @@ void resolve_ready(const CudaRuntime& cuda, Lane& lane, DeviceClock& clock,
                    StatisticsTable& statistics, SpanStore& spans, size_t limit,
                    int64_t now_ns) noexcept;
 
+// For scopes that are not on a lane's list (stream_groups.h): counts the sample of a scope whose
+// device time is known, with a backlog check, and adds its span on `place` to the timeline.
+// `status` is the device's answer, other than "not ready". False, with nothing counted, if another
+// thread uses the clock.
+bool count_answered(const CudaRuntime& cuda, const Pending& pending, int status, float elapsed_ms,
+                    const Place& place, DeviceClock& clock, StatisticsTable& statistics,
+                    SpanStore& spans) noexcept;
+// The same for a scope whose device is lost, without a call to CUDA.
+void count_failed(const Pending& pending, const Place& place, StatisticsTable& statistics,
+                  SpanStore& spans) noexcept;
+
 // Turns all pending scopes of `lane` into failed samples, without a call to CUDA. For a lost
 // device.
 void fail_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noexcept;

@@ -89,7 +89,7 @@ class StatisticsTable {
   StatisticsTable(const StatisticsTable&) = delete;
   StatisticsTable& operator=(const StatisticsTable&) = delete;
 
-  void add(Sample sample, const Nesting& nesting) noexcept {
+  void add(Sample sample, const Nesting& nesting = {}) noexcept {
     note(nesting, sample);
     if (SiteStatistics* statistics = at(sample.site)) {
       statistics->add(sample, keep());

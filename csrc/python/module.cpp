@@ -23,6 +23,7 @@
 #include "python/scope_hooks.h"
 #include "python/scope_type.h"
 #include "python/series_binding.h"
+#include "python/stream_watch_binding.h"
 #include "python/torch_flag.h"
 #include "python/waiting_functions.h"
 
@@ -321,12 +322,13 @@ void define_process(py::module_& module) {
       py::arg("scope_function"), py::arg("enabled"));
   module.def(
       "set_marks",
-      [](const py::object& scope_function, const py::object& begin, const py::object& end) {
-        if (!set_scope_marks(scope_function.ptr(), begin.ptr(), end.ptr())) {
+      [](const py::object& scope_function, const py::object& begin, const py::object& end,
+         bool has_details) {
+        if (!set_scope_marks(scope_function.ptr(), begin.ptr(), end.ptr(), has_details)) {
           throw py::error_already_set();
         }
       },
-      py::arg("scope_function"), py::arg("begin"), py::arg("end"));
+      py::arg("scope_function"), py::arg("begin"), py::arg("end"), py::arg("has_details") = false);
   module.def(
       "is_enabled",
       [](const py::object& scope_function) {
@@ -370,6 +372,7 @@ void define_module(py::module_& module) {
   define_recorder(module);
   define_handle(module.ptr());
   define_hold(module);
+  define_stream_watch(module.ptr());
   define_process(module);
   if (!add_waiting_functions(module.ptr())) {
     throw py::error_already_set();

@@ -185,7 +185,8 @@ bool change_mark(Phases* self, PyObject* name) {
     return false;
   }
   if (name != Py_None && self->source->mode == ScopeMode::kOnAndMarking) {
-    self->mark = begin_mark(self->source->marks, name);
+    self->mark =
+        begin_mark(self->source->marks, name, self->block->open.site, place_or_current(self));
     return self->mark != nullptr || PyErr_Occurred() == nullptr;
   }
   return true;

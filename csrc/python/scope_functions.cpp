@@ -9,13 +9,15 @@
 #include "python/phases_type.h"
 #include "python/scope_hooks.h"
 #include "python/scope_type.h"
+#include "python/stream_arguments.h"
 
 namespace fasttime {
 namespace {
 
 PyTypeObject* g_source_type = nullptr;
 PyObject* g_stream_word = nullptr;  // "stream", interned as in every call that names it
-PyObject* g_name_word = nullptr;    // "name"
+PyObject* g_streams_word = nullptr;
+PyObject* g_name_word = nullptr;
 
 void source_dealloc(PyObject* object) {
   auto* self = reinterpret_cast<ScopeSource*>(object);
@@ -28,54 +30,10 @@ void source_dealloc(PyObject* object) {
   Py_DECREF(type);
 }
 
-// Whether the exception that is set says that an object is not a stream. Others, such as
-// KeyboardInterrupt and MemoryError, pass through.
-bool says_no_stream() {
-  return PyErr_ExceptionMatches(PyExc_AttributeError) != 0 ||
-         PyErr_ExceptionMatches(PyExc_TypeError) != 0 ||
-         PyErr_ExceptionMatches(PyExc_ValueError) != 0 ||
-         PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
-}
-
-// Reads the place of a torch.cuda.Stream, or of a raw handle on the current device.
-bool parse_stream(PyObject* stream, Place& place) {
-  PyObject* handle = nullptr;
-  PyObject* device = nullptr;
-  if (PyLong_Check(stream) && !PyBool_Check(stream)) {
-    Py_INCREF(stream);
-    handle = stream;
-    device = PyLong_FromLong(-1);
-  } else if ((handle = PyObject_GetAttrString(stream, "cuda_stream")) != nullptr) {
-    device = PyObject_GetAttrString(stream, "device_index");
-  }
-  if (handle != nullptr && device != nullptr) {
-    // Unsigned: a handle is an address. A negative number raises here.
-    place.stream =
-        reinterpret_cast<void*>(static_cast<uintptr_t>(PyLong_AsUnsignedLongLong(handle)));
-    place.device = static_cast<int>(PyLong_AsLong(device));
-  }
-  const bool good = PyErr_Occurred() == nullptr;
-  Py_XDECREF(handle);
-  Py_XDECREF(device);
-  if (!good && says_no_stream()) {
-    PyErr_Format(
-        PyExc_TypeError,
-        "stream must be a torch.cuda.Stream, a raw CUDA stream handle (int) on the current "
-        "device, or None for torch's current stream; got %R",
-        stream);
-  }
-  return good;
-}
-
 using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Place&);
 
-// For a name seen for the first time, or for a chosen stream.
-[[gnu::noinline]] PyObject* make_otherwise(Make new_object, ScopeSource* source, PyObject* name,
-                                           PyObject* stream) {
-  Place place;
-  if (stream != nullptr && !parse_stream(stream, place)) {
-    return nullptr;
-  }
+PyObject* make_on(Make new_object, ScopeSource* source, PyObject* name, PyObject* stream,
+                  const Place& place) {
   if (NameCache::Known* known = source->names.find(name)) {
     return new_object(source, {known->name, known->id, known}, stream, place);
   }
@@ -84,6 +42,27 @@ using Make = PyObject* (*)(ScopeSource*, const ScopeName&, PyObject*, const Plac
   PyObject* made =
       exact == nullptr ? nullptr : new_object(source, {exact, id, nullptr}, stream, place);
   Py_XDECREF(exact);
+  return made;
+}
+
+// For a name seen for the first time, or for a chosen stream.
+[[gnu::noinline]] PyObject* make_otherwise(Make new_object, ScopeSource* source, PyObject* name,
+                                           PyObject* stream) {
+  Place place;
+  if (stream != nullptr && !parse_stream(stream, place)) {
+    return nullptr;
+  }
+  return make_on(new_object, source, name, stream, place);
+}
+
+[[gnu::noinline]] PyObject* make_over_streams(PyObject* source, PyObject* name, PyObject* streams) {
+  Place place;
+  PyObject* owner = parse_streams(streams, place);
+  if (owner == nullptr) {
+    return nullptr;
+  }
+  PyObject* made = make_on(&new_scope, reinterpret_cast<ScopeSource*>(source), name, owner, place);
+  Py_DECREF(owner);
   return made;
 }
 
@@ -112,9 +91,12 @@ bool is_word(PyObject* keyword, PyObject* word) noexcept {
   return keyword == word || PyUnicode_Compare(keyword, word) == 0;
 }
 
-// Reads (name, *, stream=None). A stream of None is answered as null.
+// Reads (name, *, stream=None, streams=None). None is answered as null. `streams` is null for a
+// function that does not take it.
 bool parse_arguments(const char* function, PyObject* const* arguments, Py_ssize_t count,
-                     PyObject* keywords, PyObject** name, PyObject** stream) {
+                     PyObject* keywords, PyObject** name, PyObject** stream, PyObject** streams) {
+  const char* signature =
+      streams == nullptr ? "name, *, stream=None" : "name, *, stream=None, streams=None";
   const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
   *name = count == 1 ? arguments[0] : nullptr;
   *stream = nullptr;
@@ -122,20 +104,26 @@ bool parse_arguments(const char* function, PyObject* const* arguments, Py_ssize_
     PyObject* keyword = PyTuple_GET_ITEM(keywords, i);
     if (is_word(keyword, g_stream_word)) {
       *stream = arguments[count + i] == Py_None ? nullptr : arguments[count + i];
+    } else if (streams != nullptr && is_word(keyword, g_streams_word)) {
+      *streams = arguments[count + i] == Py_None ? nullptr : arguments[count + i];
     } else if (*name == nullptr && is_word(keyword, g_name_word)) {
       *name = arguments[count + i];
     } else {
-      PyErr_Format(PyExc_TypeError,
-                   "%s(name, *, stream=None) got an unexpected argument %R; it takes a name and "
-                   "stream=",
-                   function, keyword);
+      PyErr_Format(PyExc_TypeError, "%s(%s) got an unexpected argument %R; it takes a name and %s",
+                   function, signature, keyword,
+                   streams == nullptr ? "stream=" : "stream= or streams=");
       return false;
     }
   }
-  if (*name == nullptr || count > 1) {
+  if (streams != nullptr && *streams != nullptr && *stream != nullptr) {
     PyErr_Format(PyExc_TypeError,
-                 "%s(name, *, stream=None) takes one name, got %zd arguments; write %s(\"name\")",
-                 function, count, function);
+                 "%s(%s) got both stream and streams; put the stream into streams=", function,
+                 signature);
+    return false;
+  }
+  if (*name == nullptr || count > 1) {
+    PyErr_Format(PyExc_TypeError, "%s(%s) takes one name, got %zd arguments; write %s(\"name\")",
+                 function, signature, count, function);
     return false;
   }
   return true;
@@ -153,8 +141,14 @@ bool is_no_stream(PyObject* const* arguments, PyObject* keywords) noexcept {
   PyObject* stream = nullptr;
   const bool is_name_only =
       count == 1 && (keywords == nullptr || is_no_stream(arguments, keywords));
-  if (!is_name_only && !parse_arguments("scope", arguments, count, keywords, &name, &stream)) {
-    return nullptr;
+  if (!is_name_only) {
+    PyObject* streams = nullptr;
+    if (!parse_arguments("scope", arguments, count, keywords, &name, &stream, &streams)) {
+      return nullptr;
+    }
+    if (streams != nullptr) {
+      return make_over_streams(self, name, streams);
+    }
   }
   return make(&new_scope, self, name, stream);
 }
@@ -163,10 +157,12 @@ PyObject* function_begin(PyObject* self, PyObject* const* arguments, Py_ssize_t 
                          PyObject* keywords) {
   PyObject* name = nullptr;
   PyObject* stream = nullptr;
-  if (!parse_arguments("begin", arguments, count, keywords, &name, &stream)) {
+  PyObject* streams = nullptr;
+  if (!parse_arguments("begin", arguments, count, keywords, &name, &stream, &streams)) {
     return nullptr;
   }
-  PyObject* scope = make(&new_scope, self, name, stream);
+  PyObject* scope = streams != nullptr ? make_over_streams(self, name, streams)
+                                       : make(&new_scope, self, name, stream);
   if (scope != nullptr && !enter_scope(scope)) {
     Py_CLEAR(scope);
   }
@@ -177,7 +173,7 @@ PyObject* function_phases(PyObject* self, PyObject* const* arguments, Py_ssize_t
                           PyObject* keywords) {
   PyObject* name = nullptr;
   PyObject* stream = nullptr;
-  if (!parse_arguments("phases", arguments, count, keywords, &name, &stream)) {
+  if (!parse_arguments("phases", arguments, count, keywords, &name, &stream, nullptr)) {
     return nullptr;
   }
   return make(&new_phases, self, name, stream);
@@ -200,7 +196,7 @@ PyObject* function_end(PyObject*, PyObject* token) {
 PyMethodDef g_scope_def = {
     "scope", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_scope)),
     METH_FASTCALL | METH_KEYWORDS,
-    "scope(name, *, stream=None)\n--\n\n"
+    "scope(name, *, stream=None, streams=None)\n--\n\n"
     "Time a block or a function on host and device, without waiting for either.\n\n"
     "    with fasttime.scope(\"forward\"):\n"
     "        y = model(x)\n\n"
@@ -208,16 +204,19 @@ PyMethodDef g_scope_def = {
     "    def decode(x): ...\n\n"
     "Device time is the time between two CUDA events on one stream. This is torch's current\n"
     "stream when the scope begins, or `stream`: a torch.cuda.Stream or a raw handle (int) on the\n"
-    "current device.\n"
+    "current device. With `streams`, a sequence of up to 16 such streams of one device, device\n"
+    "time lasts from the first begin to the last end over these streams, and a scope records two\n"
+    "events on each of them. A wait that you issue on a stream before the block delays its begin.\n"
     "Host time is the time that the host spends inside the scope. Scopes nest, per thread and per\n"
     "asyncio task. Exceptions pass through, and the scope still counts. A decorated coroutine or\n"
     "generator is timed from its first step to its end.\n\n"
     "Never waits. Raises TypeError or ValueError if the name is not a non-empty str, TypeError if\n"
-    "`stream` is not a stream, and RuntimeError for an exit without an enter."};
+    "`stream` is not a stream, ValueError for streams of two devices, and RuntimeError for an\n"
+    "exit without an enter."};
 PyMethodDef g_begin_def = {
     "begin", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&function_begin)),
     METH_FASTCALL | METH_KEYWORDS,
-    "begin(name, *, stream=None)\n--\n\n"
+    "begin(name, *, stream=None, streams=None)\n--\n\n"
     "Begin a scope if a `with` does not fit, and return a token for `end`.\n\n"
     "    token = fasttime.begin(\"request\")\n"
     "    ...\n"
@@ -284,10 +283,11 @@ ScopeSource* source_of(PyObject* scope_function) {
 bool init_scope_functions() {
   g_source_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&g_source_spec));
   g_stream_word = PyUnicode_InternFromString("stream");
+  g_streams_word = PyUnicode_InternFromString("streams");
   g_name_word = PyUnicode_InternFromString("name");
-  return g_source_type != nullptr && g_stream_word != nullptr && g_name_word != nullptr &&
-         init_context_objects() && init_context_stack() && init_current_stack() &&
-         init_scope_type() && init_phases_type();
+  return g_source_type != nullptr && g_stream_word != nullptr && g_streams_word != nullptr &&
+         g_name_word != nullptr && init_context_objects() && init_context_stack() &&
+         init_current_stack() && init_scope_type() && init_phases_type();
 }
 
 PyObject* make_scope_functions(PyObject* owner, Recorder& recorder) {
@@ -335,13 +335,13 @@ int scopes_enabled(PyObject* scope_function) {
   return source == nullptr ? -1 : (source->mode != ScopeMode::kOff ? 1 : 0);
 }
 
-bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end) {
+bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end, bool has_details) {
   ScopeSource* source = source_of(scope_function);
   if (source == nullptr) {
     return false;
   }
   const bool enabled = source->mode != ScopeMode::kOff;
-  const Marks before = std::exchange(source->marks, new_marks(begin, end));
+  const Marks before = std::exchange(source->marks, new_marks(begin, end, has_details));
   set_scopes_enabled(scope_function, enabled);
   drop_marks(before);
   return true;

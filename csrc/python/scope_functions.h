@@ -12,9 +12,9 @@ namespace fasttime {
 // Makes the types; called once at import. False with an exception set.
 bool init_scope_functions();
 
-// One recorder's scope(name, *, stream=None), begin(name, *, stream=None), end(token) and
-// phases(name, *, stream=None), as a tuple of four; null with an exception set. They keep `owner`
-// alive, and `owner` must keep `recorder` alive.
+// One recorder's scope(name, *, stream=None, streams=None), begin(...) with the same arguments,
+// end(token) and phases(name, *, stream=None), as a tuple of four; null with an exception set. They
+// keep `owner` alive, and `owner` must keep `recorder` alive.
 PyObject* make_scope_functions(PyObject* owner, Recorder& recorder);
 
 // Switches the functions of a recorder on or off. `scope_function` is the first of the four; for
@@ -22,6 +22,6 @@ PyObject* make_scope_functions(PyObject* owner, Recorder& recorder);
 bool set_scopes_enabled(PyObject* scope_function, bool enabled);
 int scopes_enabled(PyObject* scope_function);
 // Sets the functions that scopes call when they begin and end, see Marks; None for both: no marks.
-bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end);
+bool set_scope_marks(PyObject* scope_function, PyObject* begin, PyObject* end, bool has_details);
 
 }  // namespace fasttime

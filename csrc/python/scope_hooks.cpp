@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "python/scope_hooks.h"
 
+#include "python/stream_arguments.h"
+
 namespace fasttime {
 namespace {
 
@@ -16,6 +18,12 @@ void set_scope_hooks(PyObject* decorate, PyObject* reduce) {
   Py_XSETREF(g_reduce, reduce);
 }
 
+// The streams as the user gave them.
+static PyObject* as_given(PyObject* stream) noexcept {
+  PyObject* streams = stream == nullptr ? nullptr : streams_of(stream);
+  return streams == nullptr ? stream : streams;
+}
+
 PyObject* decorate(ScopeSource* source, PyObject* name, PyObject* stream, PyObject* function) {
   PyObject* scope_function = PyObject_CallNoArgs(source->scope_function);  // a weak reference
   if (scope_function == nullptr) {
@@ -25,8 +33,9 @@ PyObject* decorate(ScopeSource* source, PyObject* name, PyObject* stream, PyObje
   if (scope_function == Py_None && PyCallable_Check(function)) {
     Py_INCREF(function);  // the recorder is gone, so no report would show the times
   } else {
-    decorated = PyObject_CallFunctionObjArgs(
-        g_decorate, scope_function, name, stream == nullptr ? Py_None : stream, function, nullptr);
+    decorated = PyObject_CallFunctionObjArgs(g_decorate, scope_function, name,
+                                             stream == nullptr ? Py_None : as_given(stream),
+                                             function, nullptr);
   }
   Py_DECREF(scope_function);
   return decorated;
@@ -38,7 +47,7 @@ PyObject* reduce(ScopeSource* source, const char* kind, PyObject* name, PyObject
         PyExc_TypeError,
         "%s %R cannot be pickled, because its stream %R exists in this process only; make it "
         "without stream=",
-        kind, name, stream);
+        kind, name, as_given(stream));
     return nullptr;
   }
   return PyObject_CallFunction(g_reduce, "OsO", source->owner, kind,

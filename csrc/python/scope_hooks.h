@@ -15,7 +15,7 @@ namespace fasttime {
 void set_scope_hooks(PyObject* decorate, PyObject* reduce);
 
 // A function with a scope around each call; a new reference, or null with an exception set.
-// `stream` may be null.
+// `stream` may be null, or the owner of several streams, which become a tuple.
 PyObject* decorate(ScopeSource* source, PyObject* name, PyObject* stream, PyObject* function);
 
 // The answer of __reduce__ for an object that the source's function `kind` made from `name`. For

@@ -66,9 +66,24 @@ int g_spare_count = 0;
   return true;
 }
 
+// The site of the parent that a scope would have now.
+SiteTable::Id next_parent(const ScopeSource* source) {
+  ContextStack* stack = current_stack(source->recorder->process());
+  if (stack == nullptr) {
+    PyErr_Clear();
+    return SiteTable::kRoot;
+  }
+  const SiteTable::Id site = innermost(stack, source->number);
+  Py_DECREF(stack);
+  return site;
+}
+
 // The mark begins before the scope and ends after it, so the scope's times exclude its cost.
 [[gnu::noinline]] bool enter_marking(Scope* self) {
-  PyObject* mark = begin_mark(self->source->marks, self->name);
+  PyObject* mark =
+      begin_mark(self->source->marks, self->name,
+                 self->source->marks.has_details ? next_parent(self->source) : SiteTable::kRoot,
+                 self->stream_owner == nullptr ? nullptr : &self->place);
   if (mark == nullptr && PyErr_Occurred() != nullptr) {
     return false;
   }

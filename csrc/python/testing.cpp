@@ -29,3 +29,12 @@ FASTTIME_TESTING void fasttime_testing_unbind() {
   fasttime::restart_recorders();
   fasttime::unbind();
 }
+
+// Replaces the host clock of the table in use, so that a simulated device under torch and the host
+// share one clock. No scope may have begun.
+FASTTIME_TESTING void fasttime_testing_use_clock(int64_t (*now_ns)() noexcept) {
+  static fasttime::CudaRuntime table;
+  table = fasttime::runtime();
+  table.host_now_ns = now_ns;
+  fasttime::active_runtime.store(&table, std::memory_order_release);
+}

@@ -38,6 +38,7 @@ from .reports.durations import Durations
 from .reports.report import Report
 from .reports.site import SiteReport
 from .sample import Sample
+from .stream_check import StreamCheck
 from .sweeping.result import Sweep
 from .sweeping.sweep import sweep
 from .timelines.recording import TimelineRecording
@@ -68,12 +69,14 @@ __all__ = [
     "Span",
     "StepReport",
     "StepRow",
+    "StreamCheck",
     "Sweep",
     "Timeline",
     "TimelineRecording",
     "TimingWarning",
     "Verdict",
     "begin",
+    "check_streams",
     "compare",
     "compare_methods",
     "compare_reports",
@@ -119,3 +122,4 @@ reset = _default.reset
 enable = _default.enable
 disable = _default.disable
 mark_nvtx = _default.mark_nvtx
+check_streams = _default.check_streams

@@ -63,12 +63,14 @@ try:
     Series = _C.Series
     SiteEntry = _C.SiteEntry
     StreamHold = _C.StreamHold
+    StreamWatch = _C.StreamWatch
     backend = _C.backend
     bind_if_cuda_is_up = _C.bind_if_cuda_is_up
     bucket_middles_ns = _C.bucket_middles_ns
     busy_streams = _C.busy_streams
     cancel = _C.cancel
     clock = _C.clock
+    current_stream = _C.current_stream
     devices_in_use = _C.devices_in_use
     exchange_capture_mode = _C.exchange_capture_mode
     host_now_ns = _C.host_now_ns

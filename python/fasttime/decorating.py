@@ -42,7 +42,7 @@ def decorate(
         resume: makes a suspended scope a parent again.
         scope: makes a scope, from `name` and `stream`.
         name: the scope's name.
-        stream: the scope's stream; None for the current stream.
+        stream: the scope's stream; None for the current stream; a tuple of several streams.
         function: the function to wrap.
 
     Raises TypeError if `function` is not callable. Also raises TypeError for a class, a module, a
@@ -50,6 +50,8 @@ def decorate(
     TypeError for a function from contextlib.contextmanager, because its block would not be timed.
     """
     _check_function(name, function)
+    if isinstance(stream, tuple):
+        scope, stream = functools.partial(scope, streams=stream), None
     if isinstance(function, types.MethodType):
         inner = decorate(suspend, resume, scope, name, stream, function.__func__)
         return types.MethodType(inner, function.__self__)

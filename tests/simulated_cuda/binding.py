@@ -13,6 +13,8 @@ _bind = _EXTENSION.fasttime_testing_bind_library
 _bind.restype, _bind.argtypes = ctypes.c_char_p, [ctypes.c_char_p]
 _unbind = _EXTENSION.fasttime_testing_unbind
 _unbind.restype, _unbind.argtypes = None, []
+_use_clock = _EXTENSION.fasttime_testing_use_clock
+_use_clock.restype, _use_clock.argtypes = None, [ctypes.c_void_p]
 
 
 def bind_library(library: str | os.PathLike[str]) -> None:
@@ -23,6 +25,15 @@ def bind_library(library: str | os.PathLike[str]) -> None:
     reason = _bind(os.fsencode(library))
     if reason is not None:
         raise RuntimeError(reason.decode())
+
+
+def use_clock_of(library: ctypes.CDLL) -> None:
+    """Let fasttime's host clock be the simulation's, in a process where torch uses the simulation.
+
+    CUDA must be up, and no scope may have begun.
+    """
+    _C.bind_if_cuda_is_up()
+    _use_clock(ctypes.cast(library.fasttime_host_now_ns, ctypes.c_void_p))
 
 
 def unbind() -> None:

@@ -80,7 +80,7 @@ UNTIMED = Untimed()
 UNTIMED_PHASES = UntimedPhases()
 
 
-def _scope(name: str, *, stream: object = None) -> Untimed:
+def _scope(name: str, *, stream: object = None, streams: object = None) -> Untimed:
     note_scope()
     return UNTIMED
 
@@ -90,7 +90,7 @@ def _phases(name: str, *, stream: object = None) -> UntimedPhases:
     return UNTIMED_PHASES
 
 
-def _begin(name: str, *, stream: object = None) -> None:
+def _begin(name: str, *, stream: object = None, streams: object = None) -> None:
     note_scope()
 
 
@@ -108,7 +108,9 @@ def _after_forward(module: object, arguments: object, result: object) -> None:
 
 # For a dynamo that rejects our variables. Such a dynamo resumes after a graph break only inside
 # context managers that it knows.
-def _scope_without_variable(name: str, *, stream: object = None) -> contextlib.nullcontext[None]:
+def _scope_without_variable(
+    name: str, *, stream: object = None, streams: object = None
+) -> contextlib.nullcontext[None]:
     note_scope()
     return contextlib.nullcontext()
 

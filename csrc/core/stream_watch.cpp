@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "core/stream_watch.h"
+
+#include <utility>
+
+#include "core/sample.h"
+#include "cuda/contexts.h"
+#include "host/process_number.h"
+#include "host/scoped_gil_release.h"
+
+namespace fasttime {
+namespace {
+
+// Whether the event is done. Other answers than "not ready" are in `status`.
+bool is_done(const CudaRuntime& cuda, const Event& event, int& status) noexcept {
+  float ms = 0;
+  status = elapsed_time(cuda, &ms, event.handle, event.handle);
+  return status == cuda::kSuccess;
+}
+
+void note_reading(const CudaRuntime& cuda, int status) noexcept {
+  if (!is_captured_event(status)) {
+    note_failure(cuda, "cudaEventElapsedTime", status);
+  }
+}
+
+}  // namespace
+
+StreamWatch::StreamWatch() noexcept : process_(process_number()) {}
+
+StreamWatch::~StreamWatch() {
+  for (const Mark& mark : marks_) {
+    skip(mark);
+  }
+}
+
+bool StreamWatch::prepare(const CudaRuntime& cuda, int index) noexcept {
+  Device* device = cuda.has_cuda ? device_at(cuda, index) : nullptr;
+  if (device != nullptr) {
+    device->clock.renew(cuda, index, cuda.host_now_ns(), true);
+  }
+  return device != nullptr;
+}
+
+bool StreamWatch::record(const CudaRuntime& cuda, const Place& place, std::vector<Stamp>& stamps) {
+  Device* device = is_per_thread(place.stream) ? nullptr : device_at(cuda, place.device);
+  if (device == nullptr) {
+    return false;
+  }
+  const bool is_plain = is_plain_to_driver(cuda, place);
+  const ScopedContext guard(cuda, is_plain ? ScopedContext::kNoDevice : place.device);
+  int status = cuda::kSuccess;
+  if (!guard.holds() || capture_state(cuda, place, status) != CaptureState::kNone) {
+    return false;
+  }
+  EventQueue taken = device->pool.take(cuda, place.device, 1, status);
+  Event* event = taken.pop();
+  if (event == nullptr) {
+    return false;
+  }
+  int64_t recorded_ns = 0;
+  {
+    const ScopedGilRelease meanwhile;
+    status = record_event(cuda, event->handle, place, is_plain);
+    recorded_ns = cuda.host_now_ns();
+  }
+  if (status != cuda::kSuccess) {
+    note_failure(cuda, "cudaEventRecord", status);
+    EventQueue back;
+    back.push(event);
+    device->pool.put_back(back);
+    return false;
+  }
+  stamps.push_back({device, place, event, recorded_ns});
+  return true;
+}
+
+void StreamWatch::release(const std::vector<Stamp>& stamps, bool are_done) noexcept {
+  for (const Stamp& stamp : stamps) {
+    if (are_done) {
+      EventQueue back;
+      back.push(stamp.event);
+      stamp.device->pool.put_back(back);
+    } else {
+      stamp.device->pool.park(stamp.event);
+    }
+  }
+}
+
+void StreamWatch::skip(const Mark& mark) noexcept {
+  skipped_ += mark.others.size();
+  if (process_ == process_number()) {
+    release(mark.own, false);
+    release(mark.others, false);
+  }
+}
+
+bool StreamWatch::mark(const CudaRuntime& cuda, uint64_t number, const std::vector<Place>& own,
+                       const std::vector<Place>& others) {
+  if (!cuda.has_cuda || process_ != process_number()) {
+    return false;
+  }
+  if (marks_.size() >= kMaxMarks) {
+    skipped_ += others.size();
+    return false;
+  }
+  Mark mark{number, {}, {}};
+  mark.own.reserve(own.size());
+  mark.others.reserve(others.size());
+  bool is_whole = !own.empty();
+  for (const Place& place : own) {
+    is_whole = is_whole && record(cuda, place, mark.own);
+  }
+  for (const Place& place : others) {
+    if (is_whole && !record(cuda, place, mark.others)) {
+      ++skipped_;
+    }
+  }
+  if (mark.others.empty()) {
+    skipped_ += is_whole ? 0 : others.size();
+    release(mark.own, false);
+    return false;
+  }
+  marks_.push_back(std::move(mark));
+  return true;
+}
+
+const StreamWatch::Stamp* StreamWatch::last_own(const CudaRuntime& cuda, const Mark& mark,
+                                                bool& failed) const noexcept {
+  const Stamp* last = nullptr;
+  for (const Stamp& own : mark.own) {
+    float ms = 0;
+    const Stamp& origin = last == nullptr ? own : *last;
+    const int status = elapsed_time(cuda, &ms, origin.event->handle, own.event->handle);
+    if (status == cuda::kNotReady) {
+      return nullptr;
+    }
+    if (status != cuda::kSuccess) {
+      note_reading(cuda, status);
+      failed = true;
+      return nullptr;
+    }
+    last = ms >= 0 ? &own : last;
+  }
+  return last;
+}
+
+StreamWatch::Answer StreamWatch::ask(const CudaRuntime& cuda, const Stamp& own, const Stamp& other,
+                                     int64_t& beyond_ns) noexcept {
+  int status = cuda::kSuccess;
+  if (!is_done(cuda, *other.event, status)) {
+    if (status != cuda::kNotReady) {
+      note_reading(cuda, status);
+    }
+    return status == cuda::kNotReady ? Answer::kLater : Answer::kNone;
+  }
+  PlacedMoment reached;
+  if (!other.device->clock.place(cuda, other.event->handle, reached)) {
+    return Answer::kNone;
+  }
+  if (reached.host_ns - other.recorded_ns <= kMarginNs + reached.uncertainty_ns) {
+    return Answer::kIdle;
+  }
+  int64_t uncertainty_ns = 0;
+  if (own.place.device == other.place.device) {
+    float ms = 0;
+    status = elapsed_time(cuda, &ms, own.event->handle, other.event->handle);
+    if (status != cuda::kSuccess) {
+      note_reading(cuda, status);
+      return Answer::kNone;
+    }
+    beyond_ns = static_cast<int64_t>(whole_ns(ms));
+  } else {
+    PlacedMoment ended;
+    if (!own.device->clock.place(cuda, own.event->handle, ended)) {
+      return Answer::kNone;
+    }
+    beyond_ns = reached.host_ns - ended.host_ns;
+    uncertainty_ns = reached.uncertainty_ns + ended.uncertainty_ns;
+  }
+  return beyond_ns > kMarginNs + uncertainty_ns ? Answer::kBusy : Answer::kIdle;
+}
+
+// False while a stream has no answer.
+bool StreamWatch::read_mark(const CudaRuntime& cuda, Mark& mark, Answers& answers) {
+  bool failed = false;
+  const Stamp* own = last_own(cuda, mark, failed);
+  if (failed) {
+    skip(mark);
+    answers.done.push_back(mark.number);
+    return true;
+  }
+  if (own == nullptr) {
+    return false;
+  }
+  std::vector<Stamp> later;
+  later.reserve(mark.others.size());
+  for (const Stamp& other : mark.others) {
+    int64_t beyond_ns = 0;
+    const Answer answer = ask(cuda, *own, other, beyond_ns);
+    if (answer == Answer::kLater) {
+      later.push_back(other);
+      continue;
+    }
+    if (answer == Answer::kBusy) {
+      answers.busy.push_back({mark.number, other.place, beyond_ns});
+    }
+    skipped_ += answer == Answer::kNone ? 1 : 0;
+    release({other}, answer != Answer::kNone);
+  }
+  mark.others = std::move(later);
+  if (!mark.others.empty()) {
+    return false;
+  }
+  release(mark.own, true);
+  answers.done.push_back(mark.number);
+  return true;
+}
+
+StreamWatch::Answers StreamWatch::read(const CudaRuntime& cuda) {
+  Answers answers;
+  // Another thread may come in while a clock is renewed. It finds no marks, or its own.
+  std::list<Mark> marks = std::move(marks_);
+  marks_.clear();
+  if (!cuda.has_cuda || process_ != process_number()) {
+    for (const Mark& mark : marks) {
+      skip(mark);
+      answers.done.push_back(mark.number);
+    }
+    return answers;
+  }
+  for (auto mark = marks.begin(); mark != marks.end();) {
+    for (const Stamp& stamp : mark->others) {
+      stamp.device->clock.renew(cuda, stamp.place.device, cuda.host_now_ns());
+    }
+    const ScopedContext guard(cuda, mark->own.front().place.device);
+    mark = read_mark(cuda, *mark, answers) ? marks.erase(mark) : std::next(mark);
+  }
+  marks_.splice(marks_.begin(), marks);
+  return answers;
+}
+
+}  // namespace fasttime
