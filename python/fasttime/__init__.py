@@ -55,6 +55,7 @@ __all__ = [
     "compare_saved",
     "disable",
     "do_bench",
+    "drain_samples",
     "enable",
     "end",
     "keep_samples",
@@ -82,6 +83,7 @@ end = _default.end
 phases = _default.phases
 report = _default.report
 samples = _default.samples
+drain_samples = _default.drain_samples
 record_timeline = _default.record_timeline
 keep_samples = _default.keep_samples
 reset = _default.reset

@@ -48,6 +48,10 @@ class SiteIndex(Generic[T]):
         self._by_path.setdefault(path, []).append(number)
         return number
 
+    def paths(self) -> list[str]:
+        """Return the path of every site, in the order in which they were added."""
+        return self._paths[1:]
+
     def path_below(self, parent: int, name: str) -> str:
         """Return the path of a child with this name; the parent must have been added."""
         return f"{self._paths[parent]}/{name}" if parent else name
