@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 
+#include "core/nesting.h"
 #include "core/sample.h"
 #include "cuda/event_pool.h"
 #include "cuda/torch_streams.h"
@@ -25,7 +26,9 @@ struct alignas(64) Pending {
   uint32_t epoch = 0;
   Status status = Status::kOk;
   bool shares_boundary = false;
+  Nesting nesting;
 };
+static_assert(sizeof(Pending) == 64, "one cache line");
 
 // One (device, stream) pair: its pending scopes, oldest first, and a few spare events.
 //

@@ -48,10 +48,21 @@ Pending pending_of(const OpenScope& scope, Event* end, int64_t host_end_ns) noex
   pending.epoch = scope.epoch;
   pending.status = scope.status;
   pending.shares_boundary = scope.shares_boundary;
+  pending.nesting = scope.nesting;
   return pending;
 }
 
 }  // namespace
+
+ThreadBoundary& Recorder::this_thread() noexcept {
+  number_of(t_boundary);
+  return t_boundary;
+}
+
+void Recorder::push_ended(const CudaRuntime& cuda, Lane& lane, const OpenScope& scope, Event* end,
+                          int64_t host_end_ns) {
+  read_now_and_then(cuda, host_end_ns, lane, lane.push(pending_of(scope, end, host_end_ns)));
+}
 
 void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
 
@@ -307,6 +318,12 @@ void Recorder::abandon(OpenScope& scope) noexcept {
     return;
   }
   scope.lane->push(pending_of(scope, nullptr, scope.host_begin_ns + kNoHostTime));
+}
+
+void Recorder::cancel(OpenScope& scope) noexcept {
+  --scope.epoch;             // statistics ignore samples from before a reset
+  scope.host_begin_ns = -1;  // timelines ignore scopes from before their interval
+  abandon(scope);
 }
 
 [[gnu::hot]] Lane* Recorder::lane_at(const CudaRuntime& cuda, const Place& place) noexcept {

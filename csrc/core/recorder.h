@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/handle_series.h"
 #include "core/lane.h"
 #include "core/site_table.h"
 #include "core/span_store.h"
@@ -28,6 +29,7 @@ struct OpenScope {
   uint32_t process = 0;  // process_number() of the process that began it; 0: begun in no process
   Status status = Status::kHostOnly;
   bool shares_boundary = false;
+  Nesting nesting;  // of a handle's scope; set after the begin
 };
 
 // Counts of the whole recorder, over all sites.
@@ -39,6 +41,13 @@ struct RecorderCounts {
 
 // The boundary that a thread recorded last; see thread_boundary.h.
 struct ThreadBoundary;
+// The boundary at which scopes of a handle met last; see recorder_nested.cpp.
+struct Meeting {
+  Lane* lane = nullptr;
+  Event* event = nullptr;
+  uint32_t serial = 0;
+  uint32_t thread = 0;
+};
 
 // Owns sites, lanes and statistics. All members are thread-safe. Only drain() waits.
 //
@@ -48,6 +57,7 @@ struct ThreadBoundary;
 // A scope and its events come to their end in one of these ways, here and in Lane:
 //   end      the scope ended: a sample with times follows
 //   abandon  the scope will never end: a sample without times follows, counted as dropped
+//   cancel   the scope should never have begun: no sample follows
 //   release  drops a reference to an event
 //
 // Bounded: at most kMaxLanes streams. Scopes on further streams are counted as dropped.
@@ -89,6 +99,8 @@ class alignas(64) Recorder {
   void end(OpenScope& scope);
   // Abandons a scope that will never end. It is counted as dropped, without times.
   void abandon(OpenScope& scope) noexcept;
+  // Cancels a scope that should never have begun. It is not counted and is in no timeline.
+  void cancel(OpenScope& scope) noexcept;
 
   // --- phases: stretches of a block that lie end to end ---
   //
@@ -108,6 +120,20 @@ class alignas(64) Recorder {
   void retry_phase(OpenScope& phase, const Place* chosen);
   // Ends a block together with its last phase, on one event.
   void end_block(OpenScope& block, OpenScope& phase);
+
+  // --- scopes of a handle: modules, which nest ---
+
+  // Counts what HandleSeries has, from now on. Throws std::bad_alloc.
+  void count_for_handle() { statistics_.count_for_handle(); }
+  HandleSeries* handle_series() const noexcept { return statistics_.handle_series(); }
+
+  // Ends `ended`, from the innermost on, and begins `begun` on torch's current stream, from the
+  // outermost on, at one boundary per lane. `last` is the last boundary of such scopes on this
+  // thread; with `is_same_moment`, nothing was put on a stream since, and the scopes share its
+  // event. The scopes in `begun` must be new and have their site. The caller calls enter_call()
+  // before, and leave_call() afterwards.
+  void meet(Meeting& last, bool is_same_moment, OpenScope* const* ended, size_t ended_count,
+            OpenScope* const* begun, size_t begun_count);
 
   // --- reading ---
 
@@ -176,6 +202,11 @@ class alignas(64) Recorder {
                                    Lane& lane, OpenScope& scope);
   // Finds an event for boundary() when the lane has no free event, or no room.
   Event* find_event(const CudaRuntime& cuda, int64_t now_ns, Lane& lane, OpenScope& scope) noexcept;
+  // The boundary of the calling thread, with the thread's number.
+  static ThreadBoundary& this_thread() noexcept;
+  // Makes a scope pending. `end` is null if there is no event for its end.
+  void push_ended(const CudaRuntime& cuda, Lane& lane, const OpenScope& scope, Event* end,
+                  int64_t host_end_ns);
   // Reads older scopes after some of the pushes.
   void read_now_and_then(const CudaRuntime& cuda, int64_t now_ns, Lane& lane,
                          uint64_t pushed) noexcept;
@@ -188,6 +219,11 @@ class alignas(64) Recorder {
   Lane* lane_at(const CudaRuntime& cuda, const Place& place) noexcept;
   static Status why_no_lane(const CudaRuntime& cuda, const Place& place) noexcept;
   void resolve(const CudaRuntime& cuda, Lane& lane, size_t limit, int64_t now_ns) noexcept;
+  // The event of a meeting for one more scope; as boundary().
+  Event* meeting_event(const CudaRuntime& cuda, Meeting& meeting, bool& is_same_moment,
+                       int64_t now_ns, Lane& lane, OpenScope& scope);
+  // The lane of torch's current stream; null, with the scope's status set, if there is none.
+  Lane* current_lane(const CudaRuntime& cuda, OpenScope& scope) noexcept;
   void add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexcept;
   // Takes an anchor on each device that has a lane here, for the timeline.
   void anchor_devices() noexcept;

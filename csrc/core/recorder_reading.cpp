@@ -20,7 +20,7 @@ void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexc
   sample.status = scope.status;
   sample.host_begin_ns = scope.host_begin_ns;
   sample.host_ns = host_end_ns - scope.host_begin_ns;
-  statistics_.add(sample);
+  statistics_.add(sample, scope.nesting);
   if (spans_.is_on()) {
     Span span;
     span.host_begin_ns = scope.host_begin_ns;

@@ -169,6 +169,7 @@ class Reading {
       lane_.last_check_ns.store(now_ns_, std::memory_order_relaxed);
       check_is_due_ = false;
     }
+    statistics_.note(pending.nesting, sample);
     site->add(sample, keep_);
   }
 
@@ -228,7 +229,7 @@ void fail_pending(Lane& lane, StatisticsTable& statistics, SpanStore& spans) noe
     if (sample.status == Status::kOk) {
       sample.status = Status::kFailed;
     }
-    statistics.add(sample);
+    statistics.add(sample, pending->nesting);
     spans.add(span_of(*pending, sample, lane.place), {});
     lane.pop();
   }

@@ -133,6 +133,13 @@ StatisticsTable::~StatisticsTable() {
   for (auto& slot : blocks_) {
     delete slot.load();
   }
+  delete handle_.load();
+}
+
+void StatisticsTable::count_for_handle() {
+  if (handle_series() == nullptr) {
+    handle_.store(new HandleSeries, std::memory_order_release);
+  }
 }
 
 StatisticsTable::Block* StatisticsTable::make_block(size_t index) noexcept {
@@ -155,6 +162,10 @@ StatisticsTable::Block* StatisticsTable::make_block(size_t index) noexcept {
 
 void StatisticsTable::reset(uint32_t epoch) noexcept {
   epoch_.store(epoch);
+  if (HandleSeries* handle = handle_series()) {
+    handle->modules.reset(epoch);
+    handle->steps.reset(epoch);
+  }
   for (auto& slot : blocks_) {
     if (Block* block = slot.load()) {
       for (SiteStatistics& site : *block) {
@@ -178,6 +189,9 @@ void StatisticsTable::set_keep(size_t count) noexcept {
 void StatisticsTable::forget() noexcept {
   for (auto& slot : blocks_) {
     slot.store(nullptr, std::memory_order_relaxed);
+  }
+  if (handle_series() != nullptr) {
+    handle_.store(new (std::nothrow) HandleSeries, std::memory_order_relaxed);
   }
 }
 

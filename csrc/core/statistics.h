@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/handle_series.h"
 #include "core/sample.h"
 #include "core/sample_history.h"
 #include "core/series.h"
@@ -87,11 +88,22 @@ class StatisticsTable {
   StatisticsTable(const StatisticsTable&) = delete;
   StatisticsTable& operator=(const StatisticsTable&) = delete;
 
-  void add(const Sample& sample) noexcept {
+  void add(Sample sample, const Nesting& nesting) noexcept {
+    note(nesting, sample);
     if (SiteStatistics* statistics = at(sample.site)) {
       statistics->add(sample, keep());
     }
   }
+  // Counts what a handle needs of a sample, before the sample is added. May change its times.
+  void note(const Nesting& nesting, Sample& sample) noexcept {
+    HandleSeries* const handle = handle_.load(std::memory_order_acquire);
+    if (nesting.stretch != Stretch::kNone && handle != nullptr) {
+      handle->add(nesting, sample);
+    }
+  }
+  // Makes note() count. Throws std::bad_alloc.
+  void count_for_handle();
+  HandleSeries* handle_series() const noexcept { return handle_.load(std::memory_order_acquire); }
   // The statistics of a site, made if they do not exist yet; null if there is no memory.
   SiteStatistics* at(SiteTable::Id site) noexcept {
     Block* block = blocks_[site / kBlock].load(std::memory_order_acquire);
@@ -126,6 +138,8 @@ class StatisticsTable {
 
   [[gnu::cold]] Block* make_block(size_t index) noexcept;
 
+  // The release pairs with the acquires above.
+  std::atomic<HandleSeries*> handle_{nullptr};
   // The release on a block pairs with the acquire in find().
   std::atomic<size_t> keep_{0};
   std::atomic<uint32_t> epoch_{0};

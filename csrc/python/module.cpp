@@ -16,6 +16,8 @@
 #include "cuda/torch_streams.h"
 #include "host/scoped_gil_release.h"
 #include "python/gil_hooks.h"
+#include "python/handle_binding.h"
+#include "python/module_hooks.h"
 #include "python/phases_type.h"
 #include "python/scope_functions.h"
 #include "python/scope_hooks.h"
@@ -316,6 +318,14 @@ void define_process(py::module_& module) {
       },
       py::arg("scope_function"));
   module.def(
+      "cancel",
+      [](const py::object& scope) {
+        if (!cancel_scope(checked_scope(scope))) {
+          throw py::error_already_set();
+        }
+      },
+      py::arg("scope"));
+  module.def(
       "suspend", [](const py::object& scope) { suspend_scope(checked_scope(scope)); },
       py::arg("scope"));
   module.def(
@@ -330,7 +340,7 @@ void define_process(py::module_& module) {
 
 void define_module(py::module_& module) {
   install_gil_hooks();
-  if (!init_scope_functions()) {
+  if (!init_scope_functions() || !init_module_hooks()) {
     throw py::error_already_set();
   }
   module.attr("Scope") = py::reinterpret_borrow<py::object>(scope_type());
@@ -338,6 +348,7 @@ void define_module(py::module_& module) {
   define_series(module.ptr());
   define_statistics(module);
   define_recorder(module);
+  define_handle(module.ptr());
   define_hold(module);
   define_process(module);
 }

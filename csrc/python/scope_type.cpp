@@ -299,6 +299,11 @@ bool end_scope(PyObject* scope) {
   return end_pass(reinterpret_cast<Scope*>(scope), end, &remove);
 }
 
+bool cancel_scope(PyObject* scope) {
+  const auto cancel = [](Recorder& recorder, OpenScope& open) { recorder.cancel(open); };
+  return end_pass(reinterpret_cast<Scope*>(scope), cancel, &remove);
+}
+
 void suspend_scope(PyObject* scope) {
   if (Pass* pass = open_pass_of(scope)) {
     suspend(pass);

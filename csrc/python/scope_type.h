@@ -74,6 +74,8 @@ bool leave_scope(PyObject* scope);
 bool leave_scope_and_phase(PyObject* scope, OpenScope& phase, PyObject* mark);
 // Ends one pass by its token, anywhere.
 bool end_scope(PyObject* scope);
+// Ends one pass that should never have begun: it counts nowhere.
+bool cancel_scope(PyObject* scope);
 
 // Suspends the newest pass while a decorated generator is suspended, with the scopes open in the
 // generator. Meanwhile they are not parents. Resuming restores them, in the current context. False

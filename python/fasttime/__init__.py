@@ -21,6 +21,13 @@ from .loading import load
 from .measuring.do_bench import do_bench
 from .measuring.measure import measure
 from .measuring.measurement import Measurement
+from .modules.iterating import iterate
+from .modules.rows import ModuleRow
+from .modules.step_report import StepReport, StepRow
+from .modules.table import ModuleTable
+from .ranks.gathering import gather
+from .ranks.rank_site import RankSite
+from .ranks.rank_table import RankTable
 from .recorder import Recorder
 from .recorder import default_recorder as _default_recorder
 from .reports.durations import Durations
@@ -39,12 +46,18 @@ __all__ = [
     "Measurement",
     "MethodComparison",
     "MethodFinding",
+    "ModuleRow",
+    "ModuleTable",
+    "RankSite",
+    "RankTable",
     "Recorder",
     "Report",
     "Sample",
     "SavedComparison",
     "SiteReport",
     "Span",
+    "StepReport",
+    "StepRow",
     "Timeline",
     "TimelineRecording",
     "TimingWarning",
@@ -58,6 +71,8 @@ __all__ = [
     "drain_samples",
     "enable",
     "end",
+    "gather",
+    "iterate",
     "keep_samples",
     "load",
     "mark_nvtx",

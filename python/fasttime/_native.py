@@ -42,6 +42,7 @@ _C.set_scope_hooks(vars(torch.cuda), functools.partial(decorate, _C.suspend, _C.
 atexit.register(_C.retire, "the interpreter is shutting down")
 
 Core = _C.Recorder
+ModuleHooks = _C.ModuleHooks
 Phases = _C.Phases
 Scope = _C.Scope
 Series = _C.Series
@@ -50,10 +51,15 @@ StreamHold = _C.StreamHold
 backend = _C.backend
 bind_if_cuda_is_up = _C.bind_if_cuda_is_up
 bucket_middles_ns = _C.bucket_middles_ns
+cancel = _C.cancel
 host_now_ns = _C.host_now_ns
 is_capturing = _C.is_capturing
 is_enabled = _C.is_enabled
+module_hooks = _C.module_hooks
+module_self = _C.module_self
 resume = _C.resume
+set_autograd = _C.set_autograd
 set_enabled = _C.set_enabled
 set_marks = _C.set_marks
+step_series = _C.step_series
 suspend = _C.suspend

@@ -19,6 +19,9 @@ METHOD_COMPARISON = "fasttime method comparison"
 SAVED_COMPARISON = "fasttime saved comparison"
 REPORT = "fasttime report"
 TIMELINE = "fasttime timeline"
+RANK_TABLE = "fasttime rank table"
+MODULE_TABLE = "fasttime module table"
+STEP_REPORT = "fasttime step report"
 
 # The version of each format that this fasttime writes, which is also the only one it reads. Raise a
 # version with every change that an older reader would misunderstand.
@@ -29,6 +32,9 @@ VERSIONS = {
     SAVED_COMPARISON: 1,
     REPORT: 3,  # 1 had no histograms; 2 had sections, and bottlenecks without a reason
     TIMELINE: 1,
+    RANK_TABLE: 1,
+    MODULE_TABLE: 1,
+    STEP_REPORT: 1,
 }
 
 

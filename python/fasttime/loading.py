@@ -17,8 +17,11 @@ from .documents import (
     COMPARISON,
     MEASUREMENT,
     METHOD_COMPARISON,
+    MODULE_TABLE,
+    RANK_TABLE,
     REPORT,
     SAVED_COMPARISON,
+    STEP_REPORT,
     TIMELINE,
     Fields,
     damaged,
@@ -26,12 +29,24 @@ from .documents import (
 )
 from .measuring.measurement import Measurement
 from .measuring.measurement import from_content as measurement_from_content
+from .modules.step_report import StepReport
+from .modules.table import ModuleTable
+from .ranks.rank_table import RankTable
+from .ranks.rank_table import from_content as rank_table_from_content
 from .reports.formats.document import from_content as report_arguments
 from .reports.report import Report
 from .timelines.timeline import Timeline
 
 Loaded: TypeAlias = (
-    Measurement | Comparison | MethodComparison | SavedComparison | Report | Timeline
+    Measurement
+    | Comparison
+    | MethodComparison
+    | SavedComparison
+    | Report
+    | Timeline
+    | RankTable
+    | ModuleTable
+    | StepReport
 )
 
 # The function that makes a result from the fields of a document, by format.
@@ -42,6 +57,9 @@ READERS: dict[str, Callable[[Fields], Loaded]] = {
     SAVED_COMPARISON: saved_comparison_from_content,
     REPORT: lambda fields: Report(**report_arguments(fields)),
     TIMELINE: Timeline._from_fields,
+    RANK_TABLE: rank_table_from_content,
+    MODULE_TABLE: ModuleTable._from_fields,
+    STEP_REPORT: StepReport._from_fields,
 }
 
 

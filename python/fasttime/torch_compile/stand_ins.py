@@ -14,6 +14,7 @@ from typing import Any
 
 _log = logging.getLogger("fasttime")
 _met_a_scope = False
+_met_a_module = False
 
 
 def scopes_were_compiled() -> bool:
@@ -36,6 +37,22 @@ def note_scope() -> None:
         _log.warning(
             "a fasttime scope is in a region that torch.compile compiles, and is not timed there. "
             "Put the scope around the compiled call."
+        )
+
+
+def modules_were_compiled() -> bool:
+    """Say whether torch.compile has met a module with hooks. It is not timed there."""
+    return _met_a_module
+
+
+def note_module() -> None:
+    """Note that a module with hooks is in a compiled region, and log it once, as `note_scope`."""
+    global _met_a_module
+    if not _met_a_module:
+        _met_a_module = True
+        _log.warning(
+            "torch.compile compiles a model that fasttime instruments, and its modules are not "
+            "timed there. Compile first, then call fasttime.instrument."
         )
 
 
@@ -81,6 +98,14 @@ def _nothing(token: object) -> None:
     return None
 
 
+def _before_forward(module: object, arguments: object) -> None:
+    note_module()
+
+
+def _after_forward(module: object, arguments: object, result: object) -> None:
+    note_module()
+
+
 # For a dynamo that rejects our variables. Such a dynamo resumes after a graph break only inside
 # context managers that it knows.
 def _scope_without_variable(name: str, *, stream: object = None) -> contextlib.nullcontext[None]:
@@ -105,6 +130,8 @@ def by_name(*, has_variables: bool) -> dict[str, Callable[..., Any]]:
         "phases": phases,
         "begin": _begin,
         "end": _nothing,
+        "before_forward": _before_forward,
+        "after_forward": _after_forward,
         "suspend": _nothing,
         "resume": _nothing,
     }

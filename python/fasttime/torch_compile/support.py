@@ -20,9 +20,9 @@ import torch
 from .. import _native
 from . import dynamo_private, stand_ins
 from .import_watch import call_after_import
-from .stand_ins import scopes_were_compiled
+from .stand_ins import modules_were_compiled, scopes_were_compiled
 
-__all__ = ["adopt", "scopes_were_compiled"]
+__all__ = ["adopt", "modules_were_compiled", "scopes_were_compiled"]
 
 _Function = Callable[..., Any]
 
@@ -65,6 +65,7 @@ def _meet_dynamo() -> None:
     try:
         take_for_constant: _Function = torch.compiler.assume_constant_result
         take_for_constant(stand_ins.note_scope)
+        take_for_constant(stand_ins.note_module)
         found = stand_ins.by_name(has_variables=dynamo_private.teach_types())
     except Exception as error:
         _log.warning("scopes will break the graphs of torch.compile: %r", error)

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The parts of a step. They lie end to end, as phases do, so that they add up to the step.
+#include "host/thread_number.h"
+#include "python/module_hooks.h"
+
+namespace fasttime {
+namespace {
+
+// A part that began in a capture, on a failure, or before CUDA started must not affect the next.
+void retry(ModuleHooks* hooks) {
+  StepParts& steps = hooks->steps;
+  if (steps.open.lane == nullptr && runtime().has_cuda) {
+    hooks->recorder->retry_phase(steps.open, nullptr);
+  }
+}
+
+void change(ModuleHooks* hooks, uint8_t part, const Nesting& ending) {
+  StepParts& steps = hooks->steps;
+  steps.is_busy = true;
+  steps.open.nesting = ending;
+  hooks->recorder->change_phase(steps.open, steps.sites[part]);
+  retry(hooks);
+  steps.open.nesting = {};  // until the part ends: an abandoned part does not count
+  steps.part = part;
+  steps.is_busy = false;
+}
+
+}  // namespace
+
+void begin_part(ModuleHooks* hooks, uint8_t part) {
+  StepParts& steps = hooks->steps;
+  if (!steps.is_on || steps.is_busy || (steps.is_open && steps.part == part)) {
+    return;
+  }
+  if (steps.is_open && steps.open.process != hooks->recorder->process()) {
+    steps.is_open = false;  // the step began before a fork
+  }
+  if (steps.is_open) {
+    ++steps.parts;
+    change(hooks, part, {steps.step, 0, steps.part, Stretch::kPart});
+    return;
+  }
+  steps.is_busy = true;
+  hooks->recorder->begin(steps.open, steps.sites[part], nullptr);
+  hooks->recorder->leave_call();
+  steps.is_busy = false;
+  steps.is_open = true;
+  steps.thread = thread_number();
+  steps.part = part;
+  steps.parts = 0;
+}
+
+uint8_t part_around(const ModuleHooks* hooks) {
+  for (const auto& thread : hooks->threads) {
+    if (thread->thread == hooks->steps.thread && thread->frame_count != 0) {
+      return StepParts::kForward;
+    }
+  }
+  return hooks->steps.is_in_optimizer ? StepParts::kOptimizer : StepParts::kOther;
+}
+
+void end_step(ModuleHooks* hooks) {
+  StepParts& steps = hooks->steps;
+  if (!steps.is_on || steps.is_busy || !steps.is_open ||
+      steps.open.process != hooks->recorder->process()) {
+    return;
+  }
+  const auto parts = static_cast<uint16_t>(steps.parts + 1);
+  change(hooks, StepParts::kOther, {steps.step, parts, steps.part, Stretch::kLastPart});
+  steps.parts = 0;
+  ++steps.step;
+  ++steps.ended;
+  PyObject* done =
+      hooks->step_ended == nullptr ? nullptr : PyObject_CallNoArgs(hooks->step_ended);
+  Py_XDECREF(done);
+}
+
+}  // namespace fasttime

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which steps to time, so that timing costs no more than a budget."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections import deque
+
+_FIRST_STEPS = 8  # all timed, to learn what timing costs
+_SHORTEST_PERIOD = 64
+_WANTED_IN_PERIOD = 16  # timed steps; without any, a period says nothing
+_GROWTH = 8  # a period is at least an eighth of all steps so far, so that there are few
+_LEAST_PART = 1 / 1000
+_KEPT = 64
+
+
+class Budget:
+    """Chooses steps at random, each independently of the others.
+
+    The gaps between timed steps are then geometric, so no rhythm of the program can lie in step
+    with them. The part of the steps that is timed stays the same for a period. Then it is set to
+    the budget divided by the cost of timing a step. This cost is the median of the timed steps
+    minus the median of the others, each of the last few dozen steps.
+    """
+
+    def __init__(self, budget: float) -> None:
+        self.budget = budget
+        self._random = random.Random()  # its own, so that seeds of the program do not matter
+        self._part = 1.0
+        self._period_left = _FIRST_STEPS
+        self._all_steps = 0
+        self._timed_steps = 0
+        self._last_ns: int | None = None
+        self._timed: deque[int] = deque(maxlen=_KEPT)
+        self._plain: deque[int] = deque(maxlen=_KEPT)
+
+    @property
+    def part(self) -> float:
+        """The chance of a step to be timed."""
+        return self._part
+
+    @property
+    def estimated_overhead(self) -> float | None:
+        """The estimated cost of timing, as a fraction of the time of all steps; None if unknown."""
+        cost = self._cost()
+        if cost is None or not self._all_steps:
+            return None
+        return max(0.0, cost) * self._timed_steps / self._all_steps
+
+    def choose(self) -> bool:
+        """Return whether to time the next step."""
+        return self._part >= 1 or self._random.random() < self._part
+
+    def end_step(self, now_ns: int, was_timed: bool) -> bool:
+        """Take note of a step. Return whether a new period begins."""
+        if self._last_ns is not None:
+            (self._timed if was_timed else self._plain).append(now_ns - self._last_ns)
+        self._last_ns = now_ns
+        self._all_steps += 1
+        self._timed_steps += was_timed
+        self._period_left -= 1
+        if self._period_left > 0:
+            return False
+        self._part = self._wanted_part()
+        self._period_left = max(
+            _SHORTEST_PERIOD,
+            round(_WANTED_IN_PERIOD / self._part),
+            self._all_steps // _GROWTH,
+        )
+        return True
+
+    def _cost(self) -> float | None:
+        """Return what timing a step costs, as a fraction of a plain step."""
+        if not self._timed or not self._plain:
+            return None
+        plain = statistics.median(self._plain)
+        return (statistics.median(self._timed) - plain) / plain if plain > 0 else None
+
+    def _wanted_part(self) -> float:
+        cost = self._cost()
+        if cost is None:
+            # There was no plain step yet. Timing rarely doubles a step.
+            return max(_LEAST_PART, min(0.5, self.budget))
+        if cost <= self.budget:
+            return 1.0 if not self._plain else max(self._part, min(0.5, 2 * self._part))
+        return max(_LEAST_PART, min(0.5, self.budget / cost))

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A table of modules for terminals, notebooks, pages and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..console import line, warning_lines
+from ..console import table as rich_table
+from ..html.elements import paragraphs, warning_list
+from ..html.elements import table as html_table
+from ..text import format_count, format_seconds, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from .rows import ModuleRow
+    from .table import ModuleTable
+
+_UNKNOWN = "-"
+_MODEL = "(model)"  # the row with the empty path
+_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
+_GAP = 2
+_NARROWEST = 16  # columns for the names of modules
+_STYLES = {"host-bound": "yellow", "unclear": "dim"}
+# In a narrow terminal these columns are hidden, in this order.
+_LEAST_IMPORTANT_FIRST = (
+    "recompute self",
+    "calls",
+    "host",
+    "type",
+    "bottleneck",
+    "recompute",
+    "forward self",
+    "backward self",
+    "self share",
+    "backward",
+    "forward",
+)
+
+
+class Column(NamedTuple):
+    """One column: its heading, the text of a row's cell, and whether the cells are no figures."""
+
+    title: str
+    text: Callable[[ModuleRow], str]
+    is_text: bool = False
+
+
+def as_renderable(table: ModuleTable, width: int) -> RenderableType:
+    """Return what rich prints in `width` columns: the table, the notes and the warnings."""
+    from rich.console import Group
+    from rich.text import Text
+
+    rows, left_out = _shown(table)
+    known = columns(table)
+    texts = {column.title: [column.text(row) for row in rows] for column in known}
+    shown = _fitting(known, texts, width)
+    hidden = [column.title for column in known if column not in shown]
+    if hidden:
+        left_out.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
+    made = rich_table(
+        [column.title.replace(" ", "\n") for column in shown],
+        left={index for index, column in enumerate(shown) if column.is_text},
+    )
+    for index in range(len(rows)):
+        row = [texts[column.title][index] for column in shown]
+        first = Text(row[0], no_wrap=True, overflow="ellipsis")
+        made.add_row(first, *(Text(text, _STYLES.get(text, "")) for text in row[1:]))
+    return Group(
+        line(title(table)),
+        *([made] if rows else []),
+        *(line(note, "dim") for note in [*left_out, *notes(table)]),
+        *warning_lines(table.warnings),
+    )
+
+
+def as_html(table: ModuleTable) -> str:
+    """Return the table as HTML for a notebook."""
+    rows, left_out = _shown(table)
+    return (
+        paragraphs([title(table)])
+        + html_table(
+            [column.title for column in columns(table)],
+            cells(table, rows),
+            caption="Times by module",
+            left=text_columns(table),
+        )
+        + paragraphs([*left_out, *notes(table)], soft=True)
+        + warning_list(table.warnings)
+    )
+
+
+def cells(table: ModuleTable, rows: list[ModuleRow]) -> list[tuple[str, ...]]:
+    """Return the cells of some rows of the table."""
+    known = columns(table)
+    return [tuple(column.text(row) for column in known) for row in rows]
+
+
+def text_columns(table: ModuleTable) -> tuple[int, ...]:
+    """Return the positions of the columns that hold no figures."""
+    return tuple(index for index, column in enumerate(columns(table)) if column.is_text)
+
+
+def columns(table: ModuleTable) -> list[Column]:
+    """Return the columns of a table. Columns without any time are left out."""
+
+    def times(title: str, column: str) -> Column:
+        return Column(title, lambda row: _seconds(row.per_call(column)))
+
+    def has(column: str) -> bool:
+        return any(getattr(row, column) is not None for row in table)
+
+    if table.is_by_type:
+        made = [
+            Column("type", lambda row: printable(row.type), is_text=True),
+            Column("modules", lambda row: f"{row.modules:,}"),
+        ]
+    else:
+        made = [
+            Column("module", lambda row: _name(table, row), is_text=True),
+            Column("type", _type, is_text=True),
+        ]
+    made.append(Column("calls", lambda row: f"{row.calls:,}"))
+    nested = table.is_by_type or any(row.depth for row in table)
+    for name in ("forward", "backward", "recompute"):
+        if has(name):
+            made.append(times(name, name))
+            if nested and name != "recompute":
+                made.append(times(f"{name} self", f"{name}_self"))
+    if any(row.bottleneck for row in table):
+        made.append(Column("host", lambda row: _seconds(_host(row))))
+    made.append(Column("share", lambda row: _share(table, row.share)))
+    if nested and not table.is_by_type:
+        made.append(Column("self share", lambda row: _share(table, row.self_share)))
+    if any(row.bottleneck for row in table):
+        made.append(
+            Column(
+                "bottleneck",
+                lambda row: row.bottleneck.bound if row.bottleneck else _UNKNOWN,
+                is_text=True,
+            )
+        )
+    return made
+
+
+def _name(table: ModuleTable, row: ModuleRow) -> str:
+    """Return a module's path. In the order of the model it is indented below its parents."""
+    path = printable(row.path) if row.path else _MODEL
+    return path if table.is_sorted else "  " * row.depth + path
+
+
+def _type(row: ModuleRow) -> str:
+    return f"{printable(row.type)} (compiled)" if row.is_compiled else printable(row.type)
+
+
+def _seconds(value: float | None) -> str:
+    return _UNKNOWN if value is None else format_seconds(value)
+
+
+def _share(table: ModuleTable, share: float | None) -> str:
+    return _UNKNOWN if share is None else f"{share:.1%}"
+
+
+def _host(row: ModuleRow) -> float | None:
+    """Return the host time of a call, forward and backward and recomputation together."""
+    found = [row.per_call(name) for name in ("host_forward", "host_backward", "host_recompute")]
+    known = [one for one in found if one is not None]
+    return sum(known) if known else None
+
+
+def title(table: ModuleTable) -> str:
+    records = table.records
+    kind = "device" if any(row.bottleneck for row in table) else "host"
+    what = "type" if table.is_by_type else "module"
+    left_out = f" of {len(table) + table.left_out:,}" if table.left_out else ""
+    return (
+        f"{len(table):,}{left_out} {what}{'' if len(table) == 1 else 's'}, "
+        f"{format_count(records.steps, 'step')}: mean {kind} time per call"
+    )
+
+
+def notes(table: ModuleTable) -> list[str]:
+    """Return what to know about the figures: which part was sampled, and what timing cost."""
+    records = table.records
+    found = []
+    if records.timed_steps < records.steps:
+        part = records.timed_steps / records.steps
+        found.append(
+            f"{records.timed_steps:,} of {records.steps:,} steps were timed ({part:.1%}), chosen "
+            f"at random. Totals and shares are estimates{_error(table)}."
+        )
+    if records.overhead is not None:
+        budget = records.overhead_budget
+        asked = "" if budget is None else f" (budget: {budget:.1%})"
+        found.append(f"Timing the modules cost about {records.overhead:.1%} of the steps{asked}.")
+    return found
+
+
+def _error(table: ModuleTable) -> str:
+    row = max(table, key=lambda row: row.total, default=None)
+    if row is None or not row.error or not row.total:
+        return ""
+    return f", with a standard error of {row.error / row.total:.1%} for the largest total"
+
+
+def _fitting(known: list[Column], texts: dict[str, list[str]], width: int) -> list[Column]:
+    """Return the columns that fit into the width beside the names."""
+    widths = {
+        column.title: _GAP + max([*map(len, column.title.split()), *map(len, texts[column.title])])
+        for column in known
+    }
+    first = known[0].title
+    shown = list(known)
+    for title in _LEAST_IMPORTANT_FIRST:
+        wanted = min(widths[first], max(_NARROWEST, width // 3))
+        if wanted + sum(widths[column.title] for column in shown[1:]) <= width:
+            break
+        shown = [column for column in shown if column.title != title or column.title == first]
+    return shown
+
+
+def _shown(table: ModuleTable) -> tuple[list[ModuleRow], list[str]]:
+    """Return the rows with the greatest totals, and a note if some are left out."""
+    rows = list(table)
+    if len(rows) <= _MOST_ROWS:
+        return rows, []
+    ranked = sorted(range(len(rows)), key=lambda position: -rows[position].total)
+    chosen = set(ranked[:_MOST_ROWS])
+    note = (
+        f"{_MOST_ROWS} of {len(rows):,} rows are shown; "
+        'table.save("modules.html") writes all of them.'
+    )
+    return [row for position, row in enumerate(rows) if position in chosen], [note]

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The imbalance of times over ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fasttime.stats.imbalance import excess_of_slowest, imbalance
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("times", "excess", "fraction"),
+    [
+        ([2.0, 2.0, 2.0], 0.0, 0.0),
+        ([1.0, 1.0, 4.0], 3.0, 0.75),
+        ([0.0, 0.0, 5.0], 5.0, 1.0),
+        ([1.0, 2.0, 6.0], 4.5, 0.75),
+        ([3.0, NAN, 1.0], 2.0, 2 / 3),
+        ([3.0, NAN, NAN], 0.0, 0.0),
+        ([0.0, 0.0, 0.0], 0.0, 0.0),
+        ([NAN, NAN, NAN], 0.0, 0.0),
+    ],
+)
+def test_the_slowest_against_the_others(times: list[float], excess: float, fraction: float) -> None:
+    assert excess_of_slowest(np.array([times])) == pytest.approx([excess])
+    assert imbalance(np.array([times])) == pytest.approx([fraction])
+
+
+def test_it_is_the_imbalance_percentage() -> None:
+    times = np.random.default_rng(1).uniform(1, 9, (50, 7))
+    largest, mean = times.max(axis=1), times.mean(axis=1)
+    assert imbalance(times) == pytest.approx((largest - mean) / largest * 7 / 6)
