@@ -15,9 +15,10 @@ import pytest
         ("fasttime.exporters.prometheus", "prometheus_client", "prometheus"),
         ("fasttime.exporters.opentelemetry", "opentelemetry.sdk.metrics", "opentelemetry"),
         ("fasttime.exporters.tensorboard", "torch.utils.tensorboard", "tensorboard"),
+        ("fasttime.integrations.transformers", "transformers", "transformers"),
     ],
 )
-def test_a_missing_library_is_named_in_one_line(
+def test_the_missing_library_is_named(
     module: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, module, raising=False)
@@ -28,3 +29,15 @@ def test_a_missing_library_is_named_in_one_line(
     assert message.startswith(f"{module} needs ")
     assert f"pip install 'fasttime[{extra}]'" in message
     assert "\n" not in message
+
+
+def test_lightning_has_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "fasttime.integrations.lightning"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("lightning", "pytorch_lightning"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
+    with pytest.raises(ImportError, match=r"pip install 'fasttime\[lightning\]'"):
+        importlib.import_module(module)
