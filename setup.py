@@ -12,6 +12,9 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
 from setuptools.errors import CompileError
 
+if not sys.platform.startswith("linux"):
+    sys.exit(f"fasttime supports Linux only, and this is {sys.platform!r}")
+
 COMPILER_HELP = """
 fasttime could not compile its C++ part. Likely causes, and what to do:
   * there is no C++ compiler:        apt install g++   (or dnf install gcc-c++)
@@ -42,8 +45,8 @@ extension = Pybind11Extension(
     depends=sorted(str(path) for path in Path("csrc").rglob("*.h")),
     include_dirs=["csrc"],
     cxx_std=17,
-    extra_compile_args=[] if sys.platform == "win32" else [*flags, *warnings],
-    libraries=["dl", "pthread"] if sys.platform.startswith("linux") else [],
+    extra_compile_args=[*flags, *warnings],
+    libraries=["dl", "pthread"],
 )
 
 ParallelCompile("MAX_JOBS", default=os.cpu_count() or 1).install()

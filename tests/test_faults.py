@@ -381,6 +381,42 @@ def test_a_python_thread_can_let_a_full_queue_go(cuda: Simulated, recorder: Reco
     assert recorder.report(wait=True)["a"].count == 100
 
 
+def test_short_scopes_on_an_idle_device_keep_the_gil(cuda: Simulated) -> None:
+    recorder = Recorder(share_boundaries=False)
+    for _ in range(40):
+        with recorder.scope("plain Python"):
+            cuda.advance(MS // 5)
+        cuda.advance(MS // 10)
+    for_the_clock = cuda.calls("cudaEventRecord") - 80
+    assert cuda.calls_without_gil("cudaEventRecord") == 1 + for_the_clock  # the very first begin
+
+
+def test_a_record_after_a_long_time_frees_the_gil(cuda: Simulated) -> None:
+    """The queue may have filled meanwhile, although the device has reached the last record."""
+    recorder = Recorder(share_boundaries=False)
+    with recorder.scope("a"):
+        cuda.advance(MS)
+        before = cuda.calls("cudaEventRecord"), cuda.calls_without_gil("cudaEventRecord")
+    records = cuda.calls("cudaEventRecord") - before[0]
+    assert cuda.calls_without_gil("cudaEventRecord") == before[1] + records
+
+
+def test_records_behind_a_busy_device_free_the_gil(cuda: Simulated) -> None:
+    recorder = Recorder(share_boundaries=False)
+    stream = cuda.create_stream()
+    with recorder.scope("a", stream=stream):
+        cuda.hold(stream)
+    cuda.advance(MS)
+    before = cuda.calls_without_gil("cudaEventRecord")
+    asked = cuda.calls("cudaEventElapsedTime")
+    for _ in range(10):
+        with recorder.scope("a", stream=stream):
+            cuda.advance(10_000)
+    assert cuda.calls_without_gil("cudaEventRecord") == before + 20
+    assert cuda.calls("cudaEventElapsedTime") - asked < 8  # a device behind is asked now and then
+    cuda.release(stream)
+
+
 def test_comparing_clocks_waits_without_the_gil(cuda: Simulated, recorder: Recorder) -> None:
     stream = cuda.create_stream()
     with recorder.scope("a"):

@@ -129,6 +129,91 @@ def test_an_unsupported_torch_is_refused() -> None:
     """)
 
 
+@pytest.mark.parametrize("version", ["2.6.0a0+df5bbc09d1.nv24.12", "2.10.0", "3.0.0.dev1"])
+def test_a_build_of_a_supported_torch_is_accepted(version: str) -> None:
+    run(f"""
+        import torch
+        from torch.torch_version import TorchVersion
+        torch.__version__ = TorchVersion({version!r})
+        import fasttime
+    """)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("sys._is_gil_enabled = lambda: False", "needs Python's global interpreter lock"),
+        ("sys.platform = 'darwin'", "supports Linux only, and this is 'darwin'"),
+    ],
+)
+def test_an_unsupported_python_is_refused(change: str, words: str) -> None:
+    run(f"""
+        import sys, torch
+        {change}
+        try:
+            import fasttime
+        except ImportError as error:
+            assert {words!r} in str(error), error
+        else:
+            raise SystemExit("imported")
+    """)
+
+
+def test_a_build_on_another_system_is_refused() -> None:
+    setup = Path(__file__).parent.parent / "setup.py"
+    run(f"""
+        import runpy, sys
+        sys.platform = "win32"
+        sys.path.insert(0, "")
+        try:
+            runpy.run_path({str(setup)!r})
+        except SystemExit as ended:
+            assert ended.code == "fasttime supports Linux only, and this is 'win32'", ended.code
+        else:
+            raise SystemExit("built")
+    """)
+
+
+@pytest.mark.parametrize("change", ["del _C.set_marks", "_C.set_scope_hooks = lambda: None"])
+def test_a_compiled_part_of_another_version_is_named(change: str) -> None:
+    run(f"""
+        import importlib.util, sys, torch
+        found = importlib.util.find_spec("fasttime").submodule_search_locations
+        spec = importlib.machinery.PathFinder.find_spec("fasttime._C", found)
+        _C = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(_C)
+        {change}
+        sys.modules["fasttime._C"] = _C
+        try:
+            import fasttime
+        except ImportError as error:
+            assert "belong to different versions" in str(error), error
+            assert "--force-reinstall" in str(error), error
+        else:
+            raise SystemExit("imported")
+    """)
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+def test_a_torch_for_rocm_is_not_asked_to_install_cuda(tmp_path: Path) -> None:
+    from fasttime import _C
+
+    library = tmp_path / "libc10_hip.so"
+    made = ["gcc", "-shared", "-x", "c", os.devnull, "-Wl,-soname,libc10_hip.so", "-o"]
+    subprocess.run([*made, str(library)], check=True)
+    run(f"""
+        import ctypes, importlib.util
+        ctypes.CDLL({str(library)!r})
+        spec = importlib.util.spec_from_file_location("fasttime._C", {_C.__file__!r})
+        _C = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(_C)
+        up = {{"_initialized": True, "_is_in_bad_fork": lambda: False}}
+        _C.set_scope_hooks(up, print, print)
+        _C.bind_if_cuda_is_up()
+        assert _C.backend()["reason"].startswith("this torch was built for ROCm"), _C.backend()
+    """)
+
+
 def test_a_missing_extension_says_what_to_do(tmp_path: Path) -> None:
     import fasttime
 

@@ -40,7 +40,9 @@ SymbolSource torch_symbols(std::string& why) {
   source.cuda_library = loaded("libc10_cuda.so");
   source.torch_library = loaded("libtorch_cuda.so");
   source.driver_library = loaded("libcuda.so.1");
-  if (source.cuda_library == nullptr || source.torch_library == nullptr) {
+  if (loaded("libc10_hip.so") != nullptr) {
+    why = "this torch was built for ROCm, and fasttime times NVIDIA GPUs only";
+  } else if (source.cuda_library == nullptr || source.torch_library == nullptr) {
     why =
         "this torch was built without CUDA; install a CUDA build of torch to time a GPU "
         "(https://pytorch.org/get-started)";

@@ -436,7 +436,7 @@ def test_only_measurements_are_compared(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("method", "sync"), ("cache", "cold"), ("held", True), ("is_calibrated", True)],
+    [("method", "sync"), ("cache", "cold"), ("held", True)],
 )
 def test_different_ways_to_measure_are_refused(name: str, value: Any) -> None:
     with pytest.raises(

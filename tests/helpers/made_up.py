@@ -12,6 +12,7 @@ import numpy as np
 
 from fasttime import Measurement
 from fasttime.environment.describe import Environment
+from fasttime.environment.origin import ProcessOrigin
 
 
 def measurement(times: Any, **changes: Any) -> Measurement:
@@ -27,6 +28,12 @@ def measurement(times: Any, **changes: Any) -> Measurement:
         warmup=0,
         repeat=len(times),
     )
+    return dataclasses.replace(made, **changes)
+
+
+def origin(process_id: int, time: float = 0.0, **changes: Any) -> ProcessOrigin:
+    """Return the origin of a process that began at its own number of seconds after the boot."""
+    made = ProcessOrigin(time, process_id, float(process_id), "one boot", "one machine")
     return dataclasses.replace(made, **changes)
 
 

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_up import environment, measurement
+from made_up import environment, measurement, origin
 
 import fasttime
 from fasttime import Bottleneck, Measurement, TimingWarning
@@ -89,8 +91,6 @@ def test_merge_takes_measurements_only(given: Any) -> None:
         ("method", "event", "sync"),
         ("cache", "warm", "cold"),
         ("device", "cuda:0 Simulated", "cpu"),
-        ("held", False, True),
-        ("is_calibrated", False, True),
     ],
 )
 def test_different_measurements_are_not_merged(name: str, value: Any, other: Any) -> None:
@@ -115,6 +115,67 @@ def test_a_measurement_given_twice_raises(
         with pytest.raises(ValueError, match=f"^{message}$"):
             Measurement.merge(first, second, again)
     assert len(Measurement.merge(first, second)) == 4
+
+
+def test_one_process_cannot_pass_for_two() -> None:
+    first, second, third = (
+        measurement([1.0, time], origins=(origin(process),))
+        for time, process in ((1.1, 41), (1.2, 42), (1.3, 41))
+    )
+    message = (
+        "^measurements 0 and 2 are from one process, number 41, so they do not show how much "
+        "processes differ; measure in separate processes: fasttime bench TARGET --processes 3$"
+    )
+    with pytest.raises(ValueError, match=message):
+        Measurement.merge(first, second, third)
+    assert Measurement.merge(first, second).origins == (origin(41), origin(42))
+
+
+@pytest.mark.parametrize("change", [{"process_start": 9.0}, {"boot": "another boot"}])
+def test_a_number_may_be_used_by_two_processes(change: dict[str, Any]) -> None:
+    other = dataclasses.replace(origin(41), **change)
+    found = Measurement.merge(
+        measurement([1.0], origins=(origin(41),)), measurement([2.0], origins=(other,))
+    )
+    assert found.origins == (origin(41), other)
+
+
+def test_one_unknown_origin_makes_all_unknown() -> None:
+    found = Measurement.merge(measurement([1.0], origins=(origin(41),)), measurement([2.0]))
+    assert found.origins == ()
+
+
+def test_two_measurements_here_are_from_one_process() -> None:
+    one, other = (fasttime.measure(sorted, [2, 1], warmup=1, repeat=9) for _ in range(2))
+    (found,) = one.origins
+    assert found.process_id == os.getpid()
+    assert found.process == other.origins[0].process
+    with pytest.raises(ValueError, match="are from one process"):
+        Measurement.merge(one, other)
+
+
+def test_a_process_without_calibration_loses_nothing() -> None:
+    parts = [
+        measurement([time], is_calibrated=time != 3.0, event_overhead=0.5)
+        for time in (1.0, 2.0, 3.0)
+    ]
+    found = Measurement.merge(*parts)
+    assert found.times.tolist() == [1.5, 2.5, 3.0]
+    assert not found.is_calibrated
+    assert found.warnings[0].kind == "mixed_calibration"
+    assert found.warnings[0].message == (
+        "In 1 of 3 processes the event overhead could not be subtracted, so all times include "
+        "about 500.0 ms of it. Measure with hold=True (fasttime bench --hold), or do more work in "
+        "each call."
+    )
+
+
+def test_a_process_without_a_hold_loses_nothing() -> None:
+    parts = [measurement([time], held=time != 3.0) for time in (1.0, 2.0, 3.0)]
+    found = Measurement.merge(*parts)
+    assert (found.times.tolist(), found.held) == ([1.0, 2.0, 3.0], False)
+    assert found.warnings[0].kind == "mixed_holding"
+    assert found.warnings[0].message.startswith("In 1 of 3 processes the stream was not held, so")
 
 
 def test_equal_device_times_may_be_two_processes() -> None:

@@ -160,6 +160,13 @@ SIMULATED_EXPORT int64_t sim_calls(const char* function) {
   });
 }
 
+SIMULATED_EXPORT int64_t sim_calls_without_gil(const char* function) {
+  return control([&](World& world) -> int64_t {
+    const auto found = world.calls_without_gil.find(function);
+    return found == world.calls_without_gil.end() ? 0 : found->second;
+  });
+}
+
 SIMULATED_EXPORT int64_t sim_events_alive() {
   return control([](World& world) { return world.events_alive; });
 }

@@ -61,6 +61,8 @@ void sim_set_sticky(int error);  // every call returns this, as after a crashed 
 
 // Counters since the last reset.
 int64_t sim_calls(const char* function);
+// How many of them were made without the GIL. Needs a process with one Python thread.
+int64_t sim_calls_without_gil(const char* function);
 int64_t sim_events_alive(void);
 // Records of an event whose previous record was not complete.
 int64_t sim_rerecorded_in_flight(void);

@@ -92,6 +92,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_fail": (c_int, [c_char_p, c_int, c_int64, c_int64]),
     "sim_set_sticky": (None, [c_int]),
     "sim_calls": (c_int64, [c_char_p]),
+    "sim_calls_without_gil": (c_int64, [c_char_p]),
     "sim_events_alive": (c_int64, []),
     "sim_rerecorded_in_flight": (c_int64, []),
     "sim_used_after_destroy": (c_int64, []),
@@ -353,6 +354,10 @@ class Simulated:
 
     def calls(self, function: str) -> int:
         return int(self.lib.sim_calls(function.encode()))
+
+    def calls_without_gil(self, function: str) -> int:
+        """Return how many of these calls were made without the GIL; needs a single thread."""
+        return int(self.lib.sim_calls_without_gil(function.encode()))
 
     @property
     def events_alive(self) -> int:

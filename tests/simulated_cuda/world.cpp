@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "world.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -62,6 +64,7 @@ void World::reset() {
   sticky_error = kSuccess;
   started = {0, 1};
   calls.clear();
+  calls_without_gil.clear();
   faults.clear();
   events_alive = rerecorded_in_flight = used_after_destroy = 0;
   captures.clear();
@@ -289,10 +292,23 @@ void World::leave_capture(const CapturePtr& capture) {
   captures.erase(std::remove(captures.begin(), captures.end(), capture), captures.end());
 }
 
+// Whether a thread holds the GIL; true in a process without Python. Up to Python 3.11, the answer
+// is about the whole process, so it only says something while one Python thread runs.
+static bool holds_gil() {
+  using CurrentState = void* (*)();
+  static const auto current = [] {
+    void* found = dlsym(RTLD_DEFAULT, "PyThreadState_GetUnchecked");  // from Python 3.13 on
+    return reinterpret_cast<CurrentState>(
+        found ? found : dlsym(RTLD_DEFAULT, "_PyThreadState_UncheckedGet"));
+  }();
+  return !current || current();
+}
+
 int World::begin_call(const char* function) {
   auto found = calls.find(function);
   if (found == calls.end()) found = calls.emplace(function, 0).first;
   ++found->second;
+  if (!holds_gil()) ++calls_without_gil[function];
   settle();
   if (sticky_error != kSuccess) return sticky_error;
   auto ordered = faults.find(function);

@@ -191,6 +191,7 @@ class World {
   uint64_t next_capture_id = 1;
 
   std::map<std::string, int64_t, std::less<>> calls;
+  std::map<std::string, int64_t, std::less<>> calls_without_gil;
   std::map<std::string, std::vector<Fault>, std::less<>> faults;
   int64_t events_alive = 0;
   int64_t rerecorded_in_flight = 0;

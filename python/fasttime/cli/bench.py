@@ -8,25 +8,30 @@ import contextlib
 import dataclasses
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..comparing.against import AgainstError, check_imports
+from ..comparing.saved import SavedComparison
+from ..comparing.saved_verdict import FEWEST_PAIRS
 from ..environment.describe import describe
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
 from . import target as targets
 from .arguments import (
     add_command,
+    device,
     ignored_runs,
     new_json,
     positive,
     runs,
     seconds,
 )
-from .measurements import as_json, measure_in_processes, save
+from .measurements import as_json, measure_against, measure_in_processes, save
 from .output import Failure, first_sentence, flush_if_possible, put, say_saved
-from .user_code import is_message, path_beginning_with, show_error, user_frames
+from .user_code import INTERRUPTED, is_message, path_beginning_with, show_error, user_frames
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -37,9 +42,15 @@ _EXAMPLES = """examples:
   fasttime bench my_model:forward --processes 5 -o before.json
   fasttime bench my_model:forward --processes 5 -o after.json
   fasttime compare before.json after.json --fail-above 5%
+  fasttime bench my_model:forward --against main --processes 10
+  fasttime bench my_model:forward --against HEAD --build "python setup.py build_ext -i"
 
 my_model:forward is the function `forward` of ./my_model.py or of an installed module.
-It is called without arguments. The module creates models and inputs when it is imported."""
+It is called without arguments. The module creates models and inputs when it is imported.
+--against measures a git revision and your working tree in turns, and says which is faster."""
+
+# How many processes of each revision `--against` starts by default.
+_PAIRS = 10
 
 # Options that are passed on to `measure` if they are given.
 _MEASURE_OPTIONS = ("method", "warmup", "repeat", "budget", "hold", "cache")
@@ -57,6 +68,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("target", metavar="TARGET", help="module:callable, or torchvision:<model>")
     parser.add_argument(
         "--device",
+        type=device,
         help="cpu, cuda or cuda:<index>. Where a model runs (default: cuda if available), or which "
         "GPU is the current device for a callable",
     )
@@ -99,32 +111,52 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--processes",
         type=positive,
-        default=1,
         metavar="N",
-        help="measure in N fresh processes, one after another, and merge the measurements",
+        help="measure in N fresh processes, one after another, and merge the measurements. With "
+        "--against, N processes of each revision; default: 10",
     )
     parser.add_argument(
-        "-o", "--output", type=new_json, metavar="FILE.json", help="save the measurement"
+        "--against",
+        metavar="REV",
+        help="compare with a git revision: put it into a worktree, and measure both in turns",
     )
-    parser.add_argument("--json", action="store_true", help="print the measurement as JSON")
+    parser.add_argument(
+        "--build", metavar="CMD", help="a shell command that builds REV in its worktree"
+    )
+    # For the processes that --against starts: the folder that the target must come from.
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-o", "--output", type=new_json, metavar="FILE.json", help="save the result"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     module, name = targets.split(options.target)
+    pairs = 0 if options.against is None else options.processes or _PAIRS
     if module != targets.MODELS:
         _check_callable_options(options)
+    _check_against(module, options)
     # Absolute, because the timed code may change the folder.
     output = options.output and options.output.absolute()
     try:
-        if options.processes > 1:
-            measurement = measure_in_processes(_arguments(options), options.processes)
+        result: Measurement | SavedComparison
+        processes = options.processes
+        if pairs:
+            result = measure_against(_arguments(options), options.against, options.build, pairs)
+        elif processes is not None and processes > 1:
+            result = measure_in_processes(_arguments(options), processes)
         else:
             # The target's own output must not mix with the data.
             chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
             with chatter or contextlib.nullcontext(), path_beginning_with(os.getcwd()):
-                measurement = _measure(module, name, options)
+                result = _measure(module, name, options)
+                if options.inside is not None:
+                    check_imports(options.inside, [module])
+    except AgainstError as error:
+        raise Failure(str(error)) from error
     except SystemExit as error:
         raise Failure(
             f"{options.target} called sys.exit({error.code!r}); time a callable that returns",
@@ -136,15 +168,33 @@ def run(options: argparse.Namespace) -> int:
             raise  # a message, or a bug of fasttime
         show_error(error)
         return 1
-    # The measurement is saved even if it cannot be printed.
+    # The result is saved even if it cannot be printed.
     try:
-        put(as_json(measurement) if options.json else str(measurement))
+        put(as_json(result) if options.json else str(result))
         flush_if_possible()
     finally:
         if output:
-            save(measurement, output)
+            save(result, output)
             say_saved(options.output)
-    return 0
+    is_partial = isinstance(result, SavedComparison) and len(result.old.processes) < pairs
+    return INTERRUPTED if is_partial else 0
+
+
+def _check_against(module: str, options: argparse.Namespace) -> None:
+    if options.against is None:
+        if options.build is not None:
+            raise Failure("--build builds the revision of --against; name the revision, too")
+        return
+    if module == targets.MODELS:
+        raise Failure(
+            f"{options.target} is not code of this repository, so --against would measure the same "
+            "code twice; name a callable of the repository"
+        )
+    if options.processes is not None and options.processes < FEWEST_PAIRS:
+        raise Failure(
+            f"--against needs at least {FEWEST_PAIRS} processes of each revision to decide "
+            f"anything, got --processes {options.processes}"
+        )
 
 
 def _check_callable_options(options: argparse.Namespace) -> None:
@@ -168,22 +218,22 @@ def _measure(module: str, name: str, options: argparse.Namespace) -> Measurement
         if options.device is not None:
             if not torch.cuda.is_available():
                 raise Failure("torch finds no CUDA device; omit --device")
-            device = targets.device_of(options.device)
+            chosen = targets.device_of(options.device)
             torch.cuda.init()  # type: ignore[no-untyped-call]
-            stack.enter_context(targets.current(device))
+            stack.enter_context(targets.current(chosen))
         return _time(targets.find_callable(module, name), options)
 
 
 def _measure_model(name: str, options: argparse.Namespace) -> Measurement:
-    device = targets.device_of(options.device)
+    chosen = targets.device_of(options.device)
     try:
-        with targets.current(device), torch.inference_mode():
-            return _time(targets.build_model(name, device, options.batch, options.dtype), options)
+        with targets.current(chosen), torch.inference_mode():
+            return _time(targets.build_model(name, chosen, options.batch, options.dtype), options)
     except torch.OutOfMemoryError as error:
         raise Failure(f"{first_sentence(error)}; use a smaller --batch", code=1) from error
     except RuntimeError as error:
         raise Failure(
-            f"{options.target} fails on {device}: {first_sentence(error)}", code=1
+            f"{options.target} fails on {chosen}: {first_sentence(error)}", code=1
         ) from error
 
 

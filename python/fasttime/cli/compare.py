@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..comparing.saved import compare_saved
+from ..comparing.saved import NOT_COMPARABLE, compare_saved
 from .arguments import add_command, fraction
 from .measurements import load
 from .output import NO_RESULT, Failure, say, show
@@ -27,7 +27,8 @@ exit codes:
   0  no proven regression, or no --fail-above
   1  the new measurement is proven to be slower by more than --fail-above
   2  a file is missing, holds no measurement, or is given twice
-  3  the comparison failed or could not be written"""
+  3  the comparison failed or could not be written
+  4  not comparable: another machine or another torch, without --allow-other-machine"""
 
 
 def add_to(commands: Commands) -> None:
@@ -46,6 +47,11 @@ def add_to(commands: Commands) -> None:
         type=fraction,
         metavar="CHANGE",
         help="exit with 1 if NEW.json is proven to be slower by more than this: 5%% or 0.05",
+    )
+    parser.add_argument(
+        "--allow-other-machine",
+        action="store_true",
+        help="compare measurements from two machines or two versions of torch, too",
     )
     parser.set_defaults(command=run)
 
@@ -71,9 +77,16 @@ def _run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise Failure(str(error)) from error
     show(comparison, sys.stdout)
+    if comparison.other_machine and not options.allow_other_machine:
+        differences = "; ".join(map(str, comparison.other_machine))
+        say(
+            f"not comparable: {differences}. Measure both on one machine, or add "
+            f"--allow-other-machine: exit code {NOT_COMPARABLE}"
+        )
+        return NOT_COMPARABLE
     if options.fail_above is None:
         return 0
-    code = comparison.exit_code(options.fail_above)
+    code = comparison.exit_code(options.fail_above, allow_other_machine=True)
     proven = "is proven" if code else "is not proven"
     say(f"a slowdown of more than {100 * options.fail_above:g} % {proven}: exit code {code}")
     return code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Measurements in files, and measurements in several fresh processes."""
+"""Measurements in files, in several fresh processes, and in turns with another revision."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import loading
-from ..comparing.saved import NO_SINGLE_RUNS
+from ..comparing.against import AgainstError, Tree, in_turns, trees_of
+from ..comparing.saved import NO_SINGLE_RUNS, SavedComparison, compare_saved
 from ..measuring.measurement import Measurement
 from ..reports.report import Report
 from .arguments import similar_files
 from .output import Failure, say
 
 
-def save(measurement: Measurement, path: Path) -> None:
-    """Write a measurement; raise Failure if the file cannot be written."""
+def save(result: Measurement | SavedComparison, path: Path) -> None:
+    """Write a result; raise Failure if the file cannot be written."""
     try:
-        measurement.save(path)
+        result.save(path)
     except OSError as error:
         raise Failure(f"could not save {path}: {error.strerror}", code=1) from error
 
@@ -44,12 +45,45 @@ def load(path: Path) -> Measurement:
     return loaded
 
 
-def as_json(measurement: Measurement) -> str:
+def as_json(result: Measurement | SavedComparison) -> str:
     """Return the text that `save` writes."""
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
-        path = Path(folder, "measurement.json")
-        save(measurement, path)
+        path = Path(folder, "result.json")
+        save(result, path)
         return path.read_text(encoding="utf-8").rstrip()
+
+
+def measure_against(
+    arguments: Sequence[str], revision: str, build: str | None, pairs: int
+) -> SavedComparison:
+    """Run ``fasttime bench`` in turns on a revision and on the working tree, in fresh processes.
+
+    Ctrl-C ends the measuring and keeps the pairs that are done.
+
+    Raises Failure if the revision cannot be measured, or if a process fails.
+    """
+
+    def command(tree: Tree, output: Path) -> list[str]:
+        own = ["--output", str(output), "--inside", str(tree.top)]
+        return [sys.executable, "-m", "fasttime", "bench", *arguments, *own]
+
+    done: list[tuple[Measurement, Measurement]] = []
+    try:
+        with trees_of(revision, build=build) as trees:
+            progress = say if sys.stderr.isatty() else None
+            for turn in in_turns(trees, command, pairs, progress=progress):
+                done.append((load(turn.old), load(turn.new)))
+    except AgainstError as error:
+        raise Failure(str(error), code=1 if done else 2) from error
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        say(f"interrupted after {len(done)} of {pairs} pairs; the result is about these")
+    try:
+        old, new = (Measurement.merge(*side) for side in zip(*done, strict=True))
+        return compare_saved(old, new)
+    except ValueError as error:
+        raise Failure(f"the processes measured different things: {error}", code=1) from error
 
 
 def measure_in_processes(arguments: Sequence[str], count: int) -> Measurement:

@@ -67,19 +67,26 @@ def in_turns(
     Stop early to keep the pairs that are done. Waits for the processes. Raises AgainstError if a
     process fails or writes nothing. The messages of the process go to stderr first.
     """
-    choose = order or random.SystemRandom()
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
-        for pair in range(1, pairs + 1):
+        for pair, sides in enumerate(turns(pairs, order), start=1):
             turn = Turn(Path(folder, f"{pair}-old.json"), Path(folder, f"{pair}-new.json"))
-            sides = [(trees.old, turn.old), (trees.new, turn.new)]
-            if choose.random() < 0.5:
-                sides.reverse()
-            for tree, output in sides:
+            for side in sides:
+                tree, output = trees[side], turn[side]
                 name = f"pair {pair} of {pairs}, {tree.side} side"
                 if progress is not None:
                     progress(name)
                 _run(trees, tree, command(tree, output), output, name)
             yield turn
+
+
+def turns(pairs: int, order: random.Random | None = None) -> Iterator[tuple[int, int]]:
+    """Yield who goes first and second in each pair: 0 is the old side, 1 the new side.
+
+    Each pair is drawn by itself. If the sides alternated, a drift would favour one of them.
+    """
+    draw = order or random.SystemRandom()
+    for _ in range(pairs):
+        yield (0, 1) if draw.random() < 0.5 else (1, 0)
 
 
 def _run(trees: Trees, tree: Tree, command: Sequence[str], output: Path, name: str) -> None:

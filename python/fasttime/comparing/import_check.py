@@ -49,7 +49,10 @@ def _imported() -> Iterator[tuple[str, Path]]:
 
 def _place(module: ModuleType | None) -> Path | None:
     file = getattr(module, "__file__", None)
-    return Path(os.path.realpath(file)) if isinstance(file, str) else None
+    # Modules that a program makes itself may name a file without a folder, as torch.ops does.
+    if not isinstance(file, str) or not os.path.isabs(file):
+        return None
+    return Path(os.path.realpath(file))
 
 
 def _is_code_of(place: Path, top: Path) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..environment.gpu_state import GpuState
+from ..environment.origin import origin_now
 from ..measuring import machine
 from ..measuring.batch import Batch, Sampler
 from ..measuring.clocks import clock_warnings_of_rounds
@@ -169,6 +170,7 @@ def measurements_of(
             cache=cache,
             event_overhead=event_overhead,
             is_calibrated=event_overhead is not None,
+            origins=(origin_now(),),
         )
     return measurements
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..data_frame import data_frame
 from ..documents import (
     MEASUREMENT,
@@ -26,23 +24,15 @@ from ..measuring.arguments import is_real, is_whole
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
+from ..measuring.merging import mixed_calibration, with_overhead
 from ..reports.report import Report
-from ..stats.median import median_interval
-from ..stats.processes import FEWEST_PROCESSES, by_process, coarsest_step
-from ..stats.student import difference_interval
+from ..stats.processes import FEWEST_PROCESSES
 from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
+from .provenance import blocks_warning, other_machine, took_turns
 from .results import ComparisonResult, collect_warnings
-from .verdict import (
-    MARGIN,
-    TOO_COARSE,
-    Verdict,
-    VerdictWord,
-    check_margin,
-    decide,
-    headings,
-    times_as_many,
-)
+from .saved_verdict import judge_saved
+from .verdict import MARGIN, Verdict, VerdictWord, check_margin, headings
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -51,14 +41,11 @@ NO_SINGLE_RUNS = (
     "a report has no single runs. To compare, measure with fasttime.measure() or fasttime bench"
 )
 
-# A little less than the promised 5 %, because medians of processes are only nearly normal.
-_ALPHA = 0.04
-
 # Fields that must be equal for a ratio to mean anything.
-_SAME = ("method", "cache", "held", "is_calibrated")
+_SAME = ("method", "cache", "held")
 
-# More processes per side than this are not advised: they take too long.
-_MOST_ADVISED = 20
+# The exit code for measurements of two machines or of two torches.
+NOT_COMPARABLE = 4
 
 # Kinds of warnings that the table leaves out: the title and the reason say the same.
 _SAID_ABOVE = ("cpu", "few_processes")
@@ -109,6 +96,22 @@ class SavedComparison(ComparisonResult):
         return min(len(self.old.processes), len(self.new.processes)) >= FEWEST_PROCESSES
 
     @cached_property
+    def goes_by_pairs(self) -> bool:
+        """Whether the ratios of pairs decide: the processes of both sides took turns.
+
+        ``fasttime bench --against`` makes such measurements. It takes six pairs or more.
+        """
+        return took_turns(self.old, self.new)
+
+    @cached_property
+    def other_machine(self) -> tuple[EnvironmentDifference, ...]:
+        """The differences that tell of another machine, another device or another torch.
+
+        Empty if there are none, or as far as the environments are unknown.
+        """
+        return other_machine(self.old, self.new)
+
+    @cached_property
     def environment_differences(self) -> tuple[EnvironmentDifference, ...]:
         """The fields in which the environments differ, and the device if its name differs.
 
@@ -122,14 +125,17 @@ class SavedComparison(ComparisonResult):
 
     @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:
-        """The warnings of both measurements, each kind once, and differences of the environments.
+        """The warnings of both measurements, each kind once, and of differences between them.
 
         A message names the side unless it holds for both.
         """
-        return (*self._environment_warnings(), *collect_warnings(self._sides()))
+        return (*self._own_warnings(), *collect_warnings(self._sides()))
 
-    def exit_code(self, fail_above: float) -> int:
+    def exit_code(self, fail_above: float, *, allow_other_machine: bool = False) -> int:
         """Return 1 if the new measurement is proven to be slower by more than `fail_above`, else 0.
+
+        Return 4 if the measurements are from two machines or from two torches, so that the code is
+        not what differs.
 
         Proven means that the whole interval lies above ``1 + fail_above``. A check that fails by
         chance is soon ignored, so a regression right at the threshold passes more often than not.
@@ -137,6 +143,7 @@ class SavedComparison(ComparisonResult):
 
         Args:
             fail_above: a fraction: 0.05 for 5 %, 0 for any proven regression.
+            allow_other_machine: judge measurements of two machines or two torches, too.
 
         Raises TypeError unless it is a number. Raises ValueError unless it is finite and at least
         0, and for an int above 0: 5 hardly means 500 %, but 5.0 does.
@@ -150,6 +157,8 @@ class SavedComparison(ComparisonResult):
             )
         if not 0 <= fail_above < math.inf:
             raise ValueError(f"fail_above must be at least 0, 0.05 for 5 %, got {fail_above}")
+        if self.other_machine and not allow_other_machine:
+            return NOT_COMPARABLE
         is_worse = self.verdict == "slower" and self.interval[0] > 1 + fail_above
         return 1 if is_worse else 0
 
@@ -196,75 +205,29 @@ class SavedComparison(ComparisonResult):
                     "processes": len(part.processes),
                     **verdicts[side],
                 }
-                for side, part in self._sides().items()
+                for side, part in self._compared.items()
             ]
         )
 
     @cached_property
     def _judged(self) -> Verdict:
-        old, new = self.old.process_medians, self.new.process_medians
-        if not all(0 < median < math.inf for median in (*old, *new)):
-            reason = "A median is not above zero, so there is no ratio. Do more work in each call."
-            return Verdict("can't tell", math.nan, (0.0, math.inf), reason)
-        if self.goes_by_processes:
-            return self._judge_processes(np.log(old).tolist(), np.log(new).tolist())
-        return self._judge_runs(self.new.median / self.old.median)
+        old, new = self._compared.values()
+        return judge_saved(old, new, self.margin, self.allowance, in_pairs=self.goes_by_pairs)
 
-    def _judge_processes(self, old: list[float], new: list[float]) -> Verdict:
-        """Judge by the logarithms of the processes' medians, since runs are not independent."""
-        change, low, high = difference_interval(old, new, _ALPHA)
-        # A median is a multiple of the clock's step, so it may be half a step off on either side.
-        step = (_relative_step(self.old) + _relative_step(self.new)) / 2
-        interval = (math.exp(low - step), math.exp(high + step))
-        verdict = decide(interval, self.margin)
-        counts = f"{len(old)} old and {len(new)} new processes"
-        reason = f"Based on the spread of {counts}."
-        if verdict == "can't tell":
-            reason = f"{counts} vary too much to decide. "
-            fewer = min(len(old), len(new))
-            more = times_as_many(change, (high - low) / 2, self.margin, step)
-            needed = math.inf if math.isinf(more) else max(fewer + 1, math.ceil(more * fewer))
-            if math.isinf(needed):
-                reason += TOO_COARSE.format(100 * step)
-            elif needed > _MOST_ADVISED:
-                reason += (
-                    "To decide, stop other programs on the machine, or do more work in each call."
-                )
-            else:
-                reason += (
-                    f"About {needed} processes per side would decide: fasttime bench TARGET "
-                    f"--processes {needed}"
-                )
-        return Verdict(verdict, math.exp(change), interval, reason)
-
-    def _judge_runs(self, ratio: float) -> Verdict:
-        """Judge by the runs, and allow for the change that another process could make."""
-        ends = (*_interval(self.old), *_interval(self.new))
-        advice = "measure both in several processes: fasttime bench TARGET --processes 5"
-        if any(math.isnan(end) for end in ends) or min(ends) <= 0:
-            why = "Some times are zero" if min(ends) <= 0 else "There are too few runs"
-            reason = f"{why}. To decide, {advice}"
-            return Verdict("can't tell", ratio, (0.0, math.inf), reason)
-        room = 1 + self.allowance
-        interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
-        verdict = decide(interval, self.margin)
-        reason = (
-            f"With fewer than {FEWEST_PROCESSES} processes per side, a change of "
-            f"{100 * self.allowance:g} % may be chance"
-        )
-        if verdict == "can't tell":
-            reason += f". To decide, {advice}"
-        elif verdict == "same":
-            reason += ", but this change is within the margin."
-        else:
-            reason += ", but this change is larger."
-        return Verdict(verdict, ratio, interval, reason)
+    @cached_property
+    def _compared(self) -> dict[str, Measurement]:
+        """Both sides, with the event overhead in the times of both or of none."""
+        if mixed_calibration((self.old, self.new)) is None:
+            return self._sides()
+        return {side: with_overhead(part) for side, part in self._sides().items()}
 
     def _sides(self) -> dict[str, Measurement]:
         return {"old": self.old, "new": self.new}
 
-    def _environment_warnings(self) -> list[TimingWarning]:
-        warnings = []
+    def _own_warnings(self) -> list[TimingWarning]:
+        sides = (self.old, self.new)
+        found = (blocks_warning(*sides), mixed_calibration(sides))
+        warnings = [warning for warning in found if warning is not None]
         if self.old.environment is None or self.new.environment is None:
             unknown = "An environment is unknown, so differences in it remain unnoticed."
             warnings.append(TimingWarning("environment_unknown", unknown))
@@ -272,11 +235,18 @@ class SavedComparison(ComparisonResult):
             differences = "; ".join(map(str, self.environment_differences))
             message = f"The environments differ, which alone may change times: {differences}."
             warnings.append(TimingWarning("environments_differ", message))
+        if self.other_machine:
+            differences = "; ".join(map(str, self.other_machine))
+            message = (
+                f"The measurements are from two machines or two versions of torch ({differences}), "
+                "so the verdict is not about your code alone. Measure both on one machine."
+            )
+            warnings.append(TimingWarning("other_machine", message))
         return warnings
 
     def _shown_warnings(self) -> list[TimingWarning]:
         shown = collect_warnings(self._sides(), skip=lambda warning: warning.kind in _SAID_ABOVE)
-        return [*self._environment_warnings(), *shown]
+        return [*self._own_warnings(), *shown]
 
     def _title(self) -> str:
         old, new = self.old.label, self.new.label
@@ -284,10 +254,11 @@ class SavedComparison(ComparisonResult):
         return f"{labels}, method {self.new.method!r} on {self.new.device}"
 
     def _rows(self) -> Iterator[tuple[str | Text, ...]]:
-        yield ("old", format_seconds(self.old.median), "-", "-", _extent(self.old))
+        old, new = self._compared.values()
+        yield ("old", format_seconds(old.median), "-", "-", _extent(old))
         *figures, word = self._judged.cells()
-        verdict = word + f" ({_extent(self.new)})"
-        yield ("new", format_seconds(self.new.median), *figures, verdict)
+        verdict = word + f" ({_extent(new)})"
+        yield ("new", format_seconds(new.median), *figures, verdict)
 
     def _notes(self) -> list[str]:
         return [f"{self.verdict}: {self.reason}"]
@@ -324,15 +295,20 @@ def compare_saved(
     `Measurement.merge`), their spread decides, by Welch's test of the logarithms of their medians.
     Student's test decides instead if it is less certain, which can happen with unequal numbers of
     processes. With fewer processes, only a change that is proven to exceed `allowance` counts.
-    No test covers changes from day to day, so measure both sides on the same day.
+
+    If the processes of both sides took turns (``fasttime bench --against``), the ratios of the
+    pairs decide, by Wilcoxon's signed rank test. Otherwise, a change of the machine between the
+    sides looks like a difference, and a warning says so.
 
     Args:
         old, new: measurements, or the files in which they were saved.
         margin: two measurements that differ by less are the ``same``, between 0 and 1.
         allowance: how much two processes may differ by chance, from 0 up to 1.
 
-    Raises ValueError if method, cache, held or is_calibrated differ, or if a number is out of
-    range. Raises TypeError if an argument is not a measurement, and the errors of `fasttime.load`.
+    If `is_calibrated` differs, the event overhead stays in the times of both, with a warning.
+
+    Raises ValueError if method, cache or held differ, or if a number is out of range. Raises
+    TypeError if an argument is not a measurement, and the errors of `fasttime.load`.
 
     >>> print(compare_saved("old.json", "new.json"))  # doctest: +SKIP
     """
@@ -377,21 +353,6 @@ def _measurement(which: str, given: object) -> Measurement:
     elif "omparison" in is_a:
         is_a += ". Pass one of its measurements"
     raise TypeError(f"compare_saved() takes two measurements, but {which} is {is_a}")
-
-
-def _interval(measurement: Measurement) -> tuple[float, float]:
-    """Return the interval of the median. With too few processes, it holds each process's median."""
-    medians = measurement.process_medians
-    if len(medians) >= FEWEST_PROCESSES:
-        return measurement.median_interval
-    parts = by_process(measurement.times, measurement.processes)
-    low, high = median_interval(measurement.times, step=coarsest_step(parts))
-    # The interval of all runs together may lie between two processes and leave out both.
-    return float(np.min([low, *medians])), float(np.max([high, *medians]))
-
-
-def _relative_step(one: Measurement) -> float:
-    return coarsest_step(by_process(one.times, one.processes)) / one.median
 
 
 def _extent(measurement: Measurement) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from ..bottleneck import BOUNDS, Bottleneck
 from ..documents import Fields
 from ..environment.describe import Environment
+from ..environment.origin import ProcessOrigin
 from ..timing_warning import TimingWarning
 from .options import Cache, EndedBy, Method
 
@@ -29,6 +30,7 @@ def to_content(measurement: Measurement) -> dict[str, Any]:
     for name in SERIES:
         content[name] = content[name].tolist()
     content["warnings"] = [warning.to_dict() for warning in measurement.warnings]
+    content["origins"] = [dataclasses.asdict(origin) for origin in measurement.origins]
     if measurement.environment is not None:
         content["environment"] = dataclasses.asdict(measurement.environment)
     if measurement.bottleneck is not None:
@@ -64,6 +66,9 @@ def read_fields(fields: Fields) -> dict[str, Any]:
         "is_calibrated": fields.flag("is_calibrated"),
         "ended_by": fields.choice("ended_by", get_args(EndedBy)),
         "processes": _counts(fields.items("processes")),
+        "origins": tuple(map(ProcessOrigin.from_fields, fields.objects("origins")))
+        if "origins" in fields.names()
+        else (),
         "environment": None
         if fields.is_null("environment")
         else Environment.from_fields(fields.object("environment")),
@@ -84,6 +89,11 @@ def check(measurement: Measurement) -> None:
         raise ValueError(
             f"there are {runs} times, but processes={measurement.processes} adds up to "
             f"{sum(measurement.processes)}"
+        )
+    if len(measurement.origins) not in (0, len(measurement.processes)):
+        raise ValueError(
+            f"there are {len(measurement.processes)} processes, but "
+            f"{len(measurement.origins)} origins"
         )
     ignored = len(measurement.warmup_times)
     if measurement.warmup != ignored:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..bottleneck import Bottleneck
+from ..environment.origin import origin_now
 from ..timing_warning import TimingWarning
 from . import machine
 from .arguments import (
@@ -166,6 +167,7 @@ def take_measurement(
         event_overhead=event_overhead,
         is_calibrated=is_calibrated,
         ended_by=found.ended_by,
+        origins=(origin_now(),),
         environment=machine.environment(),
         bottleneck=bottleneck,
     )

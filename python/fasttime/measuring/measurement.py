@@ -17,6 +17,7 @@ from ..console import line, warning_lines
 from ..data_frame import data_frame
 from ..documents import MEASUREMENT, Fields, plain, write_document
 from ..environment.describe import Environment
+from ..environment.origin import ProcessOrigin
 from ..html.elements import escaped, table, warning_list
 from ..result import Result
 from ..stats.median import median_interval
@@ -68,6 +69,8 @@ class Measurement(Result):
         ended_by: why the runs ended: you gave their ``count``, the ``precision`` was reached, or
             the ``budget`` was spent.
         processes: how many kept runs each process contributed, in the order of `times`.
+        origins: where and when each process made its runs, in the order of `processes`. Empty if
+            unknown.
         environment: the machine and the versions; None if unknown.
         bottleneck: host or device, and by what factor. None on the CPU, and for methods that read
             the host's clock. For several processes, the bottleneck of the middle one, or
@@ -91,6 +94,7 @@ class Measurement(Result):
     is_calibrated: bool = False
     ended_by: EndedBy = "count"
     processes: tuple[int, ...] = ()
+    origins: tuple[ProcessOrigin, ...] = ()
     environment: Environment | None = None
     bottleneck: Bottleneck | None = None
 
@@ -199,10 +203,12 @@ class Measurement(Result):
                 `fasttime.compare_saved` use the differences between processes.
 
         Warnings about the times are worked out anew. There are warnings if the environments differ,
-        and if there are only two processes.
+        and if there are only two processes. If `is_calibrated` differs, the event overhead is added
+        to the times from which it was subtracted, with a warning. If `held` differs, there is a
+        warning, and the result has False.
 
-        Raises TypeError for anything but measurements. Raises ValueError if label, method, cache,
-        device, held or is_calibrated differ, or if a measurement is given twice.
+        Raises TypeError for anything but measurements. Raises ValueError if label, method, cache or
+        device differ, if a measurement is given twice, and if two are from the same process.
         """
         for part in measurements:
             if not isinstance(part, Measurement):

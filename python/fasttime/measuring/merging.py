@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,18 @@ import numpy as np
 
 from ..bottleneck import Bottleneck
 from ..environment.differences import environment_differences
+from ..text import format_seconds
 from ..timing_warning import TimingWarning
 from .distribution import DISTRIBUTION_KINDS, judge_times
 
 if TYPE_CHECKING:
+    from ..environment.origin import ProcessOrigin
     from .measurement import Measurement
 
 Parts = tuple["Measurement", ...]
 
 # These must be equal, or the times are not times of the same thing.
-_SAME = ("label", "method", "cache", "device", "held", "is_calibrated")
+_SAME = ("label", "method", "cache", "device")
 
 _ENDINGS = ("budget", "precision", "count")  # the ending that asks for most care first
 
@@ -41,6 +44,11 @@ def merged_fields(parts: Parts) -> dict[str, Any]:
                 "them"
             )
     _refuse_twice(parts)
+    _refuse_one_process(parts)
+    on_holding, on_overhead = _mixed_holding(parts), mixed_calibration(parts)
+    if on_overhead is not None:
+        parts = tuple(map(with_overhead, parts))
+    mixed = [warning for warning in (on_holding, on_overhead) if warning is not None]
     times = np.concatenate([part.times for part in parts])
     processes = tuple(count for part in parts for count in part.processes)
     return {
@@ -53,9 +61,12 @@ def merged_fields(parts: Parts) -> dict[str, Any]:
         "wall_time": _median_of([part.wall_time for part in parts]),
         "event_overhead": _median_of([part.event_overhead for part in parts]),
         "ended_by": min((part.ended_by for part in parts), key=_ENDINGS.index),
+        "held": all(part.held for part in parts),
+        "is_calibrated": parts[0].is_calibrated,
         "processes": processes,
+        "origins": _origins(parts),
         "bottleneck": _bottleneck(parts),
-        "warnings": (*_warnings(parts), *judge_times(times, processes)),
+        "warnings": (*mixed, *_warnings(parts), *judge_times(times, processes)),
     }
 
 
@@ -73,6 +84,61 @@ def _refuse_twice(parts: Parts) -> None:
                 "processes differ; measure in separate processes: fasttime bench TARGET "
                 f"--processes {len(parts)}"
             )
+
+
+def _refuse_one_process(parts: Parts) -> None:
+    """Raise ValueError if two measurements are from one process, as far as this is known."""
+    seen: dict[tuple[object, ...], int] = {}
+    for index, part in enumerate(parts):
+        for process in {origin.process for origin in part.origins}:
+            first = seen.setdefault(process, index)
+            if first != index:
+                raise ValueError(
+                    f"measurements {first} and {index} are from one process, number {process[1]}, "
+                    "so they do not show how much processes differ; measure in separate "
+                    f"processes: fasttime bench TARGET --processes {len(parts)}"
+                )
+
+
+def _origins(parts: Parts) -> tuple[ProcessOrigin, ...]:
+    known = all(len(part.origins) == len(part.processes) for part in parts)
+    return tuple(origin for part in parts for origin in part.origins) if known else ()
+
+
+def with_overhead(part: Measurement) -> Measurement:
+    """Return a measurement whose times include the event overhead."""
+    if not part.is_calibrated:
+        return part
+    times = part.times + (part.event_overhead or 0.0)
+    return dataclasses.replace(part, times=times, is_calibrated=False)
+
+
+def mixed_calibration(parts: Parts) -> TimingWarning | None:
+    """Warn if the event overhead was subtracted in some processes only."""
+    raw = [part for part in parts if not part.is_calibrated]
+    if len(raw) in (0, len(parts)):
+        return None
+    overhead = max(part.event_overhead or 0.0 for part in parts)
+    processes = [sum(len(part.processes) for part in some) for some in (raw, parts)]
+    return TimingWarning(
+        "mixed_calibration",
+        f"In {processes[0]} of {processes[1]} processes the event overhead could not be "
+        f"subtracted, so all times include about {format_seconds(overhead)} of it. Measure with "
+        "hold=True (fasttime bench --hold), or do more work in each call.",
+    )
+
+
+def _mixed_holding(parts: Parts) -> TimingWarning | None:
+    free = [part for part in parts if not part.held]
+    if len(free) in (0, len(parts)):
+        return None
+    processes = [sum(len(part.processes) for part in some) for some in (free, parts)]
+    return TimingWarning(
+        "mixed_holding",
+        f"In {processes[0]} of {processes[1]} processes the stream was not held, so their times "
+        "may include launch latency. Measure with hold=False (fasttime bench --no-hold) to treat "
+        "all alike.",
+    )
 
 
 def _bottleneck(parts: Parts) -> Bottleneck | None:
