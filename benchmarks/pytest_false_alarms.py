@@ -34,8 +34,12 @@ from rich.progress import track
 from rich.table import Table
 
 from fasttime import Measurement, compare_saved, load, measure
+from fasttime.comparing.against import turns
+from fasttime.comparing.saved_verdict import FEWEST_PAIRS, judge_saved
+from fasttime.comparing.verdict import MARGIN
 from fasttime.environment import describe as environment
-from fasttime.pytest_checks.judging import FEWEST_PAIRS, judge, judge_saved, verdict_on_pairs
+from fasttime.pytest_checks.judging import judge
+from fasttime.pytest_checks.judging import judge_saved as judge_comparison
 
 LIMIT = 0.05  # a check fails above 5 %
 MOST_FALSE = 0.01
@@ -175,20 +179,19 @@ def against_baselines(
         drawn = draw.sample(range(workers), 2 * processes)
         old = Measurement.merge(*map(take, drawn[:processes]))
         new = Measurement.merge(*map(take, drawn[processes:]))
-        yield judge_saved(compare_saved(old, new), LIMIT).word
+        yield judge_comparison(compare_saved(old, new), LIMIT).word
 
 
 def in_pairs(take: Take, workers: int, count: int, draw: random.Random) -> Iterator[str]:
     """Yield the outcome of each run: pairs of processes, each pair in random order."""
     for _ in range(count):
-        old, new = [], []
-        for _ in range(FEWEST_PAIRS):
-            first, second = draw.sample(range(workers), 2)
-            taken = {"first": take(first), "second": take(second)}
-            names = draw.sample(["first", "second"], 2)
-            old.append(taken[names[0]])
-            new.append(taken[names[1]])
-        yield judge(verdict_on_pairs(old, new), LIMIT).word
+        drawn = iter(draw.sample(range(workers), 2 * FEWEST_PAIRS))
+        sides: tuple[list[Measurement], list[Measurement]] = ([], [])
+        for order in turns(FEWEST_PAIRS, draw):
+            for side in order:
+                sides[side].append(take(next(drawn)))
+        old, new = (Measurement.merge(*side) for side in sides)
+        yield judge(judge_saved(old, new, MARGIN, 0.0, in_pairs=True), LIMIT).word
 
 
 def in_sessions(
@@ -214,12 +217,14 @@ def main() -> int:
     )
     parser.add_argument("--device", help="cpu or cuda; default: cuda, or cpu without a GPU")
     parser.add_argument("--count", type=int, default=300, help="runs per kind; default: 300")
-    parser.add_argument("--workers", type=int, default=12, help="Python processes; default: 12")
+    parser.add_argument("--workers", type=int, default=12, help="Python processes, at least 12")
     parser.add_argument("--processes", type=int, default=3, help="processes per side; default: 3")
     parser.add_argument("--budget", type=float, default=0.03, help="seconds; default: 0.03")
     parser.add_argument("--seed", type=int, default=0, help="random seed; default: 0")
     parser.add_argument("--json", type=json_path, metavar="PATH", help="save the counts here")
     options = parser.parse_args()
+    if options.workers < 2 * max(FEWEST_PAIRS, options.processes):
+        parser.error(f"--workers must be at least {2 * max(FEWEST_PAIRS, options.processes)}")
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     draw = random.Random(options.seed)
     console = Console()

@@ -13,19 +13,15 @@ from typing import Any
 import pytest
 
 from ..comparing.saved import compare_saved
+from ..comparing.saved_verdict import FEWEST_PAIRS
+from ..comparing.saved_verdict import judge_saved as verdict_on
+from ..comparing.verdict import MARGIN
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
 from ..text import format_count, format_seconds
 from . import processes
 from .benchmark_json import benchmark
-from .judging import (
-    FEWEST_PAIRS,
-    Outcome,
-    judge,
-    judge_saved,
-    limit_of,
-    verdict_on_pairs,
-)
+from .judging import Outcome, judge, judge_saved, limit_of
 
 _PAIRS = 10  # processes per side for --fasttime-against
 _MARKER_OPTIONS = ("fail_above", "strict", "processes")
@@ -197,8 +193,9 @@ class Check(_Timer):
         if self._from_processes is None:
             trees = processes.trees_for(self._config, revision)
             self._from_processes = processes.against(self._item, trees, pairs)
-        old, new = self._of_this(name, self._from_processes)
-        return Measurement.merge(*new), judge(verdict_on_pairs(old, new), limit)
+        sides = self._of_this(name, self._from_processes)
+        old, new = (Measurement.merge(*side) for side in sides)
+        return new, judge(verdict_on(old, new, MARGIN, 0.0, in_pairs=True), limit)
 
     def _in_processes(self, name: str) -> Any:
         if self._from_processes is None:

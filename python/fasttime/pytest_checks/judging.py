@@ -4,25 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
-
-import numpy as np
 
 from ..cli.arguments import fraction
 from ..comparing.saved import SavedComparison
-from ..comparing.verdict import MARGIN, Verdict, decide
+from ..comparing.verdict import Verdict
 from ..measuring.arguments import is_real
-from ..measuring.measurement import Measurement
-from ..stats.processes import FEWEST_PROCESSES
-from ..stats.signed_rank import fewest_pairs, location_interval
-
-_ALPHA = 0.05
-FEWEST_PAIRS = fewest_pairs(_ALPHA)
-
-# Differences of the environment that alone change times: another machine, or another torch.
-_OTHER_MACHINE = ("device", "gpu", "compute_capability", "cpu", "cpu_count", "torch", "cuda")
 
 
 class Outcome(NamedTuple):
@@ -61,12 +48,12 @@ def limit_of(fail_above: object) -> float:
 
 
 def judge_saved(comparison: SavedComparison, limit: float) -> Outcome:
-    """Judge a comparison with a baseline."""
-    differences = [
+    """Judge a comparison with a baseline, or with another revision."""
+    differences = comparison.other_machine or tuple(
         difference
         for difference in comparison.environment_differences
-        if difference.field in _OTHER_MACHINE
-    ]
+        if difference.field == "device"
+    )
     if differences:
         return Outcome(
             "undecided",
@@ -75,8 +62,7 @@ def judge_saved(comparison: SavedComparison, limit: float) -> Outcome:
             f"({'; '.join(map(str, differences))}); make one here: pytest --fasttime-update",
         )
     verdict = Verdict(comparison.verdict, comparison.ratio, comparison.interval, comparison.reason)
-    few = min(len(comparison.old.processes), len(comparison.new.processes)) < FEWEST_PROCESSES
-    return judge(verdict, limit, few_processes=few)
+    return judge(verdict, limit, few_processes=not comparison.goes_by_processes)
 
 
 def judge(verdict: Verdict, limit: float, *, few_processes: bool = False) -> Outcome:
@@ -99,23 +85,6 @@ def judge(verdict: Verdict, limit: float, *, few_processes: bool = False) -> Out
         return Outcome("undecided", text, f"{reason}; {remedy}", one_process=True)
     reason = f"too noisy to rule out a slowdown of {100 * limit:g} % ({_change(verdict)})"
     return Outcome("undecided", text, f"{reason}; {verdict.reason}")
-
-
-def verdict_on_pairs(old: Sequence[Measurement], new: Sequence[Measurement]) -> Verdict:
-    """Return the verdict on two sides that ran in turns, by the ratio of each pair of processes.
-
-    The first of each pair was chosen at random. With no real difference, the logarithms of the
-    ratios are symmetric around zero, whatever the noise is like.
-    """
-    medians = [(one.median, other.median) for one, other in zip(old, new, strict=True)]
-    if not all(0 < median < math.inf for pair in medians for median in pair):
-        reason = "A median is not above zero, so there is no ratio. Do more work in each call."
-        return Verdict("can't tell", math.nan, (0.0, math.inf), reason)
-    ratios = np.array([math.log(after / before) for before, after in medians])
-    location, low, high = location_interval(ratios, _ALPHA)
-    interval = (math.exp(low), math.exp(high) if math.isfinite(high) else math.inf)
-    reason = f"More processes decide smaller changes: --fasttime-processes {2 * len(old)}"
-    return Verdict(decide(interval, MARGIN), math.exp(location), interval, reason)
 
 
 def _change(verdict: Verdict) -> str:
