@@ -173,6 +173,7 @@ class alignas(64) Recorder {
   // One entry per site, by id. `take` clears each in the same step.
   std::vector<SiteSummary> summaries(bool take);
   std::vector<Sample> recent(SiteTable::Id site) const;
+  std::vector<Sample> take_recent(SiteTable::Id site);
   RecorderCounts counts() const noexcept;
 
   // --- a timeline: the spans of an interval ---

@@ -107,6 +107,11 @@ std::vector<Sample> Recorder::recent(SiteTable::Id site) const {
   return statistics == nullptr ? std::vector<Sample>{} : statistics->recent();
 }
 
+std::vector<Sample> Recorder::take_recent(SiteTable::Id site) {
+  SiteStatistics* statistics = statistics_.find(site);
+  return statistics == nullptr ? std::vector<Sample>{} : statistics->take_recent();
+}
+
 RecorderCounts Recorder::counts() const noexcept {
   RecorderCounts counts;
   counts.open =

@@ -131,6 +131,18 @@ std::vector<Sample> SiteStatistics::recent() const {
   return ordered;
 }
 
+std::vector<Sample> SiteStatistics::take_recent() {
+  SampleHistory taken;
+  {
+    const std::lock_guard<SpinLock> hold(lock_);
+    taken = std::move(recent_);
+  }
+  std::vector<Sample> ordered;
+  ordered.reserve(taken.size());
+  taken.copy_to(ordered);
+  return ordered;
+}
+
 StatisticsTable::~StatisticsTable() {
   for (auto& slot : blocks_) {
     delete slot.load();

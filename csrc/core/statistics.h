@@ -58,6 +58,8 @@ class alignas(64) SiteStatistics {
   void trim(size_t keep) noexcept;
   // The kept samples, oldest first.
   std::vector<Sample> recent() const;
+  // The same, and forgets them in one step, so each kept sample is in exactly one such answer.
+  std::vector<Sample> take_recent();
 
  private:
   // Every site gets this share of the backlog checks. A check costs one reading, so a sample costs

@@ -115,9 +115,10 @@ bool drain(Recorder& recorder, double timeout_s) {
   }
 }
 
-py::list recent(const Recorder& recorder, SiteTable::Id site) {
+// The kept samples of a site as tuples; `take` also removes them.
+py::list recent(Recorder& recorder, SiteTable::Id site, bool take) {
   py::list samples;
-  for (const Sample& sample : recorder.recent(site)) {
+  for (const Sample& sample : take ? recorder.take_recent(site) : recorder.recent(site)) {
     samples.append(
         py::make_tuple(status_name(sample.status), sample.host_begin_ns, sample.host_ns,
                        sample.status == Status::kOk ? py::cast(sample.device_ns) : py::none(),
@@ -254,7 +255,7 @@ void define_recorder(py::module_& module) {
       .def("counts", &Recorder::counts)
       .def("poll", &Recorder::poll)
       .def("drain", &drain, py::arg("timeout_s"))
-      .def("recent", &recent, py::arg("site"))
+      .def("recent", &recent, py::arg("site"), py::arg("take") = false)
       .def("start_spans", &Recorder::start_spans, py::arg("limit"))
       .def("close_spans", &Recorder::close_spans)
       .def("take_spans", &take_spans)

@@ -83,12 +83,13 @@ __all__ = [
     "compare_saved",
     "disable",
     "do_bench",
+    "drain_samples",
     "enable",
     "end",
     "gather",
+    "graph_timing",
     "instrument",
     "iterate",
-    "graph_timing",
     "keep_samples",
     "load",
     "mark_nvtx",
@@ -115,6 +116,7 @@ end = _default.end
 phases = _default.phases
 report = _default.report
 samples = _default.samples
+drain_samples = _default.drain_samples
 record_timeline = _default.record_timeline
 graph_timing = _default.graph_timing
 keep_samples = _default.keep_samples

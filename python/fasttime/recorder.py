@@ -18,7 +18,7 @@ from .graph_scopes import GraphTiming
 from .reports.build import build_sites, tallies_in
 from .reports.report import Report
 from .reports.site_index import SiteIndex
-from .sample import Sample
+from .sample import Sample, Status
 from .stream_check import StreamCheck
 from .timelines.recording import TimelineRecording
 from .torch_compile import support as compile_support
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from ._native import Core
+    from .reports.totals import Totals, TotalsRead
 
 _MAX_KEPT = 1_000_000
 
@@ -100,6 +101,7 @@ class Recorder:
         self._ended_check: StreamCheck | None = None  # with answers to come
         self._interval = _Interval.begin(self._core)
         self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites known at the last samples()
+        self._totals: weakref.WeakSet[Totals] = weakref.WeakSet()  # of exporters
         _recorders.add(self)
         if not share_boundaries:
             self._core.set_share_window_ns(0)
@@ -163,6 +165,8 @@ class Recorder:
             entries = self._core.site_entries(reset)
             if reset:
                 self._interval = following
+                for totals in list(self._totals):
+                    totals.add(tallies_in(entries, 0.0))
         counts = self._core.counts()
         backend = _native.backend()
         duration = (following.begin_ns - interval.begin_ns) * 1e-9
@@ -204,27 +208,36 @@ class Recorder:
         """
         self._core.poll()
         with _taking:
-            ids = self._site_ids
-            for parent, name in self._core.site_names(len(ids) + 1):
-                ids.add(parent, name, ids.path_below(parent, name), len(ids) + 1)
-            site = ids[path]
-        if not self._kept:
-            raise RuntimeError(
-                "this recorder keeps no samples; call keep_samples(1000) before the scopes run, or "
-                "make it with Recorder(keep_samples=1000)"
-            )
+            site = self._known_sites()[path]
+        self._check_that_samples_are_kept()
         path = path if isinstance(path, str) else "/".join(path)
-        return [
-            Sample(
-                path,
-                status,
-                begin_ns * 1e-9,
-                None if host_ns < 0 else host_ns * 1e-9,
-                None if device_ns is None else device_ns * 1e-9,
-                shared,
-            )
-            for status, begin_ns, host_ns, device_ns, shared in self._core.recent(site)
+        return [_sample(path, row) for row in self._core.recent(site)]
+
+    def drain_samples(self) -> list[Sample]:
+        """Return the kept samples of all sites and forget them, in the order in which they began.
+
+            fasttime.keep_samples(10_000)
+            ...
+            for sample in fasttime.drain_samples():  # every few seconds, on any thread
+                store(sample.path, sample.device_time)
+
+        Each kept sample is returned once, even if several threads call this. `samples` no longer
+        returns it. Between two calls, each site keeps only as many samples as you asked for, and
+        drops the oldest ones beyond that. Reports still count every scope.
+
+        Never waits, so scopes that the device has not finished come with a later call. Raises
+        RuntimeError if the recorder keeps no samples.
+        """
+        self._check_that_samples_are_kept()
+        self._core.poll()
+        with _taking:
+            paths = self._known_sites().paths()
+        samples = [
+            _sample(path, row)
+            for site, path in enumerate(paths, start=1)
+            for row in self._core.recent(site, take=True)
         ]
+        return sorted(samples, key=lambda sample: sample.host_begin)
 
     def record_timeline(
         self, max_scopes: int = 100_000, *, timeout: float = 10.0
@@ -320,6 +333,28 @@ class Recorder:
         with _taking:
             self._core.reset()
             self._interval = _Interval.begin(self._core)
+            for totals in list(self._totals):
+                totals.clear()
+
+    def _read_totals(self, totals: Totals) -> TotalsRead:
+        """Return the counts that exporters show, whatever `report` has cleared; see `Totals`."""
+        with _taking:  # so no report clears statistics between the two steps
+            self._totals.add(totals)
+            return totals.read(self.report())
+
+    def _known_sites(self) -> SiteIndex[int]:
+        """Return the ids of all sites. The caller holds the lock."""
+        ids = self._site_ids
+        for parent, name in self._core.site_names(len(ids) + 1):
+            ids.add(parent, name, ids.path_below(parent, name), len(ids) + 1)
+        return ids
+
+    def _check_that_samples_are_kept(self) -> None:
+        if not self._kept:
+            raise RuntimeError(
+                "this recorder keeps no samples; call keep_samples(1000) before the scopes run, or "
+                "make it with Recorder(keep_samples=1000)"
+            )
 
     def enable(self) -> None:
         """Switch scopes on again after `disable` or ``FASTTIME=0``.
@@ -420,6 +455,8 @@ def _begin_in_child() -> None:
     _taking.release()
     for recorder in list(_recorders):
         recorder._interval = _Interval.begin(recorder._core)
+        for totals in list(recorder._totals):
+            totals.clear()
 
 
 os.register_at_fork(
@@ -430,6 +467,18 @@ os.register_at_fork(
 def default_recorder() -> Recorder:
     """Return the recorder behind ``fasttime.scope`` and the other functions of the module."""
     return _default
+
+
+def _sample(path: str, row: tuple[Status, int, int, float | None, bool]) -> Sample:
+    status, begin_ns, host_ns, device_ns, shared = row
+    return Sample(
+        path,
+        status,
+        begin_ns * 1e-9,
+        None if host_ns < 0 else host_ns * 1e-9,
+        None if device_ns is None else device_ns * 1e-9,
+        shared,
+    )
 
 
 def _again(keep_samples: int, share_boundaries: bool, graph_timing: bool) -> Recorder:

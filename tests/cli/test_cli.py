@@ -361,3 +361,30 @@ def test_the_device_of_the_demo_is_checked_first(
     assert demo.__doc__
     assert main(["demo", "--device", "meta"]) == 2
     assert capsys.readouterr().err.startswith("fasttime: error: device must be cpu, cuda")
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("benchh", "; did you mean bench?"),
+        ("xyz", "; choose demo, env, run, bench, compare"),
+    ],
+)
+def test_an_unknown_command_brings_advice(
+    word: str, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([word, "--whatever"])
+    assert exit_.value.code == 2
+    assert f"error: there is no command {word!r}{advice}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["bench", "a:b"], ["demo"]])
+def test_a_device_has_one_of_three_forms(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([*command, "--device", "gpu"])
+    assert exit_.value.code == 2
+    said = "argument --device: must be cpu, cuda or cuda:<index>, got 'gpu'\n"
+    assert capsys.readouterr().err.endswith(said)

@@ -13,6 +13,9 @@ import pytest
 import fasttime
 from fasttime import Measurement, loading
 from fasttime.cli import main
+from fasttime.environment.differences import EnvironmentDifference
+
+differences: list[EnvironmentDifference] = []  # between the environments of the two files
 
 
 class Comparison:
@@ -20,8 +23,10 @@ class Comparison:
 
     def __init__(self, old: Measurement, new: Measurement) -> None:
         self.text = f"{new.label} against {old.label}"
+        self.other_machine = differences
 
-    def exit_code(self, fail_above: float) -> int:
+    def exit_code(self, fail_above: float, *, allow_other_machine: bool) -> int:
+        assert allow_other_machine  # the command itself says why it refuses
         return int(fail_above < 0.08)
 
     def __str__(self) -> str:
@@ -66,6 +71,26 @@ def test_the_outcome_of_the_limit_is_printed(capsys: pytest.CaptureFixture[str])
     main(["compare", "old.json", "new.json", "--fail-above", "10%"])
     said = "fasttime: a slowdown of more than 10 % is not proven: exit code 0\n"
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("limit", [[], ["--fail-above", "5%"]])
+def test_another_machine_exits_with_4(
+    limit: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(globals(), "differences", [EnvironmentDifference("cpu", "A", "B")])
+    assert main(["compare", "old.json", "new.json", *limit]) == 4
+    said = (
+        "fasttime: not comparable: cpu was 'A', is 'B'. Measure both on one machine, or add "
+        "--allow-other-machine: exit code 4\n"
+    )
+    assert capsys.readouterr() == ("new.json against old.json\n", said)
+
+
+def test_another_machine_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "differences", [EnvironmentDifference("cpu", "A", "B")])
+    allowed = ["compare", "old.json", "new.json", "--allow-other-machine"]
+    assert main(allowed) == 0
+    assert main([*allowed, "--fail-above", "5%"]) == 1
 
 
 def test_a_crash_is_not_a_regression(

@@ -265,3 +265,46 @@ def test_a_new_working_folder_does_not_move_files(
     assert main(["run", "--json", "r.json", write(f"import os; {goes}")]) == 0
     assert (tmp_path / "r.json").is_file()
     assert "fasttime: saved r.json\n" in capsys.readouterr().err
+
+
+# --- ranks ---
+
+
+@pytest.fixture
+def rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+
+
+@pytest.mark.usefixtures("rank", "timeline")
+@pytest.mark.parametrize("trace", ["a.json", "a.json.gz", "a.b.csv"])
+def test_each_rank_writes_files_of_its_own(
+    trace: str, write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = write(STEP)
+    assert main(["run", "--trace", trace, "--json", "r.json", script]) == 0
+    stem, suffix = ("a.b", ".csv") if trace == "a.b.csv" else ("a", trace[1:])
+    assert timeline.saved == [f"{stem}.rank3{suffix}"]
+    assert isinstance(fasttime.load("r.rank3.json"), Report)
+    assert not Path("r.json").exists()
+    shown = capsys.readouterr().err
+    assert f"fasttime: rank 3 of 8, process {os.getpid()}:\n" in shown
+    assert "fasttime: saved r.rank3.json\n" in shown
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"RANK": "0", "WORLD_SIZE": "1"}, {"RANK": "0"}, {"RANK": "x"}]
+)
+def test_a_single_process_has_no_rank(
+    variables: dict[str, str],
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["run", "--json", "r.json", write(STEP)]) == 0
+    assert Path("r.json").exists()
+    assert "rank" not in capsys.readouterr().err

@@ -64,6 +64,15 @@ def test_the_baseline_has_a_ratio_of_one() -> None:
         found.ratio("c")
 
 
+def test_the_baseline_has_no_verdict() -> None:
+    found = comparison([1.1])
+    with pytest.raises(KeyError, match='"a" is the baseline, which has no verdict; there are ver'):
+        found.verdicts["a"]
+    with pytest.raises(KeyError, match="no candidate 'c'; there are verdicts on \"b\""):
+        found.verdicts["c"]
+    assert found.verdicts.get("a") is None
+
+
 def test_an_open_verdict_says_what_would_decide() -> None:
     verdict = comparison([0.9, 1.15], rounds=8, ended_by="budget").verdicts["b"]
     assert verdict.verdict == "can't tell"

@@ -10,7 +10,7 @@ import pytest
 from ab_simulation import is_false
 from session_simulation import in_blocks, in_turns, verdict_on_sides
 
-COUNT = 60
+COUNT = 40
 
 # A share of 5 % stays below this in 99 of 100 samples.
 RARE = 0.05 * COUNT + 2.33 * math.sqrt(0.05 * 0.95 * COUNT)

@@ -41,8 +41,8 @@ def wander(rng: np.random.Generator, count: int) -> Levels:
 
 
 def warming(rng: np.random.Generator, count: int) -> Levels:
-    """A machine that gets slower all the time, by 0.2 % per process."""
-    return 0.002 * np.arange(count)
+    """A machine that gets slower all the time, by 0.5 % per process."""
+    return 0.005 * np.arange(count)
 
 
 def modes(rng: np.random.Generator, count: int) -> Levels:

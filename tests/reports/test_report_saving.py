@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up_report import ENVIRONMENT, training
@@ -210,3 +211,10 @@ def test_lone_surrogates_are_written_as_escapes(tmp_path: Path) -> None:
     with open_for_replacement(tmp_path / "a.txt") as file:
         file.write("a\udc80b\n")
     assert (tmp_path / "a.txt").read_bytes() == b"a\\udc80b\n"
+
+
+@pytest.mark.parametrize("wrong", [3, "timeline.json", Timeline])
+def test_a_page_takes_a_timeline_only(wrong: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^timeline must be a fasttime\.Timeline, got a "):
+        training().save(tmp_path / "r.html", timeline=wrong)
+    assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,8 @@ def test_an_unknown_path_lists_the_known_ones(recorder: Recorder) -> None:
         recorder.report(wait=True)["b"]
     with pytest.raises(KeyError, match="known paths: none"):
         Recorder().report()["b"]
+    with pytest.raises(KeyError, match="known paths: 'a'"):
+        recorder.samples("b")
 
 
 def test_names_tell_sites_of_one_path_apart(recorder: Recorder) -> None:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 
 from .._version import __version__
 from . import bench, compare, demo, env, merge, peaks, run, show
-from .output import NO_RESULT, Failure, flush, say
+from .output import NO_RESULT, Failure, did_you_mean, flush, say
+
+# Each module has the name of its command.
+_COMMANDS = (demo, env, run, bench, compare, show, merge, peaks)
 
 _EXIT_CODES = """exit codes:
   0    done
@@ -26,9 +29,16 @@ _EXIT_CODES = """exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; ``fasttime --help`` lists the codes."""
     parser = _parser()
-    if not (sys.argv[1:] if arguments is None else arguments):
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
         parser.print_help(sys.stderr)  # more helpful than an error
         return 2
+    # The options before a command take no values.
+    command_name = next((word for word in words if not word.startswith("-")), None)
+    names = [module.__name__.rpartition(".")[2] for module in _COMMANDS]
+    if command_name is not None and command_name not in names:
+        close = did_you_mean(command_name, names) or f"; choose {', '.join(names)}"
+        parser.error(f"there is no command {command_name!r}{close}")
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         options.refuse(unknown)  # shows the usage of the command, not of fasttime
@@ -60,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fasttime {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, env, run, bench, compare, show, merge, peaks):
+    for module in _COMMANDS:
         module.add_to(commands)
     return parser
 

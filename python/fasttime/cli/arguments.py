@@ -69,6 +69,13 @@ def seconds(text: str) -> float:
     return value
 
 
+def device(text: str) -> str:
+    """Read ``cpu``, ``cuda`` or ``cuda:<index>``."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"must be cpu, cuda or cuda:<index>, got {text!r}")
+    return text
+
+
 def fraction(text: str) -> float:
     """Read ``5%`` or ``0.05``."""
     is_percent = text.rstrip().endswith("%")

@@ -22,6 +22,7 @@ from ..measuring.measurement import Measurement
 from . import target as targets
 from .arguments import (
     add_command,
+    device,
     ignored_runs,
     new_json,
     positive,
@@ -30,7 +31,7 @@ from .arguments import (
 )
 from .measurements import as_json, measure_against, measure_in_processes, save
 from .output import Failure, first_sentence, flush_if_possible, put, say_saved
-from .user_code import is_message, path_beginning_with, show_error, user_frames
+from .user_code import INTERRUPTED, is_message, path_beginning_with, show_error, user_frames
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -67,6 +68,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("target", metavar="TARGET", help="module:callable, or torchvision:<model>")
     parser.add_argument(
         "--device",
+        type=device,
         help="cpu, cuda or cuda:<index>. Where a model runs (default: cuda if available), or which "
         "GPU is the current device for a callable",
     )
@@ -133,6 +135,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     module, name = targets.split(options.target)
+    pairs = 0 if options.against is None else options.processes or _PAIRS
     if module != targets.MODELS:
         _check_callable_options(options)
     _check_against(module, options)
@@ -141,10 +144,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         result: Measurement | SavedComparison
         processes = options.processes
-        if options.against is not None:
-            result = measure_against(
-                _arguments(options), options.against, options.build, processes or _PAIRS
-            )
+        if pairs:
+            result = measure_against(_arguments(options), options.against, options.build, pairs)
         elif processes is not None and processes > 1:
             result = measure_in_processes(_arguments(options), processes)
         else:
@@ -175,7 +176,8 @@ def run(options: argparse.Namespace) -> int:
         if output:
             save(result, output)
             say_saved(options.output)
-    return 0
+    is_partial = isinstance(result, SavedComparison) and len(result.old.processes) < pairs
+    return INTERRUPTED if is_partial else 0
 
 
 def _check_against(module: str, options: argparse.Namespace) -> None:
@@ -216,22 +218,22 @@ def _measure(module: str, name: str, options: argparse.Namespace) -> Measurement
         if options.device is not None:
             if not torch.cuda.is_available():
                 raise Failure("torch finds no CUDA device; omit --device")
-            device = targets.device_of(options.device)
+            chosen = targets.device_of(options.device)
             torch.cuda.init()  # type: ignore[no-untyped-call]
-            stack.enter_context(targets.current(device))
+            stack.enter_context(targets.current(chosen))
         return _time(targets.find_callable(module, name), options)
 
 
 def _measure_model(name: str, options: argparse.Namespace) -> Measurement:
-    device = targets.device_of(options.device)
+    chosen = targets.device_of(options.device)
     try:
-        with targets.current(device), torch.inference_mode():
-            return _time(targets.build_model(name, device, options.batch, options.dtype), options)
+        with targets.current(chosen), torch.inference_mode():
+            return _time(targets.build_model(name, chosen, options.batch, options.dtype), options)
     except torch.OutOfMemoryError as error:
         raise Failure(f"{first_sentence(error)}; use a smaller --batch", code=1) from error
     except RuntimeError as error:
         raise Failure(
-            f"{options.target} fails on {device}: {first_sentence(error)}", code=1
+            f"{options.target} fails on {chosen}: {first_sentence(error)}", code=1
         ) from error
 
 

@@ -20,7 +20,7 @@ from .arguments import (
     new_timeline,
 )
 from .output import flush_if_possible, say, show
-from .run_files import Files
+from .run_files import Files, rank_of_process
 from .user_code import INTERRUPTED, Script
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ Options of fasttime come before the script. All arguments after it belong to the
 The exit code is the script's: 1 after an exception, 130 after Ctrl-C. If it is 0 and a file
 could not be saved, it becomes 1.
 
+Under torchrun, each rank saves files of its own, such as report.rank0.json.
 There is no report after SIGTERM or os._exit. SIGINT works like Ctrl-C:
   timeout -s INT 60 fasttime run train.py"""
 
@@ -141,6 +142,8 @@ class _Ending:
             # After the report, because the report waits for the device.
             timeline = self.stop_recording()
         with self._original_stderr():
+            if rank := rank_of_process():
+                say(f"rank {rank[0]} of {rank[1]}, process {os.getpid()}:")
             if report.sites or report.open or report.pending:
                 show(report, sys.stderr)
             else:

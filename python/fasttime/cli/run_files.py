@@ -24,10 +24,26 @@ if TYPE_CHECKING:
 _MOST_SCOPES_FOR_A_PAGE = 2_000
 
 
+def rank_of_process() -> tuple[int, int] | None:
+    """Return this process's rank and the number of ranks, as torchrun sets them; None for one."""
+    rank, count = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    is_one_of_many = rank.isdecimal() and count.isdecimal() and int(count) > 1
+    return (int(rank), int(count)) if is_one_of_many else None
+
+
 class _File:
-    """A file to write: its name as given, and its absolute path in case the folder changes."""
+    """A file to write: its name, and its absolute path in case the folder changes.
+
+    All ranks get the same name from the command line, so each adds its number: the name
+    ``report.json`` becomes ``report.rank3.json``.
+    """
 
     def __init__(self, path: Path) -> None:
+        if rank := rank_of_process():
+            is_packed = path.suffix.lower() == ".gz"
+            suffix = "".join(path.suffixes[-2:]) if is_packed else path.suffix
+            stem = path.name.removesuffix(suffix)
+            path = path.with_name(f"{stem}.rank{rank[0]}{suffix}")
         self.name = str(path)
         self.place = os.path.abspath(path)
 

@@ -30,6 +30,20 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+class _Verdicts(dict[str, Verdict]):
+    """Verdicts by name. A KeyError says which names there are."""
+
+    def __init__(self, baseline: str, verdicts: Mapping[str, Verdict]) -> None:
+        super().__init__(verdicts)
+        self._baseline = baseline
+
+    def __missing__(self, name: str) -> Verdict:
+        known = f"there are verdicts on {', '.join(map(_quoted, self))}"
+        if name == self._baseline:
+            raise KeyError(f"{_quoted(name)} is the baseline, which has no verdict; {known}")
+        raise KeyError(f"no candidate {name!r}; {known}")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(TabularResult):
     """Which of several callables is faster. All times are in seconds.
@@ -67,7 +81,10 @@ class Comparison(TabularResult):
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         """The `Verdict` on each candidate except the baseline, by name."""
-        return {name: self._judge(name) for name in self.measurements if name != self.baseline}
+        return _Verdicts(
+            self.baseline,
+            {name: self._judge(name) for name in self.measurements if name != self.baseline},
+        )
 
     @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:

@@ -15,6 +15,7 @@ from ..result import Result
 from ..sample import Status
 from .combine import fields_since, merged_fields
 from .formats import document, html, markdown, rows
+from .scalars import scalars_of
 from .site import SiteReport, flattened, nested, walk_with_depth, walk_with_parents
 from .site_index import SiteIndex
 from .timing_cost import TimingCost, estimate_cost
@@ -278,6 +279,22 @@ class Report(Result):
         >>> frame.sort_values("device_total", ascending=False).head()  # doctest: +SKIP
         """
         return rows.to_pandas(self)
+
+    def scalars(self, prefix: str = "fasttime/") -> dict[str, float]:
+        """Return the figures as a flat dict, for W&B, MLflow, TensorBoard or ``trainer.log``.
+
+            wandb.log(fasttime.report().scalars(), step=step)
+
+        Args:
+            prefix: the beginning of every key.
+
+        The keys of a site are ``calls``, and ``mean``, ``p50``, ``p95`` and ``p99`` of its device
+        times and host times, such as ``fasttime/step/forward/device_p50``. Times are in seconds. A
+        site without device times has no ``device_`` keys. ``fasttime/warnings`` is the number of
+        `warnings`. Characters that MLflow refuses become ``_``, and sites that get the same key
+        are merged.
+        """
+        return scalars_of(self, prefix)
 
     def to_markdown(self) -> str:
         """Return the report as a Markdown table with one row per path and all columns."""

@@ -9,6 +9,9 @@ T = TypeVar("T")
 
 _MOST_LISTED = 20  # paths in an error message
 
+# The site of the recorder for scopes that got none. It is there from the start.
+_OVERFLOW = "(more)"
+
 
 class SiteIndex(Generic[T]):
     """Values of sites, found by a site's path or by its names from the root on.
@@ -47,6 +50,10 @@ class SiteIndex(Generic[T]):
         self._by_name[parent, name] = number
         self._by_path.setdefault(path, []).append(number)
         return number
+
+    def paths(self) -> list[str]:
+        """Return the path of every site, in the order in which they were added."""
+        return self._paths[1:]
 
     def path_below(self, parent: int, name: str) -> str:
         """Return the path of a child with this name; the parent must have been added."""
@@ -91,6 +98,6 @@ class SiteIndex(Generic[T]):
         return tuple(reversed(names))
 
     def _known(self) -> str:
-        paths = list(self._by_path)
+        paths = [path for path in self._by_path if path != _OVERFLOW]
         more = f" and {len(paths) - _MOST_LISTED:,} more" if len(paths) > _MOST_LISTED else ""
         return ", ".join(map(repr, paths[:_MOST_LISTED])) + more or "none"

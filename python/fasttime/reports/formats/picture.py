@@ -17,7 +17,15 @@ _READABLE = 48  # scopes: about as many named bars fit the width of a page
 
 
 def last_scopes(timeline: Timeline) -> tuple[Timeline, str]:
-    """Return the part of a timeline to draw, and a sentence that says which part it is."""
+    """Return the part of a timeline to draw, and a sentence that says which part it is.
+
+    Raises TypeError for anything but a timeline.
+    """
+    if not isinstance(timeline, Timeline):
+        raise TypeError(
+            f"timeline must be a fasttime.Timeline, got a {type(timeline).__name__}; "
+            "record_timeline() makes one, and its stop() returns it"
+        )
     columns = timeline.columns
     if len(columns) <= _READABLE:
         return timeline, ""
