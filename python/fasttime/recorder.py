@@ -86,6 +86,7 @@ class Recorder:
         _pickling.adopt(self, self._core)
         self._share_boundaries = share_boundaries
         self._interval = _Interval.begin(self._core)
+        self._compiled_before_reset = 0
         self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites known at the last samples()
         _recorders.add(self)
         if not share_boundaries:
@@ -159,7 +160,7 @@ class Recorder:
             pending=counts.pending,
             refused_sites=following.refused_sites - interval.refused_sites,
             last_failure=backend["last_failure"] if failures else "",
-            scopes_were_compiled=compile_support.scopes_were_compiled(),
+            scopes_were_compiled=compile_support.scopes_met() > self._compiled_before_reset,
             switched_off=not self.enabled,
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             failures=failures,
@@ -268,11 +269,13 @@ class Recorder:
             train_step()  # warm-up
             fasttime.reset()
 
-        Never waits. The next report covers the time from here on.
+        Never waits. The next report covers the time from here on. It no longer warns of scopes that
+        torch.compile has met before.
         """
         with _taking:
             self._core.reset()
             self._interval = _Interval.begin(self._core)
+            self._compiled_before_reset = compile_support.scopes_met()
 
     def enable(self) -> None:
         """Switch scopes on again after `disable` or ``FASTTIME=0``.

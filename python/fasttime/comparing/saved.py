@@ -231,8 +231,9 @@ class SavedComparison(ComparisonResult):
         if self.old.environment is None or self.new.environment is None:
             unknown = "An environment is unknown, so differences in it remain unnoticed."
             warnings.append(TimingWarning("environment_unknown", unknown))
-        if self.environment_differences:
-            differences = "; ".join(map(str, self.environment_differences))
+        others = [one for one in self.environment_differences if one not in self.other_machine]
+        if others:
+            differences = "; ".join(map(str, others))
             message = f"The environments differ, which alone may change times: {differences}."
             warnings.append(TimingWarning("environments_differ", message))
         if self.other_machine:
