@@ -100,6 +100,7 @@ class Recorder:
         self._check: StreamCheck | None = None
         self._ended_check: StreamCheck | None = None  # with answers to come
         self._interval = _Interval.begin(self._core)
+        self._compiled_before_reset = 0
         self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites known at the last samples()
         self._totals: weakref.WeakSet[Totals] = weakref.WeakSet()  # of exporters
         _recorders.add(self)
@@ -180,7 +181,7 @@ class Recorder:
             pending=counts.pending,
             refused_sites=following.refused_sites - interval.refused_sites,
             last_failure=backend["last_failure"] if failures else "",
-            scopes_were_compiled=compile_support.scopes_were_compiled(),
+            scopes_were_compiled=compile_support.scopes_met() > self._compiled_before_reset,
             switched_off=not self.enabled,
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             failures=failures,
@@ -328,13 +329,15 @@ class Recorder:
             train_step()  # warm-up
             fasttime.reset()
 
-        Never waits. The next report covers the time from here on.
+        Never waits. The next report covers the time from here on. It no longer warns of scopes that
+        torch.compile has met before.
         """
         with _taking:
             self._core.reset()
             self._interval = _Interval.begin(self._core)
             for totals in list(self._totals):
                 totals.clear()
+            self._compiled_before_reset = compile_support.scopes_met()
 
     def _read_totals(self, totals: Totals) -> TotalsRead:
         """Return the counts that exporters show, whatever `report` has cleared; see `Totals`."""

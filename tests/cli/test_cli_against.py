@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import measurement, origin
+from made_up import environment, measurement, origin
 
 import fasttime
 from fasttime import SavedComparison
@@ -29,6 +29,7 @@ class Machinery:
         self.asked: list[Any] = []
         self.commands: list[list[str]] = []
         self.stop_after: BaseException | None = None
+        self.changes: list[dict[str, Any]] = [{}, {}]  # of the measurements of each side
 
     @contextlib.contextmanager
     def trees_of(self, revision: str, *, build: str | None) -> Iterator[Trees]:
@@ -45,6 +46,8 @@ class Machinery:
                 made = measurement(
                     [(1 + 0.1 * side) * (1 + number / 1000)] * 9,
                     origins=(origin(number + 1, float(number)),),
+                    environment=environment(),
+                    **self.changes[side],
                 )
                 made.save(output)
             yield turn
@@ -93,15 +96,44 @@ def test_ctrl_c_keeps_the_pairs_that_are_done(
     machinery.stop_after = KeyboardInterrupt()
     assert main(["bench", "a:b", "--against", "main", "-o", "c.json"]) == 130
     shown = capsys.readouterr()
-    assert "interrupted after 1 of 10 pairs; the result is about these" in shown.err
+    assert "interrupted; the result is about the 1 of 10 pairs that were done" in shown.err
     assert "9 runs in 1 process" in shown.out
     assert isinstance(fasttime.load("c.json"), SavedComparison)
 
 
-def test_a_failure_is_one_line(machinery: Machinery, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_late_failure_keeps_the_pairs_that_are_done(
+    machinery: Machinery, capsys: pytest.CaptureFixture[str]
+) -> None:
     machinery.stop_after = AgainstError("pair 2 of 6, old side: it broke")
-    assert main(["bench", "a:b", "--against", "main", "--processes", "6"]) == 1
-    assert error_of(capsys) == "pair 2 of 6, old side: it broke"
+    arguments = ["bench", "a:b", "--against", "main", "--processes", "6", "-o", "c.json"]
+    assert main(arguments) == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith(
+        "fasttime: error: pair 2 of 6, old side: it broke; the result is about the 1 of 6 pairs "
+    )
+    assert "9 runs in 1 process" in shown.out
+    assert isinstance(fasttime.load("c.json"), SavedComparison)
+
+
+def test_an_early_failure_is_one_line(
+    machinery: Machinery, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise AgainstError("git finds no revision 'main'")
+
+    monkeypatch.setattr(measurements, "trees_of", fail)
+    assert main(["bench", "a:b", "--against", "main"]) == 2
+    assert error_of(capsys) == "git finds no revision 'main'"
+
+
+def test_a_side_without_holds_loses_nothing(
+    machinery: Machinery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machinery.changes = [{"held": True}, {}]
+    assert main(["bench", "a:b", "--against", "main", "-o", "c.json"]) == 0
+    found = fasttime.load("c.json")
+    assert isinstance(found, SavedComparison)
+    assert found.warnings[0].message.startswith("In 10 of 20 processes the stream was not held")
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,14 @@ def test_sides_with_and_without_calibration_are_compared() -> None:
     assert math.isclose(compare_saved(old, old).ratio, 1.0)
 
 
+def test_a_hold_on_one_side_needs_calibration() -> None:
+    held = measurement([1.0] * 9, held=True, is_calibrated=True, event_overhead=0.5)
+    busy = measurement([2.0] * 9, is_calibrated=True, event_overhead=0.5)
+    assert compare_saved(held, busy).ratio == 2.0
+    with pytest.raises(ValueError, match="held=True and the new one has held=False"):
+        compare_saved(held, measurement([2.0] * 9))
+
+
 # --- in files ---
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import os
@@ -19,10 +20,11 @@ import torch
 import fasttime
 from fasttime.documents import Fields
 from fasttime.environment import describe as environment
-from fasttime.environment import nvml
+from fasttime.environment import nvml, origin
 from fasttime.environment.describe import Environment, describe, gpu_state
 from fasttime.environment.differences import environment_differences
 from fasttime.environment.gpu_state import GpuState, throttle_reasons
+from fasttime.environment.origin import origin_now
 
 UUID = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-2222-3333-4444-555555555555"
@@ -370,3 +372,37 @@ def test_a_driver_without_a_version_is_unknown(
     monkeypatch.setattr(Path, "read_text", no_such_file)
     monkeypatch.setattr(environment.platform, "platform", lambda: "made up")
     assert describe("cuda:0").driver == "unknown"
+
+
+# --- the origin of a process ---
+
+
+def test_processes_have_different_origins() -> None:
+    code = (
+        "from dataclasses import astuple; from fasttime.environment.origin import origin_now; "
+        "print(astuple(origin_now())[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    process, start, boot, machine = ast.literal_eval(done.stdout)
+    here = origin_now()
+    assert (here.boot, here.machine) == (boot, machine)
+    assert here.process_id == os.getpid() != process
+    assert here.process_start is None or here.process_start <= start
+    assert here.process == origin_now().process != (boot, process, start)
+
+
+def test_an_origin_hides_the_id_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(origin, "_read", lambda path: f"secret of {path}")
+    for cached in (origin._boot, origin._machine):
+        cached.cache_clear()
+    try:
+        found = origin_now()
+        assert found.boot == "secret of /proc/sys/kernel/random/boot_id"
+        assert found.machine is not None
+        assert "secret" not in found.machine
+        assert len(found.machine) == 16
+    finally:
+        for cached in (origin._boot, origin._machine):
+            cached.cache_clear()

@@ -178,6 +178,16 @@ def test_a_process_without_a_hold_loses_nothing() -> None:
     assert found.warnings[0].message.startswith("In 1 of 3 processes the stream was not held, so")
 
 
+def test_calibrated_times_need_no_hold_to_be_alike() -> None:
+    parts = [
+        measurement([time], held=time < 3, is_calibrated=True, event_overhead=0.5)
+        for time in (1.0, 2.0, 3.0)
+    ]
+    found = Measurement.merge(*parts)
+    assert (found.held, found.is_calibrated) == (False, True)
+    assert "mixed_holding" not in [warning.kind for warning in found.warnings]
+
+
 def test_equal_device_times_may_be_two_processes() -> None:
     on_host = ([0.5, 0.6], [0.5, 0.7])
     parts = [measurement([1.0, 1.0], host_times=host) for host in on_host]

@@ -31,7 +31,7 @@ from .arguments import (
 )
 from .measurements import as_json, measure_against, measure_in_processes, save
 from .output import Failure, first_sentence, flush_if_possible, put, say_saved
-from .user_code import INTERRUPTED, is_message, path_beginning_with, show_error, user_frames
+from .user_code import is_message, path_beginning_with, show_error, user_frames
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -143,9 +143,11 @@ def run(options: argparse.Namespace) -> int:
     output = options.output and options.output.absolute()
     try:
         result: Measurement | SavedComparison
+        code = 0
         processes = options.processes
         if pairs:
-            result = measure_against(_arguments(options), options.against, options.build, pairs)
+            given = _arguments(options), options.against, options.build
+            result, code = measure_against(*given, pairs)
         elif processes is not None and processes > 1:
             result = measure_in_processes(_arguments(options), processes)
         else:
@@ -176,8 +178,7 @@ def run(options: argparse.Namespace) -> int:
         if output:
             save(result, output)
             say_saved(options.output)
-    is_partial = isinstance(result, SavedComparison) and len(result.old.processes) < pairs
-    return INTERRUPTED if is_partial else 0
+    return code
 
 
 def _check_against(module: str, options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from .. import demo
 from ..experiments.settings import resolve_device
-from .arguments import add_command, device
+from .arguments import add_command
 from .output import Failure, console
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def add_to(commands: Commands) -> None:
         "pip install 'fasttime[demo]'.",
         _EXAMPLES,
     )
-    parser.add_argument(
-        "--device", type=device, help="cpu, cuda or cuda:<index>; default: cuda if available"
-    )
+    parser.add_argument("--device", help="cpu, cuda or cuda:<index>; default: cuda if available")
     parser.add_argument("--quick", action="store_true", help="take about 15 seconds, less steady")
     parser.set_defaults(command=run)
 

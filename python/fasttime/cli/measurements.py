@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,11 @@ from .. import loading
 from ..comparing.against import AgainstError, Tree, in_turns, trees_of
 from ..comparing.saved import NO_SINGLE_RUNS, SavedComparison, compare_saved
 from ..measuring.measurement import Measurement
+from ..measuring.merging import mixed_holding
 from ..reports.report import Report
 from .arguments import similar_files
 from .output import Failure, say
+from .user_code import INTERRUPTED
 
 
 def save(result: Measurement | SavedComparison, path: Path) -> None:
@@ -55,12 +58,13 @@ def as_json(result: Measurement | SavedComparison) -> str:
 
 def measure_against(
     arguments: Sequence[str], revision: str, build: str | None, pairs: int
-) -> SavedComparison:
+) -> tuple[SavedComparison, int]:
     """Run ``fasttime bench`` in turns on a revision and on the working tree, in fresh processes.
 
-    Ctrl-C ends the measuring and keeps the pairs that are done.
+    Returns the comparison and the exit code. After Ctrl-C or the failure of a process, the
+    comparison is about the pairs that are done.
 
-    Raises Failure if the revision cannot be measured, or if a process fails.
+    Raises Failure if the revision cannot be measured, or if no pair is done.
     """
 
     def command(tree: Tree, output: Path) -> list[str]:
@@ -68,20 +72,29 @@ def measure_against(
         return [sys.executable, "-m", "fasttime", "bench", *arguments, *own]
 
     done: list[tuple[Measurement, Measurement]] = []
+    code = 0
     try:
         with trees_of(revision, build=build) as trees:
             progress = say if sys.stderr.isatty() else None
             for turn in in_turns(trees, command, pairs, progress=progress):
                 done.append((load(turn.old), load(turn.new)))
-    except AgainstError as error:
-        raise Failure(str(error), code=1 if done else 2) from error
-    except KeyboardInterrupt:
-        if not done:
+    except (AgainstError, KeyboardInterrupt) as error:
+        if not done and isinstance(error, KeyboardInterrupt):
             raise
-        say(f"interrupted after {len(done)} of {pairs} pairs; the result is about these")
+        if not done:
+            raise Failure(str(error)) from error
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"error: {error}"
+        say(f"{why}; the result is about the {len(done)} of {pairs} pairs that were done")
     try:
-        old, new = (Measurement.merge(*side) for side in zip(*done, strict=True))
-        return compare_saved(old, new)
+        sides = [Measurement.merge(*side) for side in zip(*done, strict=True)]
+        if warning := mixed_holding(tuple(sides)):
+            # Both sides had the same options, so what was measured is kept, with a warning.
+            sides = [
+                dataclasses.replace(side, held=False, warnings=(warning, *side.warnings))
+                for side in sides
+            ]
+        return compare_saved(*sides), code
     except ValueError as error:
         raise Failure(f"the processes measured different things: {error}", code=1) from error
 

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 _MOST_SCOPES_FOR_A_PAGE = 2_000
 
 
+_OF_TORCHRUN = ("RANK", "WORLD_SIZE")
+
+
 def rank_of_process() -> tuple[int, int] | None:
     """Return this process's rank and the number of ranks, as torchrun sets them; None for one."""
-    rank, count = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    rank, count = (os.environ.get(name, "") for name in _OF_TORCHRUN)
     is_one_of_many = rank.isdecimal() and count.isdecimal() and int(count) > 1
     return (int(rank), int(count)) if is_one_of_many else None
 

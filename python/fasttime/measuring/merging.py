@@ -45,7 +45,7 @@ def merged_fields(parts: Parts) -> dict[str, Any]:
             )
     _refuse_twice(parts)
     _refuse_one_process(parts)
-    on_holding, on_overhead = _mixed_holding(parts), mixed_calibration(parts)
+    on_holding, on_overhead = mixed_holding(parts), mixed_calibration(parts)
     if on_overhead is not None:
         parts = tuple(map(with_overhead, parts))
     mixed = [warning for warning in (on_holding, on_overhead) if warning is not None]
@@ -128,9 +128,14 @@ def mixed_calibration(parts: Parts) -> TimingWarning | None:
     )
 
 
-def _mixed_holding(parts: Parts) -> TimingWarning | None:
-    free = [part for part in parts if not part.held]
-    if len(free) in (0, len(parts)):
+def mixed_holding(parts: Parts) -> TimingWarning | None:
+    """Warn if the stream was held in some processes only, and the times of others may differ.
+
+    Without a hold, the event overhead is subtracted only if work was waiting at each run. Times are
+    then what they are behind a held stream.
+    """
+    free = [part for part in parts if not part.held and not part.is_calibrated]
+    if not free or not any(part.held for part in parts):
         return None
     processes = [sum(len(part.processes) for part in some) for some in (free, parts)]
     return TimingWarning(

@@ -55,9 +55,9 @@ class Report(Result):
             reached its limit of sites.
         last_failure: what CUDA answered to fasttime's last failed call in this interval; empty if
             every call succeeded.
-        scopes_were_compiled: whether torch.compile has met scopes in this process. Such scopes are
-            not timed. The flag covers the whole process, since fasttime cannot see compiled regions
-            run.
+        scopes_were_compiled: whether torch.compile has met scopes since the last `reset`. Such
+            scopes are not timed. The flag covers the whole process, since fasttime cannot see
+            compiled regions run.
         switched_off: whether scopes were switched off when the report was made.
         date: when the report was made, in UTC, to the second; empty if unknown.
         failures: how many of fasttime's CUDA calls failed in this interval, on any thread.

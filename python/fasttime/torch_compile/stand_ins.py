@@ -13,27 +13,26 @@ from collections.abc import Callable
 from typing import Any
 
 _log = logging.getLogger("fasttime")
-_met_a_scope = False
+_scopes_met = 0
 _met_a_module = False
 
 
-def scopes_were_compiled() -> bool:
-    """Say whether torch.compile has met a scope in this process. The scope is not timed there.
+def scopes_met() -> int:
+    """Return how many scopes torch.compile has met so far in this process. None is timed.
 
-    The answer never goes back to False, not even after `fasttime.reset`. Compiled code runs without
-    any call to fasttime, so scopes may still be inside the code that runs now.
+    Compiled code runs without any call to fasttime, so only compiling counts.
     """
-    return _met_a_scope
+    return _scopes_met
 
 
 def note_scope() -> None:
-    """Note that a scope is in a compiled region, and log it once.
+    """Note that a scope is in a compiled region, and log the first one.
 
     Dynamo calls this function while it traces, and takes the result for a constant.
     """
-    global _met_a_scope
-    if not _met_a_scope:
-        _met_a_scope = True
+    global _scopes_met
+    _scopes_met += 1
+    if _scopes_met == 1:
         _log.warning(
             "a fasttime scope is in a region that torch.compile compiles, and is not timed there. "
             "Put the scope around the compiled call."
