@@ -31,7 +31,18 @@ page, and a test checks that the page is up to date. For explanations and exampl
 
 # Public names that appear in no list go under the last heading.
 _SECTIONS: dict[str, tuple[str, ...]] = {
-    "Scopes": ("scope", "phases", "begin", "end", "enable", "disable", "mark_nvtx", "Recorder"),
+    "Scopes": (
+        "scope",
+        "phases",
+        "begin",
+        "end",
+        "enable",
+        "disable",
+        "mark_nvtx",
+        "check_streams",
+        "StreamCheck",
+        "Recorder",
+    ),
     "Reports": (
         *("report", "reset", "samples", "keep_samples", "Report", "SiteReport", "Durations"),
         "Sample",
