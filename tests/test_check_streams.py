@@ -351,6 +351,36 @@ def test_torch_hands_out_the_same_streams(run: Callable[[str], None]) -> None:
     """)
 
 
+@needs_cuda_13
+def test_a_child_leaves_the_parent_s_streams_alone(run: Callable[[str], None]) -> None:
+    run("""
+    import os
+    both = [side, torch.cuda.default_stream()]
+    with recorder.check_streams() as check:
+        sim.enqueue(side.cuda_stream, 250 * US)
+        with recorder.scope("pending", streams=both):
+            pass
+        with recorder.scope("checked"):
+            pass
+        token = recorder.begin("open", streams=both)
+        records = sim.calls("cudaEventRecord"), sim.calls("cuEventRecord")
+        child = os.fork()
+        if child == 0:
+            recorder.end(token)
+            with recorder.scope("child", streams=both):
+                pass
+            report = recorder.report()
+            found = [site.path for site in report.walk()], report.open, report.pending
+            now = sim.calls("cudaEventRecord"), sim.calls("cuEventRecord")
+            good = found == (["child"], 0, 0) and now == records and check.warnings == ()
+            os._exit(0 if good and report["child"].counts["host_only"] == 1 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        recorder.end(token)
+        assert ["scope checked" in message for message in found(check)] == [True]
+    assert recorder.report(wait=True)["pending"].counts["ok"] == 1
+    """)
+
+
 def test_without_cuda_a_check_does_nothing(recorder: Recorder) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -161,6 +161,8 @@ def test_a_check_waits_for_no_stream(
             pass
         assert check.warnings == ()
         assert check.pending == 1
+        long_work()
+        torch.cuda.current_stream().synchronize()  # meanwhile, the other stream is held
         latch.release()
         (message,) = messages(check)
     assert f"{side.cuda_stream:#x}" in message
