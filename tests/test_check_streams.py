@@ -416,6 +416,20 @@ def test_checks_do_not_nest(recorder: Recorder) -> None:
         pass
 
 
+def test_a_check_that_cannot_begin_leaves_no_trace(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(note: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fasttime.stream_check.OperatorWatch", fail)
+        with pytest.raises(MemoryError), recorder.check_streams():
+            pass
+    with recorder.check_streams(), recorder.scope("a"):
+        pass
+
+
 def test_only_streams_can_be_ignored(recorder: Recorder) -> None:
     with pytest.raises(TypeError, match=r"expected a torch.cuda.Stream or .* got 'side'"):
         recorder.check_streams(ignore=["side"])  # type: ignore[list-item]

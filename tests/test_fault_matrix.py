@@ -217,7 +217,7 @@ def watched_streams(program: Program) -> None:
     program.cuda.enqueue(side, MS)
     watch.mark(1, [(0, 0), (0, own)], [(0, side), (1, 0)])
     program.cuda.advance(10 * MS)
-    busy, done = watch.read()
+    busy, _ = watch.read()
     if len(busy) > 1 or (busy and busy[0][2:] != (side, MS)):
         program.wrong.append(f"found other work than there was: {busy}")
     watch.read()

@@ -95,10 +95,15 @@ class StreamCheck:
             raise RuntimeError("this check has run already; call check_streams() again")
         self._marks.connect(self)
         self._thread = threading.get_ident()
-        if torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
-            self._learn_streams()
-            self._operators = OperatorWatch(self._note_operator)
-            self._operators.__enter__()  # type: ignore[no-untyped-call]
+        try:
+            if torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+                self._learn_streams()
+                operators = OperatorWatch(self._note_operator)
+                operators.__enter__()  # type: ignore[no-untyped-call]
+                self._operators = operators
+        except BaseException:
+            self._marks.disconnect()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
