@@ -17,7 +17,7 @@ from forked import Forking
 
 import fasttime
 from fasttime import Recorder
-from fasttime.streams import describe_stream, stream_from
+from fasttime.streams import describe_stream, describe_streams, stream_from
 
 needs_cuda_13 = pytest.mark.skipif(
     not simulated_cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
@@ -80,8 +80,8 @@ def test_work_that_the_scope_missed_is_named(run: Callable[[str], None]) -> None
     assert check.checked == 2
     assert len(messages) == 2, messages
     assert messages[0] == (
-        f"S{name_of(side)[1:]} ran while the scope step/forward was open: torch issued 1 operator on "
-        "it and it kept working for 245.0 µs after the scope's end, and the scope's device time "
+        f"S{name_of(side)[1:]} ran while the scope step/forward was open: torch issued 1 operator "
+        "on it and it kept working for 245.0 µs after the scope's end, and the scope's device time "
         "leaves that out. If the work belongs to the scope, let the scope's stream wait for it, or "
         "time both with scope(..., streams=[...]); otherwise pass the stream in "
         "check_streams(ignore=[...])."
@@ -134,7 +134,7 @@ def test_finished_work_is_seen_by_its_operators(run: Callable[[str], None]) -> N
             on_side()
             torch.cuda.synchronize()
         (message,) = found(check)
-    assert "torch issued 2 operators on it, and the scope's device time includes that work only " in (
+    assert "issued 2 operators on it, and the scope's device time includes that work only if" in (
         message), message
     assert "kept working" not in message
     """)
@@ -351,6 +351,36 @@ def test_torch_hands_out_the_same_streams(run: Callable[[str], None]) -> None:
     """)
 
 
+@needs_cuda_13
+def test_a_child_leaves_the_parent_s_streams_alone(run: Callable[[str], None]) -> None:
+    run("""
+    import os
+    both = [side, torch.cuda.default_stream()]
+    with recorder.check_streams() as check:
+        sim.enqueue(side.cuda_stream, 250 * US)
+        with recorder.scope("pending", streams=both):
+            pass
+        with recorder.scope("checked"):
+            pass
+        token = recorder.begin("open", streams=both)
+        records = sim.calls("cudaEventRecord"), sim.calls("cuEventRecord")
+        child = os.fork()
+        if child == 0:
+            recorder.end(token)
+            with recorder.scope("child", streams=both):
+                pass
+            report = recorder.report()
+            found = [site.path for site in report.walk()], report.open, report.pending
+            now = sim.calls("cudaEventRecord"), sim.calls("cuEventRecord")
+            good = found == (["child"], 0, 0) and now == records and check.warnings == ()
+            os._exit(0 if good and report["child"].counts["host_only"] == 1 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        recorder.end(token)
+        assert ["scope checked" in message for message in found(check)] == [True]
+    assert recorder.report(wait=True)["pending"].counts["ok"] == 1
+    """)
+
+
 def test_without_cuda_a_check_does_nothing(recorder: Recorder) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -373,13 +403,30 @@ def test_one_queue_for_all_streams_is_refused(
 
 def test_checks_do_not_nest(recorder: Recorder) -> None:
     with recorder.check_streams() as check:
-        with pytest.raises(RuntimeError, match="are being checked"), recorder.check_streams():
+        with (
+            pytest.raises(RuntimeError, match="check_streams block of this recorder is open"),
+            recorder.check_streams(),
+        ):
             pass
         with recorder.scope("a"):
             pass
     with pytest.raises(RuntimeError, match="has run already"), check:
         pass
     with recorder.check_streams():
+        pass
+
+
+def test_a_check_that_cannot_begin_leaves_no_trace(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(note: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fasttime.stream_check.OperatorWatch", fail)
+        with pytest.raises(MemoryError), recorder.check_streams():
+            pass
+    with recorder.check_streams(), recorder.scope("a"):
         pass
 
 
@@ -406,5 +453,9 @@ def test_marks_for_other_tools_go_on(recorder: Recorder, monkeypatch: pytest.Mon
 def test_streams_have_one_name_everywhere() -> None:
     assert describe_stream(1, 0x5581C0) == "stream 0x5581c0 of cuda:1"
     assert describe_stream(0, 0) == "the default stream of cuda:0"
+    several = [(0, 0), (0, 16), (1, 17), (1, 18)]
+    assert describe_streams(several[1:2]) == "stream 0x10 of cuda:0"
+    assert describe_streams(several[:2]) == "the default stream of cuda:0 and stream 0x10 of cuda:0"
+    assert describe_streams(several, most=2).endswith(", stream 0x10 of cuda:0 and 2 others")
     assert stream_from(77) == (-1, 77)
     assert fasttime.check_streams.__doc__

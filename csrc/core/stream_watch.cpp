@@ -49,8 +49,15 @@ bool StreamWatch::record(const CudaRuntime& cuda, const Place& place, std::vecto
   }
   const bool is_plain = is_plain_to_driver(cuda, place);
   const ScopedContext guard(cuda, is_plain ? ScopedContext::kNoDevice : place.device);
+  if (!guard.holds()) {
+    return false;
+  }
   int status = cuda::kSuccess;
-  if (!guard.holds() || capture_state(cuda, place, status) != CaptureState::kNone) {
+  const CaptureState capture = capture_state(cuda, place, status);
+  if (capture != CaptureState::kNone) {
+    if (capture == CaptureState::kUnknown) {
+      note_failure(cuda, "cudaStreamIsCapturing", status);
+    }
     return false;
   }
   EventQueue taken = device->pool.take(cuda, place.device, 1, status);

@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _native, profiler_marks
+from . import _native
 from . import pickling as _pickling
 from .graph_scopes import GraphTiming
 from .reports.build import build_sites, tallies_in
 from .reports.report import Report
 from .reports.site_index import SiteIndex
 from .sample import Sample, Status
+from .scope_marks import ScopeMarks
 from .stream_check import StreamCheck
 from .timelines.recording import TimelineRecording
 from .torch_compile import support as compile_support
@@ -96,9 +97,7 @@ class Recorder:
         _pickling.adopt(self, self._core)
         self._share_boundaries = share_boundaries
         self._graph_timing = graph_timing
-        self._marks_nvtx = False
-        self._check: StreamCheck | None = None
-        self._ended_check: StreamCheck | None = None  # with answers to come
+        self._marks = ScopeMarks(self.scope)
         self._interval = _Interval.begin(self._core)
         self._compiled_before_reset = 0
         self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites known at the last samples()
@@ -159,8 +158,7 @@ class Recorder:
             self._core.drain(-1.0 if timeout is None else timeout)
         else:
             self._core.poll()
-        if self._ended_check is not None:
-            self._ended_check.read()
+        self._marks.read_ended()
         with _taking:
             interval, following = self._interval, _Interval.begin(self._core)
             entries = self._core.site_entries(reset)
@@ -394,8 +392,7 @@ class Recorder:
         ``FASTTIME_NVTX=1`` in the environment marks from the start. Errors of NVTX go to
         ``sys.unraisablehook`` and never reach the scope.
         """
-        self._marks_nvtx = on
-        self._set_marks()
+        self._marks.mark_nvtx(on)
 
     def check_streams(self, ignore: Iterable[torch.cuda.Stream | int] = ()) -> StreamCheck:
         """Warn where other streams or devices worked while a scope was open. For debugging.
@@ -406,43 +403,18 @@ class Recorder:
             print(check.warnings)
 
         A scope times its own stream. If work inside the scope runs on another stream, and the
-        scope's stream does not wait for it, the device time of the scope leaves it out. Each scope
-        and stream get one warning (kind ``other_streams``), with ``warnings.warn`` and in
-        `StreamCheck.warnings`. fasttime cannot know whose work it was, so ignore streams that work
-        beside the scope on purpose.
-
-        Two things show such work. First, the end of each scope records an event on every stream
-        of torch's pools. A stream that reaches it more than 20 us after the scope's own end was
-        still working. Second, fasttime watches the operators that torch issues in this thread and
-        in its backward. So it sees work that has finished, too. Work that libraries, compiled code
-        and other threads launch is only seen if it outlasts the scope.
+        scope's stream does not wait for it, the scope's device time leaves it out. fasttime cannot
+        know whose work it was, so ignore streams that work beside the scope on purpose. Each scope
+        and stream get one warning. See `StreamCheck` for what a check sees and what it costs.
 
         Args:
             ignore: streams to leave out, as torch.cuda.Stream or raw handles.
 
-        Never waits, but starts with a pause of up to 30 us per device. The end of a scope takes 2
-        to 3 us for each of 65 streams per device, and an operator takes longer as well. Outer
-        scopes include this in their host time. Does nothing without CUDA. Raises TypeError if
-        `ignore` has anything but streams. Raises RuntimeError for a check inside another, and if
-        CUDA_DEVICE_MAX_CONNECTIONS=1, as streams would then wait for the events of others.
+        Never waits. Does nothing without CUDA. Raises TypeError if `ignore` has anything but
+        streams. Raises RuntimeError for a check inside another, and if
+        ``CUDA_DEVICE_MAX_CONNECTIONS=1``, where the check would make streams wait for each other.
         """
-        return StreamCheck(self._core, ignore, lambda: self._marks_nvtx, self._connect_check)
-
-    def _connect_check(self, check: StreamCheck | None) -> None:
-        """Let a check hear of all scopes; None ends the current check."""
-        if check is not None and self._check is not None:
-            raise RuntimeError("the streams of this recorder are being checked; end that block")
-        self._ended_check = self._check
-        self._check = check
-        self._set_marks()
-
-    def _set_marks(self) -> None:
-        if self._check is not None:
-            _native.set_marks(self.scope, self._check.begin, self._check.end, True)
-        elif self._marks_nvtx:
-            _native.set_marks(self.scope, profiler_marks.begin, profiler_marks.end)
-        else:
-            _native.set_marks(self.scope, None, None)
+        return StreamCheck(self._core, self._marks, ignore)
 
     @property
     def enabled(self) -> bool:

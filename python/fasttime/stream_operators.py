@@ -35,7 +35,7 @@ def _devices_in(values: Any) -> Iterator[int]:
             yield from _devices_in(value)
 
 
-class OperatorWatch(TorchDispatchMode):
+class OperatorWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Call `note` with the stream of each operator on CUDA tensors, in this thread.
 
     Includes the operators of a backward that this thread starts, which run in threads of autograd.
@@ -44,7 +44,7 @@ class OperatorWatch(TorchDispatchMode):
     """
 
     def __init__(self, note: Callable[[Stream], None]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._note = note
 
     @classmethod

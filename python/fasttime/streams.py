@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from .text import format_count
+
 # A stream: the index of its device and its handle. Handle 0 is the default stream of the device.
 # Device -1 means any device, or the current one.
 Stream = tuple[int, int]
@@ -29,6 +31,21 @@ def describe_stream(device: int, handle: int) -> str:
         if handle == 0
         else f"stream {handle:#x} of cuda:{device}"
     )
+
+
+def describe_streams(streams: Iterable[Stream], most: int = 3) -> str:
+    """Return the names of streams for a message, of `most` streams at most.
+
+    >>> describe_streams([(0, 0), (0, 0x10)])
+    'the default stream of cuda:0 and stream 0x10 of cuda:0'
+    >>> describe_streams([(1, handle) for handle in range(16, 22)], most=2)
+    'stream 0x10 of cuda:1, stream 0x11 of cuda:1 and 4 others'
+    """
+    found = [describe_stream(*stream) for stream in streams]
+    names, left = found[:most], len(found) - most
+    if left > 0:
+        names.append(format_count(left, "other"))
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def stream_from(stream: Any) -> Stream:
