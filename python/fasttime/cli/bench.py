@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..environment.describe import describe
+from ..measuring.interrupted import Interrupted
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
 from . import target as targets
@@ -144,7 +145,7 @@ def run(options: argparse.Namespace) -> int:
         if output:
             save(measurement, output)
             say_saved(options.output)
-    return 0
+    return 130 if measurement.ended_by == "interrupt" else 0
 
 
 def _check_callable_options(options: argparse.Namespace) -> None:
@@ -195,6 +196,8 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
     }
     try:
         measurement = measure(target.fn, *target.arguments, **given)
+    except Interrupted as interrupted:  # the complete runs are printed and saved
+        measurement = interrupted.measurement
     except Exception as error:
         if is_message(error):
             raise Failure(str(error), code=1 if isinstance(error, RuntimeError) else 2) from error
