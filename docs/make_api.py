@@ -37,7 +37,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         "Sample",
     ),
     "Timelines": ("record_timeline", "TimelineRecording", "Timeline", "Span"),
-    "Measuring": ("measure", "do_bench", "Measurement"),
+    "Measuring": ("measure", "do_bench", "Measurement", "Interrupted"),
     "Comparing": (
         *("compare", "Comparison", "Verdict", "compare_methods", "MethodComparison"),
         *("MethodFinding", "compare_saved", "SavedComparison"),

@@ -37,9 +37,13 @@ def test_complete_runs_are_printed_and_saved(capsys: pytest.CaptureFixture[str])
     assert main([*command, "-o", "some.json"]) == 130
     loaded = fasttime.load("some.json")
     assert isinstance(loaded, fasttime.Measurement)
-    assert (len(loaded), loaded.label, loaded.ended_by) == (5, "forward", "interrupt")
+    assert (len(loaded), loaded.label, loaded.ended_by) == (
+        5,
+        "interrupted_model:forward",
+        "interrupt",
+    )
     shown = capsys.readouterr()
-    assert "Measurement of forward" in shown.out
+    assert "Measurement of interrupted_model:forward" in shown.out
     assert "saved some.json" in shown.err
 
 

@@ -64,7 +64,7 @@ def measure_in_processes(arguments: Sequence[str], count: int) -> Measurement:
 
     Raises Failure if a process fails. The process's own messages are passed on first.
     """
-    measurements = []
+    measurements: list[Measurement] = []
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
         for number in range(1, count + 1):
             if sys.stderr.isatty():
