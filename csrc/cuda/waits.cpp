@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "cuda/waits.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -44,6 +45,13 @@ int synchronize_stream(const CudaRuntime& cuda, void* stream) noexcept {
 
 std::vector<int> devices_in_use(const CudaRuntime& cuda) {
   std::vector<int> found;
+  if (cuda.device_count > 1 && cuda.context_push_current == nullptr) {
+    int device = 0;  // a driver without contexts: no other device can be waited for
+    if (const int status = cuda.get_device(&device)) {
+      note_runtime_failure(cuda, "cudaGetDevice", status);
+    }
+    return {device};
+  }
   for (int device = 0; device < cuda.device_count; ++device) {
     if (is_started(cuda, device)) {
       found.push_back(device);
@@ -70,24 +78,18 @@ int wait_for_device(const CudaRuntime& cuda, int device) {
   if (!guard.holds()) {
     return cuda::kInvalidContext;
   }
-  std::vector<void*> free;
-  bool captures = false;
-  for (void* stream : streams_of(device)) {
-    if (is_capturing(cuda, {device, stream})) {
-      captures = true;
-    } else {
-      free.push_back(stream);
-    }
-  }
-  if (!captures) {
+  const std::vector<void*> streams = streams_of(device);
+  const auto captures = [&](void* stream) { return is_capturing(cuda, {device, stream}); };
+  if (std::none_of(streams.begin(), streams.end(), captures)) {
     const int status = cuda.device_synchronize();
     if (status != cuda::kSuccess) {
       note_runtime_failure(cuda, "cudaDeviceSynchronize", status);
     }
     return status;
   }
-  for (void* stream : free) {
-    if (const int status = synchronize_stream(cuda, stream)) {
+  for (void* stream : streams) {
+    const int status = captures(stream) ? cuda::kSuccess : synchronize_stream(cuda, stream);
+    if (status != cuda::kSuccess) {
       return status;
     }
   }

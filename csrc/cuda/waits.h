@@ -18,7 +18,8 @@ namespace fasttime {
 // with a capture, only the known streams that do not capture are waited for. Unknown are the
 // captures on streams that torch does not own: a wait for the device destroys them.
 
-// The devices that this process uses: every device whose primary context exists, in order.
+// The devices that this process uses: every device whose primary context exists, in order. Only the
+// current device if the driver cannot switch between contexts. May throw std::bad_alloc.
 std::vector<int> devices_in_use(const CudaRuntime& cuda);
 
 // Says which streams a device has, as far as torch knows, with its default stream.

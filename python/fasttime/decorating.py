@@ -13,6 +13,42 @@ from typing import Any
 
 import torch
 
+from .wrapper_source import wrapper_like
+
+# Bodies of wrappers; see `wrapper_like`.
+_COROUTINE = """
+async def {wrapper}({parameters}):
+    with {scope}({name}, stream={stream}):
+        return await {function}({arguments})
+"""
+_GENERATOR = """
+def {wrapper}({parameters}):
+    return (yield from {timed}({function}({arguments})))
+"""
+# Values that pass through must not stay alive: not while suspended, and not afterwards in a
+# reference cycle of this frame and an exception.
+_ASYNC_GENERATOR = """
+async def {wrapper}({parameters}):
+    with {scope}({name}, stream={stream}) as {token}:
+        {inner} = {function}({arguments})
+        {step} = {first_step}({inner})
+        while True:
+            {held} = []
+            try:
+                {held}.append(await {step})
+            except StopAsyncIteration:
+                return
+            finally:
+                {step} = None
+            {suspend}({token})
+            try:
+                {step} = {inner}.asend((yield {held}.pop()))
+            except BaseException as {error}:
+                {step} = {inner}.athrow({error})
+            finally:
+                {resume}({token})
+"""
+
 # Every function that one of these decorators makes has the same code object.
 _CONTEXT_MANAGERS = {
     made(lambda: None).__code__  # type: ignore[arg-type,return-value]
@@ -35,6 +71,9 @@ def decorate(
     counts too. A generator runs in its caller's context. So between its steps the scope is
     suspended, and the caller's own scopes do not become its children.
 
+    The wrapper has the function's own parameters. So wrong arguments raise at the call, although
+    the function itself only runs at its first step.
+
     A bound method stays a bound method, so a module that holds one can be copied.
 
     Args:
@@ -55,39 +94,13 @@ def decorate(
     if isinstance(function, types.MethodType):
         inner = decorate(suspend, resume, scope, name, stream, function.__func__)
         return types.MethodType(inner, function.__self__)
+    helpers = {"scope": scope, "name": name, "stream": stream, "suspend": suspend, "resume": resume}
     if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with scope(name, stream=stream) as token:
-                inner = function(*args, **kwargs)
-                step = _first_step(inner)
-                while True:
-                    # Do not keep values alive that pass through: not while suspended, and not
-                    # afterwards in a reference cycle of this frame and an exception.
-                    held = []
-                    try:
-                        held.append(await step)
-                    except StopAsyncIteration:
-                        return
-                    finally:
-                        step = None
-                    suspend(token)
-                    try:
-                        step = inner.asend((yield held.pop()))
-                    except BaseException as error:
-                        step = inner.athrow(error)
-                    finally:
-                        resume(token)
-
-        return async_generator
-
+        return wrapper_like(function, _ASYNC_GENERATOR, {**helpers, "first_step": _first_step})
     if inspect.isgeneratorfunction(function):
 
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        def timed(inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
             with scope(name, stream=stream) as token:
-                inner = function(*args, **kwargs)
                 step: Callable[..., Any] = inner.send
                 held: list[Any] = [None]
                 try:
@@ -108,19 +121,13 @@ def decorate(
                 finally:
                     held.clear()  # as in the asynchronous generator
 
+        generator = wrapper_like(function, _GENERATOR, {"timed": timed})
         is_coroutine = function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
         return types.coroutine(generator) if is_coroutine else generator
-
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         type(function).__call__
     ):
-
-        @functools.wraps(function)
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with scope(name, stream=stream):
-                return await function(*args, **kwargs)
-
-        return coroutine
+        return wrapper_like(function, _COROUTINE, helpers)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

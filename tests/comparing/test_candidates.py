@@ -236,6 +236,10 @@ class OnDevice:
         monkeypatch.setattr(machine_module, "device_name", lambda: "cuda:0 Scripted")
         monkeypatch.setattr(machine_module, "environment", lambda: None)
         monkeypatch.setattr(machine_module, "gpu_state", lambda: None)
+        monkeypatch.setattr(machine_module, "synchronize", lambda: None)
+        monkeypatch.setattr(machine_module, "synchronize_device", lambda device: None)
+        monkeypatch.setattr(machine_module, "current_device", lambda: 0)
+        monkeypatch.setattr(machine_module, "devices_in_use", lambda: (0,))
 
     @contextlib.contextmanager
     def open(self, call: Any, *, hold: bool, **_: Any) -> Iterator[Any]:

@@ -35,14 +35,14 @@ def _library() -> ctypes.CDLL:
     return loaded
 
 
-def kernel(length_ns: int) -> Callable[[], None]:
-    """Return a function that launches a kernel of this length on the current stream."""
+def kernel(length_ns: int, stream: ctypes.c_void_p | None = None) -> Callable[[], None]:
+    """Return a function that launches a kernel of this length on a stream, or the current one."""
     torch.cuda.init()
     launch, stream_of = _library().launch_spin, torch._C._cuda_getCurrentRawStream
     device = torch.cuda.current_device()
 
     def fn() -> None:
-        if status := launch(stream_of(device), length_ns):
+        if status := launch(stream or stream_of(device), length_ns):
             raise RuntimeError(f"the kernel could not be launched: {status}")
 
     return fn

@@ -14,6 +14,7 @@ import pytest
 import torch
 from latch import Latch, host_must_not_wait_for, long_work
 
+import fasttime
 from fasttime import _C, Recorder
 
 pytestmark = pytest.mark.gpu
@@ -247,4 +248,70 @@ def test_an_unused_device_is_not_started(work: str) -> None:
     """
     code = textwrap.dedent(code).replace("WORK", WORK[work])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- measure ---
+
+
+def kinds(measurement: fasttime.Measurement) -> set[str]:
+    return {warning.kind for warning in measurement.warnings}
+
+
+def split() -> None:
+    """Queue work on the current device, and longer work on device 1."""
+    torch.cuda._sleep(200_000)
+    with torch.cuda.device(1):
+        long_work()
+
+
+def far() -> None:
+    with torch.cuda.device(1):
+        long_work()
+
+
+def test_sync_and_wall_time_cover_both_devices() -> None:
+    sync = fasttime.measure(split, method="sync", warmup=2, repeat=12)
+    event = fasttime.measure(split, warmup=2, repeat=12)
+    assert sync.median >= 1e-3  # long_work() takes at least that
+    assert event.wall_time is not None
+    assert event.wall_time >= 1e-3
+    assert "other_devices" in kinds(event)
+    assert "other_devices" not in kinds(sync)
+
+
+def test_the_remedy_times_the_other_device() -> None:
+    alone = fasttime.measure(far, hold=True, warmup=2, repeat=12)
+    assert "no_device_work" in kinds(alone)
+    assert any("torch.cuda.device(1)" in warning.message for warning in alone.warnings)
+    with torch.cuda.device(1):
+        remedied = fasttime.measure(far, warmup=2, repeat=12)
+    assert remedied.median >= 1e-3
+    assert not {"no_device_work", "other_devices"} & kinds(remedied)
+
+
+def test_only_sync_is_right_on_two_devices() -> None:
+    findings = fasttime.compare_methods(split, repeat=20, rounds=1).findings
+    readings = {method: finding.reading for method, finding in findings.items()}
+    assert (readings["sync"], readings["event"]) == ("right", "wrong")
+    assert readings["naive"] != "right"
+
+
+def test_a_graph_lacks_another_device() -> None:
+    found = fasttime.measure(split, method="graph", budget=0.2)
+    assert "outside_capture" in kinds(found)
+
+
+UNUSED = """
+import torch, fasttime
+x = torch.zeros(16, device="cuda:0")
+for method in ("naive", "sync", "event", "graph"):
+    fasttime.measure(x.add_, 1, method=method, budget=0.05)
+assert fasttime._native.devices_in_use() == [0]
+assert not torch._C._cuda_hasPrimaryContext(1), "measure() started a device"
+"""
+
+
+def test_measure_starts_no_other_device() -> None:
+    done = subprocess.run([sys.executable, "-c", UNUSED], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -231,6 +231,25 @@ def test_many_changes_are_counted() -> None:
     assert "the module.3.num_batches_tracked and 2 more in place" in warning.message
 
 
+class Awkward:
+    """An object that cannot be looked into, and an attribute that can."""
+
+    def __init__(self) -> None:
+        self.mean = tensor()
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "__dict__":
+            raise OSError("the file is gone")
+        return super().__getattribute__(name)
+
+
+def test_an_object_may_refuse_to_be_looked_into() -> None:
+    awkward, x = Awkward(), tensor()
+    state = State(None, [awkward, x])
+    x.add_(1)
+    assert state.changed() == ["argument 1"]
+
+
 def test_looking_at_state_has_a_limit() -> None:
     lists = [[object()] for _ in range(100_000)]
     assert len(State(None, [lists])._visited) <= 20_001

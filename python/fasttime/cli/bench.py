@@ -17,6 +17,7 @@ from ..comparing.against import AgainstError, check_imports
 from ..comparing.saved import SavedComparison
 from ..comparing.saved_verdict import FEWEST_PAIRS
 from ..environment.describe import describe
+from ..measuring.interrupted import Interrupted
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
 from . import target as targets
@@ -30,7 +31,7 @@ from .arguments import (
     seconds,
 )
 from .measurements import as_json, measure_against, measure_in_processes, save
-from .output import Failure, first_sentence, flush_if_possible, put, say_saved
+from .output import INTERRUPTED, Failure, first_sentence, flush_if_possible, put, say_saved
 from .user_code import is_message, path_beginning_with, show_error, user_frames
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ def run(options: argparse.Namespace) -> int:
         if output:
             save(result, output)
             say_saved(options.output)
-    return code
+    was_cut = isinstance(result, Measurement) and result.ended_by == "interrupt"
+    return INTERRUPTED if was_cut else code
 
 
 def _check_against(module: str, options: argparse.Namespace) -> None:
@@ -246,6 +248,8 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
     }
     try:
         measurement = measure(target.fn, *target.arguments, **given)
+    except Interrupted as interrupted:  # the complete runs are printed and saved
+        measurement = interrupted.measurement
     except Exception as error:
         if is_message(error):
             raise Failure(str(error), code=1 if isinstance(error, RuntimeError) else 2) from error

@@ -15,6 +15,7 @@ from ..comparing.against import AgainstError, Tree, in_turns, trees_of
 from ..comparing.saved import NO_SINGLE_RUNS, SavedComparison, compare_saved
 from ..measuring.measurement import Measurement
 from ..measuring.merging import mixed_holding
+from ..measuring.options import EndedBy
 from ..reports.report import Report
 from .arguments import similar_files
 from .output import Failure, say
@@ -105,18 +106,27 @@ def measure_in_processes(arguments: Sequence[str], count: int) -> Measurement:
     Some things differ from process to process and stay the same within one: the addresses of
     memory, or the algorithms that cuDNN picks. More runs in one process do not average them out.
 
+    Ctrl-C keeps the measurements of the processes that have ended.
+
     Raises Failure if a process fails. The process's own messages are passed on first.
     """
-    measurements = []
+    measurements: list[Measurement] = []
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
         for number in range(1, count + 1):
             if sys.stderr.isatty():
                 say(f"process {number} of {count}")
             path = Path(folder, f"{number}.json")
-            _bench([*arguments, "--output", str(path)], f"process {number} of {count}")
+            try:
+                _bench([*arguments, "--output", str(path)], f"process {number} of {count}")
+            except KeyboardInterrupt:
+                if not measurements:
+                    raise
+                break
             measurements.append(load(path))
     try:
-        return Measurement.merge(*measurements)
+        merged = Measurement.merge(*measurements)
+        ended_by: EndedBy = merged.ended_by if len(measurements) == count else "interrupt"
+        return dataclasses.replace(merged, ended_by=ended_by)
     except ValueError as error:
         raise Failure(f"the processes measured different things: {error}", code=1) from error
 

@@ -68,6 +68,7 @@ def _wait(wait: Callable[[], None]) -> None:
             return
     # The device is lost, or fasttime cannot use CUDA here. Torch raises its own error in the first
     # case. In the second case no scope is timed, and only the sync and naive methods wait.
+    torch.cuda.synchronize()
     for device in range(torch.cuda.device_count()):
         if torch._C._cuda_hasPrimaryContext(device):  # type: ignore[attr-defined]
             torch.cuda.synchronize(device)

@@ -25,7 +25,7 @@ Parts = tuple["Measurement", ...]
 # These must be equal, or the times are not times of the same thing.
 _SAME = ("label", "method", "cache", "device")
 
-_ENDINGS = ("budget", "precision", "count")  # the ending that asks for most care first
+_ENDINGS = ("interrupt", "budget", "precision", "count")  # the ending that asks for most care first
 
 
 def merged_fields(parts: Parts) -> dict[str, Any]:

@@ -112,7 +112,8 @@ class NaiveSampler:
             )
         else:
             # Measured on the device, which may still be in the ignored runs when the host is done.
-            on_stream = first.elapsed_time(last) * 1e-3
+            with machine.sparing_captures():  # torch also queries the events
+                on_stream = first.elapsed_time(last) * 1e-3
             kept_duration = on_stream + others
             device_time = on_stream / len(kept)
             goes_on_elsewhere = bool(judge_elsewhere([elsewhere], device_time, len(times)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import dis
 import functools
@@ -35,6 +36,8 @@ _SHORTEST = 10
 
 _MOST_NAMED = 4
 
+# Other mappings may read a file for each item.
+_MAPPINGS = (dict, collections.UserDict, types.MappingProxyType)
 _SEQUENCES = (list, tuple, collections.deque)
 
 # A first run beyond this multiple of the median did something else than the others. A shorter
@@ -68,11 +71,12 @@ class State:
             self._add(f"argument {position}", value)
         for name, value in (kwargs or {}).items():
             self._add(f"argument {name!r}", value)
-        self._add_all(_of_callable(fn), _DEPTH)
+        with contextlib.suppress(Exception):
+            self._add_all(_of_callable(fn), _DEPTH)
 
     def changed(self) -> list[str]:
         """Return what changed in place since, such as ``argument 0``."""
-        return [name for name, reading, before in self._readings if reading() != before]
+        return [name for name, reading, before in self._readings if _differs(reading, before)]
 
     def _add(self, name: str, value: object) -> None:
         self._add_all(iter([(name, value)]), _DEPTH)
@@ -83,12 +87,21 @@ class State:
                 continue
             self._seen.add(id(value))
             self._visited.append(value)
-            reading = _reading_of(value)
-            if reading is not None and not (in_object and _is_list(value)):
-                self._readings.append((name, reading, reading()))
-            if depth:
-                inside = in_object or not isinstance(value, (Mapping, *_SEQUENCES))
-                self._add_all(_parts_of(name, value), depth - 1, inside)
+            # An object of the user may raise anything. That must not end the measurement.
+            with contextlib.suppress(Exception):
+                reading = _reading_of(value)
+                if reading is not None and not (in_object and _is_list(value)):
+                    self._readings.append((name, reading, reading()))
+                if depth:
+                    inside = in_object or not isinstance(value, (*_MAPPINGS, *_SEQUENCES))
+                    self._add_all(_parts_of(name, value), depth - 1, inside)
+
+
+def _differs(reading: _Reading, before: object) -> bool:
+    try:
+        return reading() != before
+    except Exception:  # the object cannot be read any more
+        return False
 
 
 def _of_callable(fn: object, functions: int = 2) -> Iterator[_Found]:
@@ -141,7 +154,7 @@ def _parts_of(name: str, value: object) -> Iterator[_Found]:
     if isinstance(value, torch.nn.Module):
         for part, tensor in itertools.chain(value.named_parameters(), value.named_buffers()):
             yield f"{name}.{part}", tensor
-    elif isinstance(value, Mapping):
+    elif isinstance(value, _MAPPINGS):
         for key, item in itertools.islice(value.items(), _MOST_ITEMS):
             if not _is_plain(item):
                 yield f"{name}[{key!r}]", item
