@@ -31,8 +31,8 @@ from .arguments import (
     seconds,
 )
 from .measurements import as_json, measure_against, measure_in_processes, save
-from .output import INTERRUPTED, Failure, first_sentence, flush_if_possible, put, say_saved
-from .user_code import is_message, path_beginning_with, show_error, user_frames
+from .output import Failure, first_sentence, flush_if_possible, put, say_saved
+from .user_code import INTERRUPTED, is_message, path_beginning_with, show_error, user_frames
 
 if TYPE_CHECKING:
     from .arguments import Commands
