@@ -64,7 +64,9 @@ def test_only_the_runtime_table_knows_cuda() -> None:
 def test_only_the_bindings_see_pybind11() -> None:
     for path in CORE:
         sees = any(name.startswith("pybind11") for name in includes(path))
-        assert sees == (path.name in {"module.cpp", "series_binding.cpp", "handle_binding.cpp"}), path
+        assert sees == (path.name in {"module.cpp", "series_binding.cpp", "handle_binding.cpp"}), (
+            path
+        )
 
 
 def test_only_the_python_folder_sees_python() -> None:
