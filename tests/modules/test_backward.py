@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.timed_modules import adds_up, counts, host_ns, records
+from timed_modules import adds_up, counts, host_ns, records
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -176,7 +176,7 @@ def test_an_exception_in_backward_spoils_nothing_later() -> None:
 
     def note() -> None:
         if is_broken:
-            raise ValueError
+            raise ValueError("broken")
 
     class Breaking(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -184,7 +184,7 @@ def test_an_exception_in_backward_spoils_nothing_later() -> None:
 
     model = nn.Sequential(nn.Linear(4, 4), Breaking(), nn.Linear(4, 4))
     with fasttime.instrument(model) as handle:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="broken"):
             model(torch.randn(2, 4)).sum().backward()
         is_broken = False
         model(torch.randn(2, 4)).sum().backward()

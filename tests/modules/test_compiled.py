@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torch._dynamo
-from helpers.timed_modules import counts, records
+from timed_modules import counts, records
 from torch import nn
 
 import fasttime
 from fasttime.torch_compile import stand_ins
-
 
 # Dynamo itself warns of the `grad` of tensors inside a graph.
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 import torch
-from helpers.timed_modules import adds_up, counts, records
+from timed_modules import adds_up, counts, records
 from torch import nn
 
 import fasttime

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.timed_modules import counts, records
+from timed_modules import counts, records
 from torch import nn
 
 import fasttime

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from helpers.timed_modules import host_ns
+from timed_modules import host_ns
 from torch import nn
 
 import fasttime
