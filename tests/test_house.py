@@ -64,8 +64,12 @@ def test_only_the_runtime_table_knows_cuda() -> None:
 def test_only_the_bindings_see_pybind11() -> None:
     for path in CORE:
         sees = any(name.startswith("pybind11") for name in includes(path))
-        bindings = {"module.cpp", "series_binding.cpp", "handle_binding.cpp"}
-        bindings |= {"stream_watch_binding.cpp"}
+        bindings = {
+            "handle_binding.cpp",
+            "module.cpp",
+            "series_binding.cpp",
+            "stream_watch_binding.cpp",
+        }
         assert sees == (path.name in bindings), path
 
 

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Device times of modules: the real torch on simulated devices, in virtual time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import simulated_cuda as cuda
+
+pytestmark = pytest.mark.skipif(
+    not cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
+)
+
+BEGIN = """
+import torch
+from torch import nn
+from simulated_cuda import Simulated
+import fasttime
+
+sim = Simulated.preloaded()
+torch.cuda.init()
+x = torch.ones(100, device="cuda", requires_grad=True)
+grad = torch.ones(100, device="cuda")
+
+
+class Scale(nn.Module):
+    def __init__(self, kernels):
+        super().__init__()
+        self.kernels = kernels
+
+    def forward(self, x):
+        for _ in range(self.kernels):
+            x = x * 2.0
+        return x
+
+
+def us(times):
+    return None if times is None else (times.device.count, round(times.device.total * 1e6))
+
+
+def columns(handle, *names):
+    torch.cuda.synchronize()  # moves virtual time
+    found = handle.module_records().modules
+    return {m.path: tuple(us(getattr(m, name)) for name in names) for m in found}
+
+
+"""
+
+
+@pytest.fixture(scope="session")
+def library() -> Path:
+    return cuda.cached_build()
+
+
+def run(code: str, library: Path) -> None:
+    done = cuda.run_under_simulation(BEGIN + code, library)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_device_times_are_exact(library: Path) -> None:
+    run(
+        """
+model = nn.Sequential(nn.Sequential(Scale(1), nn.Identity()), Scale(3))
+sim.set_launch_time(100_000)
+model(x).backward(grad)
+with fasttime.instrument(model) as handle:
+    for _ in range(2):
+        x.grad = None
+        model(x).backward(grad)
+found = columns(handle, "forward", "forward_self", "backward", "backward_self")
+assert found == {
+    "": ((2, 800), (2, 0), (2, 800), (2, 0)),
+    "0": ((2, 200), (2, 0), (2, 200), (2, 0)),
+    "0.0": ((2, 200), (2, 200), (2, 200), (2, 200)),
+    "0.1": ((2, 0), (2, 0), None, None),
+    "1": ((2, 600), (2, 600), (2, 600), (2, 600)),
+}, found
+""",
+        library,
+    )
+
+
+def test_a_chain_shares_its_boundaries(library: Path) -> None:
+    """n modules take n + 1 records, forward and backward, and the step's parts a few more."""
+    run(
+        """
+n = 20
+model = nn.Sequential(*(Scale(1) for _ in range(n)))
+sim.set_launch_time(1_000)
+
+
+def records():
+    return sim.calls("cuEventRecord") + sim.calls("cudaEventRecord")
+
+
+with fasttime.instrument(model) as handle:
+    model(x).backward(grad)
+    torch.cuda.synchronize()
+    handle.table()
+    before = records()
+    model(x).backward(grad)
+    after = records()
+assert 2 * (n + 1) <= after - before <= 2 * (n + 1) + 6, after - before
+""",
+        library,
+    )
+
+
+def test_a_parents_own_kernels_are_its_own(library: Path) -> None:
+    run(
+        """
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Scale(1)
+
+    def forward(self, x):
+        return self.inner(x * 3.0) * 3.0
+
+
+model = Own()
+sim.set_launch_time(100_000)
+model(x).backward(grad)
+with fasttime.instrument(model) as handle:
+    x.grad = None
+    model(x).backward(grad)
+found = columns(handle, "forward", "forward_self", "backward", "backward_self")
+assert found == {
+    "": ((1, 300), (1, 200), (1, 300), (1, 200)),
+    "inner": ((1, 100), (1, 100), (1, 100), (1, 100)),
+}, found
+""",
+        library,
+    )
+
+
+def test_idle_time_is_the_wait_for_data(library: Path) -> None:
+    run(
+        """
+class Loader:
+    def __iter__(self):
+        for _ in range(3):
+            torch.cuda.synchronize()
+            sim.advance(5_000_000)
+            yield 1
+
+
+model = Scale(1)
+sim.set_launch_time(1_000_000)
+with fasttime.instrument(model) as handle:
+    for _ in fasttime.iterate(Loader()):
+        x.grad = None
+        model(x).backward(grad)
+        handle.step()
+torch.cuda.synchronize()
+steps = handle.step_records()
+parts = {part.name: round(part.device.total * 1e3) for part in steps.parts}
+assert steps.count == 3
+assert parts["forward"] == parts["backward"] == 3, parts
+assert parts["idle device"] == 15, parts
+assert parts["data wait"] == 0, parts
+assert sum(part.device._series.moments()[1] for part in steps.parts) == (
+    steps.device._series.moments()[1]
+)
+""",
+        library,
+    )
