@@ -138,7 +138,7 @@ def test_an_unclear_step_says_so() -> None:
         (
             {"forward": (2.0, None), "backward": (7.0, None), "data wait": (1.0, None)},
             "host",
-            "backward takes most of the step of 10.00 ms, and there are no device times",
+            "backward takes longest, 70% of the step of 10.00 ms, and there are no device times",
         ),
         ({"gradient wait": (9.0, None), "backward": (1.0, None)}, "gradients", "gather() finds"),
     ],
