@@ -119,6 +119,8 @@ void begin_call(ModuleHooks* hooks, ThreadState* thread, uint32_t module, PyObje
   const int64_t sequence = next_sequence_number();
   if (at != 0 && hooks->times_backward && sequence != thread->sequence) {
     mark_nodes(hooks, thread, arguments);
+    Frame& around = thread->frames[at - 1];
+    around.gaps[around.gap_count++ % around.gaps.size()] = {thread->sequence, sequence};
   }
   PyObject* passed = first_of(arguments);
   int64_t version = 0;
@@ -131,6 +133,7 @@ void begin_call(ModuleHooks* hooks, ThreadState* thread, uint32_t module, PyObje
   frame.instance = nullptr;
   frame.module = module;
   frame.is_recompute = is_recompute;
+  frame.gap_count = 0;
   frame.open.site =
       is_recompute ? recompute_site(hooks, module) : hooks->modules[module].forward;
   OpenScope* open = &frame.open;
@@ -155,7 +158,8 @@ void end_call(ModuleHooks* hooks, ThreadState* thread, PyObject* result) {
     hooks->recorder->leave_call();  // so that the part may share the event
     leave_model(hooks, thread, sequence != thread->model_sequence);
   }
-  if (hooks->times_backward && sequence != thread->sequence) {
+  if (hooks->times_backward &&
+      (sequence != thread->sequence || thread->new_node != nullptr || frame.gap_count != 0)) {
     mark_nodes(hooks, thread, result);
   }
   --thread->frame_count;

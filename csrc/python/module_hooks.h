@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/recorder.h"
@@ -44,6 +45,10 @@ struct Frame {
   Instance* instance;  // owned; null until a node needs it
   uint32_t module;
   bool is_recompute;
+  uint16_t gap_count;
+  // The numbers of nodes that were made before a call inside: from, and up to. A custom function
+  // that calls modules has its node's number before the numbers of their nodes. The last few.
+  std::array<std::pair<int64_t, int64_t>, 4> gaps;
 };
 
 // An open stay of the backward pass in a module.

@@ -125,8 +125,10 @@ class Nodes {
  public:
   static constexpr size_t kMax = 8;
 
-  // Leaves out nodes with a number below `since`, and the node `known`.
-  Nodes(PyObject* tensors, int64_t since, const PyObject* known) : since_(since), known_(known) {
+  // Leaves out nodes with a number below `since`, except in a gap of the frame, and the node
+  // `known`.
+  Nodes(PyObject* tensors, int64_t since, const Frame* frame, const PyObject* known)
+      : since_(since), frame_(frame), known_(known) {
     look(tensors, 0);
   }
   ~Nodes() {
@@ -172,14 +174,25 @@ class Nodes {
       return;
     }
     if (node == known_ || std::find(begin(), end(), node) != end() ||
-        sequence_number_of(node) < since_) {
+        !is_own(sequence_number_of(node))) {
       Py_DECREF(node);
     } else {
       found_[count_++] = node;
     }
   }
 
+  bool is_own(int64_t number) const noexcept {
+    if (number >= since_ || frame_ == nullptr) {
+      return number >= since_;
+    }
+    const size_t count = std::min(size_t{frame_->gap_count}, frame_->gaps.size());
+    return std::any_of(
+        frame_->gaps.begin(), frame_->gaps.begin() + static_cast<std::ptrdiff_t>(count),
+        [&](const auto& gap) { return number >= gap.first && number < gap.second; });
+  }
+
   int64_t since_;
+  const Frame* frame_;
   const PyObject* known_;
   size_t count_ = 0;
   std::array<PyObject*, kMax> found_{};
@@ -225,7 +238,7 @@ void mark_nodes(ModuleHooks* hooks, ThreadState* thread, PyObject* tensors) {
     }
   }
   // Also with a last node: the backward pass may not need it.
-  for (PyObject* node : Nodes(tensors, thread->sequence, last)) {
+  for (PyObject* node : Nodes(tensors, thread->sequence, &thread->frames[frame], last)) {
     if (Instance* instance = instance_of(hooks, thread, frame)) {
       mark_node(hooks, node, instance);
     }
@@ -253,7 +266,7 @@ void keep_node(ModuleHooks* hooks, PyObject* node) {
 }
 
 void mark_backward_only(ModuleHooks* hooks, PyObject* tensors, int64_t since) {
-  for (PyObject* node : Nodes(tensors, since, nullptr)) {
+  for (PyObject* node : Nodes(tensors, since, nullptr, nullptr)) {
     mark_node(hooks, node, nullptr);
   }
 }

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The device time of modules as torch.profiler sees it: from their first to their last kernel."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from _training_steps import Training
+
+_MARK = "module: "
+_KERNELS = ("kernel", "gpu_memcpy", "gpu_memset")
+_NODE = "autograd::engine::evaluate_function: "
+
+
+def kernel_spans(training: Training, steps: int = 5) -> dict[str, dict[str, float]]:
+    """Return the median span of each leaf's kernels in seconds: path -> forward, backward.
+
+    Backward kernels belong to the leaf in whose forward call their node was made.
+    """
+    open_ranges: list[Any] = []
+
+    def before(path: str) -> Any:
+        def hook(*_: Any) -> None:
+            range_ = torch.profiler.record_function(_MARK + path)
+            range_.__enter__()
+            open_ranges.append(range_)
+
+        return hook
+
+    def after(*_: Any) -> None:
+        open_ranges.pop().__exit__(None, None, None)
+
+    hooks = []
+    for path, module in training.model.named_modules():
+        if not any(module.children()):
+            hooks.append(module.register_forward_pre_hook(before(path)))
+            hooks.append(module.register_forward_hook(after))
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    training.step()
+    training.wait()
+    with torch.profiler.profile(activities=activities) as profile:
+        for _ in range(steps):
+            training.step()
+            training.wait()
+    for hook in hooks:
+        hook.remove()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profile.export_chrome_trace(str(path))
+        return spans_in(json.loads(path.read_text())["traceEvents"])
+
+
+def spans_in(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return the median spans in the events of a Chrome trace."""
+    events = [event for event in events if event.get("ph") == "X" and "ts" in event]
+    kernels = {}  # by correlation
+    for event in events:
+        if event.get("cat") in _KERNELS:
+            kernels[event["args"].get("correlation")] = (
+                event["ts"],
+                event["ts"] + event["dur"],
+            )
+    launches: dict[Any, list[tuple[float, Any]]] = defaultdict(list)  # by thread
+    for event in events:
+        if event.get("cat") in ("cuda_runtime", "cuda_driver"):
+            correlation = event["args"].get("correlation")
+            if correlation in kernels:
+                launches[event["tid"]].append((event["ts"], correlation))
+    for found in launches.values():
+        found.sort(key=lambda launch: launch[0])
+
+    def span(event: dict[str, Any]) -> tuple[float, float] | None:
+        found = launches.get(event["tid"], [])
+        first = bisect.bisect_left(found, event["ts"], key=lambda launch: launch[0])
+        last = bisect.bisect_right(found, event["ts"] + event["dur"], key=lambda launch: launch[0])
+        inside = [kernels[correlation] for _, correlation in found[first:last]]
+        return (min(a for a, _ in inside), max(b for _, b in inside)) if inside else None
+
+    marks = [event for event in events if event["name"].startswith(_MARK)]
+    marks = [event for event in marks if event.get("cat") == "user_annotation"]
+    nodes: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    made: dict[Any, list[tuple[float, int]]] = defaultdict(list)
+    for event in events:
+        number = event.get("args", {}).get("Sequence number")
+        if number is None or number < 0:
+            continue
+        if event["name"].startswith(_NODE):
+            nodes[number].append(event)
+        elif event.get("cat") == "cpu_op" and "Backward" not in event["name"]:
+            made[event["tid"]].append((event["ts"], number))
+    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for mark in marks:
+        path = mark["name"][len(_MARK) :]
+        own = span(mark)
+        if own is not None:
+            times[path]["forward"].append(own[1] - own[0])
+        end = mark["ts"] + mark["dur"]
+        numbers = {n for ts, n in made[mark["tid"]] if mark["ts"] <= ts <= end}
+        spans = [span(node) for number in numbers for node in nodes.get(number, [])]
+        known = [found for found in spans if found is not None]
+        if known:
+            times[path]["backward"].append(max(b for _, b in known) - min(a for a, _ in known))
+    return {
+        path: {kind: statistics.median(values) * 1e-6 for kind, values in kinds.items()}
+        for path, kinds in times.items()
+    }
