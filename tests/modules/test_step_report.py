@@ -109,7 +109,7 @@ def test_idle_time_beyond_the_data_wait_is_the_host_s() -> None:
     )
 
 
-def test_a_data_wait_behind_which_the_device_works_is_no_limit() -> None:
+def test_a_data_wait_with_a_busy_device_is_no_limit() -> None:
     parts = {"data wait": (30.0, 0.0), "forward": (1.0, 38.0), "idle device": (0.0, 2.0)}
     assert steps(parts).limit.limit == "device"
 
