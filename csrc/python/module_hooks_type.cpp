@@ -195,10 +195,23 @@ PyObject* finish_optimizer(PyObject* object, PyObject* const*, Py_ssize_t) {
   Py_RETURN_NONE;
 }
 
-// From now on, steps end only by end_step().
+// From now on, steps end only by end_step(). Whether a step has just ended by itself.
 PyObject* end_steps_by_hand(PyObject* object, PyObject*) {
-  of(object)->steps.ends_by_hand = true;
-  of(object)->steps.ends_by_itself = false;
+  StepParts& steps = of(object)->steps;
+  steps.ends_by_hand = true;
+  steps.ends_by_itself = false;
+  return PyBool_FromLong(
+      steps.is_open && steps.ended != 0 && steps.parts == 0 && steps.part == StepParts::kOther);
+}
+
+// The open step never ends. The next part begins another.
+PyObject* drop_step(PyObject* object, PyObject*) {
+  StepParts& steps = of(object)->steps;
+  if (steps.is_open && !steps.is_busy) {
+    of(object)->recorder->abandon(steps.open);
+    steps.is_open = false;
+    ++steps.step;
+  }
   Py_RETURN_NONE;
 }
 
@@ -289,6 +302,7 @@ PyMethodDef g_methods[] = {
     {"after_optimizer", as_method(&after_optimizer), METH_FASTCALL, nullptr},
     {"finish_optimizer", as_method(&finish_optimizer), METH_FASTCALL, nullptr},
     {"end_steps_by_hand", &end_steps_by_hand, METH_NOARGS, nullptr},
+    {"drop_step", &drop_step, METH_NOARGS, nullptr},
     {"end_step", &method_end_step, METH_NOARGS, nullptr},
     {"begin_period", &begin_period, METH_NOARGS, nullptr},
     {"counts", &counts, METH_NOARGS, nullptr},

@@ -146,7 +146,8 @@ class Handle:
         """
         if self._ended_by != "step()":
             self._ended_by = "step()"
-            self._hooks.end_steps_by_hand()
+            if self._hooks.end_steps_by_hand():
+                return  # the step that the caller means has just ended
         self._hooks.end_step()
 
     def remove(self) -> None:
@@ -165,7 +166,11 @@ class Handle:
         self._hooks.close()
 
     def reset(self) -> None:
-        """Forget all times so far, for example those of the warm-up. Never waits."""
+        """Forget all times so far, for example those of the warm-up. Never waits.
+
+        Calls that are open now never count. The next step begins with its next part.
+        """
+        self._hooks.drop_step()
         self._core.reset()
         self._periods.clear()
         self._begin_ns = _native.host_now_ns()
