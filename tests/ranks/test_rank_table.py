@@ -138,8 +138,8 @@ def test_a_wait_is_never_the_cause() -> None:
         times = {
             "step": 60.0,
             "step/backward": 52.0,
-            "step/backward/compute": compute,
             "step/backward/wait": 52.0 - compute,
+            "step/backward/compute": compute,
         }
         return summary(rank, times, waits=waits)
 
