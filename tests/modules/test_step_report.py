@@ -109,7 +109,7 @@ def test_idle_time_beyond_the_data_wait_is_the_host_s() -> None:
     )
 
 
-def test_a_data_wait_behind_which_the_device_works_is_no_limit() -> None:
+def test_a_data_wait_with_a_busy_device_is_no_limit() -> None:
     parts = {"data wait": (30.0, 0.0), "forward": (1.0, 38.0), "idle device": (0.0, 2.0)}
     assert steps(parts).limit.limit == "device"
 
@@ -138,7 +138,7 @@ def test_an_unclear_step_says_so() -> None:
         (
             {"forward": (2.0, None), "backward": (7.0, None), "data wait": (1.0, None)},
             "host",
-            "backward takes most of the step of 10.00 ms, and there are no device times",
+            "backward takes longest, 70% of the step of 10.00 ms, and there are no device times",
         ),
         ({"gradient wait": (9.0, None), "backward": (1.0, None)}, "gradients", "gather() finds"),
     ],

@@ -24,6 +24,8 @@ import json, os, sys
 sys.path[:0] = json.loads(sys.argv[2])
 
 RANKS, SLOW, MS = 4, 2, 1_000_000
+import torch._dynamo  # once, because DDP imports it in every process
+
 readers = [os.pipe() for _ in range(RANKS)]
 children = []
 for rank in range(RANKS):

@@ -54,7 +54,7 @@ def as_renderable(table: ModuleTable, width: int) -> RenderableType:
     from rich.text import Text
 
     rows, left_out = _shown(table)
-    known = columns(table)
+    known = columns(table, as_tree=True)
     texts = {column.title: [column.text(row) for row in rows] for column in known}
     shown = _fitting(known, texts, width)
     hidden = [column.title for column in known if column not in shown]
@@ -103,8 +103,14 @@ def text_columns(table: ModuleTable) -> tuple[int, ...]:
     return tuple(index for index, column in enumerate(columns(table)) if column.is_text)
 
 
-def columns(table: ModuleTable) -> list[Column]:
-    """Return the columns of a table. Columns without any time are left out."""
+def columns(table: ModuleTable, *, as_tree: bool = False) -> list[Column]:
+    """Return the columns of a table. Columns without any time are left out.
+
+    Args:
+        as_tree: indent modules below their parents and name them within their parents, if the rows
+            are in the order of the model. Otherwise each module has its whole path.
+    """
+    names = _names(table, as_tree and not table.is_sorted)
 
     def times(title: str, column: str) -> Column:
         return Column(title, lambda row: _seconds(row.per_call(column)))
@@ -119,7 +125,7 @@ def columns(table: ModuleTable) -> list[Column]:
         ]
     else:
         made = [
-            Column("module", lambda row: _name(table, row), is_text=True),
+            Column("module", lambda row: names[id(row)], is_text=True),
             Column("type", _type, is_text=True),
         ]
     made.append(Column("calls", lambda row: f"{row.calls:,}"))
@@ -145,10 +151,22 @@ def columns(table: ModuleTable) -> list[Column]:
     return made
 
 
-def _name(table: ModuleTable, row: ModuleRow) -> str:
-    """Return a module's path. In the order of the model it is indented below its parents."""
-    path = printable(row.path) if row.path else _MODEL
-    return path if table.is_sorted else "  " * row.depth + path
+def _names(table: ModuleTable, as_tree: bool) -> dict[int, str]:
+    """Return what the first column says of each module, by the row's id."""
+    found: dict[int, str] = {}
+    around: list[str] = []  # the paths of the modules around the row
+    for row in table:
+        while around and not (as_tree and _is_inside(row.path, around[-1])):
+            around.pop()
+        cut = len(around[-1]) + 1 if around and around[-1] else 0
+        name = printable(row.path[cut:]) if row.path else _MODEL
+        found[id(row)] = "  " * len(around) + name
+        around.append(row.path)
+    return found
+
+
+def _is_inside(path: str, parent: str) -> bool:
+    return not parent or path.startswith(f"{parent}.")
 
 
 def _type(row: ModuleRow) -> str:

@@ -50,9 +50,10 @@ def as_renderable(table: RankTable, width: int) -> RenderableType:
 
 
 def rows(table: RankTable) -> list[tuple[str, ...]]:
-    """Return the cells of all rows that a page shows."""
+    """Return the cells of all rows that a page shows. Pages have whole paths and no indents."""
     columns = headings(table)
-    return [tuple(_cells(table, site)[heading] for heading in columns) for site in _shown(table)[0]]
+    found = ({**_cells(table, site), "site": printable(site.path)} for site in _shown(table)[0])
+    return [tuple(cells[heading] for heading in columns) for cells in found]
 
 
 def notes(table: RankTable) -> list[str]:
