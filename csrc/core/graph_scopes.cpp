@@ -75,10 +75,14 @@ bool GraphScopes::end(const CudaRuntime& cuda, const GraphBegin& begin, SiteTabl
 bool GraphScopes::ask(const CudaRuntime& cuda, const Place& place, Capture& capture) noexcept {
   const ScopedContext guard(cuda, device_to_switch_to(place));
   int state = 0;
-  const int status = cuda.stream_get_capture_info == nullptr
-                         ? cuda::kInvalidContext
-                         : cuda.stream_get_capture_info(place.stream, &state, &capture.id,
-                                                        &capture.graph, nullptr, nullptr);
+  if (cuda.stream_get_capture_info == nullptr) {
+    return false;  // prepare() has said that the driver is too old
+  }
+  const int status = cuda.stream_get_capture_info(place.stream, &state, &capture.id, &capture.graph,
+                                                  nullptr, nullptr);
+  if (status != cuda::kSuccess && status != cuda::kStreamCaptureImplicit) {
+    note_failure(cuda, "cuStreamGetCaptureInfo_v2", status);
+  }
   return status == cuda::kSuccess && state == cuda::kCaptureActive;
 }
 

@@ -72,8 +72,8 @@ std::string GraphStamps::prepare(const CudaRuntime& cuda, int device, size_t rin
   }
   const RelaxedCaptureGuard relaxed(cuda);
   const ScopedContext guard(cuda, device);
-  if (!guard.holds()) {
-    return "the device could not be made current";
+  if (!relaxed.is_relaxed() || !guard.holds()) {
+    return "the thread could not be prepared; last_failure names the call";
   }
   if (!is_ready()) {
     std::string why = load(cuda);

@@ -423,7 +423,7 @@ def test_a_child_graph(recorder: Recorder, stream: torch.cuda.Stream) -> None:
     parent.launch(stream)
     report = recorder.report(wait=True)
     assert (report["parent"].counts["ok"], report["child"].counts["ok"]) == (4, 9)
-    assert report["parent"].device.min > 2 * report["child"].device.min  # type: ignore[union-attr]
+    assert report["parent"].device.min >= 2 * report["child"].device.min  # type: ignore[union-attr]
 
 
 class ConditionalParams(ctypes.Structure):
