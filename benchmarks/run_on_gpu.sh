@@ -10,6 +10,7 @@
 #   overhead     scope_overhead.py                                                   1.5
 #   threads      core_threads.py                                                     1
 #   layers       leaf_layers.py                                                      2
+#   graphs       graph_scopes.py                                                     0.5
 #   soak         soak.py                                                             0.5
 #   accuracy     accuracy.py; needs nvcc, includes triton and cupy if installed      6
 #   experiments  first_call.py, single_model.py, pipeline.py                         3
@@ -30,10 +31,10 @@ out=${OUT:-benchmarks/results}
 results=build/gpu-results
 mkdir -p "$out" "$results"
 export PYTHONUNBUFFERED=1
-(($#)) || set -- tests report commands overhead threads layers soak accuracy experiments figures
+(($#)) || set -- tests report commands overhead threads layers graphs soak accuracy experiments figures
 for name in "$@"; do
   case $name in
-    tests | devices | overhead | threads | layers | soak | accuracy | experiments) ;;
+    tests | devices | overhead | threads | layers | graphs | soak | accuracy | experiments) ;;
     figures | report | commands | build) ;;
     *)
       echo "unknown step $name" >&2
@@ -82,6 +83,7 @@ for name in "$@"; do
     overhead) benchmark 300 scope_overhead ;;
     threads) benchmark 240 core_threads ;;
     layers) benchmark 300 leaf_layers ;;
+    graphs) benchmark 120 graph_scopes ;;
     soak) benchmark 180 soak ;;
     accuracy) benchmark 540 accuracy ;;
     experiments)
