@@ -167,8 +167,7 @@ StampRing* GraphScopes::boundary(const CudaRuntime& cuda, GraphTrack& track,
     return nullptr;
   }
   const StampRing& first = track.first == nullptr ? *ring : *track.first;
-  if (const int status = track.stamps->launch(cuda, track.place, *ring, first, ends_scope)) {
-    note_failure(cuda, "cuLaunchKernel", status);
+  if (!track.stamps->launch(cuda, track.place, *ring, first, ends_scope)) {
     refuse("a stamp could not be launched; last_failure names the call");
     return nullptr;
   }
