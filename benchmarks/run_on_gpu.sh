@@ -10,6 +10,7 @@
 #   overhead     scope_overhead.py                                                   1.5
 #   threads      core_threads.py                                                     1
 #   layers       leaf_layers.py                                                      2
+#   graphs       graph_scopes.py                                                     0.5
 #   soak         soak.py                                                             0.5
 #   accuracy     accuracy.py; needs nvcc, includes triton and cupy if installed      6
 #   sweep        sweep.py; needs nvcc, includes triton if installed                  2
@@ -31,10 +32,12 @@ out=${OUT:-benchmarks/results}
 results=build/gpu-results
 mkdir -p "$out" "$results"
 export PYTHONUNBUFFERED=1
-(($#)) || set -- tests report commands overhead threads layers soak accuracy sweep experiments figures
+(($#)) || set -- tests report commands overhead threads layers graphs soak accuracy sweep experiments \
+  figures
 for name in "$@"; do
   case $name in
-    tests | devices | overhead | threads | layers | soak | accuracy | sweep | experiments) ;;
+    tests | devices | overhead | threads | layers | graphs | soak | accuracy | sweep) ;;
+    experiments) ;;
     figures | report | commands | build) ;;
     *)
       echo "unknown step $name" >&2
@@ -83,6 +86,7 @@ for name in "$@"; do
     overhead) benchmark 300 scope_overhead ;;
     threads) benchmark 240 core_threads ;;
     layers) benchmark 300 leaf_layers ;;
+    graphs) benchmark 120 graph_scopes ;;
     soak) benchmark 180 soak ;;
     accuracy) benchmark 540 accuracy ;;
     sweep) benchmark 300 sweep ;;

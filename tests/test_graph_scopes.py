@@ -131,6 +131,27 @@ def test_replays_on_another_stream(cuda: Simulated, recorder: Recorder, stream: 
     assert device_ms(recorder.report())["step"] == [2, 6, 6]
 
 
+def test_a_graph_inside_a_graph(cuda: Simulated, recorder: Recorder, stream: int) -> None:
+    child = two_stages(cuda, recorder, stream)
+    with recorder.graph_timing(), captured(cuda, stream) as parent, recorder.scope("parent"):
+        child.launch()
+        child.launch()
+    child.replay()
+    child.destroy()
+    parent.replay(3)
+    cuda.advance(REST)
+    recorder.report()
+    cuda.advance(REST)
+    recorder.report()
+    parent.replay()
+    assert device_ms(recorder.report()) == {
+        "step": [9, 6, 6],
+        "step/a": [9, 2, 2],
+        "step/b": [9, 3, 3],
+        "parent": [4, 12, 12],
+    }
+
+
 def test_streams_that_join_a_capture(cuda: Simulated, recorder: Recorder, stream: int) -> None:
     side = cuda.create_stream()
     forked, joined = cuda.create_event(), cuda.create_event()

@@ -75,10 +75,14 @@ bool GraphScopes::end(const CudaRuntime& cuda, const GraphBegin& begin, SiteTabl
 bool GraphScopes::ask(const CudaRuntime& cuda, const Place& place, Capture& capture) noexcept {
   const ScopedContext guard(cuda, device_to_switch_to(place));
   int state = 0;
-  const int status = cuda.stream_get_capture_info == nullptr
-                         ? cuda::kInvalidContext
-                         : cuda.stream_get_capture_info(place.stream, &state, &capture.id,
-                                                        &capture.graph, nullptr, nullptr);
+  if (cuda.stream_get_capture_info == nullptr) {
+    return false;  // prepare() has said that the driver is too old
+  }
+  const int status = cuda.stream_get_capture_info(place.stream, &state, &capture.id, &capture.graph,
+                                                  nullptr, nullptr);
+  if (status != cuda::kSuccess && status != cuda::kStreamCaptureImplicit) {
+    note_failure(cuda, "cuStreamGetCaptureInfo_v2", status);
+  }
   return status == cuda::kSuccess && state == cuda::kCaptureActive;
 }
 
@@ -163,8 +167,7 @@ StampRing* GraphScopes::boundary(const CudaRuntime& cuda, GraphTrack& track,
     return nullptr;
   }
   const StampRing& first = track.first == nullptr ? *ring : *track.first;
-  if (const int status = track.stamps->launch(cuda, track.place, *ring, first, ends_scope)) {
-    note_failure(cuda, "cuLaunchKernel", status);
+  if (!track.stamps->launch(cuda, track.place, *ring, first, ends_scope)) {
     refuse("a stamp could not be launched; last_failure names the call");
     return nullptr;
   }

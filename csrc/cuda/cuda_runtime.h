@@ -193,6 +193,8 @@ class RelaxedCaptureGuard {
  public:
   explicit RelaxedCaptureGuard(const CudaRuntime& cuda) noexcept;
   ~RelaxedCaptureGuard();
+  // False if the mode is unchanged, because CUDA failed.
+  bool is_relaxed() const noexcept { return lifted_; }
   RelaxedCaptureGuard(const RelaxedCaptureGuard&) = delete;
   RelaxedCaptureGuard& operator=(const RelaxedCaptureGuard&) = delete;
 

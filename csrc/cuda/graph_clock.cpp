@@ -28,8 +28,7 @@ void GraphStamps::renew(const CudaRuntime& cuda, int device, bool at_once) noexc
   last_attempt_ns_ = now_ns;
   const ScopedGilRelease meanwhile;
   const int64_t before_ns = cuda.host_now_ns();
-  if (const int status = launch(cuda, {device, stream_}, clock_ring_, clock_ring_, true)) {
-    note_failure(cuda, "cuLaunchKernel", status);
+  if (!launch(cuda, {device, stream_}, clock_ring_, clock_ring_, true)) {
     return;
   }
   ++clock_passes_;

@@ -72,8 +72,8 @@ std::string GraphStamps::prepare(const CudaRuntime& cuda, int device, size_t rin
   }
   const RelaxedCaptureGuard relaxed(cuda);
   const ScopedContext guard(cuda, device);
-  if (!guard.holds()) {
-    return "the device could not be made current";
+  if (!relaxed.is_relaxed() || !guard.holds()) {
+    return "the thread could not be prepared; last_failure names the call";
   }
   if (!is_ready()) {
     std::string why = load(cuda);
@@ -267,8 +267,8 @@ void GraphStamps::reclaim(int64_t now_ns) noexcept {
   leases_.erase(std::remove_if(leases_.begin(), leases_.end(), is_gone), leases_.end());
 }
 
-int GraphStamps::launch(const CudaRuntime& cuda, const Place& place, const StampRing& ring,
-                        const StampRing& first, bool ends_scope) noexcept {
+bool GraphStamps::launch(const CudaRuntime& cuda, const Place& place, const StampRing& ring,
+                         const StampRing& first, bool ends_scope) noexcept {
   void* entries = ring.entries;
   uint64_t base = ring.base;
   uint64_t first_base = first.base;
@@ -279,9 +279,13 @@ int GraphStamps::launch(const CudaRuntime& cuda, const Place& place, const Stamp
   void* parameters[] = {&entries, &base, &first_base, &slot, &first_slot, &mask, &ends};
   const ScopedContext guard(cuda, place.device);
   if (!guard.holds()) {
-    return cuda::kInvalidContext;
+    return false;
   }
-  return launch_one_thread(cuda, stamp_, place.stream, parameters);
+  const int status = launch_one_thread(cuda, stamp_, place.stream, parameters);
+  if (status != cuda::kSuccess) {
+    note_failure(cuda, "cuLaunchKernel", status);
+  }
+  return status == cuda::kSuccess;
 }
 
 }  // namespace fasttime

@@ -78,9 +78,9 @@ class GraphStamps {
   size_t free_rings(uint32_t depth, int64_t now_ns) noexcept;
 
   // Launches a stamp on a stream, usually into a capture. `first` counts the passes that have
-  // begun. Returns CUDA's status.
-  int launch(const CudaRuntime& cuda, const Place& place, const StampRing& ring,
-             const StampRing& first, bool ends_scope) noexcept;
+  // begun. False, with the failure noted, if CUDA fails.
+  bool launch(const CudaRuntime& cuda, const Place& place, const StampRing& ring,
+              const StampRing& first, bool ends_scope) noexcept;
 
   // Compares the timer with the host's clock, if the last comparison is old enough, or in any case
   // with `at_once`. Releases the GIL while it polls. `device` need not be current.

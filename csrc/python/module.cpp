@@ -164,16 +164,27 @@ py::dict take_spans(Recorder& recorder) {
   return result;
 }
 
-// Prepares the devices for scopes in CUDA graphs. Does nothing without CUDA.
+// Prepares the devices for scopes in CUDA graphs. Does nothing without CUDA. Does nothing either if
+// the caller's stream captures or cannot be asked, because it could destroy that capture.
 void prepare_graphs(Recorder& recorder, size_t scopes, uint32_t depth) {
   bind_if_cuda_is_up();
+  const CudaRuntime& cuda = runtime();
+  Place here;
+  int status = cuda::kSuccess;
+  if (!cuda.has_cuda || !current_place(cuda, here)) {
+    return;
+  }
+  const CaptureState state = capture_state(cuda, here, status);
+  if (state == CaptureState::kUnknown) {
+    note_failure(cuda, "cudaStreamIsCapturing", status);
+  }
+  if (state != CaptureState::kNone) {
+    return;
+  }
   const ScopedGilRelease meanwhile;
   recorder.poll();  // gives up the scopes of graphs that are gone
   recorder.graphs().set_depth(depth);
-  const CudaRuntime& cuda = runtime();
-  if (cuda.has_cuda) {
-    recorder.graphs().prepare(cuda, scopes);
-  }
+  recorder.graphs().prepare(cuda, scopes);
 }
 
 bool is_capturing() {

@@ -7,8 +7,6 @@ import operator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from . import _native
-
 if TYPE_CHECKING:
     from ._native import Core
 
@@ -30,9 +28,7 @@ class GraphTiming:
 
     def __enter__(self) -> GraphTiming:
         """Prepare the devices, and time scopes in captures from now on."""
-        # Loading kernels and allocating memory would destroy a capture.
-        if not _native.is_capturing():
-            self._core.prepare_graphs(self._max_scopes, self._depth)
+        self._core.prepare_graphs(self._max_scopes, self._depth)
         self._core.time_graphs(True)
         return self
 

@@ -252,10 +252,17 @@ SIMULATED_EXPORT int cudaGraphLaunch(void* handle, void* stream_handle) {
     if (!executable || !stream) return kInvalidHandle;
     if (const int error = c.world.refuse_implicit(*stream)) return error;
     if (stream->capture) {
-      stream->capture->is_alive = false;  // graphs within graphs are not modelled
-      return kCaptureUnsupported;
+      // A child graph: its nodes follow each other here, and it shares the objects.
+      for (const Node& node : executable->nodes) c.world.add_node(*stream, node);
+      for (UserObject* object : executable->objects) {
+        ++object->references;
+        stream->capture->graph->objects.push_back(object);
+      }
+      return kSuccess;
     }
     if (const int error = c.world.admit(c.lock, *stream)) return error;
+    // Launches of one executable graph follow each other, on whatever streams.
+    if (executable->last_launch) c.world.issue(*stream, 0, executable->last_launch);
     for (const Node& node : executable->nodes) {
       if (node.stamps) {
         c.world.stamp(*node.stamps, *stream);
