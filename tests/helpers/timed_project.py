@@ -19,18 +19,16 @@ QUICK = ("-p", "no:unraisableexception")
 
 # A callable returns the seconds that it pretends to take, so checks need no clock.
 CONFTEST = f"""
-import itertools, sys
+import secrets, sys
 sys.path.insert(0, {str(HELPERS)!r})
 import numpy as np
 import pytest
 from made_up import measurement
 from fasttime.pytest_checks import fixtures
 
-numbers = itertools.count()
-
 def scripted(fn, *args, **options):
     times = fn(*args) * np.linspace(0.9999, 1.0001, 41)
-    return measurement(times, loop_time=float(next(numbers) + id(times)), **options)
+    return measurement(times, loop_time=float(secrets.randbits(40)), **options)
 
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch):

@@ -33,7 +33,7 @@ def forked(monkeypatch: pytest.MonkeyPatch, project: Project) -> list[list[str]]
     original = subprocess.run
 
     def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        if "fasttime.pytest_checks.child" not in command:
+        if child.__file__ not in command:
             return original(command, **options)
         started.append(list(command))
         output = project.path / "output.txt"

@@ -101,7 +101,7 @@ def test_statistics_are_pytest_benchmark_s() -> None:
     for field in (*alike, "stddev_outliers"):
         assert ours[field] == pytest.approx(getattr(stats, field)), field
     for field in ("q1", "q3"):  # of which there are many definitions
-        assert ours[field] == pytest.approx(getattr(stats, field), rel=0.02)
+        assert ours[field] == pytest.approx(getattr(stats, field), rel=0.05)
 
 
 def test_it_lives_beside_pytest_benchmark(project: Project) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run one test in this process and save what its checks measure.
 
-Started as ``python -m fasttime.pytest_checks.child``, with one JSON object as argument.
+Started as a script, with one JSON object as argument. Nothing here imports fasttime before pytest
+has started. Otherwise pytest would warn that it cannot rewrite the assertions of fasttime, and many
+projects turn warnings into errors.
 """
 
 from __future__ import annotations
@@ -15,11 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..comparing.import_check import check_imports
-from ..comparing.worktree import AgainstError
-
 if TYPE_CHECKING:
-    from ..comparing.worktree import Tree
+    from fasttime.comparing.worktree import Tree
 
 _OPTIONS_WITH_VALUE = (
     "--fasttime-baseline",
@@ -63,7 +62,7 @@ def command(
         "has_folder": tree is not None or bool({"", here} & set(sys.path)),
         "arguments": [moved(str(text)) for text in config.invocation_params.args],
     }
-    return [sys.executable, "-m", "fasttime.pytest_checks.child", json.dumps(task)]
+    return [sys.executable, __file__, json.dumps(task)]
 
 
 class Recorded:
@@ -94,13 +93,18 @@ def main(text: str) -> int:
     os.dup2(2, 1)
     output = Path(task["output"])
     output.mkdir()
-    if not task["has_folder"] and sys.path[0] == os.getcwd():
-        del sys.path[0]  # `python -m` put the current folder there, but `pytest` does not
+    if sys.path[0] == os.path.dirname(__file__):
+        del sys.path[0]  # Python put the folder of this script there
+    if task["has_folder"]:
+        sys.path.insert(0, os.getcwd())  # as `python -m pytest` does
     # The folders of the other session, which is still running, must stay as they are.
     own_folders = ["-o", f"cache_dir={output / 'cache'}", f"--basetemp={output / 'temporary'}"]
     arguments = [*_without_our_options(task["arguments"]), *own_folders]
     code = int(pytest.main(arguments, plugins=[Recorded(task["node"], output)]))
     if code == 0 and task["top"]:
+        from fasttime.comparing.import_check import check_imports
+        from fasttime.comparing.worktree import AgainstError
+
         try:
             check_imports(Path(task["top"]), ())
         except AgainstError as error:

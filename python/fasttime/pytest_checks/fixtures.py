@@ -168,7 +168,7 @@ class Check(_Timer):
                 reason = f"there is no baseline {path}; make one: pytest --fasttime-update"
                 return None, Outcome("undecided", "not measured", reason)
             if self._processes > 1:
-                new = Measurement.merge(*self._in_processes(name))
+                new = processes.merged(self._in_processes(name))
             else:
                 new = in_this_process()
         except processes.NotMeasured as error:
@@ -194,7 +194,7 @@ class Check(_Timer):
             trees = processes.trees_for(self._config, revision)
             self._from_processes = processes.against(self._item, trees, pairs)
         sides = self._of_this(name, self._from_processes)
-        old, new = (Measurement.merge(*side) for side in sides)
+        old, new = map(processes.merged, sides)
         return new, judge(verdict_on(old, new, MARGIN, 0.0, in_pairs=True), limit)
 
     def _in_processes(self, name: str) -> Any:

@@ -99,6 +99,14 @@ def against(item: pytest.Item, trees: Trees, pairs: int) -> dict[str, Sides]:
     return {key: Sides(before[key], after[key]) for key in after if key in before}
 
 
+def merged(parts: list[Measurement]) -> Measurement:
+    """Return the measurements of all processes as one. Raises NotMeasured if they do not fit."""
+    try:
+        return Measurement.merge(*parts)
+    except ValueError as error:
+        raise NotMeasured(f"the processes measured different things: {error}") from None
+
+
 def trees_for(config: Any, revision: str) -> Trees:
     """Return the trees of a revision, the same for all tests of a session.
 
