@@ -48,7 +48,7 @@ sync = fasttime.measure(fn, method="sync", warmup=3, repeat=23)
 assert abs(sync.median - 405e-6) < 1e-6, sync
 event = fasttime.measure(fn, warmup=3, repeat=23)
 assert "other_devices" in kinds(event), event
-assert abs(event.wall_time - 400e-6) < 50e-6, event
+assert machine.untimed_loop(fn, 10) >= 4e-3, "the loop ended before device 1"
 findings = fasttime.compare_methods(fn).findings
 assert {name: found.reading for name, found in findings.items()} == {
     "naive": "wrong", "sync": "right", "event": "wrong"}, findings
