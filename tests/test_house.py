@@ -27,7 +27,7 @@ SOURCES = [
     ROOT / "setup.py",
     *(
         path
-        for folder in ("benchmarks", "csrc", "docs", "python", "tests")
+        for folder in ("benchmarks", "csrc", "docs", "examples", "python", "tests")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in {".py", ".pyi", ".cpp", ".h", ".c", ".cu", ".sh", ".css", ".js"}
     ),

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up import measurement
+from made_up_modules import network, training_steps
+from made_up_ranks import summary
 from rich.console import Console
 
 import fasttime
@@ -26,9 +28,12 @@ from fasttime import (
     Comparison,
     Measurement,
     MethodComparison,
+    ModuleTable,
+    RankTable,
     Recorder,
     Report,
     SavedComparison,
+    StepReport,
     Timeline,
     TimingWarning,
     compare_saved,
@@ -38,6 +43,7 @@ from fasttime.documents import VERSIONS
 from fasttime.html.elements import escaped
 from fasttime.loading import READERS
 from fasttime.measuring.options import Method
+from fasttime.ranks.build import build_table
 from fasttime.result import Result
 
 WARNING = TimingWarning("throttled", "The GPU slowed down. Let it cool.")
@@ -75,6 +81,9 @@ RESULTS: dict[type, Callable[[], Any]] = {
     MethodComparison: methods,
     SavedComparison: lambda: compare_saved(timed("a"), timed("a")),
     Timeline: timeline,
+    RankTable: lambda: build_table([summary(rank, {"step": 1.0 + rank}) for rank in range(2)]),
+    ModuleTable: network,
+    StepReport: training_steps,
 }
 TABLES = [kind for kind in RESULTS if hasattr(kind, "to_pandas")]
 

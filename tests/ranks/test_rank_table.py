@@ -138,8 +138,8 @@ def test_a_wait_is_never_the_cause() -> None:
         times = {
             "step": 60.0,
             "step/backward": 52.0,
-            "step/backward/compute": compute,
             "step/backward/wait": 52.0 - compute,
+            "step/backward/compute": compute,
         }
         return summary(rank, times, waits=waits)
 
@@ -210,6 +210,12 @@ def test_the_table_is_printed() -> None:
         "  data  1.000 ms  4.000 ms  7.000 ms   rank 1        86%",
         "Rank 1 is slowest: 7.000 ms per call in step/data. The other ranks take 1.000 ms.",
     ]
+
+
+def test_pages_have_whole_paths() -> None:
+    table = ranks_with({"step": 10.0, "step/data": 1.0}, {"step": 10.0, "step/data": 7.0})
+    assert '<th scope="row">step/data</th>' in table.to_html()
+    assert "| `step/data` | 1.000 ms |" in table.to_markdown()
 
 
 def test_a_narrow_table_hides_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .._version import __version__
-from . import bench, compare, demo, env, run
+from . import bench, compare, demo, env, merge, run
 from .output import NO_RESULT, Failure, flush, say
 
 _EXIT_CODES = """exit codes:
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fasttime {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (demo, env, run, bench, compare):
+    for module in (demo, env, run, bench, compare, merge):
         module.add_to(commands)
     return parser
 

@@ -19,8 +19,14 @@ _ESCAPED_JOINER = re.compile(
 )
 
 
+class Markup(str):
+    """HTML to show as it is, such as a chart in a cell."""
+
+
 def escaped(text: str, longest: int = 2000) -> str:
-    """Return text that is safe inside an element or an attribute."""
+    """Return text that is safe inside an element or an attribute. Markup stays as it is."""
+    if isinstance(text, Markup):
+        return text
     return html.escape(shown(text, longest))
 
 

@@ -28,7 +28,7 @@ class ModuleRow:
             row of `ModuleTable.by_type`.
         type: the name of the module's class.
         modules: how many modules the row stands for; 1 except in `ModuleTable.by_type`.
-        depth: how many timed modules are around this one.
+        depth: how many modules with times are around this one.
         calls: how many forward calls were timed, without recomputation.
         forward, forward_self: the forward calls.
         backward, backward_self: the backward passes. One duration per stay of the backward pass in
@@ -86,13 +86,14 @@ class ModuleRow:
 def rows_by_module(records: ModuleRecords) -> tuple[ModuleRow, ...]:
     """Return one row per module with times, in the order of the model."""
     whole = _Whole(records)
-    depths: list[int] = []
+    inside: list[int] = []  # the depth of a module inside each module
     rows = []
     for record in records.modules:
-        above = record.parent
-        depths.append(0 if above is None else depths[above] + 1)
-        if any(getattr(record, column) is not None for column in COLUMNS):
-            rows.append(_row([record], whole, record.path, depths[-1]))
+        depth = 0 if record.parent is None else inside[record.parent]
+        if _is_timed(record):
+            rows.append(_row([record], whole, record.path, depth))
+            depth += 1
+        inside.append(depth)
     return tuple(rows)
 
 
@@ -101,9 +102,13 @@ def rows_by_type(records: ModuleRecords) -> tuple[ModuleRow, ...]:
     whole = _Whole(records)
     by_type: dict[str, list[ModuleRecord]] = {}
     for record in records.modules:
-        if any(getattr(record, column) is not None for column in COLUMNS):
+        if _is_timed(record):
             by_type.setdefault(record.type, []).append(record)
     return tuple(_row(same, whole, None, 0) for same in by_type.values())
+
+
+def _is_timed(record: ModuleRecord) -> bool:
+    return any(getattr(record, column) is not None for column in COLUMNS)
 
 
 class _Whole:

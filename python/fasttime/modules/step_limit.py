@@ -41,7 +41,7 @@ _WHY = {
     "device": "for {part} of {step} the host is ahead and the device is busy, most of all in "
     "{largest}",
 }
-_HOST_ONLY = "{largest} takes most of {step}, and there are no device times"
+_HOST_ONLY = "{largest} takes longest, {own} of {step}, and there are no device times"
 
 
 class StepLimit(NamedTuple):
@@ -80,9 +80,11 @@ def step_limit(records: StepRecords) -> StepLimit:
         return StepLimit("none", "unclear", shares, _no_single(shares, step))
     few = records.count < _ENOUGH_STEPS
     certainty: Certainty = "clear" if share >= _CLEAR and not few else "likely"
-    largest = max(by_limit[limit], key=lambda part: part[1])[0]
+    largest, seconds = max(by_limit[limit], key=lambda part: part[1])
     why = _WHY[limit] if on_device or limit != "host" else _HOST_ONLY
-    reason = why.format(part=f"{share:.0%}", step=step, largest=largest)
+    reason = why.format(
+        part=f"{share:.0%}", own=f"{seconds / whole.total:.0%}", step=step, largest=largest
+    )
     basis = f" ({'only ' if few else ''}{format_count(records.count, 'step')})"
     word = "clearly" if certainty == "clear" else "probably"
     return StepLimit(limit, certainty, shares, f"{_WHAT[limit]}, {word}: {reason}{basis}.")

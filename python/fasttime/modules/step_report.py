@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ..bottleneck import Bottleneck
 from ..console import line, warning_lines
 from ..console import table as rich_table
-from ..data_frame import data_frame
-from ..documents import STEP_REPORT, VERSIONS, Fields, write_document
-from ..html.elements import paragraphs, warning_list
-from ..html.elements import table as html_table
+from ..documents import STEP_REPORT, VERSIONS, Fields
 from ..reports.bottleneck import judge
 from ..reports.durations import Durations
 from ..reports.formats.document import checks_content, checks_from
 from ..reports.formats.durations_document import finite
-from ..result import Result
+from ..tabular import TabularResult
 from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
 from .records import PARTS, StepPart, StepRecords
@@ -65,7 +61,7 @@ class StepRow:
     bottleneck: Bottleneck | None
 
 
-class StepReport(Result):
+class StepReport(TabularResult):
     """Where the time of a training step goes. ``handle.steps()`` makes it.
 
     Iterating yields one `StepRow` per part, and ``steps["backward"]`` is the row of a part. The
@@ -80,28 +76,30 @@ class StepReport(Result):
         records: what the handle counted.
     """
 
+    _format = STEP_REPORT
+
     def __init__(self, records: StepRecords) -> None:
-        self._records = records
+        self._counted = records
 
     @property
     def records(self) -> StepRecords:
         """What the handle counted."""
-        return self._records
+        return self._counted
 
     @property
     def count(self) -> int:
         """How many steps ended."""
-        return self._records.count
+        return self._counted.count
 
     @property
     def host(self) -> Durations:
         """One host time per step, in seconds."""
-        return self._records.host
+        return self._counted.host
 
     @property
     def device(self) -> Durations | None:
         """One device time per step, in seconds; None without device times."""
-        return self._records.device
+        return self._counted.device
 
     @cached_property
     def rows(self) -> tuple[StepRow, ...]:
@@ -116,7 +114,7 @@ class StepReport(Result):
                 device_share=part.device.total / device if part.device and device else None,
                 bottleneck=judge(part.checks, part.timed),
             )
-            for part in self._records.parts
+            for part in self._counted.parts
         )
 
     def __iter__(self) -> Iterator[StepRow]:
@@ -134,7 +132,7 @@ class StepReport(Result):
     @cached_property
     def limit(self) -> StepLimit:
         """What limits the step, how sure that is, and the part of the step of each limit."""
-        return step_limit(self._records)
+        return step_limit(self._counted)
 
     @property
     def conclusion(self) -> str:
@@ -144,7 +142,7 @@ class StepReport(Result):
     @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:
         """Reasons to distrust the numbers: those of the handle, and ``pending``."""
-        records = self._records
+        records = self._counted
         found = list(records.warnings)
         if records.pending and all(warning.kind != "pending" for warning in found):
             found.append(
@@ -159,7 +157,7 @@ class StepReport(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dict that ``json.dumps`` accepts. Keys name their units."""
-        records = self._records
+        records = self._counted
         return {
             "format": STEP_REPORT,
             "version": VERSIONS[STEP_REPORT],
@@ -220,6 +218,9 @@ class StepReport(Result):
         ``device_share`` and ``bottleneck``. An unknown value is missing. Raises ImportError without
         pandas.
         """
+        return super().to_pandas()
+
+    def _records(self) -> list[dict[str, Any]]:
         rows = [
             {
                 "part": row.name,
@@ -239,20 +240,13 @@ class StepReport(Result):
             "device_share": 1.0 if self.device else None,
             "bottleneck": None,
         }
-        return data_frame([*rows, whole])
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the report to a JSON file that `fasttime.load` reads.
-
-        Raises ValueError for a suffix other than ``.json``, and OSError like `open`.
-        """
-        write_document(path, STEP_REPORT, self.to_dict())
+        return [*rows, whole]
 
     def _renderable(self, width: int) -> RenderableType:
         from rich.console import Group
 
-        rows = rich_table(self._headings(), left=self._text_columns())
-        for cells in self._cells():
+        rows = rich_table(self._plain_headings(), left=self._text_columns())
+        for cells in self._rows():
             rows.add_row(*(line(cell) for cell in cells))
         return Group(
             line(self._title()),
@@ -261,39 +255,32 @@ class StepReport(Result):
             *warning_lines(self.warnings),
         )
 
-    def _html(self) -> str:
-        return (
-            paragraphs([self._title()])
-            + html_table(
-                self._headings(),
-                self._cells(),
-                caption="Times of a step by part",
-                left=self._text_columns(),
-            )
-            + paragraphs([self.conclusion])
-            + warning_list(self.warnings)
-        )
+    def _notes(self) -> list[str]:
+        return [self.conclusion]
 
     def _title(self) -> str:
         return f"{format_count(self.count, 'step')}: mean time per step"
 
-    def _headings(self) -> list[str]:
+    def _plain_headings(self) -> list[str]:
         on_device = ["device", "share", "bottleneck"] if self.device else []
         return ["part", "host", "share", *on_device]
 
     def _text_columns(self) -> tuple[int, ...]:
         return (0, 5) if self.device else (0,)
 
-    def _cells(self) -> list[list[str]]:
+    def _rows(self) -> list[tuple[str, ...]]:
         """Return a row per part with any time, and the row of the whole step."""
         shown = [
-            [row.name, *self._figures(row.host, row.device, row.host_share, row.device_share)]
-            + ([row.bottleneck.bound if row.bottleneck else _UNKNOWN] if self.device else [])
+            (
+                row.name,
+                *self._figures(row.host, row.device, row.host_share, row.device_share),
+                *([row.bottleneck.bound if row.bottleneck else _UNKNOWN] if self.device else []),
+            )
             for row in self.rows
             if row.host.total or (row.device and row.device.total)
         ]
         whole = self._figures(self.host, self.device, 1.0, 1.0)
-        return [*shown, [_STEP, *whole, *([_UNKNOWN] if self.device else [])]]
+        return [*shown, (_STEP, *whole, *([_UNKNOWN] if self.device else []))]
 
     def _figures(
         self,

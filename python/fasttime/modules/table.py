@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..data_frame import data_frame
-from ..result import Result
+from ..documents import MODULE_TABLE
+from ..tabular import TabularResult
 from ..text import format_count
 from ..timing_warning import TimingWarning
-from . import table_document
+from . import table_document, table_formats
 from .records import ModuleRecords
 from .rows import ModuleRow, rows_by_module, rows_by_type
 
@@ -34,7 +33,7 @@ KEYS: tuple[Key, ...] = (
 )
 
 
-class ModuleTable(Result):
+class ModuleTable(TabularResult):
     """The times of a model's modules. ``handle.table()`` makes it.
 
     Iterating yields a `ModuleRow` per module with times, in the order of the model.
@@ -50,6 +49,8 @@ class ModuleTable(Result):
         is_by_type: whether a row stands for all modules of a type.
     """
 
+    _format = MODULE_TABLE
+
     def __init__(
         self,
         records: ModuleRecords,
@@ -57,14 +58,14 @@ class ModuleTable(Result):
         order: Sequence[int] | None = None,
         is_by_type: bool = False,
     ) -> None:
-        self._records = records
+        self._counted = records
         self._order = None if order is None else tuple(order)
         self._is_by_type = is_by_type
 
     @property
     def records(self) -> ModuleRecords:
         """What the handle counted, for all modules."""
-        return self._records
+        return self._counted
 
     @property
     def order(self) -> tuple[int, ...] | None:
@@ -78,7 +79,7 @@ class ModuleTable(Result):
 
     @cached_property
     def _all_rows(self) -> tuple[ModuleRow, ...]:
-        return (rows_by_type if self._is_by_type else rows_by_module)(self._records)
+        return (rows_by_type if self._is_by_type else rows_by_module)(self._counted)
 
     @cached_property
     def rows(self) -> tuple[ModuleRow, ...]:
@@ -117,10 +118,9 @@ class ModuleTable(Result):
         """Reasons to distrust the numbers: those of the handle, and these kinds.
 
         * ``pending``: the device had not finished some calls
-        * ``lost``: some calls have no device time
         * ``nothing_timed``: no module has times
         """
-        records = self._records
+        records = self._counted
         known = {warning.kind for warning in records.warnings}
         found = list(records.warnings)
         if records.pending and "pending" not in known:
@@ -129,16 +129,6 @@ class ModuleTable(Result):
                     "pending",
                     f"The device had not finished {format_count(records.pending, 'call')}, so the "
                     "table lacks them. Call table(wait=True) to wait for them.",
-                )
-            )
-        lost = sum(record.lost for record in records.modules)
-        if lost and "lost" not in known:
-            found.append(
-                TimingWarning(
-                    "lost",
-                    f"{format_count(lost, 'call')} have no device time, because a graph was "
-                    "captured, a CUDA call failed or the call did not end. The times cover the "
-                    "other calls.",
                 )
             )
         if not self._all_rows and "nothing_timed" not in known:
@@ -156,7 +146,7 @@ class ModuleTable(Result):
 
         A type's share leaves out the modules inside, so the shares add up to 1.0.
         """
-        return ModuleTable(self._records, is_by_type=True)
+        return ModuleTable(self._counted, is_by_type=True)
 
     def sort(self, by: Key = "self") -> ModuleTable:
         """Return the table with its rows in another order.
@@ -199,7 +189,7 @@ class ModuleTable(Result):
         return self._view([p for p in chosen if (rows[p].share or 0.0) >= share])
 
     def _view(self, order: Sequence[int]) -> ModuleTable:
-        return ModuleTable(self._records, order=order, is_by_type=self._is_by_type)
+        return ModuleTable(self._counted, order=order, is_by_type=self._is_by_type)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as a dict that ``json.dumps`` accepts. Keys name their units.
@@ -223,29 +213,30 @@ class ModuleTable(Result):
         ``total_self``, ``error``, ``share``, ``self_share``, ``bottleneck`` and ``compiled``. Times
         are in seconds, and an unknown value is missing. Raises ImportError without pandas.
         """
-        return data_frame(table_document.columns(self))
+        return super().to_pandas()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table to a file, in the format of the file's suffix.
+    def _records(self) -> list[dict[str, Any]]:
+        return table_document.flat_rows(self)
 
-        Args:
-            path: ``.json``, which `fasttime.load` reads; ``.csv``, see `to_pandas`; ``.html``, a
-                page; or ``.txt``, the printed table with all columns.
+    def _title(self) -> str:
+        return table_formats.title(self)
 
-        Raises ValueError for another suffix, and OSError if the file cannot be written.
-        """
-        from . import table_formats  # imports rich, which `import fasttime` must not
+    def _rows(self) -> list[tuple[str, ...]]:
+        return table_formats.cells(self, list(self))
 
-        table_formats.save(self, path)
+    def _notes(self) -> list[str]:
+        return table_formats.notes(self)
+
+    def _plain_headings(self) -> list[str]:
+        return [column.title for column in table_formats.columns(self)]
+
+    def _text_columns(self) -> tuple[int, ...]:
+        return table_formats.text_columns(self)
 
     def _renderable(self, width: int) -> RenderableType:
-        from . import table_formats
-
         return table_formats.as_renderable(self, width)
 
     def _html(self) -> str:
-        from . import table_formats
-
         return table_formats.as_html(self)
 
 

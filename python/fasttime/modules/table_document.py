@@ -6,7 +6,6 @@ A file holds the records, exactly. The rows are written for readers and computed
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -116,29 +115,31 @@ def durations_in(fields: Fields, name: str) -> Durations:
     return merged(()) if fields.is_null(name) else durations_from(fields, name)
 
 
-def columns(table: ModuleTable) -> dict[str, list[Any]]:
-    """Return the rows of the table as columns by name. An unknown number is NaN."""
-    found: dict[str, list[Any]] = {
-        name: [getattr(row, name) for row in table]
-        for name in ("path", "type", "modules", "depth", "calls")
+def flat_rows(table: ModuleTable) -> list[dict[str, Any]]:
+    """Return the rows of the table with equal keys, for pandas and CSV. None is unknown."""
+    return [_flat(row) for row in table]
+
+
+def _flat(row: ModuleRow) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        name: getattr(row, name) for name in ("path", "type", "modules", "depth", "calls")
     }
     for name in _TIMES:
+        durations: Durations | None = getattr(row, name)
         for figure in _FIGURES:
-            found[f"{name}_{figure}"] = [_figure(getattr(row, name), figure) for row in table]
+            found[f"{name}_{figure}"] = _figure(durations, figure)
     for name in ("total", "total_self", "error", "share", "self_share"):
-        values = [getattr(row, name) for row in table]
-        found[name] = [math.nan if value is None else value for value in values]
-    found["bottleneck"] = [row.bottleneck.bound if row.bottleneck else None for row in table]
-    found["compiled"] = [row.is_compiled for row in table]
+        found[name] = getattr(row, name)
+    found["bottleneck"] = row.bottleneck.bound if row.bottleneck else None
+    found["compiled"] = row.is_compiled
     return found
 
 
-def _figure(durations: Durations | None, figure: str) -> float:
+def _figure(durations: Durations | None, figure: str) -> float | None:
     if durations is None:
-        return 0 if figure == "count" else math.nan
-    if figure == "p50":
-        return durations.median
-    return float(getattr(durations, figure)) if figure != "count" else durations.count
+        return 0 if figure == "count" else None
+    value: float = getattr(durations, "median" if figure == "p50" else figure)
+    return value
 
 
 def _row(row: ModuleRow) -> dict[str, Any]:

@@ -3,22 +3,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..atomic_file import open_for_replacement
-from ..console import line, plain_text, warning_lines
+from ..console import line, warning_lines
 from ..console import table as rich_table
-from ..documents import MODULE_TABLE, write_document
 from ..html.elements import paragraphs, warning_list
 from ..html.elements import table as html_table
-from ..html.page import page
 from ..text import format_count, format_seconds, printable
-from . import table_document
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,7 +21,6 @@ if TYPE_CHECKING:
 _UNKNOWN = "-"
 _MODEL = "(model)"  # the row with the empty path
 _MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
-_UNLIMITED = 10_000
 _GAP = 2
 _NARROWEST = 16  # columns for the names of modules
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
@@ -49,7 +40,9 @@ _LEAST_IMPORTANT_FIRST = (
 )
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
+    """One column: its heading, the text of a row's cell, and whether the cells are no figures."""
+
     title: str
     text: Callable[[ModuleRow], str]
     is_text: bool = False
@@ -60,135 +53,120 @@ def as_renderable(table: ModuleTable, width: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    rows, notes = _shown(table)
-    columns = _columns(table)
-    cells = {column.title: [column.text(row) for row in rows] for column in columns}
-    shown = _fitting(columns, cells, width)
-    hidden = [column.title for column in columns if column not in shown]
+    rows, left_out = _shown(table)
+    known = columns(table, as_tree=True)
+    texts = {column.title: [column.text(row) for row in rows] for column in known}
+    shown = _fitting(known, texts, width)
+    hidden = [column.title for column in known if column not in shown]
     if hidden:
-        notes.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
+        left_out.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
     made = rich_table(
         [column.title.replace(" ", "\n") for column in shown],
         left={index for index, column in enumerate(shown) if column.is_text},
     )
     for index in range(len(rows)):
-        texts = [cells[column.title][index] for column in shown]
-        first = Text(texts[0], no_wrap=True, overflow="ellipsis")
-        made.add_row(first, *(Text(text, _STYLES.get(text, "")) for text in texts[1:]))
+        row = [texts[column.title][index] for column in shown]
+        first = Text(row[0], no_wrap=True, overflow="ellipsis")
+        made.add_row(first, *(Text(text, _STYLES.get(text, "")) for text in row[1:]))
     return Group(
-        line(_title(table)),
+        line(title(table)),
         *([made] if rows else []),
-        *(line(note, "dim") for note in [*notes, *_notes(table)]),
+        *(line(note, "dim") for note in [*left_out, *notes(table)]),
         *warning_lines(table.warnings),
     )
 
 
 def as_html(table: ModuleTable) -> str:
     """Return the table as HTML for a notebook."""
-    rows, notes = _shown(table)
-    return _body(table, rows, notes)
-
-
-def save(table: ModuleTable, path: str | os.PathLike[str]) -> None:
-    """Write the table in the format of the path's suffix; see `ModuleTable.save`."""
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if suffix in ("", ".json"):
-        write_document(path, MODULE_TABLE, table.to_dict())
-        return
-    if suffix not in (".csv", ".html", ".txt"):
-        raise ValueError(
-            "the suffix of a module table's file names its format, one of .json, .csv, .html, "
-            f".txt; got {os.fspath(path)!r} with the suffix {suffix!r}"
-        )
-    if suffix == ".csv":
-        text = _as_csv(table)
-    elif suffix == ".html":
-        header = f"<h1>fasttime modules</h1>{paragraphs([table.records.date], soft=True)}"
-        text = page("fasttime modules", header, _body(table, list(table), []))
-    else:
-        text = plain_text(as_renderable(table, _UNLIMITED), _UNLIMITED) + "\n"
-    with open_for_replacement(path) as file:
-        file.write(text)
-
-
-def _body(table: ModuleTable, rows: list[ModuleRow], notes: list[str]) -> str:
-    columns = _columns(table)
+    rows, left_out = _shown(table)
     return (
-        paragraphs([_title(table)])
+        paragraphs([title(table)])
         + html_table(
-            [column.title for column in columns],
-            ([column.text(row) for column in columns] for row in rows),
+            [column.title for column in columns(table)],
+            cells(table, rows),
             caption="Times by module",
-            left=[index for index, column in enumerate(columns) if column.is_text],
+            left=text_columns(table),
         )
-        + paragraphs([*notes, *_notes(table)], soft=True)
+        + paragraphs([*left_out, *notes(table)], soft=True)
         + warning_list(table.warnings)
     )
 
 
-def _as_csv(table: ModuleTable) -> str:
-    """Return the columns of `to_pandas` as CSV. An unknown value is an empty cell."""
-    columns = table_document.columns(table)
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for row in zip(*columns.values(), strict=True):
-        writer.writerow([_csv_cell(value) for value in row])
-    return file.getvalue()
+def cells(table: ModuleTable, rows: list[ModuleRow]) -> list[tuple[str, ...]]:
+    """Return the cells of some rows of the table."""
+    known = columns(table)
+    return [tuple(column.text(row) for column in known) for row in rows]
 
 
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return value and printable(value, len(value) + 1)
-    return "" if isinstance(value, float) and math.isnan(value) else value
+def text_columns(table: ModuleTable) -> tuple[int, ...]:
+    """Return the positions of the columns that hold no figures."""
+    return tuple(index for index, column in enumerate(columns(table)) if column.is_text)
 
 
-def _columns(table: ModuleTable) -> list[_Column]:
-    """Return the columns of a table. Columns without any time are left out."""
+def columns(table: ModuleTable, *, as_tree: bool = False) -> list[Column]:
+    """Return the columns of a table. Columns without any time are left out.
 
-    def times(title: str, column: str) -> _Column:
-        return _Column(title, lambda row: _seconds(row.per_call(column)))
+    Args:
+        as_tree: indent modules below their parents and name them within their parents, if the rows
+            are in the order of the model. Otherwise each module has its whole path.
+    """
+    names = _names(table, as_tree and not table.is_sorted)
+
+    def times(title: str, column: str) -> Column:
+        return Column(title, lambda row: _seconds(row.per_call(column)))
 
     def has(column: str) -> bool:
         return any(getattr(row, column) is not None for row in table)
 
     if table.is_by_type:
-        columns = [
-            _Column("type", lambda row: printable(row.type), is_text=True),
-            _Column("modules", lambda row: f"{row.modules:,}"),
+        made = [
+            Column("type", lambda row: printable(row.type), is_text=True),
+            Column("modules", lambda row: f"{row.modules:,}"),
         ]
     else:
-        columns = [
-            _Column("module", lambda row: _name(table, row), is_text=True),
-            _Column("type", _type, is_text=True),
+        made = [
+            Column("module", lambda row: names[id(row)], is_text=True),
+            Column("type", _type, is_text=True),
         ]
-    columns.append(_Column("calls", lambda row: f"{row.calls:,}"))
+    made.append(Column("calls", lambda row: f"{row.calls:,}"))
     nested = table.is_by_type or any(row.depth for row in table)
     for name in ("forward", "backward", "recompute"):
         if has(name):
-            columns.append(times(name, name))
+            made.append(times(name, name))
             if nested and name != "recompute":
-                columns.append(times(f"{name} self", f"{name}_self"))
+                made.append(times(f"{name} self", f"{name}_self"))
     if any(row.bottleneck for row in table):
-        columns.append(_Column("host", lambda row: _seconds(_host(row))))
-    columns.append(_Column("share", lambda row: _share(table, row.share)))
+        made.append(Column("host", lambda row: _seconds(_host(row))))
+    made.append(Column("share", lambda row: _share(table, row.share)))
     if nested and not table.is_by_type:
-        columns.append(_Column("self share", lambda row: _share(table, row.self_share)))
+        made.append(Column("self share", lambda row: _share(table, row.self_share)))
     if any(row.bottleneck for row in table):
-        columns.append(
-            _Column(
+        made.append(
+            Column(
                 "bottleneck",
                 lambda row: row.bottleneck.bound if row.bottleneck else _UNKNOWN,
                 is_text=True,
             )
         )
-    return columns
+    return made
 
 
-def _name(table: ModuleTable, row: ModuleRow) -> str:
-    """Return a module's path. In the order of the model it is indented below its parents."""
-    path = printable(row.path) if row.path else _MODEL
-    return path if table.is_sorted else "  " * row.depth + path
+def _names(table: ModuleTable, as_tree: bool) -> dict[int, str]:
+    """Return what the first column says of each module, by the row's id."""
+    found: dict[int, str] = {}
+    around: list[str] = []  # the paths of the modules around the row
+    for row in table:
+        while around and not (as_tree and _is_inside(row.path, around[-1])):
+            around.pop()
+        cut = len(around[-1]) + 1 if around and around[-1] else 0
+        name = printable(row.path[cut:]) if row.path else _MODEL
+        found[id(row)] = "  " * len(around) + name
+        around.append(row.path)
+    return found
+
+
+def _is_inside(path: str, parent: str) -> bool:
+    return not parent or path.startswith(f"{parent}.")
 
 
 def _type(row: ModuleRow) -> str:
@@ -210,7 +188,7 @@ def _host(row: ModuleRow) -> float | None:
     return sum(known) if known else None
 
 
-def _title(table: ModuleTable) -> str:
+def title(table: ModuleTable) -> str:
     records = table.records
     kind = "device" if any(row.bottleneck for row in table) else "host"
     what = "type" if table.is_by_type else "module"
@@ -221,21 +199,21 @@ def _title(table: ModuleTable) -> str:
     )
 
 
-def _notes(table: ModuleTable) -> list[str]:
+def notes(table: ModuleTable) -> list[str]:
     """Return what to know about the figures: which part was sampled, and what timing cost."""
     records = table.records
-    notes = []
+    found = []
     if records.timed_steps < records.steps:
         part = records.timed_steps / records.steps
-        notes.append(
+        found.append(
             f"{records.timed_steps:,} of {records.steps:,} steps were timed ({part:.1%}), chosen "
             f"at random. Totals and shares are estimates{_error(table)}."
         )
     if records.overhead is not None:
         budget = records.overhead_budget
         asked = "" if budget is None else f" (budget: {budget:.1%})"
-        notes.append(f"Timing the modules cost about {records.overhead:.1%} of the steps{asked}.")
-    return notes
+        found.append(f"Timing the modules cost about {records.overhead:.1%} of the steps{asked}.")
+    return found
 
 
 def _error(table: ModuleTable) -> str:
@@ -245,14 +223,14 @@ def _error(table: ModuleTable) -> str:
     return f", with a standard error of {row.error / row.total:.1%} for the largest total"
 
 
-def _fitting(columns: list[_Column], cells: dict[str, list[str]], width: int) -> list[_Column]:
+def _fitting(known: list[Column], texts: dict[str, list[str]], width: int) -> list[Column]:
     """Return the columns that fit into the width beside the names."""
     widths = {
-        column.title: _GAP + max([*map(len, column.title.split()), *map(len, cells[column.title])])
-        for column in columns
+        column.title: _GAP + max([*map(len, column.title.split()), *map(len, texts[column.title])])
+        for column in known
     }
-    first = columns[0].title
-    shown = list(columns)
+    first = known[0].title
+    shown = list(known)
     for title in _LEAST_IMPORTANT_FIRST:
         wanted = min(widths[first], max(_NARROWEST, width // 3))
         if wanted + sum(widths[column.title] for column in shown[1:]) <= width:

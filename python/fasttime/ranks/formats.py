@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from ..console import line, warning_lines
 from ..console import table as rich_table
-from ..html.elements import paragraphs, warning_list
-from ..html.elements import table as html_table
 from ..text import format_count, format_seconds, printable
 
 if TYPE_CHECKING:
@@ -31,44 +29,40 @@ def as_renderable(table: RankTable, width: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    shown, notes = _shown(table)
+    shown, left_out = _shown(table)
     cells = [_cells(table, site) for site in shown]
-    headings = _fitting(table, cells, width)
-    rows = rich_table(headings)
+    columns = _fitting(table, cells, width)
+    made = rich_table(columns)
     for row in cells:
         name = Text(row["site"], no_wrap=True, overflow="ellipsis")
-        rows.add_row(name, *(row[heading] for heading in headings[1:]))
-    hidden = [heading for heading in _headings(table) if heading not in headings]
+        made.add_row(name, *(row[heading] for heading in columns[1:]))
+    hidden = [heading for heading in headings(table) if heading not in columns]
     if hidden:
-        notes.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
-    parts = [rows] if shown else []
+        left_out.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
+    parts = [made] if shown else []
     return Group(
-        line(_title(table)),
+        line(title(table)),
         *parts,
         line(table.conclusion, "bold"),
-        *(line(note, "dim") for note in notes),
+        *(line(note, "dim") for note in left_out),
         *warning_lines(table.warnings),
     )
 
 
-def as_html(table: RankTable) -> str:
-    """Return the table as HTML for a notebook."""
-    shown, notes = _shown(table)
-    headings = _headings(table)
-    cells = [_cells(table, site) for site in shown]
-    return (
-        paragraphs([_title(table)])
-        + html_table(
-            headings,
-            ([row[heading] for heading in headings] for row in cells),
-            caption="Times by site over ranks",
-        )
-        + paragraphs([table.conclusion, *notes])
-        + warning_list(table.warnings)
-    )
+def rows(table: RankTable) -> list[tuple[str, ...]]:
+    """Return the cells of all rows that a page shows. Pages have whole paths and no indents."""
+    columns = headings(table)
+    found = ({**_cells(table, site), "site": printable(site.path)} for site in _shown(table)[0])
+    return [tuple(cells[heading] for heading in columns) for cells in found]
 
 
-def _title(table: RankTable) -> str:
+def notes(table: RankTable) -> list[str]:
+    """Return a sentence on the rows that are left out, if any."""
+    return _shown(table)[1]
+
+
+def title(table: RankTable) -> str:
+    """Return the line above the table."""
     ranks = format_count(len(table.ranks), "rank")
     of = f" of {table.world_size}" if len(table.ranks) != table.world_size else ""
     clocks = {site.clock for site in table.sites}
@@ -76,7 +70,7 @@ def _title(table: RankTable) -> str:
     return f"{ranks}{of}: mean {kind} per call"
 
 
-def _headings(table: RankTable) -> list[str]:
+def headings(table: RankTable) -> list[str]:
     """Return the columns; the number of ranks is shown only if some rank lacks a site."""
     uneven = any(site.count < len(table.ranks) for site in table.sites)
     return [heading for heading in _HEADINGS if heading != "ranks" or uneven]
@@ -95,18 +89,18 @@ def _cells(table: RankTable, site: RankSite) -> dict[str, str]:
 
 
 def _fitting(table: RankTable, cells: list[dict[str, str]], width: int) -> list[str]:
-    headings = _headings(table)
+    columns = headings(table)
     widths = {
         heading: _GAP + max([len(heading), *(len(row[heading]) for row in cells)])
-        for heading in headings
+        for heading in columns
     }
     names = min(widths["site"], _NARROWEST)
     for heading in _LEAST_IMPORTANT_FIRST:
-        if names + sum(widths[one] for one in headings[1:]) <= width:
+        if names + sum(widths[one] for one in columns[1:]) <= width:
             break
-        if heading in headings:
-            headings.remove(heading)
-    return headings
+        if heading in columns:
+            columns.remove(heading)
+    return columns
 
 
 def _shown(table: RankTable) -> tuple[list[RankSite], list[str]]:
@@ -123,7 +117,7 @@ def _shown(table: RankTable) -> tuple[list[RankSite], list[str]]:
         chosen |= above
     note = (
         f"{len(chosen):,} of {len(sites):,} sites are shown, with the largest differences; "
-        "to_pandas() has all of them."
+        'table.save("ranks.csv") writes all of them.'
     )
     return [site for position, site in enumerate(sites) if position in chosen], [note]
 

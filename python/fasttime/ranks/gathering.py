@@ -135,8 +135,8 @@ def _missing(ranks: Sequence[int], timeout: float, lost: str) -> list[TimingWarn
     return [
         TimingWarning(
             "missing_ranks",
-            f"The table lacks {named}, because nothing came within {timeout:g} s: late, or dead. "
-            "Look at the output of these ranks, or call gather() with a larger timeout.",
+            f"The table lacks {named}, because nothing came within {timeout:g} s. They are late or "
+            "have died: look at their output, or call gather() with a larger timeout.",
         )
     ]
 

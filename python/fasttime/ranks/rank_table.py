@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data_frame import data_frame
-from ..documents import RANK_TABLE, Fields, plain, write_document
+from ..documents import RANK_TABLE, Fields, plain
 from ..reports.site_index import SiteIndex
-from ..result import Result
+from ..tabular import TabularResult
 from ..timing_warning import TimingWarning
+from . import formats
 from .conclusion import conclusion
 from .rank_site import RankSite, SiteRow, sites_of
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RankTable(Result):
+class RankTable(TabularResult):
     """What every rank of a job measured, site by site. `gather` makes it on rank 0.
 
     ``table["step/backward"]`` is the `RankSite` of a path, iterating yields every site, and
@@ -42,6 +41,8 @@ class RankTable(Result):
             ``unreadable_ranks``, ``different_sites``, ``different_clocks``,
             ``different_sources``, ``no_process_group``, and the warnings of the ranks.
     """
+
+    _format = RANK_TABLE
 
     rows: Sequence[SiteRow]
     ranks: tuple[int, ...]
@@ -124,37 +125,39 @@ class RankTable(Result):
         Columns: ``path``, ``depth``, ``rank``, ``clock``, ``calls`` and ``time``, the mean in
         seconds. A rank without the site has no row. Raises ImportError without pandas.
         """
-        return data_frame(
-            [
-                {
-                    "path": site.path,
-                    "depth": site.depth,
-                    "rank": rank,
-                    "clock": site.clock,
-                    "calls": site.calls[rank],
-                    "time": time,
-                }
-                for site in self.sites
-                for rank, time in site.times.items()
-            ]
-        )
+        return super().to_pandas()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table to a JSON file that `fasttime.load` reads.
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "path": site.path,
+                "depth": site.depth,
+                "rank": rank,
+                "clock": site.clock,
+                "calls": site.calls[rank],
+                "time": time,
+            }
+            for site in self.sites
+            for rank, time in site.times.items()
+        ]
 
-        Raises ValueError for a suffix other than ``.json``, and OSError like `open`.
-        """
-        write_document(path, RANK_TABLE, self.to_dict())
+    def _title(self) -> str:
+        return formats.title(self)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return formats.rows(self)
+
+    def _notes(self) -> list[str]:
+        return [self.conclusion, *formats.notes(self)]
+
+    def _plain_headings(self) -> list[str]:
+        return formats.headings(self)
+
+    def _text_columns(self) -> tuple[int, ...]:
+        return (0,)
 
     def _renderable(self, width: int) -> RenderableType:
-        from . import formats  # imports rich
-
         return formats.as_renderable(self, width)
-
-    def _html(self) -> str:
-        from . import formats
-
-        return formats.as_html(self)
 
 
 def from_content(fields: Fields) -> RankTable:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Gatherable: TypeAlias = Report | ModuleTable | StepReport
 
-_MODEL = "(model)"  # the module with the empty path
-
 
 def summary_of(
     result: Gatherable, rank: int, host_name: str | None = None, *, caller: str = "gather()"
@@ -56,22 +54,21 @@ def _of_report(report: Report) -> list[RankedSite]:
 
 
 def _of_modules(table: ModuleTable) -> list[RankedSite]:
-    """Return the modules below one site per column, such as ``backward/layer1.0.conv1``."""
+    """Return the modules of each column, such as ``backward/layer1.0.conv1``.
+
+    ``backward`` alone is the model.
+    """
     sites: list[RankedSite] = []
     for column in ("forward", "backward", "recompute"):
-        if all(getattr(record, column) is None for record in table.records.modules):
-            continue
-        top = len(sites)
-        sites.append(RankedSite(column, column, None, NO_TIMES))
+        first = len(sites)
         for record in table.records.modules:
-            parent = top if record.parent is None else top + 1 + record.parent
             times: Times | None = getattr(record, column)
-            name = record.path or _MODEL
+            path = f"{column}/{record.path}" if record.path else column
             sites.append(
                 RankedSite(
-                    name,
-                    f"{column}/{name}",
-                    parent,
+                    path if record.parent is None else record.path,
+                    path,
+                    None if record.parent is None else first + record.parent,
                     NO_TIMES if times is None else _per_call(record, times.host),
                     NO_TIMES if times is None else _per_call(record, times.device),
                 )

@@ -47,6 +47,11 @@ def write(timeline: Timeline, file: TextIO) -> None:
     file.write("\n]}\n")
 
 
+def events_of(timeline: Timeline) -> Iterator[str]:
+    """Yield the events of a timeline as JSON, one after the other."""
+    return _Writer(timeline).events()
+
+
 def _header(timeline: Timeline, late_ns: dict[int, int]) -> dict[str, Any]:
     return {
         "format": TIMELINE,

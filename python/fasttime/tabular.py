@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Results with a title, one table and notes: how they print, and how they are saved."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .atomic_file import open_for_replacement
+from .console import line, plain_text, table, warning_lines
+from .data_frame import data_frame
+from .documents import write_document
+from .html import elements
+from .html.page import page
+from .markdown import markdown_table, markdown_text
+from .result import Result
+from .timing_warning import TimingWarning
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+_SUFFIXES = (".json", ".html", ".md", ".csv", ".txt")
+_WIDE = 200  # columns of a text file
+
+
+class TabularResult(Result):
+    """The base of results with one table. A subclass says what title, table and notes hold."""
+
+    _format: ClassVar[str]  # of the saved document
+    _headings: ClassVar[tuple[str, ...]]  # the first and the last column hold text, others figures
+
+    @abstractmethod
+    def _title(self) -> str:
+        """Return the line above the table."""
+
+    @abstractmethod
+    def _rows(self) -> Iterable[tuple[str | Text, ...]]:
+        """Return the cells of each row. A cell with a user's name must be a Text."""
+
+    @abstractmethod
+    def _records(self) -> list[dict[str, Any]]:
+        """Return the rows of a data frame and of a CSV file, with equal keys."""
+
+    def _notes(self) -> list[str]:
+        """Return the lines below the table."""
+        return []
+
+    def _shown_warnings(self) -> Iterable[TimingWarning]:
+        """Return the warnings that title and notes do not repeat."""
+        return self.warnings
+
+    def _bars(self) -> Sequence[str]:
+        """Return HTML to show as one more column, a cell per row; empty for no column."""
+        return ()
+
+    def _charts(self) -> str:
+        """Return HTML to show below the table."""
+        return ""
+
+    def to_pandas(self) -> Any:
+        """Return the rows as a pandas.DataFrame. Raises ImportError without pandas."""
+        return data_frame(self._records())
+
+    def to_markdown(self) -> str:
+        """Return title, table, notes and warnings as Markdown."""
+        rows = [[str(cell) for cell in row] for row in self._rows()]
+        parts = [
+            markdown_text(self._title()),
+            "\n".join(markdown_table(self._plain_headings(), rows, self._text_columns())),
+            *map(markdown_text, self._notes()),
+            "\n".join(f"* {markdown_text(str(warning))}" for warning in self._shown_warnings()),
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def to_html(self) -> str:
+        """Return the result as one HTML page that needs no other file and no network."""
+        title = elements.escaped(self._title())
+        return page(self._title(), f"<h1>{title}</h1>", self._html_below_title())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to a file, in the format of the file's suffix.
+
+        Args:
+            path: ``.json`` or no suffix (everything; `fasttime.load` reads it), ``.html`` (a page),
+                ``.md`` (the table), ``.csv`` (the rows of `to_pandas`) or ``.txt`` (the printed
+                text). The file is written whole or not at all: fasttime writes a new file and then
+                replaces the old one.
+
+        Raises ValueError for another suffix and if the numbers are impossible, and OSError like
+        `open`.
+        """
+        suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+        if suffix in ("", ".json"):
+            write_document(path, self._format, self.to_dict())
+            return
+        if suffix not in _SUFFIXES:
+            what = self._format.removeprefix("fasttime ")
+            raise ValueError(
+                f"the suffix of a {what} names its format, one of {', '.join(_SUFFIXES)}; got "
+                f"{os.fsdecode(path)!r} with the suffix {suffix!r}"
+            )
+        text = self._text_of(suffix)  # first, because it may raise as well
+        with open_for_replacement(path) as file:
+            file.write(text)
+
+    def _text_of(self, suffix: str) -> str:
+        if suffix == ".html":
+            return self.to_html()
+        if suffix == ".md":
+            return self.to_markdown()
+        if suffix == ".csv":
+            return _as_csv(self._records())
+        return plain_text(self._renderable(_WIDE), _WIDE) + "\n"
+
+    def _renderable(self, width: int) -> RenderableType:
+        from rich.console import Group
+
+        rows = table(self._headings, left=self._text_columns())
+        for row in self._rows():
+            rows.add_row(*row)
+        return Group(
+            line(self._title()),
+            rows,
+            *map(line, self._notes()),
+            *warning_lines(self._shown_warnings()),
+        )
+
+    def _html(self) -> str:
+        return elements.paragraphs([self._title()]) + self._html_below_title()
+
+    def _html_below_title(self) -> str:
+        rows = [[str(cell) for cell in row] for row in self._rows()]
+        headings, left = self._plain_headings(), self._text_columns()
+        if bars := self._bars():
+            rows = [[*row, elements.Markup(bar)] for row, bar in zip(rows, bars, strict=True)]
+            headings, left = [*headings, ""], (*left, len(headings))
+        return (
+            elements.table(headings, rows, caption=self._title(), left=left)
+            + elements.paragraphs(self._notes())
+            + self._charts()
+            + elements.warning_list(self._shown_warnings())
+        )
+
+    def _plain_headings(self) -> list[str]:
+        return [heading.replace("\n", " ") for heading in self._headings]
+
+    def _text_columns(self) -> tuple[int, ...]:
+        return 0, len(self._headings) - 1
+
+
+def _as_csv(records: list[dict[str, Any]]) -> str:
+    """Return the records with a heading. An unknown value is an empty cell."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return file.getvalue()
