@@ -46,11 +46,10 @@ py::tuple step_series(const Recorder& recorder) {
   StepSeries::Copy copied = series_of(recorder).steps.copy();
   py::list parts;
   for (size_t i = 0; i < StepSeries::kParts; ++i) {
-    parts.append(
-        py::make_tuple(std::move(copied.part_host[i]), std::move(copied.part_device[i])));
+    parts.append(py::make_tuple(std::move(copied.part_host[i]), std::move(copied.part_device[i])));
   }
-  return py::make_tuple(copied.steps, copied.lost, std::move(copied.host),
-                        std::move(copied.device), parts);
+  return py::make_tuple(copied.steps, copied.lost, std::move(copied.host), std::move(copied.device),
+                        parts);
 }
 
 void give_autograd(const py::dict& objects) {

@@ -100,9 +100,9 @@ void leave_model(ModuleHooks* hooks, const ThreadState* thread, bool made_nodes)
   if (!steps.is_open || steps.thread != thread->thread) {
     return;
   }
-  begin_part(hooks, made_nodes                ? StepParts::kLoss
-                    : steps.is_in_optimizer   ? StepParts::kOptimizer
-                                              : StepParts::kOther);
+  begin_part(hooks, made_nodes              ? StepParts::kLoss
+                    : steps.is_in_optimizer ? StepParts::kOptimizer
+                                            : StepParts::kOther);
   if (!made_nodes && steps.ends_by_itself) {
     end_step(hooks);
     PyErr_Clear();
@@ -134,8 +134,7 @@ void begin_call(ModuleHooks* hooks, ThreadState* thread, uint32_t module, PyObje
   frame.module = module;
   frame.is_recompute = is_recompute;
   frame.gap_count = 0;
-  frame.open.site =
-      is_recompute ? recompute_site(hooks, module) : hooks->modules[module].forward;
+  frame.open.site = is_recompute ? recompute_site(hooks, module) : hooks->modules[module].forward;
   OpenScope* open = &frame.open;
   hooks->recorder->meet(thread->meeting, is_same_moment(*thread, passed, version, sequence),
                         nullptr, 0, &open, 1);

@@ -63,9 +63,9 @@ struct Stay {
 struct ThreadState {
   static constexpr size_t kMaxDepth = 90;
 
-  uint64_t thread = 0;  // thread_number(); 0: unused
+  uint64_t thread = 0;   // thread_number(); 0: unused
   uint32_t process = 0;  // Recorder::process()
-  uint64_t used = 0;    // when it was last looked up; a counter
+  uint64_t used = 0;     // when it was last looked up; a counter
   size_t frame_count = 0;
   size_t stay_count = 0;
   bool is_busy = false;

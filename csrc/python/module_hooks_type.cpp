@@ -27,8 +27,8 @@ bool name_id(ModuleHooks* hooks, PyObject* name, SiteTable::Id& id) {
   return true;
 }
 
-// add_module(module, name, parent, is_opaque): (forward site, backward site). `parent` is the number
-// of a module that was added, or -1.
+// add_module(module, name, parent, is_opaque): (forward site, backward site). `parent` is the
+// number of a module that was added, or -1.
 PyObject* add_module(PyObject* object, PyObject* arguments) {
   ModuleHooks* hooks = of(object);
   PyObject* module = nullptr;
@@ -200,8 +200,8 @@ PyObject* end_steps_by_hand(PyObject* object, PyObject*) {
   StepParts& steps = of(object)->steps;
   steps.ends_by_hand = true;
   steps.ends_by_itself = false;
-  return PyBool_FromLong(
-      steps.is_open && steps.ended != 0 && steps.parts == 0 && steps.part == StepParts::kOther);
+  return PyBool_FromLong(steps.is_open && steps.ended != 0 && steps.parts == 0 &&
+                         steps.part == StepParts::kOther);
 }
 
 // The open step never ends. The next part begins another.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Marks: what autograd calls before a node, after it made a node, and at the end of a backward pass.
+// Marks: what autograd calls before a node, after it made a node, and at the end of a backward
+// pass.
 #include <Python.h>
 #include <structmember.h>
 
@@ -82,16 +83,15 @@ bool queue(ModuleHooks* hooks, Role role, int64_t task, bool is_inside_another) 
   if (mark != nullptr) {
     reinterpret_cast<Mark*>(mark)->is_inside_another = is_inside_another;
   }
-  PyObject* done =
-      mark == nullptr ? nullptr : PyObject_CallOneArg(autograd.queue_callback, mark);
+  PyObject* done = mark == nullptr ? nullptr : PyObject_CallOneArg(autograd.queue_callback, mark);
   Py_XDECREF(mark);
   Py_XDECREF(done);
   PyErr_Clear();
   return done != nullptr;
 }
 
-[[gnu::hot]] PyObject* call_mark(PyObject* object, PyObject* const* arguments,
-                                 size_t flagged_count, PyObject*) {
+[[gnu::hot]] PyObject* call_mark(PyObject* object, PyObject* const* arguments, size_t flagged_count,
+                                 PyObject*) {
   auto* mark = reinterpret_cast<Mark*>(object);
   switch (mark->role) {
     case Role::kNode:
@@ -186,9 +186,9 @@ class Nodes {
       return number >= since_;
     }
     const size_t count = std::min(size_t{frame_->gap_count}, frame_->gaps.size());
-    return std::any_of(
-        frame_->gaps.begin(), frame_->gaps.begin() + static_cast<std::ptrdiff_t>(count),
-        [&](const auto& gap) { return number >= gap.first && number < gap.second; });
+    return std::any_of(frame_->gaps.begin(),
+                       frame_->gaps.begin() + static_cast<std::ptrdiff_t>(count),
+                       [&](const auto& gap) { return number >= gap.first && number < gap.second; });
   }
 
   int64_t since_;

@@ -2,6 +2,7 @@
 // The parts of a step. They lie end to end, as phases do, so that they add up to the step.
 #include "host/thread_number.h"
 #include "python/module_hooks.h"
+#include "python/torch_flag.h"
 
 namespace fasttime {
 namespace {
@@ -40,6 +41,9 @@ void begin_part(ModuleHooks* hooks, uint8_t part) {
     change(hooks, part, {steps.step, 0, steps.part, Stretch::kPart});
     return;
   }
+  if (!runtime().has_cuda) {
+    bind_if_cuda_is_up();
+  }
   steps.is_busy = true;
   hooks->recorder->begin(steps.open, steps.sites[part], nullptr);
   hooks->recorder->leave_call();
@@ -70,8 +74,7 @@ void end_step(ModuleHooks* hooks) {
   steps.parts = 0;
   ++steps.step;
   ++steps.ended;
-  PyObject* done =
-      hooks->step_ended == nullptr ? nullptr : PyObject_CallNoArgs(hooks->step_ended);
+  PyObject* done = hooks->step_ended == nullptr ? nullptr : PyObject_CallNoArgs(hooks->step_ended);
   Py_XDECREF(done);
 }
 

@@ -194,7 +194,7 @@ def test_an_exception_in_backward_spoils_nothing_later() -> None:
     assert found[""].lost == 1
 
 
-def test_a_backward_pass_inside_a_forward_is_not_recomputation() -> None:
+def test_a_gradient_inside_forward_is_no_recomputation() -> None:
     class Physics(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -7,7 +7,8 @@ import random
 import statistics
 from collections import deque
 
-_FIRST_STEPS = 8  # all timed, to learn what timing costs
+_FIRST_STEPS = 24  # half of them are timed, to learn what timing costs
+_MOST = 0.5  # more leaves too few other steps to compare with
 _SHORTEST_PERIOD = 64
 _WANTED_IN_PERIOD = 16  # timed steps; without any, a period says nothing
 _GROWTH = 8  # a period is at least an eighth of all steps so far, so that there are few
@@ -27,7 +28,7 @@ class Budget:
     def __init__(self, budget: float) -> None:
         self.budget = budget
         self._random = random.Random()  # its own, so that seeds of the program do not matter
-        self._part = 1.0
+        self._part = _MOST
         self._period_left = _FIRST_STEPS
         self._all_steps = 0
         self._timed_steps = 0
@@ -50,7 +51,7 @@ class Budget:
 
     def choose(self) -> bool:
         """Return whether to time the next step."""
-        return self._part >= 1 or self._random.random() < self._part
+        return self._random.random() < self._part
 
     def end_step(self, now_ns: int, was_timed: bool) -> bool:
         """Take note of a step. Return whether a new period begins."""
@@ -80,8 +81,7 @@ class Budget:
     def _wanted_part(self) -> float:
         cost = self._cost()
         if cost is None:
-            # There was no plain step yet. Timing rarely doubles a step.
-            return max(_LEAST_PART, min(0.5, self.budget))
-        if cost <= self.budget:
-            return 1.0 if not self._plain else max(self._part, min(0.5, 2 * self._part))
-        return max(_LEAST_PART, min(0.5, self.budget / cost))
+            return self._part
+        if cost <= 0:
+            return _MOST
+        return max(_LEAST_PART, min(_MOST, self.budget / cost))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One process of two that train a small model over gloo: python distributed_step.py HOW RANK FILE.
+
+Prints what the handle counted as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+import fasttime
+
+torch.set_num_threads(1)
+
+
+class Slow(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, seconds: float) -> torch.Tensor:
+        ctx.seconds = seconds
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        time.sleep(ctx.seconds)
+        return grad, None
+
+
+class Middle(nn.Module):
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return Slow.apply(self.linear(x), self.seconds)
+
+
+def main(how: str, rank: int, file: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), Middle(0.05 * rank), nn.Linear(8, 8))
+    if how == "ddp":
+        model = nn.parallel.DistributedDataParallel(model)
+    else:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh("cpu", (2,))
+        for layer in model:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with fasttime.instrument(model, optimizer=optimizer) as handle:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(4, 8)).sum().backward()
+            optimizer.step()
+    modules = handle.module_records().modules
+    steps = handle.step_records()
+    found = {
+        "types": {record.path: record.type for record in modules},
+        "calls": {record.path: record.calls for record in modules},
+        "backward": {
+            record.path: record.backward.host.count for record in modules if record.backward
+        },
+        "steps": steps.count,
+        "parts": {part.name: part.host.total for part in steps.parts},
+    }
+    print(json.dumps(found))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
