@@ -33,6 +33,7 @@ from .tensors import ArgumentVersions
 from .warnings import (
     arguments_changed,
     judge_coverage,
+    judge_host_resolution,
     judge_resolution,
     judge_wall_time,
     judge_work,
@@ -89,6 +90,7 @@ def measure(
     If the stream was held, or if the device is the bottleneck, work was waiting at each run. The
     event overhead in that state is then subtracted. The result is the time that a call adds to a
     busy stream. Otherwise, or if it is unknown whether work was waiting, nothing is subtracted.
+    Without CUDA, the loop's own cost is subtracted, so an empty function reads as in `timeit`.
     `Measurement.is_calibrated` says which. Times are never cut off at zero.
 
     Waits for the device between batches of runs; the sync method waits twice per call. Never starts
@@ -137,7 +139,8 @@ def take_measurement(
 ) -> Measurement:
     """Do the work of `measure`, with the caller's progress bar and without checking options."""
     versions = ArgumentVersions(args, kwargs)
-    call: machine.Call = functools.partial(fn, *args, **kwargs)
+    # A partial would add its own cost to each run.
+    call: machine.Call = functools.partial(fn, *args, **kwargs) if args or kwargs else fn
     method = options.method
     if method == "graph":
         call = captured(call)
@@ -151,7 +154,9 @@ def take_measurement(
         found.warnings.append(arguments_changed(changed))
     event_overhead = find_event_overhead(options, found)
     on_device = options.method == "event" and machine.cuda_is_up()
-    is_calibrated = on_device and event_overhead is not None and found.device_was_busy
+    is_calibrated = event_overhead is not None and (
+        found.device_was_busy if on_device else not machine.cuda_is_up()
+    )
     subtracted = event_overhead if is_calibrated and event_overhead is not None else 0.0
     bottleneck = _bottleneck(found, subtracted) if on_device else None
     found.warnings += _warnings(options, found, on_device, event_overhead)
@@ -203,7 +208,11 @@ def _warnings(
         if no_work is not None:
             return [no_work]  # its message covers other streams too
     if event_overhead is not None and not any(warnings):
-        warnings.append(judge_resolution(reading, event_overhead))
+        warnings.append(
+            judge_resolution(reading, event_overhead)
+            if machine.cuda_is_up()
+            else judge_host_resolution(reading - event_overhead, event_overhead)
+        )
     beside = judge_coverage(reading, found.others, found.runs_in_a_row) if on_device else None
     warnings.append(beside)
     if beside is None and (options.method != "naive" or not machine.cuda_is_up()):

@@ -63,7 +63,8 @@ class Measurement(Result):
         cache: ``warm`` if the device's L2 cache was left alone, ``cold`` if it was cleared before
             each run.
         event_overhead: what the method reads for an empty run. For events, what an empty pair of
-            events reads. None if unknown.
+            events reads. Without CUDA, what the loop adds to the call of an empty function. None if
+            unknown.
         is_calibrated: whether `event_overhead` has been subtracted from `times`.
         ended_by: why the runs ended: you gave their ``count``, the ``precision`` was reached, or
             the ``budget`` was spent.
@@ -284,7 +285,8 @@ class Measurement(Result):
         title += ", held stream" if self.held else ""
         title += ", cold L2 cache" if self.cache == "cold" else ""
         if self.is_calibrated and self.event_overhead is not None:
-            title += f", event overhead of {format_seconds(self.event_overhead)} subtracted"
+            what = "the loop's own" if self.device == "cpu" else "event overhead of"
+            title += f", {what} {format_seconds(self.event_overhead)} subtracted"
         return title
 
     def _rows(self) -> list[tuple[str, str]]:
