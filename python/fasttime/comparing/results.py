@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..console import line, table, warning_lines
 from ..documents import write_document
 from ..html import elements
+from ..measuring.document import saved_content
 from ..measuring.measurement import Measurement
 from ..result import Result
 from ..timing_warning import TimingWarning
@@ -53,7 +54,7 @@ class ComparisonResult(Result):
         Raises ValueError if the numbers are inconsistent or the name has another suffix, and
         OSError like `open`.
         """
-        write_document(path, self._format, self.to_dict())
+        write_document(path, self._format, saved_content(self.to_dict()))
 
     def _renderable(self, width: int) -> RenderableType:
         from rich.console import Group

@@ -24,7 +24,7 @@ from ..stats.outliers import far_outliers, median_deviation
 from ..stats.processes import at_one_level, by_process, coarsest_step, processes_interval
 from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
-from .document import SERIES, check, read_fields, to_content
+from .document import SERIES, check, read_fields, saved_content, to_content
 from .merging import merged_fields
 from .options import Cache, EndedBy, Method
 
@@ -215,7 +215,9 @@ class Measurement(Result):
         return dataclasses.replace(measurements[0], **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as a dict that ``json.dumps`` accepts: the content that `save` writes.
+        """Return everything as a dict that ``json.dumps`` accepts.
+
+        `save` writes the same content, with long series of times in a shorter form.
 
         Keys are the attributes. NaN and infinities are the strings ``nan``, ``inf`` and ``-inf``.
 
@@ -227,6 +229,10 @@ class Measurement(Result):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file that `fasttime.load` reads.
 
+        Nothing is lost: the loaded measurement gives the same numbers. 500 times or more are packed
+        into a base64 text of one to three bytes per run on most machines. If `repeat` is ``auto``,
+        a budget is for at most about 50,000 timed runs.
+
         Args:
             path: the file. The name ends in ``.json`` or has no suffix. An existing file is
                 replaced in one step, once everything is written.
@@ -236,7 +242,7 @@ class Measurement(Result):
 
         >>> measurement.save("before.json")  # doctest: +SKIP
         """
-        write_document(path, MEASUREMENT, to_content(self))
+        write_document(path, MEASUREMENT, saved_content(to_content(self)))
 
     def to_pandas(self) -> Any:
         """Return a DataFrame with one row per kept run, and its `time` and `host_time` in seconds.
