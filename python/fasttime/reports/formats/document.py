@@ -165,6 +165,7 @@ def _durations(times: Durations) -> dict[str, Any]:
         "std_s": _number(times.std),
         "min_s": _number(times.min),
         "max_s": _number(times.max),
+        "first_s": _number(times.first),
         "p50_s": _number(times.median),
         "p95_s": _number(times.p95),
         "p99_s": _number(times.p99),
@@ -183,6 +184,7 @@ def _exact(times: Durations) -> dict[str, Any]:
         "squares_ns2": squares,
         "min_ns": least,
         "max_ns": greatest,
+        "first_ns": times._series.first_ns,
         "histogram": " ".join(f"{bucket}:{count}" for bucket, count in pairs),
     }
 
@@ -201,7 +203,10 @@ def _durations_from(site: Fields, kind: str) -> Durations:
         "max_ns": content.whole("max_ns"),
     }
     try:
-        return Durations(Series(**moments, buckets=histogram[:, 0], counts=histogram[:, 1]))
+        first = None if content.is_null("first_ns") else content.whole("first_ns")
+        return Durations(
+            Series(**moments, buckets=histogram[:, 0], counts=histogram[:, 1], first_ns=first)
+        )
     except ValueError as error:
         raise site.wrong(kind, f"consistent ({error})") from None
 
