@@ -95,3 +95,20 @@ def test_more_processes_find_smaller_effects() -> None:
 
     assert power(1) <= 10
     assert power(10) >= 30
+
+
+def test_verdicts_on_means_are_rarely_false() -> None:
+    found = [
+        (effect, verdict_in_rounds(noise, 8, effect, seed, statistic="mean")[0])
+        for noise in NOISES
+        for effect in (0.0, 0.02)
+        for seed in range(8)
+    ]
+    wrong = sum(is_false(verdict, effect) for effect, verdict in found)
+    assert wrong <= bound(len(found))
+
+
+def test_a_difference_within_the_margin_is_never_called_one() -> None:
+    found = [verdict_of("normal", 1, 0.005, seed) for seed in range(20)]
+    assert set(found) <= {"same", "can't tell"}
+    assert found.count("same") >= 15
