@@ -247,7 +247,6 @@ class SavedComparison(ComparisonResult):
             return Verdict("can't tell", ratio, (0.0, math.inf), reason)
         room = 1 + self.allowance
         interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
-        # The interval already allows for more than the margin.
         verdict = decide(interval, self.margin, beyond=max(0.0, (1 + self.margin) / room - 1))
         reason = (
             f"With fewer than {FEWEST_PROCESSES} processes per side, a change of "
