@@ -147,7 +147,8 @@ class Measurement(Result):
         For one process, it goes from one order statistic to another. It is exact for any
         distribution if runs are independent. From 40 runs on, it is no narrower than the spread of
         the medians of consecutive blocks suggests, because runs may resemble their neighbours.
-        Blocks that resemble each other count as fewer blocks. The interval is NaN for fewer than 6 runs. It says nothing about what another process would read.
+        Blocks that resemble each other count as fewer blocks. The interval is NaN for fewer than 6
+        runs. It says nothing about what another process would read.
 
         For three processes or more, it covers further processes too. It is then Student's interval
         from the logarithms of `process_medians`, however many runs there are. It is NaN for two
