@@ -25,9 +25,8 @@ def built(*values: int) -> Series:
     nearest = [int(np.abs(middles - max(value, 0)).argmin()) for value in values]
     buckets, counts = np.unique(nearest, return_counts=True)
     squares = sum(value * value for value in values)
-    return Series(
-        len(values), sum(values), squares, min(values), max(values), buckets.astype("u2"), counts
-    )
+    moments = len(values), sum(values), squares, min(values), max(values)
+    return Series(*moments, buckets.astype("u2"), counts, first_ns=values[0])
 
 
 @cases
@@ -228,3 +227,33 @@ def test_negative_durations_keep_their_sign() -> None:
     series = built(-7, -2, 4)
     assert series.moments() == (3, -5, 69, -7, 4)
     assert series.since(built(-2)).moments()[:4] == (2, -3, 65, -7)
+
+
+# --- the first duration ---
+
+
+def test_the_first_duration_is_kept(cuda: Simulated) -> None:
+    series = series_of(cuda, [900, 5, 7])
+    assert series.first_ns == 900
+    assert pickle.loads(pickle.dumps(series)).first_ns == 900
+    assert Series().first_ns is None
+
+
+def test_merged_series_have_the_first_of_the_first() -> None:
+    assert built(5, 9).merged(built(3)).first_ns == 5
+    assert Series().merged(built(3)).first_ns == 3
+    assert built(3).merged(Series()).first_ns == 3
+
+
+def test_later_durations_have_no_known_first() -> None:
+    earlier, later = built(900), built(900, 5, 7)
+    assert later.since(earlier).first_ns is None
+    assert later.since(Series()).first_ns == 900
+    assert later.since(earlier).merged(built(1)).first_ns is None
+
+
+@pytest.mark.parametrize(("first", "found"), [(9, 9), (10, None), (4, None), (None, None)])
+def test_a_first_outside_the_range_is_unknown(first: int | None, found: int | None) -> None:
+    series = built(5, 9)
+    again = Series(*series.moments(), *series.histogram(), first_ns=first)
+    assert again.first_ns == found

@@ -54,9 +54,13 @@ Series::Series(const Moments& moments) noexcept
       min_(moments.min_ns),
       max_(moments.max_ns) {}
 
-Series::Series(const Moments& moments, const std::vector<Histogram::Filled>& filled)
+Series::Series(const Moments& moments, const std::vector<Histogram::Filled>& filled,
+               std::optional<int64_t> first_ns)
     : Series(moments) {
   check(moments);
+  if (first_ns.has_value() && count_ != 0 && *first_ns >= min_ && *first_ns <= max_) {
+    first_ = *first_ns;
+  }
   uint64_t left = count_;
   for (size_t i = 0; i < filled.size(); ++i) {
     const auto [bucket, count] = filled[i];
@@ -93,6 +97,7 @@ Series Series::since(const Series& earlier) const {
     return *this;
   }
   Series later = *this;
+  later.first_ = kUnknown;
   if (__builtin_sub_overflow(count_, earlier.count_, &later.count_) ||
       __builtin_sub_overflow(total_, earlier.total_, &later.total_) ||
       __builtin_sub_overflow(squares_, earlier.squares_, &later.squares_) ||

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include "core/histogram.h"
@@ -30,8 +32,10 @@ class alignas(64) Series {
   Series() = default;
   // A series that was taken apart by moments() and histogram().filled(). Throws
   // std::invalid_argument if no durations can have these moments and this histogram. The buckets
-  // may hold fewer durations than `count`: there may have been no memory for some.
-  Series(const Moments& moments, const std::vector<Histogram::Filled>& filled);
+  // may hold fewer durations than `count`: there may have been no memory for some. `first_ns` is
+  // left out if it does not lie in the range.
+  Series(const Moments& moments, const std::vector<Histogram::Filled>& filled,
+         std::optional<int64_t> first_ns);
 
   void add(int64_t ns) noexcept;
 
@@ -50,6 +54,11 @@ class alignas(64) Series {
   double standard_deviation() const noexcept;
   double min() const noexcept { return static_cast<double>(min_); }
   double max() const noexcept { return static_cast<double>(max_); }
+  // The duration that was added first. In merged series, that of the first series that has
+  // durations. Unknown if there are no durations, and after since() with a non-empty series.
+  std::optional<int64_t> first() const noexcept {
+    return first_ == kUnknown ? std::nullopt : std::optional<int64_t>(first_);
+  }
   // Within 0.8 % of a duration that was added, and always within [min, max].
   double quantile(double q) const noexcept;
   // For each bound in ns, how many durations are at or below it. A bucket counts as its middle.
@@ -61,6 +70,8 @@ class alignas(64) Series {
  private:
   static constexpr int64_t kLongest = int64_t{1} << 52;  // 52 days; longer ones count as that
 
+  static constexpr int64_t kUnknown = std::numeric_limits<int64_t>::min();
+
   explicit Series(const Moments& moments) noexcept;
 
   // In one cache line, with the part of the histogram that add() uses.
@@ -70,13 +81,18 @@ class alignas(64) Series {
   int64_t min_ = 0;
   int64_t max_ = 0;
   Histogram histogram_;
+  // Only written by the first add(), so outside that cache line.
+  int64_t first_ = kUnknown;
 };
 
-// Whether both hold the same moments and the same histogram.
+// Whether both hold the same moments and the same histogram, whichever duration came first.
 bool operator==(const Series& one, const Series& other);
 
 [[gnu::hot]] inline void Series::add(int64_t ns) noexcept {
   const int64_t value = std::clamp(ns, -kLongest, kLongest);
+  if (count_ == 0) {
+    first_ = value;
+  }
   min_ = count_ == 0 ? value : std::min(min_, value);
   max_ = count_ == 0 ? value : std::max(max_, value);
   ++count_;

@@ -7,6 +7,7 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -52,7 +53,7 @@ py::int_ int_of(Series::Wide value) {
 
 Series make_series(const py::int_& count, const py::int_& total, const py::int_& squares,
                    const py::int_& min, const py::int_& max, const Integers& buckets,
-                   const Integers& counts) {
+                   const Integers& counts, std::optional<int64_t> first) {
   const int64_t whole_count = signed_of("count", count);
   if (whole_count < 0) {
     refuse("count");
@@ -68,7 +69,7 @@ Series make_series(const py::int_& count, const py::int_& total, const py::int_&
     // A negative number becomes more than 2^63, which is refused below.
     filled.emplace_back(static_cast<size_t>(buckets.at(i)), static_cast<uint64_t>(counts.at(i)));
   }
-  return Series(moments, filled);
+  return Series(moments, filled, first);
 }
 
 // (count, total, squares, min, max), in ns and ns^2.
@@ -100,16 +101,16 @@ py::tuple pickled(const Series& series) {
   const py::object narrow = counts.attr("astype")(kind.attr("newbyteorder")("<"));
   return moments_of(series) + py::make_tuple(histogram[0].attr("astype")("<u2").attr("tobytes")(),
                                              narrow.attr("dtype").attr("str"),
-                                             narrow.attr("tobytes")());
+                                             narrow.attr("tobytes")(), series.first());
 }
 
 Series unpickled(const py::tuple& state) {
-  if (state.size() != 8) {
+  if (state.size() != 9) {
     throw py::value_error("not the state of a Series");
   }
   const py::object from_bytes = py::module_::import("numpy").attr("frombuffer");
   return make_series(state[0], state[1], state[2], state[3], state[4], from_bytes(state[5], "<u2"),
-                     from_bytes(state[7], state[6]));
+                     from_bytes(state[7], state[6]), state[8].cast<std::optional<int64_t>>());
 }
 
 std::vector<double> bucket_middles() {
@@ -130,13 +131,15 @@ void define_series(PyObject* module) {
   py::class_<Series>(target, "Series", py::module_local())
       .def(py::init<>())
       .def(py::init(&make_series), py::arg("count"), py::arg("total_ns"), py::arg("squares_ns2"),
-           py::arg("min_ns"), py::arg("max_ns"), py::arg("buckets"), py::arg("counts"))
+           py::arg("min_ns"), py::arg("max_ns"), py::arg("buckets"), py::arg("counts"),
+           py::arg("first_ns") = std::nullopt)
       .def_property_readonly("count", &Series::count)
       .def_property_readonly("total_ns", &Series::total)
       .def_property_readonly("mean_ns", &Series::mean)
       .def_property_readonly("std_ns", &Series::standard_deviation)
       .def_property_readonly("min_ns", &Series::min)
       .def_property_readonly("max_ns", &Series::max)
+      .def_property_readonly("first_ns", &Series::first)
       .def("quantile_ns", &Series::quantile, py::arg("q"))
       .def("counts_below_ns", &Series::counts_below, py::arg("bounds"))
       .def("merged", &Series::merged, py::arg("other"))

@@ -46,6 +46,10 @@ class TabularResult(Result):
     def _records(self) -> list[dict[str, Any]]:
         """Return the rows of a data frame and of a CSV file, with equal keys."""
 
+    def _to_save(self) -> dict[str, Any]:
+        """Return the content of the JSON file."""
+        return self.to_dict()
+
     def _notes(self) -> list[str]:
         """Return the lines below the table."""
         return []
@@ -86,7 +90,8 @@ class TabularResult(Result):
         """Write the result to a file, in the format of the file's suffix.
 
         Args:
-            path: ``.json`` or no suffix (everything; `fasttime.load` reads it), ``.html`` (a page),
+            path: ``.json`` or no suffix (everything, without loss; `fasttime.load` reads it;
+                series of 500 times or more are packed into base64 text), ``.html`` (a page),
                 ``.md`` (the table), ``.csv`` (the rows of `to_pandas`) or ``.txt`` (the printed
                 text). The file is written whole or not at all: fasttime writes a new file and then
                 replaces the old one.
@@ -96,7 +101,7 @@ class TabularResult(Result):
         """
         suffix = os.path.splitext(os.fsdecode(path))[1].lower()
         if suffix in ("", ".json"):
-            write_document(path, self._format, self.to_dict())
+            write_document(path, self._format, self._to_save())
             return
         if suffix not in _SUFFIXES:
             what = self._format.removeprefix("fasttime ")

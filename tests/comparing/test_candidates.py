@@ -58,7 +58,7 @@ def test_each_round_runs_every_candidate_once(
 def test_a_batch_lasts_about_15_ms_on_average(machine: Machine) -> None:
     found = fasttime.compare({"a": taking(1e-4), "b": taking(5e-4)}, rounds=1)
     assert found.batch_runs == pytest.approx(50, abs=2)
-    assert fasttime.compare({"a": taking(1.0), "b": taking(2.0)}).batch_runs == 1
+    assert fasttime.compare({"a": taking(1.0), "b": taking(2.0)}, budget=20).batch_runs == 1
     assert fasttime.compare({"a": taking(1e-9), "b": taking(1e-9)}, rounds=1).batch_runs == 500
 
 
@@ -113,10 +113,61 @@ def test_a_number_of_rounds_ends_the_comparison(machine: Machine) -> None:
     assert found.measurements["a"].ended_by == "count"
 
 
-def test_one_round_runs_whatever_the_budget(machine: Machine) -> None:
-    found = fasttime.compare({"a": taking(3.0), "b": taking(9.0)}, budget=0.1)
-    assert found.rounds == 1
-    assert found.verdicts["b"].verdict == "can't tell"
+# --- a budget has room for a verdict ---
+
+
+@pytest.mark.parametrize(("others", "fewest"), [(1, 6), (2, 7), (3, 8)])
+def test_batches_shrink_until_a_verdict_fits(machine: Machine, others: int, fewest: int) -> None:
+    slower = {f"b{index}": taking(2.2e-3, "b") for index in range(others)}
+    budget = 1.05 * fewest * (2e-3 + 2.2e-3 * others)
+    found = fasttime.compare({"a": taking(2e-3, "a"), **slower}, budget=budget)
+    assert (found.rounds, found.batch_runs) == (fewest, 1)
+    assert {verdict.verdict for verdict in found.verdicts.values()} == {"slower"}
+
+
+def test_a_small_budget_makes_many_short_rounds(machine: Machine) -> None:
+    found = fasttime.compare({"a": taking(100e-6), "b": taking(105e-6)}, budget=0.15)
+    assert found.rounds == pytest.approx(24, abs=1)
+    assert found.verdicts["b"].verdict == "slower"
+
+
+def test_a_budget_without_room_is_refused(machine: Machine) -> None:
+    with pytest.raises(ValueError, match="budget=5 is too small for a verdict: ") as error:
+        fasttime.compare({"a": taking(1.0, "a"), "b": taking(2.0, "b")})
+    assert str(error.value).endswith(
+        "and a verdict takes at least 6 rounds; pass budget=22 or more, or time each candidate "
+        "with fasttime.measure()"
+    )
+    assert machine.now < 7  # refused before the rounds
+
+
+def test_the_named_budget_is_enough(machine: Machine) -> None:
+    found = fasttime.compare({"a": taking(1.0), "b": taking(2.0)}, budget=22)
+    assert found.verdicts["b"].verdict == "slower"
+    assert found.measurements["a"].warmup == 1  # one ignored round is enough for long calls
+
+
+def test_a_single_long_run_refuses_no_budget(machine: Machine) -> None:
+    calls = iter(range(1_000_000))
+    found = fasttime.compare({"a": taking(1e-3), "b": lambda: 9.0 if next(calls) == 1 else 1e-3})
+    assert found.verdicts["b"].verdict == "same"
+
+
+def test_fewer_rounds_run_if_you_ask_for_them(machine: Machine) -> None:
+    found = fasttime.compare({"a": taking(1.0), "b": taking(1.5)}, rounds=2, budget=6)
+    assert (found.rounds, found.verdicts["b"].verdict) == (2, "can't tell")
+
+
+def test_rounds_may_take_longer_than_planned(machine: Machine) -> None:
+    calls = iter(range(1_000_000))
+    slow = {"a": taking(0.4), "b": lambda: 0.5 if next(calls) < 6 else 0.7}
+    assert fasttime.compare(slow, budget=6).rounds == 6
+    calls = iter(range(1_000_000))
+    slow["b"] = lambda: 0.5 if next(calls) < 4 else 9.0
+    assert fasttime.compare(slow, budget=6).rounds == 3  # at most twice the budget
+
+
+# --- options ---
 
 
 def test_arguments_and_options_arrive(

@@ -196,7 +196,7 @@ def test_each_process_has_its_own_clock_step() -> None:
     one = np.repeat([1024e-9, 1056e-9], 50)
     both = measurement(np.concatenate([one, one - 1e-9]), processes=(100, 100))
     low, high = compare_saved(both, both).interval
-    widest = (1055e-9 + 16e-9) / (1024e-9 - 16e-9)
+    widest = (1056e-9 + 16e-9) / (1023e-9 - 16e-9)
     assert (low, high) == pytest.approx((1 / widest / 1.1, widest * 1.1))
 
 

@@ -74,7 +74,7 @@ def test_the_baseline_has_no_verdict() -> None:
 
 
 def test_an_open_verdict_says_what_would_decide() -> None:
-    verdict = comparison([0.9, 1.15], rounds=8, ended_by="budget").verdicts["b"]
+    verdict = comparison([0.9, 1.25], rounds=8, ended_by="budget").verdicts["b"]
     assert verdict.verdict == "can't tell"
     assert verdict.reason.startswith("8 rounds do not decide it. About ")
     assert verdict.reason.endswith(": call compare() with a larger budget.")
@@ -93,6 +93,45 @@ def test_more_than_1024_rounds_are_not_advised() -> None:
         "8 rounds do not decide it, and compare() makes at most 1024, which would not decide it. "
         "Do more work in each call."
     )
+
+
+# --- typical runs or all runs ---
+
+
+def with_rare_runs(**changes: Any) -> Comparison:
+    """Return a comparison in which every 20th run of b is 21 times as long."""
+    b = np.ones(640)
+    b[::20] += 20
+    pair = {"a": measurement(np.ones(640)), "b": measurement(b)}
+    return comparison([], measurements=pair, batch_runs=40, **changes)
+
+
+def test_a_mean_counts_rare_runs() -> None:
+    typical, mean = with_rare_runs(), with_rare_runs(statistic="mean")
+    assert (typical.verdicts["b"].verdict, mean.verdicts["b"].verdict) == ("same", "slower")
+    assert (typical.ratio("b"), mean.ratio("b")) == pytest.approx((1.0, 2.0), abs=1e-3)
+
+
+def test_ratios_that_part_raise_a_warning() -> None:
+    (warning,) = (one for one in with_rare_runs().warnings if one.kind == "means_differ")
+    assert warning.message == (
+        '"b" against the baseline is +100.0 % by mean times and +0.0 % by typical runs, because '
+        "long runs are more frequent on one side. If you pay for the total time, pass "
+        'statistic="mean".'
+    )
+    assert "means_differ" in str(with_rare_runs(statistic="mean"))
+
+
+def test_noise_in_means_raises_no_warning() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        pair = {name: measurement(rng.exponential(size=640)) for name in "ab"}
+        found = comparison([], measurements=pair, batch_runs=40)
+        assert all(warning.kind != "means_differ" for warning in found.warnings)
+
+
+def test_the_table_names_the_statistic() -> None:
+    assert "Ratios are of mean times." in str(with_rare_runs(statistic="mean"))
 
 
 def test_clock_steps_widen_the_interval() -> None:
@@ -154,6 +193,7 @@ def test_a_comparison_prints_as_a_plain_table() -> None:
         "a          1.000 s         -                 -  baseline",
         "b          1.100 s   +10.0 %  +10.0 to +10.0 %  slower",
         "[c]        1.050 s    +5.0 %    +5.0 to +5.0 %  slower",
+        "Ratios are of typical runs: of the mean of the middle half of each batch.",
         "All 2 intervals together hold with 95 % confidence (Bonferroni). same: within 1 %.",
     ]
     assert repr(found) == str(found)
@@ -162,8 +202,8 @@ def test_a_comparison_prints_as_a_plain_table() -> None:
 def test_an_open_verdict_prints_its_reason() -> None:
     lines = str(comparison([1.1], rounds=3)).splitlines()
     assert lines[4].split() == ["b", "1.100", "s", "+10.0", "%", "unknown", "can't", "tell"]
-    assert lines[5] == "The interval holds with 95 % confidence. same: within 1 %."
-    assert lines[6].startswith('"b": 3 rounds do not decide it. About 6 rounds would')
+    assert lines[6] == "The interval holds with 95 % confidence. same: within 1 %."
+    assert lines[7].startswith('"b": 3 rounds do not decide it. About 6 rounds would')
 
 
 def named(*names: str, ratio: float = 1.1) -> Comparison:

@@ -66,24 +66,29 @@ NOISES: dict[str, Callable[[Machine, int], Any]] = {
 
 
 def verdict_in_rounds(
-    noise: str, loudness: float, effect: float, seed: int, others: int = 1
+    noise: str, loudness: float, effect: float, seed: int, others: int = 1, **options: Any
 ) -> list[str]:
-    """Return the verdicts on `others` candidates, which all take longer by `effect`."""
+    """Return the verdicts on `others` candidates, which all take longer by `effect`.
+
+    More arguments are options of `compare`.
+    """
 
     def louder(machine: Machine, runs: int) -> Any:
         return loudness * NOISES[noise](machine, runs)
 
     machine = Machine(np.random.default_rng([seed, round(1e4 * effect)]), louder)
     replaced = opening._open_sampler, rounds._new_random, candidates.machine.environment
+    overhead, rounds.loop_overhead = rounds.loop_overhead, lambda method: None
     opening._open_sampler = machine.open
     candidates.machine.environment = lambda: None
     rounds._new_random = lambda: random.Random(seed)
     try:
         # The ignored rounds are as loud, so every comparison plans the same number of rounds.
         slower = {f"b{index}": taking(1e-3 * (1 + effect)) for index in range(others)}
-        found = candidates.compare({"a": taking(1e-3), **slower}, rounds=160, budget=60)
+        found = candidates.compare({"a": taking(1e-3), **slower}, rounds=160, budget=60, **options)
     finally:
         opening._open_sampler, rounds._new_random, candidates.machine.environment = replaced
+        rounds.loop_overhead = overhead
     return [verdict.verdict for verdict in found.verdicts.values()]
 
 
@@ -119,5 +124,5 @@ def is_false(verdict: str, effect: float) -> bool:
     if verdict == "same":
         return effect > MARGIN * (1 + 1e-9)
     if verdict == "slower":
-        return effect <= 0
+        return effect <= MARGIN * (1 - 1e-9)
     return verdict == "faster"

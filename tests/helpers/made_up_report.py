@@ -42,7 +42,8 @@ def durations(count: int, seconds: float) -> Durations:
         return Durations(Series())
     ns = round(seconds * 1e9)
     bucket = np.abs(_middles() - ns).argmin()
-    return Durations(Series(count, count * ns, count * ns**2, ns, ns, np.array([bucket]), [count]))
+    moments = count, count * ns, count * ns**2, ns, ns
+    return Durations(Series(*moments, np.array([bucket]), [count], first_ns=ns))
 
 
 def site(

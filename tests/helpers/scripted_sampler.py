@@ -39,6 +39,7 @@ class Machine:
     def install(self, monkeypatch: pytest.MonkeyPatch, opener: Any = None) -> None:
         monkeypatch.setattr(opening, "_open_sampler", opener or self.open)
         monkeypatch.setattr(rounds, "_new_random", lambda: random.Random(0))
+        monkeypatch.setattr(rounds, "loop_overhead", lambda method: None)  # the host's is real
 
     @contextlib.contextmanager
     def open(self, call: Callable[[], object], **_: Any) -> Iterator[ScriptedSampler]:

@@ -285,7 +285,8 @@ def test_times_that_do_not_settle_raise_a_warning(simulated: SimulatedMachine) -
     message = next(warning.message for warning in found.warnings if warning.kind == "unsteady")
     assert message == (
         "Times had not settled to within 5 % when the warm-up ended after "
-        f"{found.warmup} runs, and the kept runs still changed. Use a larger budget, or keep other work off the machine."
+        f"{found.warmup} runs, and the kept runs still changed. Use a larger budget, or "
+        "keep other work off the machine."
     )
 
 

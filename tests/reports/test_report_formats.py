@@ -69,13 +69,14 @@ def test_numbers_that_json_lacks_are_null() -> None:
 def test_markdown_reads_like_this() -> None:
     made = report(site("step", site("forward", device=2e-3), device=8e-3, host=2e-3, share=1.0))
     assert made.to_markdown() == (
-        "| scope | calls | device p50 | device mean | device p95 | device p99 | device total "
-        "| device self | host mean | backlog | share | bottleneck |\n"
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
-        "| `step` | 10 | 8.000 ms | 8.000 ms | 8.000 ms | 8.000 ms | 80.00 ms | 10.00 ms "
-        "| 2.000 ms | 3.000 ms | 100.0% | device-bound |\n"
-        "| `step/forward` | 10 | 2.000 ms | 2.000 ms | 2.000 ms | 2.000 ms | 20.00 ms | 10.00 ms "
-        "| 1.000 ms | 3.000 ms | 50.0% | device-bound |\n"
+        "| scope | calls | device p50 | device mean | device first | device max | device p95 "
+        "| device p99 | device total | device self | host mean | backlog | share | bottleneck |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: "
+        "| --- |\n"
+        "| `step` | 10 | 8.000 ms | 8.000 ms | 8.000 ms | 8.000 ms | 8.000 ms | 8.000 ms "
+        "| 80.00 ms | 10.00 ms | 2.000 ms | 3.000 ms | 100.0% | device-bound |\n"
+        "| `step/forward` | 10 | 2.000 ms | 2.000 ms | 2.000 ms | 2.000 ms | 2.000 ms | 2.000 ms "
+        "| 20.00 ms | 10.00 ms | 1.000 ms | 3.000 ms | 50.0% | device-bound |\n"
         "\n"
         "20 calls in 2.500 s. Timing itself took about 70 µs on the host and 64 µs on the device "
         "(estimate).\n"

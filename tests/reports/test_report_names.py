@@ -110,8 +110,8 @@ def test_markdown_has_one_row_per_site(name: str) -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse(made.to_markdown())
     rows = sum(token.type == "tr_open" for token in tokens)
     assert rows == 4
-    assert sum(token.type == "td_open" for token in tokens) == 3 * 12
-    cells = [token for token in tokens if token.type == "inline"][12 : 12 + 36 : 12]
+    assert sum(token.type == "td_open" for token in tokens) == 3 * 14
+    cells = [token for token in tokens if token.type == "inline"][14 : 14 + 42 : 14]
     for cell, one in zip(cells, made.walk(), strict=True):
         kinds = {part.type for part in cell.children}
         assert kinds <= {"code_inline", "text", "text_special", "html_inline"}

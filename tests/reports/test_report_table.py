@@ -49,8 +49,8 @@ def test_the_table_reads_like_this() -> None:
             "├ forward   1,000  2.000 ms  2.000 ms  2.000 ms  1.000 ms   25.0%  device-bound",
             "└ backward  1,000  5.000 ms  5.000 ms  5.000 ms  2.000 ms   62.5%  device-bound",
             "3,000 calls in 25.00 s. Timing itself took about 11 ms on the host and 9.6 ms on",
-            "the device (estimate). Hidden columns (narrow terminal): total, backlog, p99,",
-            "self.",
+            "the device (estimate). Hidden columns (narrow terminal): first, max, total,",
+            "backlog, p99, self.",
         ]
     )
 
@@ -66,7 +66,7 @@ def test_short_names_keep_their_place_in_the_tree() -> None:
 
 def test_wide_terminals_show_all() -> None:
     text = as_text(training(), 200)
-    shown = "scope calls p50 mean p95 p99 total self mean backlog share bottleneck"
+    shown = "scope calls p50 mean first max p95 p99 total self mean backlog share bottleneck"
     assert " ".join(titles(text)) == shown
     assert "Hidden" not in text
 
@@ -77,7 +77,7 @@ def test_it_fits_the_width_and_names_hidden_columns(width: int) -> None:
     assert max(map(cell_len, text.splitlines())) <= width
     assert titles(text)[0] == "scope"
     assert {"mean", "bottleneck"} <= set(titles(text))
-    assert "Hidden columns (narrow terminal): total" in " ".join(text.split())
+    assert "Hidden columns (narrow terminal): first, max, total" in " ".join(text.split())
 
 
 def test_the_least_important_columns_go_first() -> None:
@@ -88,7 +88,7 @@ def test_the_least_important_columns_go_first() -> None:
         columns = hidden[0].split(", ") if hidden else []
         assert columns[: len(gone)] == gone, "a narrower table hides the same columns and more"
         gone = columns
-    assert " ".join(gone) == "total backlog p99 self p95 host calls p50 share bottleneck"
+    assert " ".join(gone) == "first max total backlog p99 self p95 host calls p50 share bottleneck"
 
 
 def test_columns_go_before_names_are_cut() -> None:
@@ -130,8 +130,8 @@ def test_a_mark_does_not_move_figures() -> None:
 def test_unknown_values_are_dashes() -> None:
     made = report(site("a", site("below"), self_time=None), site("b", device=None))
     row = as_text(made, 200).replace("└ below", "below").splitlines()
-    assert row[2].split()[12] == "-"
-    assert row[4].split().count("-") == 8
+    assert row[2].split()[16] == "-"
+    assert row[4].split().count("-") == 10
 
 
 def test_self_time_is_shown_for_nested_sites() -> None:
@@ -141,8 +141,8 @@ def test_self_time_is_shown_for_nested_sites() -> None:
 
 def test_without_device_times_host_times_are_shown() -> None:
     text = as_text(report(site("a", device=None, host=2e-3), backend="host"), 100)
-    assert text.splitlines()[0].split() == ["host"] * 5
-    assert " ".join(titles(text)) == "scope calls p50 mean p95 p99 total share"
+    assert text.splitlines()[0].split() == ["host"] * 7
+    assert " ".join(titles(text)) == "scope calls p50 mean first max p95 p99 total share"
     assert "2.000 ms" in text
     assert "on the device" not in text
 

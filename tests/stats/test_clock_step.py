@@ -38,6 +38,13 @@ def test_rounded_steps_are_not_two_modes() -> None:
     assert not any(judge_times(rounded(rng, truth)) for truth in np.linspace(100, 110, 50))
 
 
+def test_long_runs_do_not_hide_a_rounded_step() -> None:
+    rng = np.random.default_rng(3)
+    times = rounded(rng, 104)
+    times[::50] += 1e-8 * rng.integers(1, 10**6, 40)
+    assert clock_step(times) == pytest.approx(10e-9, rel=0.1)
+
+
 def test_a_single_rounded_step_apart_is_a_stray() -> None:
     assert clock_step(1e-9 * np.array([100] * 30 + [101] * 9 + [110])) == pytest.approx(1e-9)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from ..measuring import machine
 from ..measuring.arguments import (
     check_call,
+    check_choice,
     check_options,
     check_seconds,
     is_whole,
@@ -25,7 +26,7 @@ from ..measuring.state import State, states_changed
 from ..measuring.warnings import not_held
 from ..timing_warning import TimingWarning
 from ..torch_compile.not_compiled import not_compiled
-from .comparison import Comparison
+from .comparison import STATISTICS, Comparison, Statistic
 from .opening import Opened, naming, note_options, open_samplers
 from .rounds import MOST_ROUNDS, Rounds, measurements_of
 from .verdict import MARGIN, check_margin
@@ -33,8 +34,9 @@ from .verdict import MARGIN, check_margin
 # Options of compare_methods() and measure() that compare() does not take.
 _OTHER_OPTIONS = ("methods", "warmup", "repeat", "precision")
 _OPTIONS_HELP = (
-    "Its own options are method, hold, cache, budget, rounds and margin. It warms up by itself and "
-    "stops when every verdict is clear; to stop earlier, pass a smaller budget or fewer rounds"
+    "Its own options are method, hold, cache, budget, rounds, margin and statistic. It warms up by "
+    "itself and stops when every verdict is clear; to stop earlier, pass a smaller budget or fewer "
+    "rounds"
 )
 
 
@@ -49,6 +51,7 @@ def compare(
     budget: float = 5.0,
     rounds: int | None = None,
     margin: float = MARGIN,
+    statistic: Statistic = "midmean",
     **kwargs: object,
 ) -> Comparison:
     """Time several callables against each other and say which one is faster.
@@ -56,7 +59,7 @@ def compare(
     ``compare({"a": f, "b": g}, *args, **kwargs)`` times ``f(*args, **kwargs)`` against
     ``g(*args, **kwargs)``. The first candidate is the baseline. Each other candidate gets a
     `Verdict`: faster, slower, the same, or can't tell. In a round each candidate runs one batch of
-    about 15 ms, in random order. The rounds end when every verdict is clear or the budget is spent.
+    up to 15 ms, in random order. The rounds end when every verdict is clear or the budget is spent.
     At most four interim analyses decide that. At most 5 % of comparisons contain a false verdict.
 
     Args:
@@ -66,9 +69,15 @@ def compare(
             every candidate can be held. If that fails later for any of them, everything starts
             again without holding, and a warning says so.
         cache: ``warm`` leaves the device's L2 cache alone, ``cold`` clears it before each run.
-        budget: seconds for the rounds. The current round is finished; warming up is extra.
+        budget: seconds for the rounds. The current round is finished; warming up is extra. A
+            verdict on one, two or three candidates takes at least 6, 7 or 8 rounds.
         rounds: the most rounds to make, 1 to 1024; None for as many as the budget allows.
-        margin: two candidates that differ by less are the ``same``; 0.01 is 1 %.
+        margin: two candidates that differ by less are the ``same``; 0.01 is 1 %. A candidate is
+            faster or slower only if it differs by more.
+        statistic: what the ratio is a ratio of. ``midmean`` is the mean of the middle half of a
+            batch, the time of a typical run. ``mean`` counts rare long runs too, for work that pays
+            for the total time. It takes more rounds if long runs are rare. A warning tells you if
+            the two lead to different ratios.
 
     Waits for all devices in use at both ends of each batch, like `fasttime.measure`. Shows progress
     like `fasttime.measure`. A warning tells you if the GPU was throttled or its clock changed
@@ -76,9 +85,10 @@ def compare(
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`; TypeError if `candidates`
     is not a mapping of names to callables; ValueError if there are fewer than two candidates or a
-    number is out of range. Exceptions from a candidate pass unchanged. A note on them names
-    the candidate. If you passed an option of `compare_methods`, the note names the right options
-    (Python 3.11 and later).
+    number is out of range, and if the budget has no room for the fewest rounds that allow a
+    verdict. The message then names a budget. Exceptions from a candidate pass unchanged. A note on
+    them names the candidate. If you passed an option of `compare_methods`, the note names the right
+    options (Python 3.11 and later).
 
     >>> print(compare({"sorted": sorted, "sum": sum}, [3, 1, 2]))  # doctest: +SKIP
     """
@@ -87,15 +97,20 @@ def compare(
     budget = check_seconds("budget", budget, most=86_400.0)
     rounds = None if rounds is None else _check_rounds(rounds)
     check_margin(margin)
-    calls = {name: functools.partial(fn, *args, **kwargs) for name, fn in candidates.items()}
+    check_choice("statistic", statistic, STATISTICS)
+    calls = {
+        # A partial would add its own cost to each run.
+        name: functools.partial(fn, *args, **kwargs) if args or kwargs else fn
+        for name, fn in candidates.items()
+    }
 
     with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
         warnings = _call_each_once(candidates, args, kwargs)
 
         def run(opened: Opened) -> Comparison:
             opened = opened._replace(warnings=(*opened.warnings, *warnings))
-            made = Rounds(opened.samplers, bar)
-            return _run(made, opened, method, cache, budget, rounds, margin)
+            made = Rounds(opened.samplers, bar, budget, rounds)
+            return _run(made, opened, method, cache, rounds, margin, statistic)
 
         with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
             try:
@@ -136,13 +151,13 @@ def _run(
     opened: Opened,
     method: Method,
     cache: Cache,
-    budget: float,
     rounds: int | None,
     margin: float,
+    statistic: Statistic,
 ) -> Comparison:
-    analyses = made.plan(budget, rounds)
+    analyses = made.plan()
     for analysis in analyses:
-        in_budget = made.run(analysis.rounds, budget)
+        in_budget = made.run(analysis.rounds)
         # If time is up, this analysis is the last one, and takes the last one's share of errors.
         deciding = analysis if in_budget else analyses[-1]
         comparison = Comparison(
@@ -151,6 +166,7 @@ def _run(
             margin,
             1 - deciding.alpha,
             made.duration,
+            statistic,
         )
         is_clear = all(verdict.verdict != "can't tell" for verdict in comparison.verdicts.values())
         if is_clear or not in_budget:

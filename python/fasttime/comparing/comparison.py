@@ -7,20 +7,23 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ..console import line
 from ..documents import COMPARISON, Fields, plain
+from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
+from ..stats import Times
 from ..stats.clock_step import clock_step
+from ..stats.mean_ratio import mean_ratio_interval
 from ..stats.outliers import middle_mean
 from ..stats.signed_rank import fewest_pairs, location_interval
 from ..tabular import TabularResult
-from ..text import format_count, format_seconds
+from ..text import format_count, format_ratio, format_seconds
 from ..timing_warning import TimingWarning
 from .results import collect_warnings
 from .rounds import MOST_ROUNDS
@@ -28,6 +31,18 @@ from .verdict import TOO_COARSE, Verdict, decide, headings, interval_bars, times
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+# What a ratio is a ratio of. The midmean of a batch is the mean of its middle half (Tukey 1977).
+Statistic = Literal["midmean", "mean"]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+
+# The two ratios differ if chance alone does that in at most one of 1000 comparisons.
+_PARTING_P = 1e-3
+
+_WHAT = {
+    "midmean": "Ratios are of typical runs: of the mean of the middle half of each batch.",
+    "mean": "Ratios are of mean times.",
+}
 
 
 class _Verdicts(dict[str, Verdict]):
@@ -57,6 +72,8 @@ class Comparison(TabularResult):
         level: the confidence level of each interval. It is above 95 %, so that all intervals of all
             interim analyses together hold with at least 95 % probability.
         duration: how long the rounds took.
+        statistic: what ratios are ratios of: ``midmean``, the mean of the middle half of each
+            batch, or ``mean``.
     """
 
     _format = COMPARISON
@@ -67,6 +84,7 @@ class Comparison(TabularResult):
     margin: float
     level: float
     duration: float
+    statistic: Statistic = "midmean"
 
     @property
     def baseline(self) -> str:
@@ -88,11 +106,11 @@ class Comparison(TabularResult):
 
     @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:
-        """The warnings of all measurements, each kind once.
+        """The warnings of all measurements, each kind once, and of ratios that depend on rare runs.
 
         A message names the candidates unless it holds for all of them.
         """
-        return collect_warnings(self.measurements, _quoted)
+        return (*self._statistics_part(), *collect_warnings(self.measurements, _quoted))
 
     def ratio(self, name: str) -> float:
         """Return a candidate's time divided by the baseline's: 0.9 means 10 % less time.
@@ -115,6 +133,7 @@ class Comparison(TabularResult):
                 "batch_runs": self.batch_runs,
                 "margin": self.margin,
                 "level": self.level,
+                "statistic": self.statistic,
                 "duration": self.duration,
                 "candidates": [
                     {"name": name, "measurement": measurement_to_content(measurement)}
@@ -125,6 +144,9 @@ class Comparison(TabularResult):
             }
         )
         return content
+
+    def _to_save(self) -> dict[str, Any]:
+        return saved_content(self.to_dict())
 
     def _records(self) -> list[dict[str, Any]]:
         """Return one row per candidate. The baseline has a ratio of 1 and no interval."""
@@ -151,18 +173,17 @@ class Comparison(TabularResult):
 
         Candidates run in random order. With no real difference, the log ratios of the rounds are
         therefore symmetric around zero, even if neighbouring batches resemble each other. A change
-        from round to round cancels out. The interval relies on this symmetry and nothing else.
+        from round to round cancels out. The interval of the midmean relies on this symmetry and
+        nothing else.
         """
-        ours, others = (
-            middle_mean(self.measurements[which].times.reshape(-1, self.batch_runs))
-            for which in (name, self.baseline)
-        )
+        ours, others = self._batches(name), self._batches(self.baseline)
         if not (np.isfinite(ours).all() and np.isfinite(others).all()) or (
-            min(ours.min(), others.min()) <= 0
+            min(middle_mean(ours).min(), middle_mean(others).min()) <= 0
         ):
             reason = "A batch read no time at all, so there is no ratio. Do more work in each call."
             return Verdict("can't tell", math.nan, (0.0, math.inf), reason)
-        location, low, high = location_interval(np.log(ours / others), 1 - self.level)
+        location, low, high = self._located(ours, others, self.statistic, 1 - self.level)
+        others = middle_mean(others)
         # The mean of the middle half may be a quarter of the clock's step off, for each of the two.
         steps = [clock_step(self.measurements[which].times) for which in (name, self.baseline)]
         step = max(steps) / float(others.min()) / 2
@@ -173,6 +194,51 @@ class Comparison(TabularResult):
         if verdict == "can't tell":
             reason = self._what_would_decide(location, (high - low) / 2 - step, step)
         return Verdict(verdict, math.exp(location), interval, reason)
+
+    def _batches(self, name: str) -> Times:
+        """Return the times of a candidate, one row per batch."""
+        return self.measurements[name].times.reshape(-1, self.batch_runs)
+
+    def _located(
+        self, ours: Times, others: Times, statistic: Statistic, alpha: float
+    ) -> tuple[float, float, float]:
+        """Return the logarithm of the ratio and the ends of its 1 - `alpha` interval."""
+        if statistic == "midmean":
+            return location_interval(np.log(middle_mean(ours) / middle_mean(others)), alpha)
+        means = ours.mean(axis=1), others.mean(axis=1)
+        if len(ours) < fewest_pairs(alpha):
+            return math.log(means[0].mean() / means[1].mean()), -math.inf, math.inf
+        return mean_ratio_interval(*means, alpha)
+
+    def _statistics_part(self) -> tuple[TimingWarning, ...]:
+        """Return a warning for each candidate whose two ratios differ by more than the margin.
+
+        Noise makes means differ, too. So the interval of the ratio of means must leave out the
+        other ratio.
+        """
+        warnings = []
+        for name, verdict in self.verdicts.items():
+            if math.isnan(verdict.ratio):
+                continue
+            ours, others = self._batches(name), self._batches(self.baseline)
+            typical, *_ = self._located(ours, others, "midmean", _PARTING_P)
+            mean, low, high = self._located(ours, others, "mean", _PARTING_P)
+            if abs(mean - typical) <= math.log1p(self.margin) or low <= typical <= high:
+                continue
+            figures = f"{_ratio(mean)} by mean times and {_ratio(typical)} by typical runs"
+            advice = (
+                'If you pay for the total time, pass statistic="mean".'
+                if self.statistic == "midmean"
+                else "The ratio shown counts the long runs."
+            )
+            warnings.append(
+                TimingWarning(
+                    "means_differ",
+                    f"{_quoted(name)} against the baseline is {figures}, because long runs are "
+                    f"more frequent on one side. {advice}",
+                )
+            )
+        return tuple(warnings)
 
     def _what_would_decide(self, location: float, half_width: float, step: float) -> str:
         do = "does" if self.rounds == 1 else "do"
@@ -216,6 +282,7 @@ class Comparison(TabularResult):
         if count > 1:
             intervals = f"All {count} intervals together hold with 95 % confidence (Bonferroni)"
         return [
+            _WHAT[self.statistic],
             f"{intervals}. same: within {100 * self.margin:g} %.",
             *(
                 f"{_quoted(name)}: {verdict.reason}"
@@ -226,11 +293,16 @@ class Comparison(TabularResult):
 
     def _shown_warnings(self) -> tuple[TimingWarning, ...]:
         # The title names the device, so the warning "cpu" would repeat it.
-        return collect_warnings(self.measurements, _quoted, lambda warning: warning.kind == "cpu")
+        shown = collect_warnings(self.measurements, _quoted, lambda warning: warning.kind == "cpu")
+        return (*self._statistics_part(), *shown)
 
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def _ratio(logarithm: float) -> str:
+    return format_ratio(math.exp(logarithm))
 
 
 def from_content(fields: Fields) -> Comparison:
@@ -248,6 +320,7 @@ def from_content(fields: Fields) -> Comparison:
         margin=fields.number("margin"),
         level=fields.number("level"),
         duration=fields.number("duration"),
+        statistic=fields.choice("statistic", STATISTICS),
     )
     _check(comparison)
     return comparison

@@ -15,6 +15,7 @@ from ..documents import METHOD_COMPARISON, Fields, plain
 from ..measuring import machine
 from ..measuring.arguments import check_call, check_choice, check_runs, is_whole, label_of
 from ..measuring.calls import call_once
+from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import Measurement
@@ -111,6 +112,9 @@ class MethodComparison(TabularResult):
             }
         )
         return content
+
+    def _to_save(self) -> dict[str, Any]:
+        return saved_content(self.to_dict())
 
     def _records(self) -> list[dict[str, Any]]:
         """Return one row per method."""

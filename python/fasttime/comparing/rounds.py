@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 
@@ -12,6 +13,7 @@ from ..environment.gpu_state import GpuState
 from ..environment.origin import origin_now
 from ..measuring import machine
 from ..measuring.batch import Batch, Sampler
+from ..measuring.calibration import loop_overhead
 from ..measuring.clocks import clock_warnings_of_rounds
 from ..measuring.distribution import judge_times
 from ..measuring.elsewhere import judge_elsewhere, judge_work
@@ -19,23 +21,37 @@ from ..measuring.measurement import Measurement
 from ..measuring.options import Cache, Method
 from ..measuring.progress import ProgressBar
 from ..measuring.waiting import in_most
-from ..measuring.warnings import raw_times
+from ..measuring.warnings import judge_host_resolution, raw_times
 from ..stats import Times
-from ..stats.interim import InterimAnalysis, plan_interim_analyses
+from ..stats.interim import ALPHA, InterimAnalysis, plan_interim_analyses
+from ..stats.signed_rank import fewest_pairs
+from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
 from .opening import Opened, naming
 
 # Seconds per batch, averaged over the candidates. Long compared with the waits at both ends of a
 # batch. Short compared with the time in which clocks or neighbours change, so that a change affects
-# a round as a whole.
+# a round as a whole. Batches are shorter if the budget is too small for enough rounds otherwise.
 _BATCH_TIME = 15e-3
+
+# More rounds than the fewest that allow a verdict, so that a close comparison has a chance.
+_ENOUGH_ROUNDS = 24
+
+# The share of the budget that the fewest rounds may plan for. The rest is for rounds that take
+# longer than planned.
+_PLANNED_PART = 0.9
 
 # Each candidate has the same number of runs per batch, so each time keeps the same share of noise.
 # There is no room for more runs behind a held stream.
 _MOST_RUNS = 500
 
-# The first rounds are ignored, because caches, clocks and allocators settle in them.
+# The first rounds are ignored, because caches, clocks and allocators settle in them. If a round
+# takes more than this part of the budget, one round is ignored.
 _IGNORED = 2
+_LONG_ROUND = 0.1
+
+# A single run that takes this many seconds needs no second run to tell its length.
+_LONG_RUN = 0.1
 
 # Seconds between two readings of the GPU's state. Each reading takes a few milliseconds.
 _GPU_STATE_EVERY = 0.25
@@ -55,6 +71,11 @@ class Rounds:
         samplers: by candidate, the baseline first. Exceptions from a candidate pass unchanged, with
             a note that names the candidate.
         bar: drawn between batches, while the device is idle and nothing is timed.
+        budget: seconds for all kept rounds.
+        rounds: the most rounds to make; None for as many as the budget allows.
+
+    Raises ValueError if the budget has no room for the fewest rounds that allow a verdict, with one
+    run per candidate in each.
 
     Attributes:
         batch_runs: runs per batch.
@@ -64,44 +85,53 @@ class Rounds:
         gpu_states: before the first kept round, in between, and after the last round.
     """
 
-    def __init__(self, samplers: Mapping[str, Sampler], bar: ProgressBar) -> None:
-        self._samplers, self._bar = samplers, bar
-        self._most = MOST_ROUNDS  # planned rounds
+    def __init__(
+        self,
+        samplers: Mapping[str, Sampler],
+        bar: ProgressBar,
+        budget: float,
+        rounds: int | None = None,
+    ) -> None:
+        self._samplers, self._bar, self._budget = samplers, bar, budget
+        self._most = MOST_ROUNDS if rounds is None else rounds  # planned rounds
+        # With fewer rounds, no interval is finite. If you ask for fewer, you get fewer.
+        self._fewest = min(fewest_pairs(ALPHA / (len(samplers) - 1)), self._most)
         self._done = 0.0  # the fraction of the plan that is done
         self._shuffle = _new_random().shuffle
         self.batch_runs = self._plan_batch_runs()
         self.kept: dict[str, list[Batch]] = {name: [] for name in samplers}
         self.duration = 0.0
         self.ignored: dict[str, list[Batch]] = {name: [] for name in samplers}
-        # The shorter one, because the first round may include one-off work.
-        self._round_time = min(self._round(self.ignored) for _ in range(_IGNORED))
+        self._round_time = self._ignore_rounds()
         self.gpu_states: list[GpuState | None] = []
         self._read_gpu_state()
 
-    def plan(self, budget: float, rounds: int | None) -> list[InterimAnalysis]:
+    def plan(self) -> list[InterimAnalysis]:
         """Return the interim analyses. They are fixed now: a plan that follows the data is biased.
 
-        Args:
-            budget: seconds for all rounds.
-            rounds: the most rounds to make; None for as many as the budget allows.
+        Batches become shorter if that makes room for the fewest rounds that allow a verdict.
         """
-        most = MOST_ROUNDS if rounds is None else rounds
-        if self._round_time > 0:
-            most = min(most, max(1, int(budget / self._round_time)))
-        self._most = most
-        return plan_interim_analyses(most, len(self._samplers) - 1)
+        room = self._budget / self._round_time if self._round_time > 0 else MOST_ROUNDS
+        if room < self._fewest:
+            self.batch_runs = max(1, int(self.batch_runs * _PLANNED_PART * room / self._fewest))
+            room = self._fewest
+        self._most = min(self._most, int(room))
+        return plan_interim_analyses(self._most, len(self._samplers) - 1)
 
-    def run(self, rounds: int, budget: float) -> bool:
+    def run(self, rounds: int) -> bool:
         """Run until there are `rounds` rounds; return False if the budget was spent before."""
         first = next(iter(self.kept.values()))
         while len(first) < rounds:
-            if first and self.duration >= budget:
+            # The fewest rounds were planned to fit. They may take longer than planned, but not
+            # twice as long.
+            limit = self._budget if len(first) >= self._fewest else 2 * self._budget
+            if first and self.duration >= limit:
                 break
             # Between rounds the device is idle and nothing is timed.
             if machine.clock() - self._gpu_state_read_at >= _GPU_STATE_EVERY:
                 self._read_gpu_state()
             self.duration += self._round(self.kept)
-            self._done = max(len(first) / self._most, self.duration / budget)
+            self._done = max(len(first) / self._most, self.duration / self._budget)
         self._read_gpu_state()
         return len(first) >= rounds
 
@@ -125,18 +155,55 @@ class Rounds:
         self._bar.update(self._done)
         return batch
 
+    def _ignore_rounds(self) -> float:
+        """Make the ignored rounds; return how long a round takes, in seconds."""
+        times: list[float] = []
+        while len(times) < _IGNORED:
+            times.append(self._round(self.ignored))
+            if times[-1] > _LONG_ROUND * self._budget:
+                break
+        return min(times)  # the first round may include one-off work
+
     def _plan_batch_runs(self) -> int:
-        run_times = []
-        for name in self._samplers:
-            self._take(name, 1)
-            runs = 1
-            while (
-                duration := self._take(name, runs).duration
-            ) < _BATCH_TIME / 3 and runs < _MOST_RUNS:
-                runs = min(2 * runs, _MOST_RUNS)
-            run_times.append(duration / runs)
+        wanted = min(_ENOUGH_ROUNDS, self._most)
+        batch_time = min(_BATCH_TIME, self._budget / len(self._samplers) / wanted)
+        run_times = [self._time_of_run(name, batch_time) for name in self._samplers]
+        if self._fewest * sum(run_times) > self._budget:
+            # A single long run may have been an accident.
+            run_times = [
+                min(time, self._take(name, 1).duration) if time >= _LONG_RUN else time
+                for name, time in zip(self._samplers, run_times, strict=True)
+            ]
+            self._check_budget(sum(run_times))
         mean = sum(run_times) / len(run_times)
-        return max(1, min(_MOST_RUNS, round(_BATCH_TIME / mean) if mean > 0 else _MOST_RUNS))
+        return max(1, min(_MOST_RUNS, round(batch_time / mean) if mean > 0 else _MOST_RUNS))
+
+    def _time_of_run(self, name: str, batch_time: float) -> float:
+        duration = self._take(name, 1).duration
+        if duration >= _LONG_RUN:
+            return duration
+        runs = 1
+        while (duration := self._take(name, runs).duration) < batch_time / 3 and runs < _MOST_RUNS:
+            runs = min(2 * runs, _MOST_RUNS)
+        return duration / runs
+
+    def _check_budget(self, round_time: float) -> None:
+        """Raise ValueError if there is no room for a verdict; `round_time` is for single runs."""
+        needed = self._fewest * round_time
+        if needed <= self._budget:
+            return
+        raise ValueError(
+            f"budget={self._budget:g} is too small for a verdict: one run of each candidate takes "
+            f"{format_seconds(round_time)}, and a verdict takes at least "
+            f"{format_count(self._fewest, 'round')}; pass budget={_rounded_up(1.2 * needed):g} or "
+            "more, or time each candidate with fasttime.measure()"
+        )
+
+
+def _rounded_up(seconds: float) -> float:
+    """Return seconds rounded up to two digits."""
+    unit = 10.0 ** (math.floor(math.log10(seconds)) - 1)
+    return math.ceil(seconds / unit) * unit
 
 
 def measurements_of(
@@ -144,12 +211,15 @@ def measurements_of(
 ) -> dict[str, Measurement]:
     """Return a measurement of each candidate, in the order of the candidates.
 
-    Behind a held stream, the event overhead is subtracted from all times. The overhead would pull
-    every ratio towards 1. All candidates share one figure, so the figure cannot favour one.
+    Behind a held stream, the event overhead is subtracted from all times. Without CUDA, the loop's
+    own cost is subtracted. Either would pull every ratio towards 1. All candidates share one
+    figure, so the figure cannot favour one.
     """
     device = machine.device_name()
     empty = np.concatenate([_joined(kept, "event_overheads") for kept in rounds.kept.values()])
     event_overhead = float(np.median(empty)) if opened.held and empty.size else None
+    if not machine.cuda_is_up():
+        event_overhead = loop_overhead(method)
     shared = (*opened.warnings, *clock_warnings_of_rounds(rounds.gpu_states))
     measurements = {}
     for name, kept in rounds.kept.items():
@@ -186,6 +256,8 @@ def _warnings(
 ) -> list[TimingWarning]:
     median = float(np.median(times))
     warnings = [kept[-1].warning]
+    if event_overhead is not None and not machine.cuda_is_up():
+        warnings.append(judge_host_resolution(median, event_overhead))
     if method in ("event", "graph") and device.startswith("cuda"):
         others = [batch.others for batch in kept]
         waiting = in_most([batch.work_was_waiting for batch in kept])

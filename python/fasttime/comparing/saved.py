@@ -20,6 +20,7 @@ from ..documents import (
 )
 from ..environment.differences import EnvironmentDifference, environment_differences
 from ..measuring.arguments import is_real, is_whole
+from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
@@ -183,6 +184,9 @@ class SavedComparison(TabularResult):
             }
         )
         return content
+
+    def _to_save(self) -> dict[str, Any]:
+        return saved_content(self.to_dict())
 
     def _records(self) -> list[dict[str, Any]]:
         """Return a row for each side. The old row has a ratio of 1, no interval and no verdict."""

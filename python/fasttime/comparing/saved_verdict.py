@@ -116,7 +116,7 @@ def _judge_runs(old: Measurement, new: Measurement, margin: float, allowance: fl
         return Verdict("can't tell", ratio, (0.0, math.inf), reason)
     room = 1 + allowance
     interval = (ends[2] / ends[1] / room, ends[3] / ends[0] * room)
-    verdict = decide(interval, margin)
+    verdict = decide(interval, margin, beyond=max(0.0, (1 + margin) / room - 1))
     reason = (
         f"With fewer than {FEWEST_PROCESSES} processes per side, a change of "
         f"{100 * allowance:g} % may be chance"

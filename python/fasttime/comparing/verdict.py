@@ -86,19 +86,28 @@ def check_margin(margin: object) -> None:
         raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
 
 
-def decide(interval: tuple[float, float], margin: float) -> VerdictWord:
+def decide(
+    interval: tuple[float, float], margin: float, *, beyond: float | None = None
+) -> VerdictWord:
     """Return the verdict that an interval of a ratio proves.
 
     ``same``: the whole interval lies within the margin. The interval may leave out 1. The
     difference is then real, but too small to matter. ``faster`` or ``slower``: the whole interval
-    lies on one side of 1.
+    lies beyond the margin. So a difference within the margin is never called faster or slower,
+    however small the noise.
+
+    Args:
+        interval: holds the true ratio.
+        margin: how far a ratio may be from 1 for ``same``.
+        beyond: how far the whole interval must be from 1 for the other verdicts; None for `margin`.
     """
     low, high = interval
+    beyond = margin if beyond is None else beyond
     if 1 / (1 + margin) <= low and high <= 1 + margin:
         return "same"
-    if high < 1:
+    if high < 1 / (1 + beyond):
         return "faster"
-    if low > 1:
+    if low > 1 + beyond:
         return "slower"
     return "can't tell"
 
@@ -112,8 +121,8 @@ TOO_COARSE = (
 def times_as_many(location: float, half_width: float, margin: float, step: float = 0.0) -> float:
     """Return how many times as much evidence would decide if the true ratio were the one found.
 
-    An interval narrows with the square root of the evidence. It decides as soon as it leaves out 1,
-    or fits into the margin. Infinity if the clock's steps alone keep it from that.
+    An interval narrows with the square root of the evidence. It decides as soon as it lies within
+    the margin or beyond. Infinity if the clock's steps alone keep it from that.
 
     Args:
         location: the logarithm of the ratio.
@@ -121,7 +130,7 @@ def times_as_many(location: float, half_width: float, margin: float, step: float
         margin: see `decide`.
         step: what the clock's steps add to the half width, in logarithms.
     """
-    enough = max(abs(location), math.log1p(margin) - abs(location)) - step
+    enough = abs(abs(location) - math.log1p(margin)) - step
     if enough <= 0:
         return math.inf
     return float(max(1.0, (half_width / enough) ** 2))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The event overhead: what two events read by themselves, measured on the device."""
+"""What timing itself reads: two events on a device, or a loop on the host."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import numpy as np
 from .. import _native
 from ..recorder import Recorder
 from ..stats import Times
+from ..stats.outliers import middle_mean
 from . import machine
-from .batch import EMPTY, RUN, new_recorder, read_samples, times_of
+from .batch import EMPTY, RUN, new_recorder, nothing, read_samples, times_of
 from .held import CannotBeHeld
+from .options import Method
+from .samplers import open_sampler
 
 _PAIRS = 60
 _PATIENCE = 0.3  # seconds; queuing the pairs takes less than a thousandth of that
@@ -22,6 +25,9 @@ _PATIENCE = 0.3  # seconds; queuing the pairs takes less than a thousandth of th
 # The lengths of two trains of calls. A launch queue holds about 1,000 entries.
 _TRAINS = (40, 240)
 _ROUNDS = 7
+
+_HOST_ROUNDS = 7
+_HOST_RUNS = 500
 
 
 def empty_pair() -> float:
@@ -63,6 +69,22 @@ def event_overhead_in_a_row() -> float:
         # The mean resolves less than the clock's step of 32 ns. A median would be a whole step.
         found.append(float(_read(recorder, RUN)[1:].mean()) - added)
     return statistics.median(found)
+
+
+def loop_overhead(method: Method) -> float:
+    """Return what the loop around a run on the host adds to each reading, in seconds.
+
+    It is the reading of an empty function, minus the time of its call in a loop without timing. So
+    an empty function reads the same afterwards as in `timeit`. Takes a few milliseconds.
+    """
+    readings, loops = [], []
+    with open_sampler(nothing, method=method) as sampler:
+        for _ in range(_HOST_ROUNDS):
+            # The middle mean resolves less than a step of the clock.
+            readings.append(float(middle_mean(sampler.take(_HOST_RUNS).times)))
+            loops.append(machine.untimed_loop(nothing, _HOST_RUNS) / _HOST_RUNS)
+    # Other programs only ever lengthen either, so the shortest are nearest to the truth.
+    return max(0.0, min(readings) - min(loops))
 
 
 def _train(recorder: Recorder, work: machine.Call, calls: int) -> float:

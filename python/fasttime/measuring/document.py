@@ -14,6 +14,7 @@ from ..environment.describe import Environment
 from ..environment.origin import ProcessOrigin
 from ..timing_warning import TimingWarning
 from .options import Cache, EndedBy, Method
+from .packing import packed_series, read_series
 
 if TYPE_CHECKING:
     from .measurement import Measurement
@@ -40,15 +41,23 @@ def to_content(measurement: Measurement) -> dict[str, Any]:
     return content
 
 
+def saved_content(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of any document with measurements in it, as it is saved.
+
+    Long series of times are packed without loss: see `packing`. Otherwise 100,000 runs would take
+    two megabytes.
+    """
+    packed: dict[str, Any] = packed_series(content, SERIES)
+    return packed
+
+
 def read_fields(fields: Fields) -> dict[str, Any]:
     """Return the arguments of `Measurement` from a document.
 
     Raises ValueError if a field is missing or has the wrong type.
     """
     return {
-        "times": np.array(fields.numbers("times")),
-        "warmup_times": np.array(fields.numbers("warmup_times")),
-        "host_times": np.array(fields.numbers("host_times")),
+        **{name: read_series(fields, name) for name in SERIES},
         "loop_time": fields.number("loop_time"),
         "method": fields.choice("method", get_args(Method)),
         "label": fields.text("label"),

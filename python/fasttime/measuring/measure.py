@@ -36,7 +36,7 @@ from .process_state import judge_process
 from .progress import ProgressBar
 from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .state import State, judge_first_run, state_changed
-from .warnings import judge_resolution, judge_wall_time, raw_times
+from .warnings import judge_host_resolution, judge_resolution, judge_wall_time, raw_times
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
@@ -90,6 +90,7 @@ def measure(
     If the stream was held, or if the device is the bottleneck, work was waiting at each run. The
     event overhead in that state is then subtracted. The result is the time that a call adds to a
     busy stream. Otherwise, or if it is unknown whether work was waiting, nothing is subtracted.
+    Without CUDA, the loop's own cost is subtracted, so an empty function reads as in `timeit`.
     `Measurement.is_calibrated` says which. Times are never cut off at zero.
 
     Waits for all devices in use between batches of runs; the sync method waits twice per call.
@@ -152,7 +153,8 @@ def take_measurement(
     Raises Interrupted like `measure`.
     """
     state = State(fn, args, kwargs)
-    call: machine.Call = functools.partial(fn, *args, **kwargs)
+    # A partial would add its own cost to each run.
+    call: machine.Call = functools.partial(fn, *args, **kwargs) if args or kwargs else fn
     method = options.method
     lacks = None
     if method == "graph":
@@ -169,7 +171,9 @@ def take_measurement(
         found.warnings.append(state_changed(changed))
     event_overhead = find_event_overhead(options, found)
     on_device = options.method == "event" and machine.cuda_is_up()
-    is_calibrated = on_device and event_overhead is not None and found.device_was_busy
+    is_calibrated = event_overhead is not None and (
+        found.device_was_busy if on_device else not machine.cuda_is_up()
+    )
     subtracted = event_overhead if is_calibrated and event_overhead is not None else 0.0
     bottleneck = _bottleneck(found, subtracted) if on_device else None
     found.warnings += _warnings(options, found, on_device, event_overhead)
@@ -232,7 +236,11 @@ def _warnings(
         warnings.append(no_work)  # its message covers work elsewhere too
     else:
         if event_overhead is not None and overhead_matters:
-            warnings.append(judge_resolution(reading, event_overhead))
+            warnings.append(
+                judge_resolution(reading, event_overhead)
+                if machine.cuda_is_up()
+                else judge_host_resolution(reading - event_overhead, event_overhead)
+            )
         beside = judge_elsewhere(found.others, reading, found.runs_in_a_row) if on_device else []
         warnings += beside
         if not any(beside) and (options.method != "naive" or not machine.cuda_is_up()):

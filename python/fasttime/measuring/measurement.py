@@ -23,7 +23,7 @@ from ..stats.processes import at_one_level, by_process, coarsest_step, processes
 from ..tabular import TabularResult
 from ..text import format_count, format_seconds
 from ..timing_warning import TimingWarning
-from .document import SERIES, check, read_fields, to_content
+from .document import SERIES, check, read_fields, saved_content, to_content
 from .merging import merged_fields
 from .options import Cache, EndedBy, Method
 
@@ -63,7 +63,8 @@ class Measurement(TabularResult):
         cache: ``warm`` if the device's L2 cache was left alone, ``cold`` if it was cleared before
             each run.
         event_overhead: what the method reads for an empty run. For events, what an empty pair of
-            events reads. None if unknown.
+            events reads. Without CUDA, what the loop adds to the call of an empty function. None if
+            unknown.
         is_calibrated: whether `event_overhead` has been subtracted from `times`.
         ended_by: why the runs ended: you gave their ``count``, the ``precision`` was reached, or
             the ``budget`` was spent.
@@ -151,8 +152,9 @@ class Measurement(TabularResult):
 
         For one process, it goes from one order statistic to another. It is exact for any
         distribution if runs are independent. From 40 runs on, it is no narrower than the spread of
-        the medians of consecutive blocks suggests, because runs may resemble their neighbours. It
-        is NaN for fewer than 6 runs. It says nothing about what another process would read.
+        the medians of consecutive blocks suggests, because runs may resemble their neighbours.
+        Blocks that resemble each other count as fewer blocks. The interval is NaN for fewer than 6
+        runs. It says nothing about what another process would read.
 
         For three processes or more, it covers further processes too. It is then Student's interval
         from the logarithms of `process_medians`, however many runs there are. It is NaN for two
@@ -222,7 +224,9 @@ class Measurement(TabularResult):
         return dataclasses.replace(measurements[0], **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as a dict that ``json.dumps`` accepts: the content that `save` writes.
+        """Return everything as a dict that ``json.dumps`` accepts.
+
+        `save` writes the same content, with long series of times in a shorter form.
 
         Keys are the attributes. NaN and infinities are the strings ``nan``, ``inf`` and ``-inf``.
 
@@ -246,6 +250,9 @@ class Measurement(TabularResult):
             {"run": run, "time": float(time), "host_time": float(host)}
             for run, (time, host) in enumerate(zip(self.times, host_times, strict=True))
         ]
+
+    def _to_save(self) -> dict[str, Any]:
+        return saved_content(to_content(self))
 
     def to_pandas(self) -> Any:
         """Return a DataFrame with one row per kept run, and its `time` and `host_time` in seconds.
@@ -295,7 +302,8 @@ class Measurement(TabularResult):
         title += ", held stream" if self.held else ""
         title += ", cold L2 cache" if self.cache == "cold" else ""
         if self.is_calibrated and self.event_overhead is not None:
-            title += f", event overhead of {format_seconds(self.event_overhead)} subtracted"
+            what = "the loop's own" if self.device == "cpu" else "event overhead of"
+            title += f", {what} {format_seconds(self.event_overhead)} subtracted"
         return title
 
     def _rows(self) -> list[tuple[str, str]]:

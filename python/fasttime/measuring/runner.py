@@ -14,7 +14,7 @@ from ..timing_warning import TimingWarning
 from . import machine
 from .adaptive import Runs, run_until_known
 from .batch import BatchInterrupted, Sampler, nothing
-from .calibration import empty_pair, event_overhead_in_a_row
+from .calibration import empty_pair, event_overhead_in_a_row, loop_overhead
 from .elsewhere import Elsewhere
 from .held import CannotBeHeld, HeldSampler
 from .machine import Call
@@ -204,7 +204,8 @@ def _wants_hold(options: Options, warm: WarmUp) -> bool:
 def find_event_overhead(options: Options, found: RunResult) -> float | None:
     """Return what the method reads for an empty run, in seconds; None if unknown.
 
-    For events it is the reading of an empty pair of events on a stream with work waiting. If the
+    For events it is the reading of an empty pair of events on a stream with work waiting. Without
+    CUDA it is the cost of the loop itself. If the
     event overhead should be subtracted and is unknown, a warning is added to `found`.
     """
     if len(found.event_overheads):
@@ -217,5 +218,7 @@ def find_event_overhead(options: Options, found: RunResult) -> float | None:
             if found.device_was_busy:
                 found.warnings.append(unknown_event_overhead(str(error)))
             return None
+    if not machine.cuda_is_up():
+        return loop_overhead(options.method)
     with open_sampler(nothing, method=options.method) as sampler:
         return float(np.median(sampler.take(_EMPTY_RUNS).times))

@@ -201,6 +201,27 @@ def judge_resolution(reading: float, event_overhead: float) -> TimingWarning | N
     )
 
 
+# On the host, a run below this multiple of the loop's own cost may be off by several per cent.
+_HOST_RESOLUTION = 50.0
+
+
+def judge_host_resolution(time: float, loop_overhead: float) -> TimingWarning | None:
+    """Return a warning if a host time is not far above the loop's own cost. Times are in seconds.
+
+    Args:
+        time: the median time of a run, without the loop's own cost.
+        loop_overhead: the loop's own cost per run.
+    """
+    if time >= _HOST_RESOLUTION * loop_overhead:
+        return None
+    return TimingWarning(
+        "below_resolution",
+        f"A run takes {format_seconds(time)}. The loop's own cost of "
+        f"{format_seconds(loop_overhead)} is subtracted, but only known to within a few "
+        "nanoseconds: put several calls into fn, and divide by their number.",
+    )
+
+
 def unsteady(runs: int) -> TimingWarning:
     """Return the warning about times that went on changing after a warm-up of `runs` runs."""
     return TimingWarning(
@@ -211,8 +232,8 @@ def unsteady(runs: int) -> TimingWarning:
     )
 
 
-# Calls in a row may exceed the timed runs by this share, and by this many event overheads. The event
-# overhead is what a pair of events reads. Recording the pair takes up to three times as long.
+# Calls in a row may exceed the timed runs by this share, and by this many event overheads. It takes
+# up to three times as long to record a pair of events as the pair reads.
 _WALL_SHARE = 0.10
 _WALL_OVERHEADS = 3.0
 

@@ -55,6 +55,17 @@ class Durations:
         return self._series.max_ns * 1e-9
 
     @property
+    def first(self) -> float | None:
+        """The duration that was counted first; None if unknown.
+
+        It often includes one-off work, which distorts the mean of a short run. For several streams
+        or threads, it is the first one that fasttime read. In a merged report, it comes from the
+        first report. It is unknown in a `Report.since` whose start had durations.
+        """
+        first_ns = self._series.first_ns
+        return None if first_ns is None else first_ns * 1e-9
+
+    @property
     def median(self) -> float:
         """The 0.5 quantile."""
         return self.quantile(0.5)

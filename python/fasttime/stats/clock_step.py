@@ -22,6 +22,7 @@ _OFF_STEP = 0.3
 # a step. A step of fewer units than this cannot be told from the unit.
 _ROUNDED = 2.5
 _FEWEST_UNITS = 5
+_NEAR = 3.5  # steps
 
 
 def clock_step(times: Times) -> float:
@@ -67,6 +68,9 @@ def _rounded_step(values: Times, counts: npt.NDArray[np.int_]) -> float:
     runs = np.add.reduceat(counts, starts)
     if runs.sum() - runs.max() < 2:  # a stray reading
         return 0.0
-    centres = np.add.reduceat(values * counts, starts) / runs
-    step = _whole_step(np.diff(centres))
-    return step if step >= _FEWEST_UNITS * unit else 0.0
+    gaps = np.diff(np.add.reduceat(values * counts, starts) / runs)
+    # The centres are only nearly whole steps apart, so wide gaps say nothing.
+    gaps = gaps[gaps <= _NEAR * gaps.min()]
+    if _whole_step(gaps) < _FEWEST_UNITS * unit:
+        return 0.0
+    return float(np.median(gaps / np.rint(gaps / gaps.min())))

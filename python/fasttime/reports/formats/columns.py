@@ -64,6 +64,8 @@ def columns_of(report: Report) -> tuple[Column, ...]:
         Column("calls", "calls", "", _calls, lambda site: f"{site.count:,}", "Scopes that ended."),
         time("p50", lambda times, _: times.median, f"Median {kind} time, within 1 %."),
         time("mean", lambda times, _: times.mean, f"Mean {kind} time per call."),
+        time("first", lambda times, _: times.first, f"The {kind} time that was counted first."),
+        time("max", lambda times, _: times.max, f"The longest {kind} time."),
         time("p95", lambda times, _: times.p95, f"95 % of the {kind} times are at most this long."),
         time("p99", lambda times, _: times.p99, f"99 % of the {kind} times are at most this long."),
         time("total", lambda times, _: times.total, f"Sum of the {kind} times."),

@@ -28,6 +28,7 @@ def as_content(times: Durations) -> dict[str, Any]:
         "std_s": finite(times.std),
         "min_s": finite(times.min),
         "max_s": finite(times.max),
+        "first_s": finite(times.first),
         "p50_s": finite(times.median),
         "p95_s": finite(times.p95),
         "p99_s": finite(times.p99),
@@ -46,6 +47,7 @@ def exact_content(times: Durations) -> dict[str, Any]:
         "squares_ns2": squares,
         "min_ns": least,
         "max_ns": greatest,
+        "first_ns": times._series.first_ns,
         "histogram": " ".join(f"{bucket}:{count}" for bucket, count in pairs),
     }
 
@@ -68,7 +70,10 @@ def durations_from(site: Fields, kind: str) -> Durations:
         "max_ns": content.whole("max_ns"),
     }
     try:
-        return Durations(Series(**moments, buckets=histogram[:, 0], counts=histogram[:, 1]))
+        first = None if content.is_null("first_ns") else content.whole("first_ns")
+        return Durations(
+            Series(**moments, buckets=histogram[:, 0], counts=histogram[:, 1], first_ns=first)
+        )
     except ValueError as error:
         raise site.wrong(kind, f"consistent ({error})") from None
 

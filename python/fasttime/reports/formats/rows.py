@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..report import Report
     from ..site import SiteReport
 
-_FIGURES = ("count", "total", "mean", "std", "min", "max", "p50", "p95", "p99")
+_FIGURES = ("count", "total", "mean", "std", "min", "max", "first", "p50", "p95", "p99")
 COLUMNS = (
     "path",
     "depth",

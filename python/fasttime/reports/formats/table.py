@@ -28,9 +28,12 @@ _GAP = 2
 _NARROWEST = 6  # terminal columns for names, even if the bottleneck has to go
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
 
-# Columns in the order in which a narrow table hides them. First go columns that repeat another one:
-# total (share and calls), backlog (bottleneck), p99 (p95). The mean always stays.
+# Columns in the order in which a narrow table hides them. First go the columns of single calls,
+# first and max, then columns that repeat another one: total (share and calls), backlog
+# (bottleneck), p99 (p95). The mean always stays.
 _LEAST_IMPORTANT_FIRST = (
+    "first",
+    "max",
     "total",
     "backlog",
     "p99",
