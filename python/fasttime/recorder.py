@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import _native
 from . import pickling as _pickling
 from .graph_scopes import GraphTiming
+from .modules.active import active_cores
 from .reports.build import build_sites, tallies_in
 from .reports.report import Report
 from .reports.site_index import SiteIndex
@@ -270,9 +271,13 @@ class Recorder:
         microseconds; `Span.uncertainty` states the error of each span. Device times are None if the
         clocks could not be compared.
 
+        The timeline of the module's own recorder also has the modules of all models that are
+        instrumented when it starts, and the parts of their steps. `max_scopes` limits each of them.
+
         Raises ValueError if `max_scopes` or `timeout` is out of range.
         """
-        return TimelineRecording(self._core, max_scopes, timeout)
+        others = active_cores if self is default_recorder() else tuple
+        return TimelineRecording(self._core, max_scopes, timeout, others)
 
     def graph_timing(self, *, max_scopes: int = 256, depth: int = 1024) -> GraphTiming:
         """Time scopes inside CUDA graphs: capture the graph in this ``with`` block.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .._native import Core
     from .handle import Handle
 
 # A strong reference: the hooks of a model must keep working when the program drops the handle.
@@ -15,6 +16,11 @@ _active: list[Handle] = []
 def active_handles() -> tuple[Handle, ...]:
     """Return the handles whose hooks are on."""
     return tuple(_active)
+
+
+def active_cores() -> tuple[Core, ...]:
+    """Return the cores of these handles."""
+    return tuple(handle._core for handle in _active)
 
 
 def activate(handle: Handle) -> None:

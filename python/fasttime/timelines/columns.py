@@ -109,6 +109,20 @@ class Columns:
         ).in_order()
 
     @classmethod
+    def joined(cls, parts: Sequence[Columns]) -> Columns:
+        """Return the spans of several recordings of the same interval as one."""
+        if len(parts) == 1:
+            return parts[0]
+        sites = [site for part in parts for site in part.sites]
+        starts = np.cumsum([0, *(len(part.sites) for part in parts[:-1])])
+        arrays = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(cls)[2:]
+        }
+        numbers = [part.site + start for part, start in zip(parts, starts, strict=True)]
+        return cls(sites, np.concatenate(numbers).astype(np.int32), **arrays).in_order()
+
+    @classmethod
     def of_spans(cls, spans: Sequence[Span]) -> Columns:
         """Return the columns of spans from anywhere."""
         numbers: dict[Site, int] = {}

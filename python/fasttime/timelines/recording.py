@@ -7,6 +7,7 @@ import math
 import operator
 import os
 import threading
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,13 @@ class TimelineRecording:
     After a stop you can start it again for another timeline.
     """
 
-    def __init__(self, core: Core, max_scopes: int, timeout: float) -> None:
+    def __init__(
+        self,
+        core: Core,
+        max_scopes: int,
+        timeout: float,
+        others: Callable[[], Iterable[Core]] = tuple,
+    ) -> None:
         if isinstance(max_scopes, (str, os.PathLike)):
             raise TypeError(
                 f"max_scopes must be a number of scopes, got {max_scopes!r}; save the timeline "
@@ -43,6 +50,8 @@ class TimelineRecording:
                 f"max_scopes must lie between 1 and {_MAX_SCOPES:,}, got {max_scopes:,}"
             )
         self._core = core
+        self._find_others = others  # cores to record as well, asked at the start
+        self._others: list[Core] = []
         self._max_scopes = max_scopes
         self._timeout = _checked_timeout(timeout)
         self._timeline: Timeline | None = None
@@ -64,6 +73,9 @@ class TimelineRecording:
                 "a timeline of this recorder is being recorded already; stop() that recording "
                 "first, or use a Recorder of your own"
             )
+        self._others = [
+            other for other in self._find_others() if other.start_spans(self._max_scopes)
+        ]
         self._thread_names.start()
         if self._core.has_graphs():
             self._replays.start()
@@ -99,21 +111,31 @@ class TimelineRecording:
             raise RuntimeError("no timeline is being recorded; call start() first")
         _in_background.pop(self._core, None)
         self._replays.stop()
-        self._core.close_spans()
+        cores = [self._core, *self._others]
+        for core in cores:
+            core.close_spans()
         waits = wait and not _native.is_capturing()
+        begin_ns = _native.host_now_ns()
         try:
-            if waits:
-                self._core.drain(-1.0 if math.isinf(limit) else limit)
-            else:
-                self._core.poll()
+            for core in cores:
+                if waits:
+                    left = limit - (_native.host_now_ns() - begin_ns) * 1e-9
+                    core.drain(-1.0 if math.isinf(limit) else max(0.0, left))
+                else:
+                    core.poll()
         finally:
             timeline._complete(self._recorded(waits))
         return timeline
 
     def _recorded(self, waited: bool) -> Timeline:
-        pending = self._core.counts().pending
-        taken = self._core.take_spans()
-        columns = Columns.of_core(taken, _sites(self._core))
+        cores = [self._core, *self._others]
+        self._others = []
+        pending = sum(core.counts().pending for core in cores)
+        all_taken = [core.take_spans() for core in cores]
+        taken = all_taken[0]
+        columns = Columns.joined(
+            [Columns.of_core(one, _sites(core)) for one, core in zip(all_taken, cores, strict=True)]
+        )
         names = self._thread_names.stop()
         threads = np.unique(columns.thread).tolist()
         return Timeline(
@@ -121,7 +143,7 @@ class TimelineRecording:
             {thread: names[thread] for thread in threads if thread in names},
             begin_ns=taken["from_ns"],
             end_ns=taken["until_ns"],
-            dropped=taken["dropped"],
+            dropped=sum(one["dropped"] for one in all_taken),
             pending=pending,
             waited=waited,
         )
