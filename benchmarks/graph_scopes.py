@@ -39,7 +39,7 @@ class Row:
 
     Attributes:
         how: ``none``, ``stamps`` or ``events``.
-        size: kernels multiply square matrices of this size.
+        size: each kernel adds a number to a square matrix of this size.
         boundaries: boundaries in the graph.
         nodes: nodes in the graph.
         device, host: the readings, by round.
@@ -70,14 +70,14 @@ class Subject:
         ]
         self.graph = torch.cuda.CUDAGraph(keep_graph=True)
         every = KERNELS // (boundaries - 1) if boundaries > 1 else KERNELS
-        torch.mm(a, a, out=out)
+        torch.add(a, 1, out=out)
         torch.cuda.synchronize()
 
         def work(mark: Callable[[int], object]) -> None:
             for i in range(KERNELS):
                 if i % every == 0 and i // every < boundaries - 1:
                     mark(i // every)
-                torch.mm(a, a, out=out)
+                torch.add(a, 1, out=out)
 
         if how == "stamps":
             timing = self.recorder.graph_timing(max_scopes=2 * boundaries, depth=4096)
@@ -188,7 +188,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=40, help="readings per graph; default: 40")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 1024], help="matrix sizes")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 4096], help="matrix sizes")
     parser.add_argument("--json", type=json_path, metavar="PATH", help="save the raw data here")
     options = parser.parse_args()
     if not torch.cuda.is_available():

@@ -28,16 +28,21 @@ void GraphScopes::read(StatisticsTable& statistics, SpanStore& spans, uint32_t e
     } while (read_one(scope, statistics, spans, epoch) && left > 0);
   }
   if (left > 0) {
-    scopes_.erase(std::remove_if(scopes_.begin(), scopes_.end(),
-                                 [&](GraphScope& scope) {
-                                   const bool is_gone = scope.life->has_rested(now_ns);
-                                   if (is_gone) {
-                                     drop(scope);
-                                   }
-                                   return is_gone;
-                                 }),
-                  scopes_.end());
+    drop_finished(now_ns);
   }
+}
+
+void GraphScopes::drop_finished(int64_t now_ns) noexcept {
+  const auto is_finished = [&](const GraphScope& scope) {
+    const bool is_gone = scope.life->has_rested(now_ns);
+    if (is_gone) {
+      drop(scope);
+    }
+    return is_gone;
+  };
+  scopes_.erase(std::remove_if(scopes_.begin(), scopes_.end(), is_finished), scopes_.end());
+  const std::lock_guard<SpinLock> arrive(arriving_lock_);
+  has_scopes_.store(!scopes_.empty() || !arriving_.empty(), std::memory_order_relaxed);
 }
 
 void GraphScopes::accept_arriving() noexcept {

@@ -119,6 +119,8 @@ class GraphScopes {
   // False if nothing more is ready.
   bool read_one(GraphScope& scope, StatisticsTable& statistics, SpanStore& spans,
                 uint32_t epoch) noexcept;
+  // Drops the scopes whose graph is gone, once all their samples were read.
+  void drop_finished(int64_t now_ns) noexcept;
   void drop(const GraphScope& scope) noexcept;
 
   std::atomic<int> users_{0};

@@ -22,7 +22,7 @@ void Recorder::add_unresolved(const OpenScope& scope, int64_t host_end_ns) noexc
   sample.host_begin_ns = scope.host_begin_ns;
   sample.host_ns = host_end_ns - scope.host_begin_ns;
   statistics_.add(sample, scope.nesting);
-  if (spans_.is_on()) {
+  if (spans_.is_on() && scope.site != SiteTable::kRoot) {
     Span span;
     span.host_begin_ns = scope.host_begin_ns;
     span.host_end_ns = host_end_ns;

@@ -50,7 +50,8 @@ PlacedMoment SpanStore::Taken::place(const Span& span, double later_ns) const no
 
 void SpanStore::add(const Span& span, const AnchorPoint& anchor) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
-  // The device may run a graph long after its replay was called, so its spans end the interval late.
+  // The device may run a graph long after its replay was called, so its spans end the interval
+  // late.
   const bool is_late = span.host_end_ns > until_ns_ && span.anchor != Span::kOnHostClock;
   if (!is_on() || span.host_begin_ns < from_ns_ || is_late) {
     return;

@@ -64,7 +64,7 @@ void GraphStamps::adopt(int64_t host_ns, int64_t bracket_ns, StampTime time) noe
     next.since_previous_ns = since_ns;
     const double rate = static_cast<double>(host_ns - anchor_.host_ns) / since_ns;
     const double rate_error = static_cast<double>(bracket_ns + anchor_.bracket_ns) / since_ns;
-    if (rate_error < next.rate_error && std::abs(rate - 1.0) < 1e-3) {
+    if (rate_error < 2 * next.rate_error && std::abs(rate - 1.0) < 1e-3) {
       next.rate = rate;
       next.rate_error = rate_error;
     }

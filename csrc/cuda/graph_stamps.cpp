@@ -154,10 +154,10 @@ std::string GraphStamps::measure_step(const CudaRuntime& cuda) {
   // The third word counts the differences, and one more. Without a difference the step is unknown,
   // and longer than the kernel.
   const bool is_known = answer(kStepWords - 1) > 1;
-  step_ns_ = is_known ? static_cast<int64_t>(answer(0)) : 0;
-  if (!is_known || step_ns_ > kCoarsestStepNs) {
+  const auto step_ns = static_cast<int64_t>(answer(0));
+  if (!is_known || step_ns > kCoarsestStepNs) {
     refusal_ = "the device's timer advances in steps of " +
-               (is_known ? std::to_string(step_ns_ / 1000) + " us" : "many milliseconds") +
+               (is_known ? std::to_string(step_ns / 1000) + " us" : "many milliseconds") +
                ", which is too coarse for stages of a graph";
   }
   return refusal_;

@@ -66,8 +66,6 @@ class GraphStamps {
   std::string prepare(const CudaRuntime& cuda, int device, size_t rings, uint32_t depth);
   // Whether prepare() has succeeded.
   bool is_ready() const noexcept { return is_ready_.load(std::memory_order_acquire); }
-  // The step of the timer in ns; 0 before prepare().
-  int64_t step_ns() const noexcept { return step_ns_; }
 
   // A lease for the graph that a stream captures, kept alive by that graph. Null, with the reason
   // noted, if CUDA fails.
@@ -101,7 +99,6 @@ class GraphStamps {
   std::mutex preparing_;  // guards loading; held across CUDA calls and waits
   std::atomic<bool> is_ready_{false};
   std::string refusal_;  // why this device cannot be used, once that is known
-  int64_t step_ns_ = 0;
   void* stream_ = nullptr;
   void* stamp_ = nullptr;
   void* timer_step_ = nullptr;

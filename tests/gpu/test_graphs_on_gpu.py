@@ -89,6 +89,15 @@ def _warm() -> None:
     torch.cuda.synchronize()
 
 
+def let_rings_rest(recorder: Recorder) -> None:
+    """Let the device work for longer than a ring rests after its graph is gone, and read twice."""
+    for _ in range(2):
+        recorder.report(wait=True)
+        torch.cuda._sleep(400_000_000)
+        torch.cuda.synchronize()
+        recorder.report(wait=True)
+
+
 def stage_work(stage: int) -> None:
     for _ in range(KERNELS_PER_STAGE):
         torch.cuda._sleep(SHORT + stage * 4 * US)
@@ -420,6 +429,7 @@ def test_a_child_graph(recorder: Recorder, stream: torch.cuda.Stream) -> None:
         parent.launch(stream)
     child.launch(stream)
     child.destroy()  # the parent has a copy
+    let_rings_rest(recorder)
     parent.launch(stream)
     report = recorder.report(wait=True)
     assert (report["parent"].counts["ok"], report["child"].counts["ok"]) == (4, 9)
@@ -481,8 +491,11 @@ def test_a_conditional_body(recorder: Recorder, stream: torch.cuda.Stream, runs:
     whole = RawGraph()
     whole.graph = graph
     whole.instantiate()
-    for _ in range(4):
+    for _ in range(3):
         whole.launch(stream)
+    call_driver("cuGraphDestroy", graph)  # what was made of it is alive
+    let_rings_rest(recorder)
+    whole.launch(stream)
     report = recorder.report(wait=True)
     assert report.captured_reason == ""
     assert ("body" in report) == (runs > 0)
