@@ -292,13 +292,14 @@ def test_replays_on_another_stream(recorder: Recorder, stream: torch.cuda.Stream
 def test_graphs_with_one_pool(recorder: Recorder) -> None:
     pool = torch.cuda.graph_pool_handle()
     graphs = []
-    x = torch.ones(1024, device="cuda")
+    x = torch.ones(1024, device="cuda")  # replays read it, so it must stay alive
     with recorder.graph_timing():
         for name in ("large", "small"):
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=pool), recorder.scope(name):
+                y = x
                 for _ in range(10):
-                    x = x * 2
+                    y = y * 2
             graphs.append(graph)
     for graph in (*graphs, graphs[0]):
         graph.replay()
