@@ -233,6 +233,7 @@ def test_a_wait_for_the_device_would_destroy_them() -> None:
     assert measured_beside_a_capture("relaxed", wait) != []
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 def test_waits_are_not_the_users() -> None:
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
