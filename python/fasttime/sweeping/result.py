@@ -103,7 +103,7 @@ class Sweep(TabularResult):
             warnings.append(
                 TimingWarning(
                     "failed_points",
-                    f"An exception at {_points(failures)} left no times there. The first was: "
+                    f"{_points(failures)} failed, so there are no times there. The first error: "
                     f"{error}",
                 )
             )
