@@ -166,7 +166,7 @@ class Handle:
         self._hooks.close()
 
     def reset(self) -> None:
-        """Forget all times so far, for example those of the warm-up. Never waits.
+        """Forget all times so far, for example the warm-up. Never waits.
 
         Calls that are open now never count. The next step begins with its next part.
         """
