@@ -23,7 +23,7 @@ def test_the_code_runs(
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "readme"}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     try:
         for block in blocks:
             smaller = block.replace("4096", "64")  # 4096 takes minutes on a CPU
@@ -32,6 +32,7 @@ def test_the_code_runs(
         assert "model_large" in out
         assert "candidate" in out
         assert "untimed" in out
+        assert "backward" in out  # the table of modules
     finally:
         fasttime.reset()
 

@@ -43,19 +43,19 @@ class StreamCheck:
 
     ``fasttime.check_streams`` makes it. Two things show work on other streams:
 
-    * The end of each scope records an event on every stream of torch's pools, and on every other
-      stream that torch's operators used. A stream that reaches it more than 20 us after the scope's
-      own end was still working.
+    * At the end of each scope, fasttime records an event on every stream of torch's pools, and on
+      every other stream that torch's operators used. A stream that reaches the event more than
+      20 us after the scope's own end was still working.
     * fasttime watches the operators that torch issues in the thread of the block, and in its
-      backward. So it also sees work that has finished by the end of the scope. It does not see what
-      libraries, compiled code and other threads launch.
+      backward pass. So the check also sees work that ended before the scope. It does not see
+      kernels that libraries, compiled code and other threads launch.
 
-    A warning has the kind ``other_streams``. It comes with ``warnings.warn`` as soon as the device
+    Warnings have the kind ``other_streams``. fasttime calls ``warnings.warn`` as soon as the device
     has finished the stream: at the end of a later scope, at the end of the block, or in a report.
 
     While the block runs, the end of a scope takes 2 to 3 us for each of 65 streams per device, and
-    operators take longer as well. Outer scopes include this in their host time. The beginning of
-    the block pauses for up to 30 us per device to compare the clocks.
+    operators take longer as well. Outer scopes include this time in their host time. The start of
+    the block takes up to 30 us per device to compare the clocks.
 
     Attributes:
         checked: how many scopes were compared with other streams.

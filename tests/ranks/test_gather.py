@@ -96,7 +96,7 @@ def test_missing_ranks_are_named(become: Callable[[int], None], store: dist.Hash
     assert table.missing == (3, *range(6, WORLD))
     assert table.ranks == (0, 1, 2, 4, 5)
     assert kinds(table)[0] == "missing_ranks"
-    assert "lacks ranks 3, 6-255, because nothing came within 0 s" in str(table.warnings[0])
+    assert "lacks ranks 3, 6-255, because no figures came within 0 s" in str(table.warnings[0])
     assert str(table).startswith("5 ranks of 256: ")
 
 

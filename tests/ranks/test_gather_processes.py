@@ -187,6 +187,6 @@ def test_a_silent_rank_is_missing(found: dict[str, Any]) -> None:
     assert table["missing"] == [3]
     assert table["ranks"] == [0, 1, 2]
     assert (
-        "The table lacks rank 3, because nothing came within 0.5 s"
+        "The table lacks rank 3, because no figures came within 0.5 s"
         in (table["warnings"][0]["message"])
     )

@@ -53,7 +53,7 @@ def test_ranks_may_have_different_sites() -> None:
     assert table["a/y"].imbalance == 0
     (warning,) = table.warnings
     assert warning.kind == "different_sites"
-    assert warning.message.startswith("3 sites (a/x, a/y, b) have no time on ranks 0-2, so")
+    assert warning.message.startswith("There is no time on ranks 0-2 for 3 sites (a/x, a/y, b), so")
 
 
 def test_equal_paths_of_different_names_stay_apart() -> None:

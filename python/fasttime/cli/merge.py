@@ -116,7 +116,7 @@ def _rank_table(results: Mapping[int, Gatherable]) -> RankTable:
         warnings.append(
             TimingWarning(
                 "missing_ranks",
-                f"The table lacks {ranks_text(missing)}, because none of the files is theirs. Add "
+                f"The table lacks {ranks_text(missing)}, because no file is from these ranks. Add "
                 "their files, or look for ranks that died before they could save.",
             )
         )

@@ -20,8 +20,8 @@ _EXAMPLES = """examples:
   fasttime peaks
   fasttime peaks --again
 
-The peaks are kept per GPU, driver and torch, in ~/.cache/fasttime/peaks.json. Rates of sweeps and
-measurements on this GPU are then also printed as a share of them."""
+The peaks are kept per GPU, driver and torch, in ~/.cache/fasttime/peaks.json. Sweeps on this GPU
+then also show their rates as a share of the peaks."""
 
 
 def add_to(commands: Commands) -> None:

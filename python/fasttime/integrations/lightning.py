@@ -55,9 +55,9 @@ class FasttimeProfiler(_Profiler):  # type: ignore[misc]
             filename, the first process logs it.
 
     Lightning's actions nest: with automatic optimization, ``optimizer_step`` contains the forward
-    and the backward pass. So the summary is sorted by self time, which leaves out what nested
-    actions took. ``recorder.report()`` shows the actions as a tree. The summary waits for the
-    device for 10 seconds at most; actions never wait.
+    and the backward pass. So the summary is sorted by self time, which leaves out nested actions.
+    ``recorder.report()`` shows the actions as a tree. Actions never wait. The summary waits for the
+    device, for 10 seconds at most.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class FasttimeProfiler(_Profiler):  # type: ignore[misc]
         self.recorder.end(self._open[action_name].pop())
 
     def summary(self) -> str:
-        """Return a table of all actions, those with the greatest self time first."""
+        """Return a table of all actions, with the greatest self time first."""
         from rich.console import Group
 
         report = self.recorder.report(wait=True, timeout=_SECONDS_TO_WAIT)

@@ -36,11 +36,11 @@ class FasttimeCallback(_TrainerCallback):  # type: ignore[misc]
         **options: of `fasttime.instrument`, such as ``depth=2`` or ``overhead_budget=0.01``.
 
     Each log entry gets the mean times of the steps since the last one, in seconds, such as
-    ``fasttime/backward_device``. The trainer calls your callbacks after its own, so TensorBoard,
-    W&B and other trackers have seen the log by then. Call `add_to` to run before them. Evaluation
-    counts in `table` but not in `steps`.
+    ``fasttime/backward_device``. The trainer calls your callbacks after TensorBoard, W&B and other
+    trackers, so these trackers miss the times. Call `add_to` to run before them. Evaluation counts
+    in `table` but not in `steps`.
 
-    Nothing waits for the device, except `table` and `steps` after the training.
+    Only `table` and `steps` wait for the device.
 
     Attributes:
         handle: the handle of `fasttime.instrument`; None before the training.
@@ -57,7 +57,7 @@ class FasttimeCallback(_TrainerCallback):  # type: ignore[misc]
 
         callback = FasttimeCallback().add_to(trainer)
 
-        Its trackers then receive fasttime's numbers.
+        The trackers of the trainer then receive fasttime's numbers.
         """
         trainer.callback_handler.callbacks.insert(0, self)
         return self

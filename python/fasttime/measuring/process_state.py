@@ -26,8 +26,8 @@ def judge_process() -> TimingWarning | None:
         return None
     return TimingWarning(
         "traced",
-        f"Active during the runs: {' and '.join(observers)}. Host times include its cost and "
-        "may be several times too long; measure without it.",
+        f"Host times include the cost of {' and '.join(observers)}, and may be several times too "
+        "long. Measure without it.",
     )
 
 

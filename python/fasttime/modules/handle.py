@@ -37,8 +37,8 @@ class Handle:
         print(handle.table(wait=True))
         print(handle.steps(wait=True))
 
-    `fasttime.instrument` makes handles and describes what they do. The results stay available after
-    `remove`.
+    `fasttime.instrument` makes handles, and its documentation describes what they time. The results
+    stay available after `remove`.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class Handle:
 
             print(handle.steps(wait=True))
 
-        The arguments are those of `table`. A step in which the device has not finished a part is
-        missing. The part ``loss`` lasts from the end of the model's forward call until the backward
-        pass reaches the model. The part ``gradient wait`` is what others do at the end of a
-        backward pass, such as the wait of DDP for gradients of other ranks.
+        The arguments are the same as for `table`. The report leaves out a step if the device has
+        not finished every part of the step. The part ``loss`` lasts from the end of the model's
+        forward call until the backward pass reaches the model. The part ``gradient wait`` is the
+        end of a backward pass, in which DDP waits for the gradients of other ranks.
 
         Waits only if you pass `wait`. Raises ValueError as `table` does.
         """
@@ -141,8 +141,8 @@ class Handle:
                 optimizer.step()
                 handle.step()
 
-        Call it if a step is not what `fasttime.instrument` takes for one: with gradient
-        accumulation, with an optimizer that skips steps, or with several optimizers. Never waits.
+        Call this if a step does not end with the last optimizer: with gradient accumulation, with
+        an optimizer that skips steps, or with optimizers that step in turns. Never waits.
         """
         if self._ended_by != "step()":
             self._ended_by = "step()"
@@ -151,7 +151,7 @@ class Handle:
         self._hooks.end_step()
 
     def remove(self) -> None:
-        """Take all hooks off. The results stay. Repeated calls do nothing.
+        """Remove all hooks. The results stay. Repeated calls do nothing.
 
         Calls of modules that are open at this moment are not counted. Never waits.
         """
@@ -166,7 +166,7 @@ class Handle:
         self._hooks.close()
 
     def reset(self) -> None:
-        """Forget all times so far, for example those of the warm-up. Never waits.
+        """Forget all times so far, for example the warm-up. Never waits.
 
         Calls that are open now never count. The next step begins with its next part.
         """

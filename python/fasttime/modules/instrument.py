@@ -42,18 +42,18 @@ def instrument(
             fraction of the time; 0.01 means 1 %. None times every step.
 
     The model itself is always timed. Consecutive modules share a CUDA event, so a chain of n
-    modules takes n + 1 events. Time between two modules in which the same tensor is passed on
-    counts for the second module.
+    modules takes n + 1 events. If one module's output goes straight into the next module, the time
+    in between counts for the second module.
 
     In the backward pass, a module's time runs from its first node to the first node of the next
     module. Nodes run in the opposite order of the forward calls, so a module has one stretch per
     call. With torch 2.14 and newer, operators that a module calls between its children count for
-    the module itself. Older versions see only those whose result a child takes as a positional
-    argument; the rest counts for a neighbour.
+    the module itself. With older versions, this is so only for operators whose result a child takes
+    as a positional argument. Other operators count for a neighbour.
 
     Under FSDP2, modules begin after their parameters have been gathered. The wait for the
     all-gather counts for the module around them. A module that was compiled before is timed as one
-    region. Compile first: modules in a region that was compiled later are not timed.
+    region. Compile before you call this: modules in a region that was compiled later are not timed.
 
     Never waits. Raises TypeError if `model` is no module or `optimizer` no optimizer, and
     ValueError if no module fits or an argument is out of range.

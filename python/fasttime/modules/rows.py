@@ -19,20 +19,20 @@ _SELF = ("forward_self", "backward_self", "recompute_self")
 class ModuleRow:
     """The times of one module, or of all modules of one type. Durations are in seconds.
 
-    `forward`, `backward` and `recompute` include the modules inside; `forward_self` and so on do
-    not. Each is a `Durations` of device times where there are any, and of host times otherwise.
-    Each is None if nothing was timed there.
+    `forward`, `backward` and `recompute` include the modules inside. `forward_self`,
+    `backward_self` and `recompute_self` leave them out. Each is a `Durations` of device times if
+    there are any, and of host times otherwise. Each is None if nothing was timed there.
 
     Attributes:
         path: the module's path, as in ``named_modules()``. Empty for the model itself, and for a
             row of `ModuleTable.by_type`.
         type: the name of the module's class.
         modules: how many modules the row stands for; 1 except in `ModuleTable.by_type`.
-        depth: how many modules with times are around this one.
+        depth: how many modules with times contain this module.
         calls: how many forward calls were timed, without recomputation.
         forward, forward_self: the forward calls.
-        backward, backward_self: the backward passes. One duration per stay of the backward pass in
-            the module, so there may be more of them than calls.
+        backward, backward_self: the backward passes. The backward pass may visit a module several
+            times per call. Each visit is one duration.
         recompute, recompute_self: forward calls that activation checkpointing repeats during the
             backward pass. `backward` excludes them.
         host_forward, host_backward, host_recompute: the host times of the same calls.
@@ -41,10 +41,10 @@ class ModuleRow:
         total_self: the same without the modules inside.
         error: the standard error of `total`; 0.0 if every step was timed.
         share: the part of the time of the whole model, including the modules inside. In a table by
-            type it leaves out the modules inside, because the types would overlap otherwise. None
-            without times of the kind that the model has.
+            type, the share leaves out the modules inside, because types would overlap otherwise.
+            None without times of the kind that the model has.
         self_share: the part of the time of the whole model, without the modules inside. All rows
-            together have 1.0.
+            add up to 1.0.
         bottleneck: whether the host or the device limits the module; None without device times.
         is_compiled: whether torch.compile has compiled the module, so it is timed as one region.
     """

@@ -31,7 +31,7 @@ class Selected(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The modules to time, parents first, and how many more were left out for want of room."""
+    """The modules to time, parents first, and how many modules the limit left out."""
 
     modules: list[Selected]
     left_out: int

@@ -141,7 +141,7 @@ class StepReport(TabularResult):
 
     @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:
-        """Reasons to distrust the numbers: those of the handle, and ``pending``."""
+        """Reasons to distrust the numbers: the warnings of the handle, and ``pending``."""
         records = self._counted
         found = list(records.warnings)
         if records.pending and all(warning.kind != "pending" for warning in found):

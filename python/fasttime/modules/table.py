@@ -115,7 +115,7 @@ class ModuleTable(TabularResult):
 
     @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:
-        """Reasons to distrust the numbers: those of the handle, and these kinds.
+        """Reasons to distrust the numbers: the warnings of the handle, and these kinds.
 
         * ``pending``: the device had not finished some calls
         * ``nothing_timed``: no module has times

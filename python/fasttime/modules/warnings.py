@@ -31,17 +31,17 @@ def module_warnings(
         found.append(
             TimingWarning(
                 "modules_left_out",
-                f"{format_count(left_out, 'module')} beyond the limit are not timed, and count as "
-                "part of the modules around them. Choose modules with depth=, types= or match=.",
+                f"The limit leaves out {format_count(left_out, 'module')}, so their time counts "
+                "for the modules around them. Choose modules with depth=, types= or match=.",
             )
         )
     if refused:
         found.append(
             TimingWarning(
                 "calls_left_out",
-                f"{format_count(refused, 'call')} could not be timed, because calls were nested "
-                "more than 90 deep or came from more than 256 threads. Times of modules around "
-                "them are right; choose fewer modules with depth=.",
+                f"fasttime could not time {format_count(refused, 'call')}, because calls were "
+                "nested more than 90 deep or came from more than 256 threads. Times of the modules "
+                "around them are right; choose fewer modules with depth=.",
             )
         )
     lost = sum(module.lost for module in modules)
@@ -49,17 +49,17 @@ def module_warnings(
         found.append(
             TimingWarning(
                 "calls_lost",
-                f"{format_count(lost, 'call')} have no device time, because a graph was being "
-                "captured, an exception ended them, or a CUDA call failed. They count in no device "
-                "time; fasttime.report().warnings has the failure.",
+                f"The device times lack {format_count(lost, 'call')}, because a graph was being "
+                "captured, an exception ended the call, or a CUDA call failed. "
+                "fasttime.report().warnings names a failure.",
             )
         )
     if not has_parameters:
         found.append(
             TimingWarning(
                 "no_parameters",
-                "No parameter of the model needs a gradient, so the model has no backward pass of "
-                "its own. Set requires_grad before you instrument a model that you want to train.",
+                "No parameter of the model needs a gradient, so the model has no backward pass. "
+                "To train the model, set requires_grad before you call instrument().",
             )
         )
     if was_compiled:
@@ -80,8 +80,8 @@ def step_warnings(count: int, lost: int) -> tuple[TimingWarning, ...]:
         found.append(
             TimingWarning(
                 "no_steps",
-                "No step has ended, or the device has not finished one, so there are no times. "
-                "Train with the optimizer that you gave to instrument, or call handle.step() at "
+                "No step has ended, or the device has not finished a step, so there are no times. "
+                "Train with the optimizer that you gave to instrument(), or call handle.step() at "
                 "the end of each step.",
             )
         )
@@ -89,8 +89,9 @@ def step_warnings(count: int, lost: int) -> tuple[TimingWarning, ...]:
         found.append(
             TimingWarning(
                 "steps_lost",
-                f"{format_count(lost, 'step')} were never complete and are left out. Call "
-                "handle.step() in the thread that trains.",
+                f"fasttime left out {format_count(lost, 'step')} that never became complete, so "
+                "the means cover the other steps only. Call handle.step() in the thread that "
+                "trains.",
             )
         )
     return tuple(found)

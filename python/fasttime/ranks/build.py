@@ -61,8 +61,8 @@ def _different_sources(summaries: Sequence[RankSummary]) -> list[TimingWarning]:
     return [
         TimingWarning(
             "different_sources",
-            f"The ranks sent different things ({found}), so most sites lack ranks. Call gather() "
-            "in the same order on every rank, with the same kind of result.",
+            f"The ranks sent different kinds of results ({found}), so most sites lack ranks. Call "
+            "gather() in the same order on every rank, with the same kind of result.",
         )
     ]
 
@@ -95,9 +95,9 @@ def _different_sites(rows: Sequence[SiteRow], ranks: Sequence[int]) -> list[Timi
     return [
         TimingWarning(
             "different_sites",
-            f"{format_count(len(uneven), 'site')} ({named}{more}) have no time on "
-            f"{ranks_text(lacking)}, so their figures leave these ranks out. Compare only sites "
-            "that every rank runs.",
+            f"There is no time on {ranks_text(lacking)} for {format_count(len(uneven), 'site')} "
+            f"({named}{more}), so the figures there leave these ranks out. Compare only sites that "
+            "every rank runs.",
         )
     ]
 

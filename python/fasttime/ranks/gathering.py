@@ -41,13 +41,13 @@ def gather(result: Gatherable, timeout: float = 30) -> RankTable | None:
 
     Args:
         result: what to compare: ``fasttime.report()``, ``handle.table()`` or ``handle.steps()``.
-            The last one shows the wait for gradients apart from the backward pass.
+            `handle.steps()` shows the wait for gradients apart from the backward pass.
         timeout: how many seconds rank 0 waits for all ranks together. After that, the table names
             the ranks that are late or have died in `RankTable.missing`.
 
     Without a process group, the table has one rank and a warning. If a rank cannot reach the store,
-    `gather` warns and returns what there is. Raises TypeError for anything but a result with sites,
-    and ValueError for a timeout below 0.
+    `gather` warns and returns what has arrived. Raises TypeError for anything but one of these
+    results, and ValueError for a timeout below 0.
 
     >>> print(fasttime.gather(fasttime.report()))  # doctest: +SKIP
     """
@@ -129,14 +129,14 @@ def _missing(ranks: Sequence[int], timeout: float, lost: str) -> list[TimingWarn
             TimingWarning(
                 "missing_ranks",
                 f"The store failed ({lost}), so the table lacks {named}. Save the report of each "
-                "rank to a file and run `fasttime merge` instead.",
+                "rank to a file, and run `fasttime merge` instead.",
             )
         ]
     return [
         TimingWarning(
             "missing_ranks",
-            f"The table lacks {named}, because nothing came within {timeout:g} s. They are late or "
-            "have died: look at their output, or call gather() with a larger timeout.",
+            f"The table lacks {named}, because no figures came within {timeout:g} s. Look at the "
+            "output of these ranks, or call gather() with a larger timeout.",
         )
     ]
 
@@ -148,8 +148,8 @@ def _unreadable(ranks: dict[int, str]) -> list[TimingWarning]:
     return [
         TimingWarning(
             "unreadable_ranks",
-            f"The table lacks {ranks_text(ranks)}, whose values could not be read (rank {rank}: "
-            f"{why}).",
+            f"The table lacks {ranks_text(ranks)}, because rank 0 could not read their figures "
+            f"(rank {rank}: {why}). Use the same version of fasttime on every rank.",
         )
     ]
 

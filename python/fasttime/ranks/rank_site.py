@@ -27,17 +27,17 @@ class RankSite:
         parent: the position of the parent in `RankTable.sites`; None for a root site.
         depth: how many sites are above this one.
         clock: ``device`` if every rank with this site has device times for it, otherwise ``host``.
-        is_wait: whether the site is a wait for other ranks, and no work of the rank itself.
+        is_wait: whether the site is a wait for other ranks, and not work of the rank itself.
         contains_wait: whether a site inside is such a wait.
         min: the shortest time of any rank.
         median: the median over ranks.
         max: the longest time of any rank.
         slowest: the rank with the longest time.
-        imbalance: by which part of the longest time the other ranks are faster on average: 0.0 if
-            all ranks take equally long, and close to 1.0 if one rank works and all others do not.
-        excess: how much longer than the mean of all other ranks the slowest rank takes per call.
-        weight: `excess` times the median number of calls: about what the slowest rank costs the
-            others in all.
+        imbalance: the part of the longest time by which the other ranks are faster on average. 0.0
+            if all ranks take equally long, and close to 1.0 if one rank works and all others idle.
+        excess: how much longer the slowest rank takes per call than the mean of the other ranks.
+        weight: `excess` times the median number of calls. This is about the total time that the
+            slowest rank costs the others.
         count: how many ranks have the site.
     """
 

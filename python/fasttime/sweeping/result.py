@@ -33,8 +33,8 @@ _PROVEN = "*"
 class Sweep(TabularResult):
     """Several callables over all combinations of some values. All times are in seconds.
 
-    Prints as a table with one row per point and one column per candidate. ``*`` marks the fastest
-    candidate of a point where that is proven. Iterating yields the points.
+    Prints as a table with one row per point and one column per candidate. ``*`` marks a candidate
+    that is proven to be the fastest of its point. Iterating yields the points.
 
     Attributes:
         axes: the values of each axis, by name.
@@ -102,7 +102,9 @@ class Sweep(TabularResult):
             error = next(point.error for point in self.points if point.error)
             warnings.append(
                 TimingWarning(
-                    "failed_points", f"{_points(failures)} failed and have no times: {error}"
+                    "failed_points",
+                    f"{_points(failures)} failed, so there are no times there. The first error: "
+                    f"{error}",
                 )
             )
         if not self.is_complete:
@@ -110,8 +112,8 @@ class Sweep(TabularResult):
             warnings.append(
                 TimingWarning(
                     "incomplete",
-                    f"{len(self.points)} of {whole} points were tried. Call sweep() again with the "
-                    "same save_to to go on.",
+                    f"The sweep tried {len(self.points)} of {whole} points, so the table lacks the "
+                    "rest. Call sweep() again with the same save_to to go on.",
                 )
             )
         for kind, count in found.items():

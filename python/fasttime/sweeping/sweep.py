@@ -65,21 +65,21 @@ def sweep(
 
     Args:
         candidates: a callable, or callables by name. The first is the baseline.
-        axes: the values of each axis, by name. Values are numbers, texts, booleans or data types.
-        make: called with one value per axis as keyword arguments. It returns the tuple of arguments
-            of the candidates, or a single argument. What it does is not timed.
+        axes: the values of each axis, by name. Values are numbers, strings, booleans or dtypes.
+        make: a function that takes one value per axis as keyword arguments. It returns the tuple of
+            arguments of the candidates, or a single argument. Making them is not timed.
         bytes, flops, items: the work of one call: a number, or a function of the values that
             returns one. ``flops="auto"`` lets torch count the operations of the baseline.
         method, hold, cache: see `fasttime.measure`.
         budget: seconds per candidate and point.
         margin: candidates that differ by less are the ``same``; see `fasttime.compare`.
-        save_to: a JSON file to which every point is saved as soon as it is known. If the file holds
-            a part of the same sweep, its points are kept, and the sweep goes on from there. Points
-            that failed are tried again.
+        save_to: a JSON file that receives each point as soon as it is known. If the file already
+            holds a part of the same sweep, the sweep keeps these points and continues. It tries
+            failed points again.
 
-    An exception at one point, such as running out of memory, is noted at the point, and the sweep
-    goes on. Ctrl-C ends the sweep; `save_to` then holds the points so far, and the exception has
-    them as `result`. A terminal shows the points done and the time left.
+    If a point raises an exception, such as for lack of memory, the point keeps the message and the
+    sweep goes on. Ctrl-C ends the sweep: `save_to` then holds the points so far, and the exception
+    has them as `result`. A terminal shows how many points are done and the time left.
 
     Waits for the device as `compare` does. Raises TypeError for wrong arguments, and ValueError if
     an axis is empty, if `make` or an amount takes other names than the axes, and if `save_to` holds
