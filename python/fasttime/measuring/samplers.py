@@ -11,6 +11,7 @@ import numpy as np
 from ..recorder import Recorder
 from ..sample import Sample
 from ..stats import Times
+from ..streams import sparing_captures
 from ..timing_warning import TimingWarning
 from . import accelerators, machine
 from .batch import (
@@ -112,7 +113,7 @@ class NaiveSampler:
             )
         else:
             # Measured on the device, which may still be in the ignored runs when the host is done.
-            with machine.sparing_captures():  # torch also queries the events
+            with sparing_captures():  # torch also queries the events
                 on_stream = first.elapsed_time(last) * 1e-3
             kept_duration = on_stream + others
             device_time = on_stream / len(kept)
