@@ -103,6 +103,21 @@ def test_a_failed_wait_says_why(cuda: Simulated, streams: dict[int, list[int]]) 
         _native.wait_for_device(0)
 
 
+def test_a_failed_wait_for_a_stream_says_why(cuda: Simulated) -> None:
+    cuda.fail("cudaStreamSynchronize", 700)
+    with pytest.raises(RuntimeError, match="failed: cudaStreamSynchronize"):
+        _native.wait_for_stream()
+
+
+def test_a_failed_question_ends_the_search(cuda: Simulated, streams: dict[int, list[int]]) -> None:
+    streams[0] += [first := cuda.create_stream(), second := cuda.create_stream()]
+    cuda.enqueue(first, MS)
+    cuda.enqueue(second, MS)
+    cuda.fail("cudaStreamQuery", 400, after=1)
+    assert _native.busy_streams() == [(0, first)]
+    assert "cudaStreamQuery" in _native.backend()["last_failure"]
+
+
 def test_a_stream_finder_may_raise(cuda: Simulated) -> None:
     _native.set_stream_finder(lambda device: 1 // 0)  # type: ignore[arg-type,return-value]
     try:

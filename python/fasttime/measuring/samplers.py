@@ -103,8 +103,9 @@ class NaiveSampler:
         backlog = reached - left
         others = elsewhere.total
         kept = times[ignored:]
+        reading = float(np.median(kept or times))
         if last is None:
-            warning = _judge_on_host(float(np.median(kept)), duration / len(times), end - left)
+            warning = _judge_on_host(reading, duration / len(times), end - left)
         elif first is None:
             warning = TimingWarning(
                 "cuda_started",
@@ -124,7 +125,7 @@ class NaiveSampler:
                 device_time = min(kept_duration / len(kept), duration / len(times))
                 backlog += others
             better = "sync" if goes_on_elsewhere else "event"
-            warning = judge_naive(float(np.median(kept)), device_time, backlog, better)
+            warning = judge_naive(reading, device_time, backlog, better)
         read = np.array(times)
         batch = Batch(
             read,
