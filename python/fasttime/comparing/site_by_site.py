@@ -54,7 +54,7 @@ def compare_reports(
     changes = []
     parts_old, parts_new = [_paths(one) for one in before], [_paths(one) for one in after]
     both = (_paths(merged_old), _paths(merged_new))
-    for names in [*both[1], *(names for names in both[0] if names not in both[1])]:
+    for names in _in_tree_order([*both[1], *both[0]]):
         was, now = both[0].get(names), both[1].get(names)
         site = now or was
         assert site is not None  # one of the two has it
@@ -63,7 +63,7 @@ def compare_reports(
             [_times(part.get(names), kind).median for part in parts if _has(part.get(names), kind)]
             for parts in (parts_old, parts_new)
         ]
-        changes.append(_change(site.path, kind, was, now, medians, margin, alpha))
+        changes.append(_change(site.path, len(names) - 1, kind, was, now, medians, margin, alpha))
     environments = ([_environment_of(one) for one in side] for side in (before, after))
     return ReportComparison(
         changes=tuple(changes),
@@ -101,6 +101,20 @@ def _paths(report: Report) -> dict[tuple[str, ...], SiteReport]:
     return found
 
 
+def _in_tree_order(known: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return each site once, below its parent. Siblings keep their order."""
+    below: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for names in dict.fromkeys(known):
+        below.setdefault(names[:-1], []).append(names)
+    found = []
+    waiting = below.pop((), [])[::-1]
+    while waiting:
+        names = waiting.pop()
+        found.append(names)
+        waiting += reversed(below.get(names, []))
+    return found
+
+
 def _times(site: SiteReport | None, kind: str) -> Durations:
     times = None if site is None else site.device if kind == "device" else site.host
     assert times is not None
@@ -115,6 +129,7 @@ def _has(site: SiteReport | None, kind: str) -> bool:
 
 def _change(
     path: str,
+    depth: int,
     kind: str,
     was: SiteReport | None,
     now: SiteReport | None,
@@ -129,6 +144,7 @@ def _change(
     (old_p50, old_p95), (new_p50, new_p95) = figures
     return SiteChange(
         path,
+        depth,
         kind,
         0 if was is None else was.count,
         0 if now is None else now.count,

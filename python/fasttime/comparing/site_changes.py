@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..documents import REPORT_COMPARISON, Fields, plain
 from ..environment.differences import OF_THE_MACHINE, EnvironmentDifference
+from ..html.elements import TreeRow
 from ..tabular import TabularResult
 from ..text import format_seconds, printable
 from ..timing_warning import TimingWarning
@@ -33,6 +34,7 @@ class SiteChange(NamedTuple):
 
     Attributes:
         path: the site's path.
+        depth: how many sites are above this one.
         kind: ``device`` or ``host``: which times are compared. Device times if both sides have
             them.
         old_calls, new_calls: how many scopes ended; 0 if the side does not have the site.
@@ -42,6 +44,7 @@ class SiteChange(NamedTuple):
     """
 
     path: str
+    depth: int
     kind: str
     old_calls: int
     new_calls: int
@@ -64,7 +67,8 @@ class ReportComparison(TabularResult):
     ``comparison["step/forward"]`` is the `SiteChange` of a path, and iterating yields them all.
 
     Attributes:
-        changes: one per site of either side, in the order of the new reports.
+        changes: one per site of either side, parents before their children, in the order of the new
+            reports.
         old_reports, new_reports: how many reports each side has.
         margin: how far a ratio may be from 1 for ``same``.
         environment_differences: the fields that have other values in the old environments than in
@@ -74,8 +78,8 @@ class ReportComparison(TabularResult):
 
     _format = REPORT_COMPARISON
     _headings = (
-        *("scope", "calls", "p50\nold", "p50\nnew", "change\nof p50", "95 %\ninterval"),
-        *("change\nof p95", "verdict"),
+        *("scope", "p50\nold", "p50\nnew", "change\nof p50", "95 %\ninterval"),
+        *("change\nof p95", "calls", "verdict"),
     )
 
     changes: tuple[SiteChange, ...]
@@ -189,10 +193,21 @@ class ReportComparison(TabularResult):
             p95 = Verdict("same", one.new_p95 / one.old_p95, UNKNOWN, "").cells()[0]
             yield (
                 printable(one.path),
-                f"{one.new_calls:,}",
                 *map(_time, (one.old_p50, one.new_p50)),
-                *(change, interval, p95, verdict),
+                *(change, interval, p95, f"{one.new_calls:,}", verdict),
             )
+
+    def _tree(self) -> list[TreeRow]:
+        rows = []
+        around: list[str] = []  # the paths of the sites above
+        for one in self.changes:
+            del around[one.depth :]
+            name = one.path[len(around[-1]) + 1 :] if around else one.path
+            around.append(one.path)
+            p95 = one.new_p95 / one.old_p95
+            values = (one.old_p50, one.new_p50, one.change, None, p95, one.new_calls)
+            rows.append(TreeRow(one.path, name, one.depth, values))
+        return rows
 
     def _notes(self) -> list[str]:
         reasons = dict.fromkeys(
@@ -223,8 +238,14 @@ class ReportComparison(TabularResult):
 
 def from_content(fields: Fields) -> ReportComparison:
     """Return the comparison in a document. Raises ValueError if the content is not one."""
+    changes: list[SiteChange] = []
+    for one in fields.objects("changes"):
+        change = _change_from(one)
+        if change.depth > (changes[-1].depth + 1 if changes else 0):
+            raise one.wrong("depth", "at most one more than the depth of the site before")
+        changes.append(change)
     return ReportComparison(
-        changes=tuple(_change_from(one) for one in fields.objects("changes")),
+        changes=tuple(changes),
         old_reports=fields.count("old_reports", 1),
         new_reports=fields.count("new_reports", 1),
         margin=fields.number("margin"),
@@ -241,6 +262,7 @@ def _change_from(fields: Fields) -> SiteChange:
     low, high = verdict.numbers("interval")
     return SiteChange(
         fields.text("path"),
+        fields.count("depth"),
         fields.choice("kind", ("device", "host")),
         fields.count("old_calls"),
         fields.count("new_calls"),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..console import line
-from ..html.elements import escaped
+from ..html.elements import TreeRow, escaped
 from ..html.elements import table as html_table
 from ..text import format_seconds
 
@@ -33,6 +33,14 @@ class _Row(NamedTuple):
     hosts: int  # the number of scopes with a host time
     device_ns: float
     devices: int  # the number of scopes with a device time
+
+    @property
+    def place(self) -> TreeRow:
+        """The row on a page. Rows of timelines have no tree: other paths may stand between."""
+        host = self.host_ns / self.hosts if self.hosts else None
+        device = self.device_ns / self.devices if self.devices else None
+        values = (self.scopes, self.host_ns, host, self.device_ns, device)
+        return TreeRow(self.path, self.path, 0, values)
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -84,7 +92,8 @@ def as_html(columns: Columns) -> str:
     rows, left_out = _rows(columns)
     caption = "Scopes of the timeline by path"
     more = f"<p>{escaped(left_out)}</p>" if left_out else ""
-    return html_table(_HEADINGS, (row.cells for row in rows), caption=caption) + more
+    cells, tree = [row.cells for row in rows], [row.place for row in rows]
+    return html_table(_HEADINGS, cells, caption=caption, tree=tree) + more
 
 
 def _rows(columns: Columns) -> tuple[list[_Row], str]:

@@ -52,7 +52,7 @@ def as_page(report: Report, environment: Environment, timeline: Timeline | None)
                 _picture(timeline),
             ]
         ),
-        script=asset("report.js"),
+        script=asset("tables.js"),
     )
 
 
