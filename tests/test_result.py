@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gallery import sweep
 from made_up import measurement
 from made_up_modules import network, training_steps
 from made_up_ranks import summary
@@ -36,6 +37,7 @@ from fasttime import (
     ReportComparison,
     SavedComparison,
     StepReport,
+    Sweep,
     Timeline,
     TimingWarning,
     compare_reports,
@@ -88,6 +90,7 @@ RESULTS: dict[type, Callable[[], Any]] = {
     RankTable: lambda: build_table([summary(rank, {"step": 1.0 + rank}) for rank in range(2)]),
     ModuleTable: network,
     StepReport: training_steps,
+    Sweep: sweep,
 }
 TABLES = [kind for kind in RESULTS if hasattr(kind, "to_pandas")]
 

@@ -152,7 +152,7 @@ def test_a_notebook_shows_whole_names(
 def shows_the_first_time(table: dict[str, Any]) -> None:
     """Check that the first time or rate of a table is visible without scrolling sideways."""
     first = next(cell for cell in table["cells"] if re.search(r"\d (m|µ|n)?s\b|B/s", cell["text"]))
-    assert first["right"] <= table["room"], first
+    assert first["right"] <= table["room"] + 0.5, first  # the browser rounds the room
     assert first["isWhole"], first
 
 

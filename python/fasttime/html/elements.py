@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..text import LONGEST, printable
@@ -79,7 +79,9 @@ def table(
         tree: the place of each row in a tree, whose name replaces the first cell; empty for a
             table whose rows stay as they are.
     """
+    rows = list(rows)
     left = range(left) if isinstance(left, int) else left
+    sides = {i: "left long" if _is_long(i, rows) else "left" for i in left}
     sortable = {
         column
         for row in tree
@@ -87,14 +89,14 @@ def table(
         if _is_known(value)
     }
     heads = "".join(
-        f'<th scope="col"{_side(i, left)}{" data-sortable" if i in sortable else ""}>'
+        f'<th scope="col"{_side(i, sides)}{" data-sortable" if i in sortable else ""}>'
         f"{'<br>'.join(map(escaped, column.splitlines()))}</th>"
         for i, column in enumerate(columns)
     )
     body = (
-        "".join(_row(row, place, left) for row, place in zip(rows, tree, strict=True))
+        "".join(_row(row, place, sides) for row, place in zip(rows, tree, strict=True))
         if tree
-        else "".join(_row(row, None, left) for row in rows)
+        else "".join(_row(row, None, sides) for row in rows)
     )
     head = f'<caption class="vh">{escaped(caption)}</caption>' if caption else ""
     label = escaped(caption or "Table")
@@ -104,7 +106,7 @@ def table(
     )
 
 
-def _row(row: Sequence[str], place: TreeRow | None, left: Collection[int]) -> str:
+def _row(row: Sequence[str], place: TreeRow | None, sides: Mapping[int, str]) -> str:
     if place is None:
         begin, name = "<tr>", f'<th scope="row">{_cell(row[0])}</th>'
         values: Sequence[float | None] = ()
@@ -116,7 +118,7 @@ def _row(row: Sequence[str], place: TreeRow | None, left: Collection[int]) -> st
         )
         values = place.values
     cells = "".join(
-        f"<td{_side(i, left, cell)}{_sort_value(values, i)}>{_cell(cell)}</td>"
+        f"<td{_side(i, sides)}{_sort_value(values, i)}>{_cell(cell)}</td>"
         for i, cell in enumerate(row[1:], start=1)
     )
     return f"{begin}{name}{cells}</tr>"
@@ -126,12 +128,14 @@ def _cell(text: str) -> str:
     return escaped(text) if text else ""
 
 
-def _side(index: int, left: Collection[int], cell: str = "") -> str:
-    if index not in left:
-        return ""
-    # Long text takes several lines. Words such as device-bound stay in one line.
-    is_long = len(cell) > _LONG and not isinstance(cell, Markup)
-    return ' class="left long"' if is_long else ' class="left"'
+def _side(index: int, sides: Mapping[int, str]) -> str:
+    return f' class="{sides[index]}"' if index in sides else ""
+
+
+def _is_long(index: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a column's text may take several lines. Words such as device-bound may not."""
+    cells = (row[index] for row in rows if index < len(row))
+    return index > 0 and any(len(one) > _LONG for one in cells if not isinstance(one, Markup))
 
 
 def _sort_value(values: Sequence[float | None], index: int) -> str:
