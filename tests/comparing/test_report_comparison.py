@@ -65,6 +65,25 @@ def test_sites_of_one_side_are_listed() -> None:
     assert math.isnan(compared["request/decode"].change)
 
 
+def test_sites_stand_below_their_parents() -> None:
+    old = report(site("a", site("gone")), site("b", site("v1/chat")), site("left"))
+    new = report(site("a"), site("b", site("new")))
+    compared = compare_reports(old, new)
+    assert [(one.path, one.depth) for one in compared] == [
+        *(("a", 0), ("a/gone", 1), ("b", 0), ("b/new", 1), ("b/v1/chat", 1), ("left", 0)),
+    ]
+    names = [row.name for row in compared._tree()]
+    assert names == ["a", "gone", "b", "new", "v1/chat", "left"]
+
+
+def test_an_impossible_tree_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    compare_reports(served(2.0), served(2.0)).save(path)
+    path.write_text(path.read_text().replace('"depth": 0', '"depth": 1'))
+    with pytest.raises(ValueError, match="depth"):
+        fasttime.load(path)
+
+
 def test_host_times_are_compared_if_a_side_has_no_others() -> None:
     compared = compare_reports(report(site("a", host=1e-3)), report(site("a", device=None)))
     assert (compared["a"].kind, compared["a"].new_p50) == ("host", 1e-3)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from made_up import environment, measurement
@@ -161,3 +163,11 @@ RESULTS: dict[str, Callable[[], Result]] = {
     "Sweep": sweep,
     "Peaks": peaks,
 }
+
+
+def page_of(result: Result) -> str:
+    """Return the page that `save` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "page.html")
+        result.save(path)
+        return path.read_text(encoding="utf-8")

@@ -9,13 +9,12 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import BROWSER, all_in_browser, in_browser, in_dark
-from gallery import RESULTS
+from gallery import RESULTS, page_of
 from made_up_report import report, site, training
 
 LONG_NAME = "models.transformer.encoder.layers.11.self_attention.out_projection"
@@ -67,18 +66,7 @@ pytestmark = pytest.mark.heavy
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
     """The page of every kind of result."""
-    made = {}
-    for name, make in RESULTS.items():
-        result = make()
-        made[name] = result.to_html() if hasattr(result, "to_html") else saved_page(result)
-    return made
-
-
-def saved_page(result: Any) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "page.html")
-        result.save(path)
-        return path.read_text(encoding="utf-8")
+    return {name: page_of(make()) for name, make in RESULTS.items()}
 
 
 def looks(page: str, folder: Path, width: int) -> list[dict[str, Any]]:
