@@ -16,7 +16,8 @@ from .comparing.comparison import Comparison
 from .comparing.method_findings import MethodFinding
 from .comparing.methods import MethodComparison, compare_methods
 from .comparing.saved import SavedComparison, compare_saved
-from .comparing.site_changes import ReportComparison, SiteChange, compare_reports
+from .comparing.site_by_site import compare_reports
+from .comparing.site_changes import ReportComparison, SiteChange
 from .comparing.verdict import Verdict
 from .loading import load
 from .measuring.do_bench import do_bench

@@ -15,7 +15,7 @@ from .console import line, plain_text, table, warning_lines
 from .data_frame import data_frame
 from .documents import write_document
 from .html import elements
-from .html.page import page
+from .html.page import asset, page
 from .markdown import markdown_table, markdown_text
 from .result import Result
 from .timing_warning import TimingWarning
@@ -58,6 +58,10 @@ class TabularResult(Result):
         """Return the warnings that title and notes do not repeat."""
         return self.warnings
 
+    def _tree(self) -> Sequence[elements.TreeRow]:
+        """Return the place of each row in a tree, for HTML; empty if the rows are no tree."""
+        return ()
+
     def _bars(self) -> Sequence[str]:
         """Return HTML to show as one more column, a cell per row; empty for no column."""
         return ()
@@ -73,9 +77,10 @@ class TabularResult(Result):
     def to_markdown(self) -> str:
         """Return title, table, notes and warnings as Markdown."""
         rows = [[str(cell) for cell in row] for row in self._rows()]
+        headings = [heading.replace("\n", " ") for heading in self._column_headings()]
         parts = [
             markdown_text(self._title()),
-            "\n".join(markdown_table(self._plain_headings(), rows, self._text_columns())),
+            "\n".join(markdown_table(headings, rows, self._text_columns())),
             *map(markdown_text, self._notes()),
             "\n".join(f"* {markdown_text(str(warning))}" for warning in self._shown_warnings()),
         ]
@@ -84,7 +89,8 @@ class TabularResult(Result):
     def to_html(self) -> str:
         """Return the result as one HTML page that needs no other file and no network."""
         title = elements.escaped(self._title())
-        return page(self._title(), f"<h1>{title}</h1>", self._html_below_title())
+        script = asset("tables.js") if self._tree() else ""
+        return page(self._title(), f"<h1>{title}</h1>", self._html_below_title(), script)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to a file, in the format of the file's suffix.
@@ -140,19 +146,19 @@ class TabularResult(Result):
 
     def _html_below_title(self) -> str:
         rows = [[str(cell) for cell in row] for row in self._rows()]
-        headings, left = self._plain_headings(), self._text_columns()
+        headings, left = self._column_headings(), self._text_columns()
         if bars := self._bars():
             rows = [[*row, elements.Markup(bar)] for row, bar in zip(rows, bars, strict=True)]
             headings, left = [*headings, ""], (*left, len(headings))
         return (
-            elements.table(headings, rows, caption=self._title(), left=left)
+            elements.table(headings, rows, caption=self._title(), left=left, tree=self._tree())
             + elements.paragraphs(self._notes())
             + self._charts()
             + elements.warning_list(self._shown_warnings())
         )
 
-    def _plain_headings(self) -> list[str]:
-        return [heading.replace("\n", " ") for heading in self._headings]
+    def _column_headings(self) -> list[str]:
+        return list(self._headings)
 
     def _text_columns(self) -> tuple[int, ...]:
         return 0, len(self._headings) - 1

@@ -17,12 +17,11 @@ import fasttime
 from fasttime import Report, ReportComparison, compare_reports
 
 
-def served(decode: float, *, process: int = 1, **others: Any) -> Report:
+def served(decode: float, *, process: int = 1, **environment: Any) -> Report:
     """Return a report in which decoding takes so many milliseconds."""
     return report(
         site("request", site("decode", device=decode * 1e-3), device=20e-3),
-        known_environment=replace(ENVIRONMENT, process_id=process, host_name="host"),
-        **others,
+        known_environment=replace(ENVIRONMENT, process_id=process, host_name="host", **environment),
     )
 
 
@@ -66,6 +65,25 @@ def test_sites_of_one_side_are_listed() -> None:
     assert math.isnan(compared["request/decode"].change)
 
 
+def test_sites_stand_below_their_parents() -> None:
+    old = report(site("a", site("gone")), site("b", site("v1/chat")), site("left"))
+    new = report(site("a"), site("b", site("new")))
+    compared = compare_reports(old, new)
+    assert [(one.path, one.depth) for one in compared] == [
+        *(("a", 0), ("a/gone", 1), ("b", 0), ("b/new", 1), ("b/v1/chat", 1), ("left", 0)),
+    ]
+    names = [row.name for row in compared._tree()]
+    assert names == ["a", "gone", "b", "new", "v1/chat", "left"]
+
+
+def test_an_impossible_tree_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    compare_reports(served(2.0), served(2.0)).save(path)
+    path.write_text(path.read_text().replace('"depth": 0', '"depth": 1'))
+    with pytest.raises(ValueError, match="depth"):
+        fasttime.load(path)
+
+
 def test_host_times_are_compared_if_a_side_has_no_others() -> None:
     compared = compare_reports(report(site("a", host=1e-3)), report(site("a", device=None)))
     assert (compared["a"].kind, compared["a"].new_p50) == ("host", 1e-3)
@@ -77,10 +95,65 @@ def test_one_process_is_a_warning() -> None:
     assert "old reports" in compared.warnings[0].message
 
 
+def in_environment(**changes: Any) -> Report:
+    return report(site("a"), known_environment=replace(ENVIRONMENT, **changes))
+
+
 def test_another_machine_is_a_warning() -> None:
-    other = replace(ENVIRONMENT, gpu="Other GPU")
-    compared = compare_reports(served(2.0), report(site("a"), known_environment=other))
-    assert "Other GPU" in compared.warnings[0].message
+    compared = compare_reports(in_environment(), in_environment(gpu="Other GPU"))
+    (warning,) = compared.warnings
+    assert warning.kind == "other_machine"
+    assert "gpu was 'Made-up GPU', is 'Other GPU'" in warning.message
+    assert [one.field for one in compared.other_machine] == ["gpu"]
+
+
+def test_another_driver_is_no_other_machine() -> None:
+    compared = compare_reports(in_environment(), in_environment(driver="590.1"))
+    assert [warning.kind for warning in compared.warnings] == ["environments_differ"]
+    assert compared.other_machine == ()
+
+
+def test_a_fleet_is_compared_as_a_whole() -> None:
+    fleet = [in_environment(gpu=gpu) for gpu in ("A", "B", "B")]
+    assert compare_reports(fleet, fleet[::-1]).warnings == ()
+    (difference,) = compare_reports(fleet[:1], fleet).other_machine
+    assert str(difference) == "gpu was 'A', is 'A, B'"
+
+
+def test_merged_reports_of_unlike_machines_differ() -> None:
+    merged = Report.merge(in_environment(gpu="A"), in_environment(gpu="B"))
+    (difference,) = compare_reports(in_environment(gpu="A"), merged).other_machine
+    assert (difference.old, difference.new) == ("A", "several")
+    assert compare_reports(merged, merged).other_machine == ()
+
+
+# --- exit codes ---
+
+
+@pytest.mark.parametrize(("limit", "code"), [(0, 1), (0.1, 1), (0.15, 1), (0.5, 0)])
+def test_a_proven_slowdown_has_exit_code_1(limit: float, code: int) -> None:
+    compared = compare_reports(side(2.0, 2.02, 1.98), side(2.4, 2.42, 2.38))
+    assert compared.exit_code(limit) == code
+    assert [one.path for one in compared.slower(limit)] == ["request/decode"][:code]
+
+
+def test_unproven_or_faster_has_exit_code_0() -> None:
+    assert compare_reports(served(2.0), served(9.0)).exit_code(0.0) == 0
+    assert compare_reports(side(2.4, 2.42, 2.38), side(2.0, 2.02, 1.98)).exit_code(0.0) == 0
+
+
+def test_another_machine_has_exit_code_4() -> None:
+    compared = compare_reports(in_environment(), in_environment(torch="2.0"))
+    assert compared.exit_code(0.05) == 4
+    assert compared.exit_code(0.05, allow_other_machine=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "error"), [(5, ValueError), (-0.1, ValueError), ("5%", TypeError)]
+)
+def test_a_bad_limit_is_explained(limit: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"5 %"):
+        compare_reports(in_environment(), in_environment(torch="2.0")).exit_code(limit)
 
 
 def test_false_verdicts_are_rare_with_many_sites() -> None:
@@ -101,12 +174,15 @@ def test_false_verdicts_are_rare_with_many_sites() -> None:
 
 
 def test_a_saved_comparison_is_loaded(tmp_path: Path) -> None:
-    compared = compare_reports(side(2.0, 2.02, 1.98), [served(2.4)])
+    slow = [served(2.4, gpu="Other GPU")] * 3
+    compared = compare_reports(side(2.0, 2.02, 1.98), slow)
     compared.save(tmp_path / "c.json")
     loaded = fasttime.load(tmp_path / "c.json")
     assert isinstance(loaded, ReportComparison)
     assert loaded.to_dict() == compared.to_dict()
     assert str(loaded) == str(compared)
+    assert loaded.warnings == compared.warnings
+    assert loaded.exit_code(0.05) == 4
     json.dumps(compared.to_dict(), allow_nan=False)
 
 

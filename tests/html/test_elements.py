@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+from gallery import RESULTS, page_of
+
 from fasttime import TimingWarning
-from fasttime.html.elements import escaped, paragraphs, table, warning_list
+from fasttime.html.elements import TreeRow, escaped, paragraphs, table, warning_list
 
 
 def cells(html: str) -> list[tuple[str, bool, str]]:
@@ -50,3 +53,50 @@ def test_user_text_is_escaped_everywhere() -> None:
 
 def test_without_warnings_there_is_no_section() -> None:
     assert warning_list([]) == ""
+
+
+def test_an_empty_cell_stays_empty() -> None:
+    assert cells(table(["", "time"], [["", ""]]))[2:] == [("th", False, ""), ("td", False, "")]
+
+
+def test_a_column_with_long_text_takes_several_lines() -> None:
+    rows = [["a", "slower (300 runs in 1 process)", "device-bound"], ["b", "-", "-"]]
+    html = table(["name", "verdict", "bottleneck"], rows, left=(0, 1, 2))
+    assert html.count('<td class="left long">') == 2
+    assert html.count('<td class="left">') == 2
+
+
+# --- rows in a tree ---
+
+
+TREE = [TreeRow("step", "step", 0, [2.0, None]), TreeRow("step/a", "a<b", 1, [math.nan, None])]
+
+
+def test_rows_of_a_tree_say_where_they_are() -> None:
+    html = table(["site", "time", "kind"], [["x", "2 s", "a"], ["y", "-", "b"]], tree=TREE)
+    assert re.findall(r'data-depth="(\d)"', html) == ["0", "1"]
+    assert re.findall(r'title="([^"]*)"><bdi>(.*?)</bdi>', html) == [
+        ("step", "step"),
+        ("step/a", "a&lt;b"),
+    ]
+
+
+def test_only_columns_with_numbers_can_be_sorted() -> None:
+    html = table(["site", "time", "kind"], [["x", "2 s", "a"], ["y", "-", "b"]], tree=TREE)
+    assert re.findall(r"<th scope=\"col\"([^>]*)>(\w+)", html) == [
+        (' class="left"', "site"),
+        (" data-sortable", "time"),
+        ("", "kind"),
+    ]
+    assert re.findall(r"<td([^>]*)>", html) == [' data-value="2"', "", "", ""]
+
+
+def test_pages_with_trees_have_the_script() -> None:
+    with_script = {name for name, make in RESULTS.items() if "<script>" in page_of(make())}
+    trees = {"Report", "ReportComparison", "ModuleTable", "RankTable", "Timeline"}
+    assert with_script == trees
+
+
+def test_notebooks_have_no_script() -> None:
+    for make in RESULTS.values():
+        assert "<script" not in make()._repr_html_()

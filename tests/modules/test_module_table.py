@@ -229,7 +229,7 @@ def test_the_table_is_printed() -> None:
 
 
 def test_pages_have_whole_paths() -> None:
-    assert '<th scope="row">body.0</th>' in network().to_html()
+    assert 'title="body.0: Conv2d"' in network().to_html()
     assert "| `body.0` | Conv2d |" in network().to_markdown()
 
 

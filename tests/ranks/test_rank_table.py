@@ -214,7 +214,7 @@ def test_the_table_is_printed() -> None:
 
 def test_pages_have_whole_paths() -> None:
     table = ranks_with({"step": 10.0, "step/data": 1.0}, {"step": 10.0, "step/data": 7.0})
-    assert '<th scope="row">step/data</th>' in table.to_html()
+    assert 'title="step/data"><bdi>data</bdi>' in table.to_html()
     assert "| `step/data` | 1.000 ms |" in table.to_markdown()
 
 

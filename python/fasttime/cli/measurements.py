@@ -10,15 +10,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import loading
 from ..comparing.against import AgainstError, Tree, in_turns, trees_of
-from ..comparing.saved import NO_SINGLE_RUNS, SavedComparison, compare_saved
+from ..comparing.saved import SavedComparison, compare_saved
 from ..measuring.measurement import Measurement
 from ..measuring.merging import mixed_holding
 from ..measuring.options import EndedBy
-from ..reports.report import Report
-from .arguments import similar_files
 from .output import Failure, say
+from .result_files import load_result
 from .user_code import INTERRUPTED
 
 
@@ -32,18 +30,7 @@ def save(result: Measurement | SavedComparison, path: Path) -> None:
 
 def load(path: Path) -> Measurement:
     """Read a measurement; raise Failure if the file holds none."""
-    if path.is_dir():
-        raise Failure(f"{path} is a folder; name a file in it")
-    if not path.exists():
-        raise Failure(f"there is no file {path}{similar_files(path)}")
-    try:
-        loaded = loading.load(path)
-    except OSError as error:
-        raise Failure(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:  # its message names the file
-        raise Failure(str(error)) from error
-    if isinstance(loaded, Report):
-        raise Failure(f"{path} holds a report, not a measurement: {NO_SINGLE_RUNS}")
+    loaded = load_result(path)
     if not isinstance(loaded, Measurement):
         raise Failure(f"{path} holds a {type(loaded).__name__}, not a measurement")
     return loaded

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import itertools
 
-from ..environment.differences import EnvironmentDifference, environment_differences
+from ..environment.differences import (
+    OF_THE_MACHINE,
+    EnvironmentDifference,
+    environment_differences,
+)
 from ..measuring.measurement import Measurement
 from ..stats.processes import FEWEST_PROCESSES
 from ..timing_warning import TimingWarning
 from .saved_verdict import FEWEST_PAIRS
-
-# If one of these differs, the times are from another machine or another torch.
-_OF_THE_MACHINE = ("torch", "cuda", "cpu", "cpu_count", "gpu", "compute_capability")
 
 _TAKE_TURNS = "Measure both sides in turns: fasttime bench TARGET --against REV --processes 10"
 
@@ -60,7 +61,7 @@ def other_machine(old: Measurement, new: Measurement) -> tuple[EnvironmentDiffer
     found = [
         difference
         for difference in environment_differences(old.environment, new.environment)
-        if difference.field in _OF_THE_MACHINE
+        if difference.field in OF_THE_MACHINE
     ]
     machines = [{origin.machine for origin in side.origins} for side in (old, new)]
     boots = [{origin.boot for origin in side.origins} - {None} for side in (old, new)]

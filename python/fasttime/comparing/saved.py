@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from ..documents import (
     read_document,
 )
 from ..environment.differences import EnvironmentDifference, environment_differences
-from ..measuring.arguments import is_real, is_whole
 from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
@@ -33,20 +31,25 @@ from ..timing_warning import TimingWarning
 from .provenance import blocks_warning, other_machine, took_turns
 from .results import collect_warnings
 from .saved_verdict import judge_saved
-from .verdict import MARGIN, Verdict, VerdictWord, check_margin, headings, interval_bars
+from .verdict import (
+    MARGIN,
+    NOT_COMPARABLE,
+    Verdict,
+    VerdictWord,
+    check_fail_above,
+    check_margin,
+    headings,
+    interval_bars,
+    is_regression,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-NO_SINGLE_RUNS = (
-    "a report has no single runs. To compare, measure with fasttime.measure() or fasttime bench"
-)
+NO_SINGLE_RUNS = "a report has no single runs. Compare reports with fasttime.compare_reports()"
 
 # Fields that must be equal for a ratio to mean anything.
 _SAME = ("method", "cache", "held")
-
-# The exit code for measurements of two machines or of two torches.
-NOT_COMPARABLE = 4
 
 # Kinds of warnings that the table leaves out: the title and the reason say the same.
 _SAID_ABOVE = ("cpu", "few_processes")
@@ -149,19 +152,10 @@ class SavedComparison(TabularResult):
         Raises TypeError unless it is a number. Raises ValueError unless it is finite and at least
         0, and for an int above 0: 5 hardly means 500 %, but 5.0 does.
         """
-        if not is_real(fail_above):
-            raise TypeError(f"fail_above must be a number, 0.05 for 5 %, got {fail_above!r}")
-        if is_whole(fail_above) and fail_above > 0:
-            raise ValueError(
-                f"fail_above={fail_above} would be {fail_above}00 %: write {fail_above / 100:g} "
-                f"for {fail_above} %, or {fail_above}.0 if you mean it"
-            )
-        if not 0 <= fail_above < math.inf:
-            raise ValueError(f"fail_above must be at least 0, 0.05 for 5 %, got {fail_above}")
+        check_fail_above(fail_above)
         if self.other_machine and not allow_other_machine:
             return NOT_COMPARABLE
-        is_worse = self.verdict == "slower" and self.interval[0] > 1 + fail_above
-        return 1 if is_worse else 0
+        return int(is_regression(self.verdict, self.interval, fail_above))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dict that ``json.dumps`` accepts. `save` writes the same.

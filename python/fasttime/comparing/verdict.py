@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..console import line
 from ..html.charts import interval_bar
-from ..measuring.arguments import is_real
+from ..measuring.arguments import is_real, is_whole
 from ..text import format_change, format_factor, is_beyond_change
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+# The exit code for results of two machines or of two torches.
+NOT_COMPARABLE = 4
 
 VerdictWord = Literal["faster", "slower", "same", "can't tell"]
 
@@ -84,6 +87,24 @@ def check_margin(margin: object) -> None:
         raise TypeError(f"margin must be a number, got {margin!r}")
     if not 0 < margin < 1:
         raise ValueError(f"margin must lie between 0 and 1, 0.01 for 1 %, got {margin}")
+
+
+def check_fail_above(fail_above: object) -> None:
+    """Raise TypeError or ValueError unless the threshold is a fraction of 0 or more."""
+    if not is_real(fail_above):
+        raise TypeError(f"fail_above must be a number, 0.05 for 5 %, got {fail_above!r}")
+    if is_whole(fail_above) and fail_above > 0:
+        raise ValueError(
+            f"fail_above={fail_above} would be {fail_above}00 %: write {fail_above / 100:g} "
+            f"for {fail_above} %, or {fail_above}.0 if you mean it"
+        )
+    if not 0 <= fail_above < math.inf:
+        raise ValueError(f"fail_above must be at least 0, 0.05 for 5 %, got {fail_above}")
+
+
+def is_regression(verdict: VerdictWord, interval: tuple[float, float], fail_above: float) -> bool:
+    """Return whether a verdict proves a slowdown by more than a fraction."""
+    return verdict == "slower" and interval[0] > 1 + fail_above
 
 
 def decide(

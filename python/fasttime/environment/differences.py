@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .describe import Environment
@@ -11,6 +12,9 @@ from .describe import Environment
 # These fields differ in every process and say nothing about the machine. The host name of a
 # container is often random.
 _IGNORED = ("date", "host_name", "process_id")
+
+# If one of these differs, the times are from another machine or another torch.
+OF_THE_MACHINE = ("torch", "cuda", "cpu", "cpu_count", "gpu", "compute_capability")
 
 
 class EnvironmentDifference(NamedTuple):
@@ -40,10 +44,29 @@ def environment_differences(
     """
     if old is None or new is None:
         return ()
-    return tuple(
-        EnvironmentDifference(field.name, before, after)
-        for field in dataclasses.fields(Environment)
-        if field.name not in _IGNORED
-        and (before := getattr(old, field.name)) != (after := getattr(new, field.name))
-        and (field.default is dataclasses.MISSING or None not in (before, after))
-    )
+    return differences_of_sides([vars(old)], [vars(new)])
+
+
+def differences_of_sides(
+    old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+) -> tuple[EnvironmentDifference, ...]:
+    """Return the fields that have other values on one side than on the other.
+
+    Args:
+        old, new: the fields of one environment or more. If a side has several values of a field,
+            the order and the number of environments per value do not count.
+    """
+    found = []
+    for field in dataclasses.fields(Environment):
+        if field.name in _IGNORED:
+            continue
+        before, after = ({one[field.name] for one in side} for side in (old, new))
+        is_known = field.default is dataclasses.MISSING or None not in before | after
+        if before != after and is_known:
+            found.append(EnvironmentDifference(field.name, _together(before), _together(after)))
+    return tuple(found)
+
+
+def _together(values: set[Any]) -> Any:
+    """Return the only value, or all values as text."""
+    return next(iter(values)) if len(values) == 1 else ", ".join(sorted(map(str, values)))

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import html
+import math
 import re
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..text import LONGEST, printable
 
@@ -19,8 +20,28 @@ _ESCAPED_JOINER = re.compile(
 )
 
 
+_LONG = 24  # characters of a cell
+
+
 class Markup(str):
     """HTML to show as it is, such as a chart in a cell."""
+
+
+class TreeRow(NamedTuple):
+    """The place of a table's row in a tree. The page's script folds, filters and sorts such rows.
+
+    Attributes:
+        path: the whole path: the filter searches it, and the mouse shows it.
+        name: the first cell. `Markup` is shown as it is.
+        depth: how many rows are around this row; at most one more than the row before.
+        values: the numbers by which the columns after the first sort; None or NaN if unknown. A
+            column without any number cannot be sorted.
+    """
+
+    path: str
+    name: str
+    depth: int
+    values: Sequence[float | None]
 
 
 def escaped(text: str, longest: int = 2000) -> str:
@@ -45,6 +66,7 @@ def table(
     *,
     caption: str = "",
     left: int | Collection[int] = 1,
+    tree: Sequence[TreeRow] = (),
 ) -> str:
     """Return a table of plain text cells.
 
@@ -54,22 +76,27 @@ def table(
         caption: what the table shows, for screen readers.
         left: how many of the first columns are text, or the indices of all columns with text. Text
             is aligned to the left, figures to the right.
+        tree: the place of each row in a tree, whose name replaces the first cell; empty for a
+            table whose rows stay as they are.
     """
+    rows = list(rows)
     left = range(left) if isinstance(left, int) else left
+    sides = {i: "left long" if _is_long(i, rows) else "left" for i in left}
+    sortable = {
+        column
+        for row in tree
+        for column, value in enumerate(row.values, start=1)
+        if _is_known(value)
+    }
     heads = "".join(
-        f'<th scope="col"{_side(i, left)}>{"<br>".join(map(escaped, column.splitlines()))}</th>'
+        f'<th scope="col"{_side(i, sides)}{" data-sortable" if i in sortable else ""}>'
+        f"{'<br>'.join(map(escaped, column.splitlines()))}</th>"
         for i, column in enumerate(columns)
     )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<th scope="row">{escaped(cell)}</th>'
-            if i == 0
-            else f"<td{_side(i, left)}>{escaped(cell)}</td>"
-            for i, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
+    body = (
+        "".join(_row(row, place, sides) for row, place in zip(rows, tree, strict=True))
+        if tree
+        else "".join(_row(row, None, sides) for row in rows)
     )
     head = f'<caption class="vh">{escaped(caption)}</caption>' if caption else ""
     label = escaped(caption or "Table")
@@ -79,8 +106,45 @@ def table(
     )
 
 
-def _side(index: int, left: Collection[int]) -> str:
-    return ' class="left"' if index in left else ""
+def _row(row: Sequence[str], place: TreeRow | None, sides: Mapping[int, str]) -> str:
+    if place is None:
+        begin, name = "<tr>", f'<th scope="row">{_cell(row[0])}</th>'
+        values: Sequence[float | None] = ()
+    else:
+        begin = f'<tr data-depth="{place.depth}">'
+        name = (
+            f'<th scope="row" style="--d:{place.depth}" title="{escaped(shown(place.path))}">'
+            f"<bdi>{_cell(place.name)}</bdi></th>"
+        )
+        values = place.values
+    cells = "".join(
+        f"<td{_side(i, sides)}{_sort_value(values, i)}>{_cell(cell)}</td>"
+        for i, cell in enumerate(row[1:], start=1)
+    )
+    return f"{begin}{name}{cells}</tr>"
+
+
+def _cell(text: str) -> str:
+    return escaped(text) if text else ""
+
+
+def _side(index: int, sides: Mapping[int, str]) -> str:
+    return f' class="{sides[index]}"' if index in sides else ""
+
+
+def _is_long(index: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a column's text may take several lines. Words such as device-bound may not."""
+    cells = (row[index] for row in rows if index < len(row))
+    return index > 0 and any(len(one) > _LONG for one in cells if not isinstance(one, Markup))
+
+
+def _sort_value(values: Sequence[float | None], index: int) -> str:
+    value = values[index - 1] if index <= len(values) else None
+    return f' data-value="{value:.9g}"' if _is_known(value) else ""
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def paragraphs(lines: Iterable[str], *, soft: bool = False) -> str:

@@ -245,7 +245,7 @@ class StepReport(TabularResult):
     def _renderable(self, width: int) -> RenderableType:
         from rich.console import Group
 
-        rows = rich_table(self._plain_headings(), left=self._text_columns())
+        rows = rich_table(self._column_headings(), left=self._text_columns())
         for cells in self._rows():
             rows.add_row(*(line(cell) for cell in cells))
         return Group(
@@ -261,7 +261,7 @@ class StepReport(TabularResult):
     def _title(self) -> str:
         return f"{format_count(self.count, 'step')}: mean time per step"
 
-    def _plain_headings(self) -> list[str]:
+    def _column_headings(self) -> list[str]:
         on_device = ["device", "share", "bottleneck"] if self.device else []
         return ["part", "host", "share", *on_device]
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..documents import MODULE_TABLE
+from ..html.elements import TreeRow
 from ..tabular import TabularResult
 from ..text import format_count
 from ..timing_warning import TimingWarning
@@ -227,11 +228,17 @@ class ModuleTable(TabularResult):
     def _notes(self) -> list[str]:
         return table_formats.notes(self)
 
-    def _plain_headings(self) -> list[str]:
+    def _column_headings(self) -> list[str]:
         return [column.title for column in table_formats.columns(self)]
 
     def _text_columns(self) -> tuple[int, ...]:
         return table_formats.text_columns(self)
+
+    def _tree(self) -> list[TreeRow]:
+        return table_formats.tree(self, list(self), table_formats.columns(self)[1:])
+
+    def _html_below_title(self) -> str:
+        return table_formats.html_below_title(self, list(self), [])
 
     def _renderable(self, width: int) -> RenderableType:
         return table_formats.as_renderable(self, width)

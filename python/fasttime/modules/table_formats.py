@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..console import line, warning_lines
 from ..console import table as rich_table
-from ..html.elements import paragraphs, warning_list
+from ..html.elements import Markup, TreeRow, escaped, paragraphs, warning_list
 from ..html.elements import table as html_table
 from ..text import format_count, format_seconds, printable
 
@@ -23,6 +23,7 @@ _MODEL = "(model)"  # the row with the empty path
 _MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _GAP = 2
 _NARROWEST = 16  # columns for the names of modules
+_LATE = ("calls", "bottleneck")
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
 # In a narrow terminal these columns are hidden, in this order.
 _LEAST_IMPORTANT_FIRST = (
@@ -41,10 +42,18 @@ _LEAST_IMPORTANT_FIRST = (
 
 
 class Column(NamedTuple):
-    """One column: its heading, the text of a row's cell, and whether the cells are no figures."""
+    """One column.
+
+    Attributes:
+        title: the heading.
+        text: a row's cell.
+        value: a row's number, for sorting; None if unknown.
+        is_text: whether the cells are no figures.
+    """
 
     title: str
     text: Callable[[ModuleRow], str]
+    value: Callable[[ModuleRow], float | None] = lambda _: None
     is_text: bool = False
 
 
@@ -79,17 +88,41 @@ def as_renderable(table: ModuleTable, width: int) -> RenderableType:
 def as_html(table: ModuleTable) -> str:
     """Return the table as HTML for a notebook."""
     rows, left_out = _shown(table)
+    return paragraphs([title(table)]) + html_below_title(table, rows, left_out)
+
+
+def html_below_title(table: ModuleTable, rows: list[ModuleRow], left_out: Sequence[str]) -> str:
+    """Return some rows of the table, the notes and the warnings as HTML.
+
+    The type stands beside the name, and the number of calls comes late, because a phone shows only
+    the first columns.
+    """
+    names, *others = (column for column in columns(table) if column.title != "type")
+    known = [names, *sorted(others, key=lambda column: column.title in _LATE)]
     return (
-        paragraphs([title(table)])
-        + html_table(
-            [column.title for column in columns(table)],
-            cells(table, rows),
+        html_table(
+            [column.title.replace(" ", "\n") for column in known],
+            [[column.text(row) for column in known] for row in rows],
             caption="Times by module",
-            left=text_columns(table),
+            left=[index for index, column in enumerate(known) if column.is_text],
+            tree=tree(table, rows, known[1:]),
         )
         + paragraphs([*left_out, *notes(table)], soft=True)
         + warning_list(table.warnings)
     )
+
+
+def tree(table: ModuleTable, rows: list[ModuleRow], known: Sequence[Column]) -> list[TreeRow]:
+    """Return the places of some rows among the modules, with the numbers of these columns."""
+    found = []
+    for row, (depth, name) in zip(rows, _places(rows, as_tree=not table.is_sorted), strict=True):
+        values = [column.value(row) for column in known]
+        if table.is_by_type:
+            found.append(TreeRow(row.type, row.type, 0, values))
+            continue
+        label = f'{escaped(name)} <span class="soft">{escaped(_type(row))}</span>'
+        found.append(TreeRow(f"{row.path or _MODEL}: {_type(row)}", Markup(label), depth, values))
+    return found
 
 
 def cells(table: ModuleTable, rows: list[ModuleRow]) -> list[tuple[str, ...]]:
@@ -113,7 +146,10 @@ def columns(table: ModuleTable, *, as_tree: bool = False) -> list[Column]:
     names = _names(table, as_tree and not table.is_sorted)
 
     def times(title: str, column: str) -> Column:
-        return Column(title, lambda row: _seconds(row.per_call(column)))
+        def value(row: ModuleRow) -> float | None:
+            return row.per_call(column)
+
+        return Column(title, lambda row: _seconds(value(row)), value)
 
     def has(column: str) -> bool:
         return any(getattr(row, column) is not None for row in table)
@@ -121,14 +157,14 @@ def columns(table: ModuleTable, *, as_tree: bool = False) -> list[Column]:
     if table.is_by_type:
         made = [
             Column("type", lambda row: printable(row.type), is_text=True),
-            Column("modules", lambda row: f"{row.modules:,}"),
+            Column("modules", lambda row: f"{row.modules:,}", lambda row: row.modules),
         ]
     else:
         made = [
             Column("module", lambda row: names[id(row)], is_text=True),
             Column("type", _type, is_text=True),
         ]
-    made.append(Column("calls", lambda row: f"{row.calls:,}"))
+    made.append(Column("calls", lambda row: f"{row.calls:,}", lambda row: row.calls))
     nested = table.is_by_type or any(row.depth for row in table)
     for name in ("forward", "backward", "recompute"):
         if has(name):
@@ -136,10 +172,13 @@ def columns(table: ModuleTable, *, as_tree: bool = False) -> list[Column]:
             if nested and name != "recompute":
                 made.append(times(f"{name} self", f"{name}_self"))
     if any(row.bottleneck for row in table):
-        made.append(Column("host", lambda row: _seconds(_host(row))))
-    made.append(Column("share", lambda row: _share(table, row.share)))
+        made.append(Column("host", lambda row: _seconds(_host(row)), _host))
+    made.append(Column("share", lambda row: _share(table, row.share), lambda row: row.share))
     if nested and not table.is_by_type:
-        made.append(Column("self share", lambda row: _share(table, row.self_share)))
+        own = Column(
+            "self share", lambda row: _share(table, row.self_share), lambda row: row.self_share
+        )
+        made.append(own)
     if any(row.bottleneck for row in table):
         made.append(
             Column(
@@ -153,14 +192,22 @@ def columns(table: ModuleTable, *, as_tree: bool = False) -> list[Column]:
 
 def _names(table: ModuleTable, as_tree: bool) -> dict[int, str]:
     """Return what the first column says of each module, by the row's id."""
-    found: dict[int, str] = {}
+    places = _places(list(table), as_tree=as_tree)
+    return {
+        id(row): "  " * depth + printable(name)
+        for row, (depth, name) in zip(table, places, strict=True)
+    }
+
+
+def _places(rows: list[ModuleRow], *, as_tree: bool) -> list[tuple[int, str]]:
+    """Return how many of the modules before a row are around it, and its name inside them."""
+    found: list[tuple[int, str]] = []
     around: list[str] = []  # the paths of the modules around the row
-    for row in table:
+    for row in rows:
         while around and not (as_tree and _is_inside(row.path, around[-1])):
             around.pop()
         cut = len(around[-1]) + 1 if around and around[-1] else 0
-        name = printable(row.path[cut:]) if row.path else _MODEL
-        found[id(row)] = "  " * len(around) + name
+        found.append((len(around), row.path[cut:] or _MODEL))
         around.append(row.path)
     return found
 

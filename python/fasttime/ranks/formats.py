@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..console import line, warning_lines
 from ..console import table as rich_table
+from ..html.elements import TreeRow
 from ..text import format_count, format_seconds, printable
 
 if TYPE_CHECKING:
@@ -50,10 +51,25 @@ def as_renderable(table: RankTable, width: int) -> RenderableType:
 
 
 def rows(table: RankTable) -> list[tuple[str, ...]]:
-    """Return the cells of all rows that a page shows. Pages have whole paths and no indents."""
+    """Return the cells of the rows to show, with whole paths and without indents."""
     columns = headings(table)
     found = ({**_cells(table, site), "site": printable(site.path)} for site in _shown(table)[0])
     return [tuple(cells[heading] for heading in columns) for cells in found]
+
+
+def tree(table: RankTable) -> list[TreeRow]:
+    """Return the places of these rows in the tree of sites."""
+    columns = headings(table)[1:]
+    return [
+        TreeRow(site.path, site.name, site.depth, [_value(site, heading) for heading in columns])
+        for site in _shown(table)[0]
+    ]
+
+
+def _value(site: RankSite, heading: str) -> float | None:
+    if heading in ("slowest", "imbalance") and site.count < 2:
+        return None
+    return float(getattr(site, "count" if heading == "ranks" else heading))
 
 
 def notes(table: RankTable) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..documents import RANK_TABLE, Fields, plain
+from ..html.elements import TreeRow
 from ..reports.site_index import SiteIndex
 from ..tabular import TabularResult
 from ..timing_warning import TimingWarning
@@ -147,10 +148,13 @@ class RankTable(TabularResult):
     def _rows(self) -> list[tuple[str, ...]]:
         return formats.rows(self)
 
+    def _tree(self) -> list[TreeRow]:
+        return formats.tree(self)
+
     def _notes(self) -> list[str]:
         return [self.conclusion, *formats.notes(self)]
 
-    def _plain_headings(self) -> list[str]:
+    def _column_headings(self) -> list[str]:
         return formats.headings(self)
 
     def _text_columns(self) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ def merged_fields(parts: tuple[Report, ...]) -> dict[str, Any]:
         ),
         "parts": sum(part.parts for part in parts),
         "differs": _differing_fields(parts),
+        "overlapping_parts": any(part.shares_overlap for part in parts),
         "known_environment": parts[0].environment,
     }
 
@@ -75,6 +76,7 @@ def fields_since(later: Report, earlier: Report) -> dict[str, Any]:
         "captured_reason": later.captured_reason,
         "parts": later.parts,
         "differs": later.differs,
+        "overlapping_parts": later.overlapping_parts,
         "known_environment": later.known_environment,
     }
 

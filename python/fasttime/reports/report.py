@@ -14,6 +14,7 @@ from ..environment.process import environment_of
 from ..result import Result
 from ..sample import Status
 from .combine import fields_since, merged_fields
+from .concurrency import shares_overlap
 from .formats import document, html, markdown, rows
 from .scalars import scalars_of
 from .site import SiteReport, flattened, nested, walk_with_depth, walk_with_parents
@@ -68,6 +69,7 @@ class Report(Result):
         parts: how many reports were merged into this one; 1 for an ordinary report.
         differs: the fields of `environment` in which the parts of a merged report differ. There
             `environment` has the value of the first part.
+        overlapping_parts: whether `shares_overlap` is True for a part of a merged report.
         known_environment: the environment, if the report came from a file, from another process or
             from `merge`; otherwise None. Use `environment` instead.
         shown_as: the order and the selection of sites when the report is printed; see `view`.
@@ -89,6 +91,7 @@ class Report(Result):
     captured_reason: str = ""
     parts: int = 1
     differs: tuple[str, ...] = ()
+    overlapping_parts: bool = False
     known_environment: Environment | None = field(default=None, compare=False)
     shown_as: View = field(default=View(), compare=False)
 
@@ -176,6 +179,15 @@ class Report(Result):
     def failed(self) -> int:
         """How many scopes have no device time because a CUDA call failed."""
         return self.count("failed")
+
+    @cached_property
+    def shares_overlap(self) -> bool:
+        """Whether shares are parts of a sum, because root sites or the sites inside them overlap.
+
+        Such shares are no parts of the time that passed, so compare them only with each other.
+        Printed tables name the column ``of sum``.
+        """
+        return shares_overlap(self)
 
     @cached_property
     def cost(self) -> TimingCost:
@@ -269,9 +281,9 @@ class Report(Result):
         Columns: ``path``; ``depth``, 0 for a root site; ``calls``; one count per status (``ok``,
         ``host_only``, ``dropped``, ``captured``, ``failed``); ``lost``; for each of ``device_`` and
         ``host_`` the columns ``count``, ``total``, ``mean``, ``std``, ``min``, ``max``, ``p50``,
-        ``p95`` and ``p99``; ``self_time``, ``share``, ``bottleneck`` and ``backlog``. Times are in
-        seconds. An unknown value is missing. ``report.save("report.csv")`` writes the same table
-        without pandas.
+        ``p95`` and ``p99``; ``self_time``, ``share``, ``shares_overlap``, ``bottleneck`` and
+        ``backlog``. Times are in seconds. An unknown value is missing.
+        ``report.save("report.csv")`` writes the same table without pandas.
 
         Raises ImportError without pandas.
 

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from ..atomic_file import open_for_replacement
 from ..data_frame import data_frame
-from ..html.page import page
+from ..html.page import asset, page
 from . import trace
 from .span import Span
 
@@ -124,7 +124,9 @@ def _save_csv(timeline: Timeline, file: IO[bytes]) -> None:
 
 def _save_page(timeline: Timeline, file: IO[bytes]) -> None:
     with _text(file) as text:
-        text.write(page("fasttime timeline", "<h1>fasttime timeline</h1>", timeline._html()))
+        title = "fasttime timeline"
+        script = asset("tables.js")
+        text.write(page(title, f"<h1>{title}</h1>", timeline._html(), script))
 
 
 _WRITERS: dict[str, Callable[[Timeline, IO[bytes]], None]] = {

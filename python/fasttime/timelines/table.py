@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..console import line
-from ..html.elements import escaped
+from ..html.elements import TreeRow, escaped
 from ..html.elements import table as html_table
 from ..text import format_seconds
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .columns import Columns
 
 _HEADINGS = ("scope", "scopes", "host total", "host mean", "device total", "device mean")
+_ON_PAGES = (0, 2, 3, 4, 5, 1)  # the order of the columns: a phone shows only the first
 # In a narrow terminal these columns are hidden, in this order. The path always stays.
 _LEAST_IMPORTANT_FIRST = ("host mean", "device mean", "scopes", "host total", "device total")
 _GAP = 2
@@ -33,6 +34,14 @@ class _Row(NamedTuple):
     hosts: int  # the number of scopes with a host time
     device_ns: float
     devices: int  # the number of scopes with a device time
+
+    @property
+    def place(self) -> TreeRow:
+        """The row on a page. Rows of timelines have no tree: other paths may stand between."""
+        host = self.host_ns / self.hosts if self.hosts else None
+        device = self.device_ns / self.devices if self.devices else None
+        values = (self.scopes, self.host_ns, host, self.device_ns, device)
+        return TreeRow(self.path, self.path, 0, [values[index - 1] for index in _ON_PAGES[1:]])
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -84,7 +93,10 @@ def as_html(columns: Columns) -> str:
     rows, left_out = _rows(columns)
     caption = "Scopes of the timeline by path"
     more = f"<p>{escaped(left_out)}</p>" if left_out else ""
-    return html_table(_HEADINGS, (row.cells for row in rows), caption=caption) + more
+    headings = [_HEADINGS[index].replace(" ", "\n") for index in _ON_PAGES]
+    cells = [[row.cells[index] for index in _ON_PAGES] for row in rows]
+    tree = [row.place for row in rows]
+    return html_table(headings, cells, caption=caption, tree=tree) + more
 
 
 def _rows(columns: Columns) -> tuple[list[_Row], str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...text import format_seconds
-from ..concurrency import roots_overlap
 
 if TYPE_CHECKING:
     from ..durations import Durations
@@ -83,11 +82,11 @@ def columns_of(report: Report) -> tuple[Column, ...]:
                 "How far the device was behind when the host left the scope, on average.",
             ),
         ]
-    if roots_overlap(report):
+    if report.shares_overlap:
         # Under another heading, because the parts of overlapping scopes do not add up to the time.
         heading, part = (
             "of sum",
-            f"Part of the summed {kind} times of all root sites, which overlap.",
+            f"Part of the summed {kind} times, which overlap.",
         )
     else:
         heading, part = "share", f"Part of the {kind} time of all root sites."

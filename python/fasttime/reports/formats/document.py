@@ -41,6 +41,7 @@ _PLAIN: dict[str, Callable[[Fields, str], Any]] = {
     "switched_off": Fields.flag,
     "interval": Fields.text,
     "captured_reason": Fields.text,
+    "overlapping_parts": Fields.flag,
 }
 _SITE_PLAIN: dict[str, Callable[[Fields, str], Any]] = {
     "name": Fields.text,
@@ -60,6 +61,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "duration_s": finite(report.duration),
         "parts": report.parts,
         "differs": list(report.differs),
+        "shares_overlap": report.shares_overlap,
         "estimated_cost": {
             "host_s": finite(report.cost.host),
             "device_s": finite(report.cost.device),

@@ -52,7 +52,7 @@ def as_page(report: Report, environment: Environment, timeline: Timeline | None)
                 _picture(timeline),
             ]
         ),
-        script=asset("report.js"),
+        script=asset("tables.js"),
     )
 
 
@@ -233,9 +233,14 @@ def _pair_of_bars(site: SiteReport) -> str:
 
 
 def _key(on_device: bool) -> str:
-    kinds = [("own", "share: the site itself"), ("inside", "share: the sites inside")]
-    if on_device:
-        kinds += [("device", "mean device time"), ("host", "mean host time")]
+    key = _colours([("own", "share: the site itself"), ("inside", "share: the sites inside")])
+    if not on_device:
+        return key
+    pair = _colours([("device", "mean device time"), ("host", "mean host time")])
+    return f'{key} <span class="pair">{pair}</span>'
+
+
+def _colours(kinds: list[tuple[str, str]]) -> str:
     return " ".join(f'<span><i class="{kind}"></i>{words}</span>' for kind, words in kinds)
 
 

@@ -30,6 +30,7 @@ COLUMNS = (
     *(f"host_{figure}" for figure in _FIGURES),
     "self_time",
     "share",
+    "shares_overlap",
     "bottleneck",
     "backlog",
 )
@@ -60,7 +61,8 @@ def as_csv(report: Report) -> str:
 
 
 def _rows(report: Report) -> list[dict[str, Any]]:
-    return [_row(site, depth) for site, depth in visible(report)]
+    overlap = report.shares_overlap
+    return [{**_row(site, depth), "shares_overlap": overlap} for site, depth in visible(report)]
 
 
 def _row(site: SiteReport, depth: int) -> dict[str, Any]:

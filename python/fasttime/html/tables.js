@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Filter, fold and sort the rows of a report page. Rows say by data-depth how deep their site is.
-for (const table of document.querySelectorAll(".fasttime table")) {
+// Filter, fold and sort the rows of a page's tables. Rows say by data-depth how many rows are
+// around them.
+for (const table of document.querySelectorAll(".fasttime table:has(tr[data-depth])")) {
   const body = table.tBodies[0];
   const root = {children: [], depth: -1};
   const nodes = [];
@@ -32,11 +33,11 @@ for (const table of document.querySelectorAll(".fasttime table")) {
     body.replaceChildren();
     body.append(...rows);
   };
-  // The filter shows sites whose path contains the text, with the sites above them.
+  // The filter shows rows whose path contains the text, with the rows around them.
   const filter = document.createElement("input");
   filter.type = "search";
-  filter.placeholder = "Filter sites";
-  filter.setAttribute("aria-label", "show only sites whose path contains this text");
+  filter.placeholder = "Filter";
+  filter.setAttribute("aria-label", "show only rows whose path contains this text");
   filter.oninput = () => {
     const text = filter.value.toLowerCase();
     for (const node of nodes) {
@@ -55,7 +56,7 @@ for (const table of document.querySelectorAll(".fasttime table")) {
     if (!node.children.length) continue;
     const button = document.createElement("button");
     button.setAttribute("aria-expanded", "true");
-    button.setAttribute("aria-label", "sites inside " + node.row.cells[0].textContent);
+    button.setAttribute("aria-label", "rows inside " + node.row.cells[0].textContent);
     button.onclick = () => {
       node.folded = !node.folded;
       button.setAttribute("aria-expanded", String(!node.folded));
@@ -67,7 +68,7 @@ for (const table of document.querySelectorAll(".fasttime table")) {
   const heads = [];
   const [upper, lower] = [...table.tHead.rows].map((row) => [...row.cells]);
   for (const head of upper) {
-    heads.push(...(head.rowSpan === 2 ? [head] : lower.splice(0, head.colSpan)));
+    heads.push(...(lower && head.rowSpan === 1 ? lower.splice(0, head.colSpan) : [head]));
   }
   heads.forEach((head, column) => {
     if (column && !("sortable" in head.dataset)) return;
@@ -78,7 +79,7 @@ for (const table of document.querySelectorAll(".fasttime table")) {
       const down = column > 0 && head.getAttribute("aria-sort") !== "descending";
       for (const other of heads) other.removeAttribute("aria-sort");
       if (column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (node) => column ? +(node.row.cells[column].dataset.value ?? -1) : node.place;
+      const key = (node) => column ? +(node.row.cells[column].dataset.value ?? -Infinity) : node.place;
       for (const node of [root, ...nodes]) {
         node.children.sort((a, b) => (down ? -1 : 1) * (key(a) - key(b)) || a.place - b.place);
       }
