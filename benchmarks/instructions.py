@@ -64,6 +64,7 @@ spec = importlib.util.spec_from_file_location("fasttime._C", sys.argv[1])
 _C = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(_C)
 ctypes.PyDLL(sys.argv[1]).fasttime_testing_bind_library(sys.argv[2].encode())
+assert _C.backend()["has_cuda"], _C.backend()["reason"]
 core = _C.Recorder()
 scope, begin, end, phases = core.scope_functions()
 exec(sys.argv[3])

@@ -69,7 +69,7 @@ void Recorder::forget_thread() noexcept { t_boundary = ThreadBoundary{}; }
 
 [[gnu::hot]] void Recorder::begin(OpenScope& scope, SiteTable::Id site, const Place* chosen,
                                   int64_t entered_ns) {
-  scope = OpenScope{};
+  new (&scope) OpenScope;  // in place: an assignment would copy it from the stack
   scope.site = site;
   scope.epoch = epoch_.load(std::memory_order_relaxed);
   scope.process = process();

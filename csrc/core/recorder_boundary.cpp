@@ -23,9 +23,23 @@ constexpr int64_t kDeviceLagNs = 20'000;
 // A device that was found behind is not asked again for this long: the answer would be the same.
 constexpr int64_t kBehindRestNs = 100'000;
 
-// When this thread began its last record, and when it last found the device behind that record.
-thread_local int64_t t_record_began_ns = 0;
+// The last record of this thread that released the GIL: when it began, and when it returned. Other
+// records leave it alone, because each thread-local variable costs a call.
+struct SlowRecord {
+  int64_t began_ns = 0;
+  int64_t returned_ns = 0;
+};
+thread_local SlowRecord t_slow_record;
+// When this thread last found the device behind its last record.
 thread_local int64_t t_found_behind_ns = 0;
+
+// When the thread's last record began.
+int64_t began_ns(const ThreadBoundary& last) noexcept {
+  // If a slow record returned at the very moment of a later record, this is too early, which only
+  // costs a release of the GIL.
+  const SlowRecord& slow = t_slow_record;
+  return last.recorded_ns == slow.returned_ns ? slow.began_ns : last.recorded_ns;
+}
 
 // An event is shared for no longer than this after its record, however little time passed outside
 // fasttime. Otherwise fasttime's own time would read as device time.
@@ -36,8 +50,9 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
 // of the GIL. Each release makes other Python threads wait anew for their turn. Asking takes 70 ns.
 [[gnu::noinline]] bool has_reached_last(const CudaRuntime& cuda, const ThreadBoundary& last,
                                         Lane& lane, int64_t now_ns) noexcept {
-  if (last.lane != &lane || !has_aged(t_record_began_ns, now_ns, kDeviceLagNs) ||
-      has_aged(t_record_began_ns, now_ns, kQueueFillNs) ||
+  const int64_t record_ns = began_ns(last);
+  if (last.lane != &lane || !has_aged(record_ns, now_ns, kDeviceLagNs) ||
+      has_aged(record_ns, now_ns, kQueueFillNs) ||
       !has_aged(t_found_behind_ns, now_ns, kBehindRestNs)) {
     return false;
   }
@@ -51,17 +66,19 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
     return false;
   }
   // A reader may store an older moment at the same time, which only costs another question.
-  lane.caught_up_ns.store(t_record_began_ns, std::memory_order_relaxed);
+  lane.caught_up_ns.store(record_ns, std::memory_order_relaxed);
   return true;
 }
 
-// Records without the GIL. `recorded_ns` becomes the time when the record returned.
+// Records without the GIL. `recorded_ns` is the time now, and becomes the time when the record
+// returned.
 [[gnu::noinline]] int record_that_may_block(const CudaRuntime& cuda, const Event& event,
                                             const Lane& lane, bool is_plain, int64_t& recorded_ns) {
   const ScopedGilRelease meanwhile;
   const int status = record_event(cuda, event.handle, lane.place, is_plain);
   // Other threads may work while this thread waits for the GIL, so the wait counts as age.
-  recorded_ns = cuda.host_now_ns();
+  t_slow_record = {recorded_ns, cuda.host_now_ns()};
+  recorded_ns = t_slow_record.returned_ns;
   return status;
 }
 
@@ -123,7 +140,6 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   last.serial = event->serial.load(std::memory_order_relaxed);
   last.recorded_ns = last.left_ns = recorded_ns;
   last.outside_ns = 0;
-  t_record_began_ns = now_ns;
   return event;
 }
 

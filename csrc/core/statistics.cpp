@@ -35,17 +35,17 @@ bool is_before(uint32_t epoch, uint32_t other) noexcept {
   }
   if (sample.status == Status::kOk) {
     summary.device.add(static_cast<int64_t>(sample.device_ns));
-  }
-  if (sample.status == Status::kOk && has_host_time) {
-    if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
-      ++summary.device_outlasted;
-    }
-    if (++unchecked_ == 1) {
-      unchecked_ = 2;  // counts from here as after a check
-      check_after_ns_.store(sample.host_begin_ns + sample.host_ns + kCheckAgeNs,
-                            std::memory_order_relaxed);
-    } else if (unchecked_ == kCheckEvery + 1) {
-      check_after_ns_.store(0, std::memory_order_relaxed);
+    if (has_host_time) {
+      if (sample.device_ns - host_ns > backlog_threshold_ns(sample.device_ns)) {
+        ++summary.device_outlasted;
+      }
+      if (++unchecked_ == 1) {
+        unchecked_ = 2;  // counts from here as after a check
+        check_after_ns_.store(sample.host_begin_ns + sample.host_ns + kCheckAgeNs,
+                              std::memory_order_relaxed);
+      } else if (unchecked_ == kCheckEvery + 1) {
+        check_after_ns_.store(0, std::memory_order_relaxed);
+      }
     }
   }
   if (sample.backlog != Backlog::kNotChecked) {

@@ -99,8 +99,10 @@ class StatisticsTable {
   }
   // Counts what a handle needs of a sample, before the sample is added. May change its times.
   void note(const Nesting& nesting, Sample& sample) noexcept {
-    HandleSeries* const handle = handle_.load(std::memory_order_acquire);
-    if (nesting.stretch != Stretch::kNone && handle != nullptr) {
+    if (nesting.stretch == Stretch::kNone) {
+      return;
+    }
+    if (HandleSeries* const handle = handle_series()) {
       handle->add(nesting, sample);
     }
   }

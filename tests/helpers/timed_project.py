@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 HELPERS = Path(__file__).parent
 
-# The plugin is loaded by itself where fasttime is installed.
-IS_INSTALLED = any(point.value == "fasttime_pytest" for point in entry_points(group="pytest11"))
-PLUGIN = () if IS_INSTALLED else ("-p", "fasttime_pytest")
+# Loading plugins by their entry points would read the metadata of every installed package, in each
+# session and each of its processes. It would also depend on whether fasttime is installed.
+WITHOUT_ENTRY_POINTS = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+PLUGIN = ("-p", "fasttime_pytest")
+XDIST = ("-p", "xdist")
 
 # Without this, pytest collects garbage five times at the end, which takes seconds beside torch.
 QUICK = ("-p", "no:unraisableexception")
@@ -66,6 +67,4 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run a session in this process."""
-        return self.pytester.runpytest_inprocess(
-            *PLUGIN, *QUICK, "-rs", "-p", "no:benchmark", *arguments
-        )
+        return self.pytester.runpytest_inprocess(*PLUGIN, *QUICK, "-rs", *arguments)

@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from timed_project import PLUGIN
+from timed_project import PLUGIN, QUICK, WITHOUT_ENTRY_POINTS
 
 pytest_plugins = ["pytester"]
 
@@ -38,9 +38,12 @@ def test_the_page_runs_with_every_library() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_pytest_example_works(pytester: pytest.Pytester) -> None:
+def test_the_pytest_example_works(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*WITHOUT_ENTRY_POINTS)
     (code,) = re.findall(r"```python\n((?:(?!```).)*fasttime_check.*?)```", PAGE, re.DOTALL)
-    options = [*PLUGIN, "-p", "no:benchmark", "-p", "no:unraisableexception"]
+    options = [*PLUGIN, *QUICK]
     pytester.makepyfile(test_page=code)
     pytester.runpytest_inprocess(*options, "--fasttime-update").assert_outcomes(passed=2)
     assert len(list((pytester.path / ".fasttime").glob("*.json"))) == 1

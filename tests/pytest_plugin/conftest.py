@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from timed_project import Project
+from timed_project import WITHOUT_ENTRY_POINTS, Project
 
 from fasttime.comparing import worktree
 from fasttime.pytest_checks import benchmark_json, child, fixtures, processes
 
 # A session in this process would import them again, but the package would keep the old ones.
 assert fixtures, benchmark_json
+
+
+@pytest.fixture(autouse=True)
+def _without_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(*WITHOUT_ENTRY_POINTS)
 
 
 @pytest.fixture

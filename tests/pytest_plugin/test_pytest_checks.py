@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from timed_project import Project
+from timed_project import XDIST, Project
 
 pytest_plugins = ["pytester"]
 
@@ -236,6 +236,6 @@ def test_wrong_options(project: Project, arguments: tuple[str, ...], message: st
 def test_checks_skip_under_xdist(project: Project) -> None:
     pytest.importorskip("xdist")
     project.test(CHECK.format(limit="5%") + OTHER)
-    result = project.run("-n1")
+    result = project.run(*XDIST, "-n1")
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["*xdist runs other tests at the same time*-n0*"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up import measurement
-from timed_project import PLUGIN, QUICK, Project
+from timed_project import PLUGIN, QUICK, XDIST, Project
 
 from fasttime.pytest_checks.benchmark_json import benchmark
 
@@ -55,7 +55,7 @@ def test_measurements_of_xdist_workers_arrive(project: Project) -> None:
     pytest.importorskip("xdist")
     project.test(MEASURE)
     project.takes(1e-3, 2e-3)
-    result = project.run("-n1", "--fasttime-json", "out.json")
+    result = project.run(*XDIST, "-n1", "--fasttime-json", "out.json")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["test_it.py::test_work[[]2[]]: 2.000 ms*"])
     assert len(json.loads((project.path / "out.json").read_text())["benchmarks"]) == 2
@@ -104,8 +104,11 @@ def test_statistics_are_pytest_benchmark_s() -> None:
         assert ours[field] == pytest.approx(getattr(stats, field), rel=0.05)
 
 
-def test_it_lives_beside_pytest_benchmark(project: Project) -> None:
+def test_it_lives_beside_pytest_benchmark(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("pytest_benchmark")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # it would measure nothing
     project.test(
         "def test_both(benchmark, fasttime_measure, fasttime_check):\n"
         "    assert benchmark(lambda: 3) == 3\n"
@@ -116,6 +119,8 @@ def test_it_lives_beside_pytest_benchmark(project: Project) -> None:
     result = project.pytester.runpytest_inprocess(
         *PLUGIN,
         *QUICK,
+        "-p",
+        "pytest_benchmark.plugin",
         "--fasttime-update",
         "--benchmark-json=theirs.json",
         "--fasttime-json=ours.json",
@@ -153,7 +158,7 @@ def test_the_real_measure(pytester: pytest.Pytester) -> None:
         "    measurement = fasttime_measure(sorted, [3, 1], warmup=1, repeat=9)\n"
         "    assert len(measurement) == 8\n"
     )
-    result = pytester.runpytest_inprocess(*PLUGIN, *QUICK, "-p", "no:benchmark")
+    result = pytester.runpytest_inprocess(*PLUGIN, *QUICK)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["test_it.py::test_it: *8 runs, cpu", "    warning (cpu): *"])
 

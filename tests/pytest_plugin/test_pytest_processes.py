@@ -7,7 +7,7 @@ import json
 import subprocess
 
 import pytest
-from timed_project import Project
+from timed_project import XDIST, Project
 
 from fasttime import load
 
@@ -85,7 +85,8 @@ def test_a_process_runs_one_test(project: Project, forked: list[list[str]]) -> N
         "    def test_work(self, fasttime_check, n):\n"
         "        fasttime_check(work)\n"
         "def test_other():\n"
-        "    open('ran', 'a').write('x')\n"
+        "    with open('ran', 'a') as file:\n"
+        "        file.write('x')\n"
     )
     project.takes(*[1e-3] * 4)
     result = project.run("--fasttime-update", "--fasttime-processes", "2")
@@ -128,7 +129,7 @@ def test_a_real_process(project: Project) -> None:
     """The other tests fork. This one starts Python, under xdist's options and without a cwd."""
     project.test(CHECK.format(limit="5%"))
     project.takes(2e-3, 2e-3)
-    result = project.run("--fasttime-update", "--fasttime-processes", "2", "-n0")
+    result = project.run("--fasttime-update", "--fasttime-processes", "2", *XDIST, "-n0")
     result.assert_outcomes(passed=1)
     (path,) = (project.path / ".fasttime").glob("*.json")
     assert load(path).processes == (41, 41)  # type: ignore[union-attr]

@@ -49,6 +49,9 @@ EXPORT int cuStreamIsCapturing(void*, int* status) {
   return 0;
 }
 EXPORT int cudaThreadExchangeStreamCaptureMode(int*) { return 0; }
+EXPORT int cudaDeviceSynchronize() { return 0; }
+EXPORT int cudaStreamSynchronize(void*) { return 0; }
+EXPORT int cudaStreamQuery(void*) { return 0; }
 EXPORT int cudaGetLastError() { return 0; }
 EXPORT int cudaPeekAtLastError() { return 0; }
 EXPORT const char* cudaGetErrorName(int) { return ""; }
