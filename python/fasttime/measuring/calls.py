@@ -39,7 +39,8 @@ class Calls:
 def call_once(call: Call) -> object:
     """Call it and return the result. Raise TypeError if the result is not there yet.
 
-    Such results are coroutines and futures. Looks into a tuple or a list, too: collectives return such results beside a tensor.
+    Such results are coroutines and futures. Looks into a tuple or a list, too: collectives return
+    such results beside a tensor.
     """
     result = call()
     parts = [result]

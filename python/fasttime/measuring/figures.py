@@ -43,9 +43,9 @@ def rows(measurement: Measurement) -> list[tuple[str, str]]:
         if measurement.wall_time is not None:
             found.append(("wall time", f"{text(measurement.wall_time)} per call in a row of calls"))
     for kind, rate in measurement.rates.items():
-        low, high = (format_rate(end, kind) for end in rate.interval)
+        ends = " to ".join(format_rate(end, kind) for end in rate.interval)
         is_known = math.isfinite(rate.interval[0])
-        found.append((kind, f"{rate}" + (f", from {low} to {high}" if is_known else "")))
+        found.append((kind, f"{rate}" + (f", 95 %: {ends}" if is_known else "")))
     if measurement.clock is not None:
         found.append(("SM clock", _clock(measurement)))
     return found

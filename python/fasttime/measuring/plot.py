@@ -54,14 +54,16 @@ def draw(measurement: Measurement) -> Figure:
     ends = np.quantile(times, [0.0, _SHOWN_UP_TO])
     room = 0.05 * (ends[1] - ends[0]) or 0.05 * abs(ends[1]) or 1.0
     order.set_ylim(ends[0] - room, ends[1] + room)
-    distribution.legend(frameon=False, loc="lower right")
+    distribution.legend(frameon=False, loc="upper left")
     figure.suptitle(f"{measurement.label} on {measurement.device}", size=10)
     made: Figure = figure
     return made
 
 
 def _draw_order(place: Any, measurement: Measurement, times: Any) -> None:
-    place.plot(np.arange(len(times)), times, ".", color=_TIMES, markersize=2.5, alpha=0.6)
+    place.plot(
+        np.arange(len(times)), times, ".", color=_TIMES, markersize=2.5, alpha=0.6, rasterized=True
+    )
     place.set_xlabel("run")
     for run, before, after in clock_changes(measurement):
         place.axvline(run, color=_CLOCK, linewidth=1.0)
@@ -82,7 +84,7 @@ def _draw_order(place: Any, measurement: Measurement, times: Any) -> None:
 def _draw_distribution(place: Any, times: Any) -> None:
     shares = np.arange(1, len(times) + 1) / len(times)
     place.step(shares, np.sort(times), where="pre", color=_TIMES)
-    place.set_xlabel("share of the runs that took at most this long")
+    place.set_xlabel("share of runs up to this time")
 
 
 def _draw_median(place: Any, measurement: Measurement, scale: float) -> None:

@@ -175,13 +175,12 @@ def check_preparation(
 
 def check_inputs(inputs: object) -> list[Arguments]:
     """Return the arguments of the runs. Raise TypeError unless they are a list of tuples."""
-    is_list = isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes))
-    wrong = [one for one in inputs if not isinstance(one, tuple)] if is_list else [inputs]
-    if wrong:
-        raise TypeError(
-            "inputs must be a list of tuples of arguments, such as [(x,), (y,)], got a "
-            f"{type(wrong[0]).__name__}{' in it' if is_list else ''}"
-        )
+    must = "inputs must be a list of tuples of arguments, such as [(x,), (y,)]"
+    if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
+        raise TypeError(f"{must}, got a {type(inputs).__name__}")
+    for one in inputs:
+        if not isinstance(one, tuple):
+            raise TypeError(f"{must}, got a {type(one).__name__} in it")
     if not inputs:
         raise ValueError("inputs is empty; give at least one tuple of arguments")
     return list(inputs)

@@ -147,7 +147,7 @@ def mean_work(
     if all(amount is None for amount in given.values()):
         return Work({})
     found = [work_of(given, call, call.args, call.keywords) for call in examples]
-    amounts = {
+    amounts: dict[str, float] = {
         kind: sum(one.amounts[kind] for one in found) / len(found)
         for kind in KINDS
         if all(kind in one.amounts for one in found)
