@@ -29,16 +29,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Replace timing: each candidate returns the microseconds that it takes."""
     made: Calls = []
 
-    def compare(candidates: dict[str, Callable[[], float]], **options: Any) -> Comparison:
+    def compare(
+        candidates: dict[str, Callable[..., float]], *args: object, **options: Any
+    ) -> Comparison:
         made.append(1)
         found = {
-            name: measurement(times(1e-6 * call()), label=name) for name, call in candidates.items()
+            name: measurement(times(1e-6 * call(*args)), label=name)
+            for name, call in candidates.items()
         }
         return Comparison(found, 10, options["margin"], 0.95, 1.0)
 
-    def measure(call: Callable[[], float], **options: Any) -> Measurement:
+    def measure(call: Callable[..., float], *args: object, **options: Any) -> Measurement:
         made.append(1)
-        return measurement(times(1e-6 * call()))
+        return measurement(times(1e-6 * call(*args)))
 
     monkeypatch.setattr(module, "compare", compare)
     monkeypatch.setattr(module, "measure", measure)
@@ -126,7 +129,7 @@ def test_a_negative_amount_fails_the_point(calls: Calls) -> None:
 
 
 def test_known_peaks_give_a_share(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_peaks", lambda args: {"bytes": 4e9})
+    monkeypatch.setattr(module, "peaks_of", lambda args: {"bytes": 4e9})
     rate = swept(bytes=lambda n: 1000 * n)[100].rate("linear", "bytes")
     assert rate is not None
     assert rate.share_of_peak == pytest.approx(0.25, rel=0.01)

@@ -20,6 +20,7 @@ from ..documents import (
 )
 from ..environment.differences import EnvironmentDifference, environment_differences
 from ..measuring.arguments import is_real, is_whole
+from ..measuring.clocks import clocks_differ
 from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
@@ -235,6 +236,8 @@ class SavedComparison(TabularResult):
             differences = "; ".join(map(str, others))
             message = f"The environments differ, which alone may change times: {differences}."
             warnings.append(TimingWarning("environments_differ", message))
+        if unlike := clocks_differ({"old": self.old.clock, "new": self.new.clock}):
+            warnings.append(unlike)
         if self.other_machine:
             differences = "; ".join(map(str, self.other_machine))
             message = (

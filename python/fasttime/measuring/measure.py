@@ -51,7 +51,10 @@ from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .state import State, judge_first_run, state_changed
 from .warnings import judge_host_resolution, judge_resolution, judge_wall_time, raw_times
 
-_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
+_OPTIONS = (
+    *(field.name for field in dataclasses.fields(Options)),
+    *("setup", "inputs", "bytes", "flops", "items"),
+)
 
 
 @not_compiled
