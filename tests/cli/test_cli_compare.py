@@ -21,7 +21,8 @@ differences: list[EnvironmentDifference] = []  # between the environments of the
 class Comparison:
     """A comparison whose new measurement is proven to be slower by 8 %."""
 
-    def __init__(self, old: Measurement, new: Measurement) -> None:
+    def __init__(self, old: Measurement, new: Measurement, margin: float) -> None:
+        self.margin = margin
         self.text = f"{new.label} against {old.label}"
         self.other_machine = differences
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..comparing.saved import NOT_COMPARABLE, compare_saved
+from ..comparing.verdict import MARGIN
 from .arguments import add_command, fraction
-from .measurements import load
-from .output import NO_RESULT, Failure, say, show
+from .measurements import as_json, load
+from .output import NO_RESULT, Failure, put, say, show
 
 if TYPE_CHECKING:
     from .arguments import Commands
@@ -49,6 +50,13 @@ def add_to(commands: Commands) -> None:
         help="exit with 1 if NEW.json is proven to be slower by more than this: 5%% or 0.05",
     )
     parser.add_argument(
+        "--margin",
+        type=fraction,
+        metavar="SHARE",
+        help="differences up to this count as the same: 2%% or 0.02; default: 1%%",
+    )
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    parser.add_argument(
         "--allow-other-machine",
         action="store_true",
         help="compare measurements from two machines or two versions of torch, too",
@@ -73,10 +81,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.old.samefile(options.new):
         raise Failure(f"{options.old} and {options.new} are the same file; name two files")
     try:
-        comparison = compare_saved(old, new)
+        margin = MARGIN if options.margin is None else options.margin
+        comparison = compare_saved(old, new, margin=margin)
     except ValueError as error:
         raise Failure(str(error)) from error
-    show(comparison, sys.stdout)
+    if options.json:
+        put(as_json(comparison))
+    else:
+        show(comparison, sys.stdout)
     if comparison.other_machine and not options.allow_other_machine:
         differences = "; ".join(map(str, comparison.other_machine))
         say(

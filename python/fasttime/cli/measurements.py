@@ -12,17 +12,21 @@ from pathlib import Path
 
 from .. import loading
 from ..comparing.against import AgainstError, Tree, in_turns, trees_of
+from ..comparing.comparison import Comparison
 from ..comparing.saved import NO_SINGLE_RUNS, SavedComparison, compare_saved
 from ..measuring.measurement import Measurement
 from ..measuring.merging import mixed_holding
 from ..measuring.options import EndedBy
 from ..reports.report import Report
+from ..sweeping.result import Sweep
 from .arguments import similar_files
 from .output import Failure, say
 from .user_code import INTERRUPTED
 
+Saved = Measurement | SavedComparison | Comparison | Sweep
 
-def save(result: Measurement | SavedComparison, path: Path) -> None:
+
+def save(result: Saved, path: Path) -> None:
     """Write a result; raise Failure if the file cannot be written."""
     try:
         result.save(path)
@@ -49,7 +53,7 @@ def load(path: Path) -> Measurement:
     return loaded
 
 
-def as_json(result: Measurement | SavedComparison) -> str:
+def as_json(result: Saved) -> str:
     """Return the text that `save` writes."""
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
         path = Path(folder, "result.json")
