@@ -97,7 +97,7 @@ def test_another_machine_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_crash_is_not_a_regression(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def crash(old: Measurement, new: Measurement) -> None:
+    def crash(old: Measurement, new: Measurement, margin: float) -> None:
         raise ZeroDivisionError("somewhere inside")
 
     monkeypatch.setattr("fasttime.cli.compare.compare_saved", crash)
@@ -177,7 +177,7 @@ def test_an_unreadable_file_is_refused(
 def test_a_saved_comparison_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(loading, "load", lambda path: Comparison(made_up("a"), made_up("b")))
+    monkeypatch.setattr(loading, "load", lambda path: Comparison(made_up("a"), made_up("b"), 0.01))
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == "old.json holds a Comparison, not a measurement"
 
@@ -196,7 +196,7 @@ def test_a_saved_report_is_refused(
 def test_incomparable_measurements_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(old: Measurement, new: Measurement) -> None:
+    def refuse(old: Measurement, new: Measurement, margin: float) -> None:
         raise ValueError("their methods differ")
 
     monkeypatch.setattr("fasttime.cli.compare.compare_saved", refuse)

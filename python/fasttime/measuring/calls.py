@@ -8,7 +8,6 @@ import concurrent.futures
 import functools
 import inspect
 import io
-import itertools
 from collections.abc import Iterator
 
 import torch
@@ -33,7 +32,13 @@ class Calls:
         if not self._is_new:
             return calls
         self._is_new = False
-        return itertools.chain((functools.partial(call_once, next(calls)),), calls)
+        return _checking_the_first(calls)
+
+
+def _checking_the_first(calls: Iterator[Call]) -> Iterator[Call]:
+    # itertools.chain would keep the first call, and with it the arguments, to the end.
+    yield functools.partial(call_once, next(calls))
+    yield from calls
 
 
 def call_once(call: Call) -> object:
