@@ -8,13 +8,14 @@ import concurrent.futures
 import functools
 import inspect
 import io
+import itertools
 from collections.abc import Iterator
 
 import torch
 
 from .arguments import label_of
 from .machine import Call
-from .prepared import runs_of
+from .prepared import Prepared, runs_of
 
 _MOST_LOOKED_AT = 100  # items of a result
 
@@ -32,11 +33,13 @@ class Calls:
         if not self._is_new:
             return calls
         self._is_new = False
-        return _checking_the_first(calls)
+        if isinstance(self._call, Prepared):
+            return _checking_the_first(calls)
+        return itertools.chain((functools.partial(call_once, next(calls)),), calls)
 
 
 def _checking_the_first(calls: Iterator[Call]) -> Iterator[Call]:
-    # itertools.chain would keep the first call, and with it the arguments, to the end.
+    # itertools.chain is faster, but would keep the first call and its arguments to the end.
     yield functools.partial(call_once, next(calls))
     yield from calls
 

@@ -218,6 +218,9 @@ class Measurement(TabularResult):
 
         Raises ValueError unless each number is between 0 and 100.
         """
+        for percent in percents:
+            if not 0 <= percent <= 100:
+                raise ValueError(f"percents must be between 0 and 100, got {percent}")
         return Percentiles({percent: self.quantile(percent / 100) for percent in percents})
 
     @property
