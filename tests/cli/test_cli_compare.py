@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,34 @@ def test_incomparable_measurements_are_refused(
     monkeypatch.setattr("fasttime.cli.compare.compare_saved", refuse)
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == "their methods differ"
+
+
+def test_the_margin_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    margins: list[float] = []
+
+    def compare(old: Measurement, new: Measurement, margin: float) -> Comparison:
+        margins.append(margin)
+        return Comparison(old, new, margin)
+
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", compare)
+    assert main(["compare", "old.json", "new.json", "--margin", "3%"]) == 0
+    assert main(["compare", "old.json", "new.json"]) == 0
+    assert margins == [0.03, 0.01]
+
+
+def test_the_comparison_is_printed_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", fasttime.compare_saved)
+    assert main(["compare", "old.json", "new.json", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["format"] == "fasttime saved comparison"
+    assert shown["new"]["label"] == "new.json"
+
+
+def test_a_margin_of_zero_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", fasttime.compare_saved)
+    assert main(["compare", "old.json", "new.json", "--margin", "0"]) == 2
+    assert "margin must lie between 0 and 1" in error_of(capsys)

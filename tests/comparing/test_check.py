@@ -68,7 +68,7 @@ def test_equal_results_are_timed(timing: Timing) -> None:
 
 
 def test_different_results_name_the_candidates(timing: Timing) -> None:
-    with pytest.raises(AssertionError, match='^the results of "bad" and "good" differ, so noth'):
+    with pytest.raises(AssertionError, match=r'^the results of "bad" and "good" differ, so noth'):
         fasttime.compare({"good": double, "fine": twice, "bad": wrong}, X, check=close)
     assert timing == []
 
@@ -76,7 +76,7 @@ def test_different_results_name_the_candidates(timing: Timing) -> None:
 @pytest.mark.parametrize("check", [torch.equal, lambda a, b: a == b, lambda a, b: (a == b).numpy()])
 def test_a_check_may_return_false(timing: Timing, check: Any) -> None:
     checked({"a": double, "b": twice}, X, check=check)
-    with pytest.raises(AssertionError, match='"b" and "a" differ, .*: check returned'):
+    with pytest.raises(AssertionError, match=r'"b" and "a" differ, .*: check returned'):
         fasttime.compare({"a": double, "b": wrong}, X, check=check)
 
 
@@ -85,7 +85,7 @@ def test_a_check_that_raises_names_the_candidates(timing: Timing) -> None:
         raise KeyError("no such part")
 
     with pytest.raises(
-        RuntimeError, match='^check= failed on the results of "b" and "a", .*KeyError: .no such'
+        RuntimeError, match=r'^check= failed on the results of "b" and "a", .*KeyError: .no such'
     ):
         fasttime.compare({"a": double, "b": twice}, X, check=check)
     assert timing == []

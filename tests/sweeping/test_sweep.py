@@ -246,3 +246,75 @@ def test_real_callables_are_timed() -> None:
     )
     assert made.is_complete
     assert all(one.median > 0 for point in made for one in point.timed)
+
+
+# --- checks and fresh arguments ---
+
+
+def double(x: torch.Tensor) -> torch.Tensor:
+    return x + x
+
+
+def wrong_from_100(x: torch.Tensor) -> torch.Tensor:
+    return x * (2 if len(x) < 100 else 3)
+
+
+def test_a_difference_is_noted_at_the_point() -> None:
+    made = fasttime.sweep(
+        {"good": double, "bad": wrong_from_100},
+        {"n": [10, 100]},
+        lambda n: torch.ones(n),
+        check=torch.testing.assert_close,
+        budget=0.02,
+    )
+    assert made[10].timed
+    assert made[100].error.startswith('AssertionError: the results of "bad" and "good" differ')
+
+
+def test_a_check_that_raises_is_noted_at_the_point() -> None:
+    made = fasttime.sweep(
+        {"a": double, "b": double},
+        {"n": [10]},
+        lambda n: torch.ones(n),
+        check=lambda one, other: 1 / 0,
+        budget=0.02,
+    )
+    assert made[10].error.startswith('RuntimeError: check= failed on the results of "b" and "a"')
+
+
+def test_a_check_needs_two_candidates() -> None:
+    with pytest.raises(ValueError, match="got one candidate"):
+        fasttime.sweep(double, AXES, lambda n: n, check=torch.equal)
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_setup_makes_arguments_from_those_of_make(names: str) -> None:
+    given: list[torch.Tensor] = []
+
+    def make(n: int) -> torch.Tensor:
+        given.append(torch.zeros(n))
+        return given[-1]
+
+    def add(x: torch.Tensor) -> torch.Tensor:
+        assert not x.any()
+        return x.add_(1)
+
+    made = fasttime.sweep(
+        dict.fromkeys(names, add), {"n": [10]}, make, setup=lambda x: (x.clone(),), budget=0.02
+    )
+    assert made[10].timed
+    assert "arguments_changed" not in made[10].warnings
+    assert not given[0].any()
+
+
+def test_an_error_of_setup_is_noted_at_the_point(calls: Calls) -> None:
+    def setup(n: int) -> tuple[int]:
+        raise MemoryError("too large")
+
+    made = swept(setup=setup, items=1)
+    assert made[10].error == "MemoryError: too large"
+
+
+def test_a_setup_of_a_graph_is_refused() -> None:
+    with pytest.raises(ValueError, match="use method='event'"):
+        swept(setup=lambda n: (n,), method="graph")

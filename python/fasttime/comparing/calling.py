@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..measuring.batch import nothing
 from ..measuring.calls import call_once
 from ..measuring.machine import Call
 from ..measuring.prepared import (
@@ -21,7 +21,7 @@ from ..measuring.prepared import (
 from ..measuring.process_state import judge_process
 from ..measuring.state import State, states_changed
 from ..timing_warning import TimingWarning
-from .checking import Check, check_results, kept, repeating_random_numbers
+from .checking import Check, check_results, kept, rewinder
 from .opening import naming, note_options
 
 Inputs = Mapping[str, Arguments | Sequence[Arguments]] | Sequence[Arguments]
@@ -110,25 +110,24 @@ def call_each_once(
     changes = {}
     results: dict[str, object] = {}
     arguments: dict[str, object] = {}
-    with repeating_random_numbers() as rewind:
-        for name, candidate in candidates.items():
-            if check is not None:
-                rewind()
-            state = State(candidate.fn, candidate.args, candidate.kwargs)
-            with naming(name):
-                call: Any = next(runs_of(candidate.call, 1))
-                try:
-                    result = call_once(call)
-                except TypeError as error:
-                    note_options(error, "compare", candidate.kwargs, options, help_)
-                    raise
-            if check is not None:
-                results[name] = kept(result)
-                if result is None and isinstance(call, functools.partial):
-                    arguments[name] = kept(call.args)
-            del call, result
-            if changed := state.changed():
-                changes[name] = changed
+    rewind = nothing if check is None else rewinder()
+    for name, candidate in candidates.items():
+        rewind()
+        state = State(candidate.fn, candidate.args, candidate.kwargs)
+        with naming(name):
+            call: Any = next(runs_of(candidate.call, 1))
+            try:
+                result = call_once(call)
+            except TypeError as error:
+                note_options(error, "compare", candidate.kwargs, options, help_)
+                raise
+        if check is not None:
+            results[name] = kept(result)
+            if result is None:
+                arguments[name] = kept(getattr(call, "args", ()))  # of a partial
+        del call, result
+        if changed := state.changed():
+            changes[name] = changed
     if check is not None:
         check_results(check, _to_check(candidates, results, arguments))
     observed = judge_process()

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,10 @@ from torch.utils._pytree import tree_map
 Check = Callable[[Any, Any], object]
 
 
-@contextlib.contextmanager
-def repeating_random_numbers() -> Iterator[Callable[[], None]]:
-    """Yield a function that sets torch's random generators back to their state at the beginning.
+def rewinder() -> Callable[[], None]:
+    """Return a function that sets torch's random generators back to their current state.
 
-    So every candidate gets the same random numbers. Never starts CUDA.
+    So every candidate can get the same random numbers. Never starts CUDA.
     """
     on_host = torch.get_rng_state()
     on_devices = (
@@ -32,7 +30,7 @@ def repeating_random_numbers() -> Iterator[Callable[[], None]]:
         if on_devices:
             torch.cuda.set_rng_state_all(on_devices)
 
-    yield rewind
+    return rewind
 
 
 def kept(result: object) -> object:
