@@ -211,7 +211,8 @@ def run(options: argparse.Namespace) -> int:
                 else:
                     result = _measure(*parts[0], options)
                 if options.inside is not None:
-                    check_imports(options.inside, [module])
+                    modules = [module] if options.setup is None else [module, options.setup]
+                    check_imports(options.inside, [name.partition(":")[0] for name in modules])
     except AgainstError as error:
         raise Failure(str(error)) from error
     except SystemExit as error:

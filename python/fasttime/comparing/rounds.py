@@ -65,6 +65,9 @@ _GPU_STATE_EVERY = 0.25
 # Seconds between two readings of the clock, per candidate.
 _CLOCK_EVERY = 0.05
 
+# With fewer samples, the median clock of a candidate may be from the time before the clock settled.
+_FEWEST_CLOCKS = 3
+
 # With more rounds, the interval would be narrower than the systematic error.
 MOST_ROUNDS = 1024
 
@@ -250,7 +253,12 @@ def measurements_of(
     event_overhead = float(np.median(empty)) if opened.held and empty.size else None
     if not machine.cuda_is_up():
         event_overhead = loop_overhead(method)
-    unlike = clocks_differ({f'"{name}"': median_clock(of) for name, of in rounds.clocks.items()})
+    unlike = clocks_differ(
+        {
+            f'"{name}"': median_clock(of) if len(of) >= _FEWEST_CLOCKS else None
+            for name, of in rounds.clocks.items()
+        }
+    )
     shared = (*opened.warnings, *clock_warnings_of_rounds(rounds.gpu_states))
     shared = shared if unlike is None else (*shared, unlike)
     measurements = {}

@@ -168,7 +168,8 @@ def run_until_known(
                 runs.ended_by = "count"
                 return runs
             continue
-        is_short = runs.seconds < min_time and elapsed < max(budget, _MOST_OF_MIN_TIME * min_time)
+        given_up_after = max(budget, _MOST_OF_MIN_TIME * min_time)
+        is_short = min_time > 0 and runs.seconds < min_time and elapsed < given_up_after
         bar.update(runs.seconds / min_time if is_short else elapsed / budget)
         if is_short:
             continue
