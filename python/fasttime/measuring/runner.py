@@ -204,7 +204,7 @@ def _run(
             return runs
 
     warnings = []
-    if _wants_hold(options, warm):
+    if _wants_hold(call, options, warm):
         try:
             return run(HeldSampler(call, options.cache)), True, []
         except CannotBeHeld as error:
@@ -216,14 +216,15 @@ def _run(
     return run(None), False, warnings
 
 
-def _wants_hold(options: Options, warm: WarmUp) -> bool:
+def _wants_hold(call: Call, options: Options, warm: WarmUp) -> bool:
     if options.hold is not None or options.method != "event":
         return bool(options.hold)
     if not machine.cuda_is_up() or warm.last.warning is not None:
         return False
     # A single run that fills a batch is long, and a hold doubles its time. Such a run is held only
-    # if it is host-bound. The stream was empty before the run, so the backlog shows that.
-    is_long = len(warm.last.times) == 1
+    # if it is host-bound. The stream was empty before the run, so the backlog shows that. Making
+    # fresh arguments may empty the stream before each run.
+    is_long = len(warm.last.times) == 1 and not isinstance(call, Fresh)
     return not is_long or warm.last.backlog <= float(warm.last.host_times[0])
 
 
