@@ -24,7 +24,7 @@ from rich.console import Console
 import fasttime
 from fasttime.environment import describe as environment
 from fasttime.experiments import output
-from fasttime.rates.peaks import measure_peaks
+from fasttime.rates.measured_peaks import measure_peaks
 from fasttime.rates.rate import format_rate
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "gpu"))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ differences: list[EnvironmentDifference] = []  # between the environments of the
 class Comparison:
     """A comparison whose new measurement is proven to be slower by 8 %."""
 
-    def __init__(self, old: Measurement, new: Measurement) -> None:
+    def __init__(self, old: Measurement, new: Measurement, margin: float) -> None:
+        self.margin = margin
         self.text = f"{new.label} against {old.label}"
         self.other_machine = differences
 
@@ -95,7 +97,7 @@ def test_another_machine_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_crash_is_not_a_regression(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def crash(old: Measurement, new: Measurement) -> None:
+    def crash(old: Measurement, new: Measurement, margin: float) -> None:
         raise ZeroDivisionError("somewhere inside")
 
     monkeypatch.setattr("fasttime.cli.compare.compare_saved", crash)
@@ -169,7 +171,7 @@ def test_an_unreadable_file_is_refused(
 def test_a_saved_comparison_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(loading, "load", lambda path: Comparison(made_up("a"), made_up("b")))
+    monkeypatch.setattr(loading, "load", lambda path: Comparison(made_up("a"), made_up("b"), 0.01))
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == (
         "old.json holds a Comparison; compare takes measurements, reports and folders of reports"
@@ -179,9 +181,40 @@ def test_a_saved_comparison_is_refused(
 def test_incomparable_measurements_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(old: Measurement, new: Measurement) -> None:
+    def refuse(old: Measurement, new: Measurement, margin: float) -> None:
         raise ValueError("their methods differ")
 
     monkeypatch.setattr("fasttime.cli.compare.compare_saved", refuse)
     assert main(["compare", "old.json", "new.json"]) == 2
     assert error_of(capsys) == "their methods differ"
+
+
+def test_the_margin_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    margins: list[float] = []
+
+    def compare(old: Measurement, new: Measurement, margin: float) -> Comparison:
+        margins.append(margin)
+        return Comparison(old, new, margin)
+
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", compare)
+    assert main(["compare", "old.json", "new.json", "--margin", "3%"]) == 0
+    assert main(["compare", "old.json", "new.json"]) == 0
+    assert margins == [0.03, 0.01]
+
+
+def test_the_comparison_is_printed_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", fasttime.compare_saved)
+    assert main(["compare", "old.json", "new.json", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["format"] == "fasttime saved comparison"
+    assert shown["new"]["label"] == "new.json"
+
+
+def test_a_margin_of_zero_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fasttime.cli.compare.compare_saved", fasttime.compare_saved)
+    assert main(["compare", "old.json", "new.json", "--margin", "0"]) == 2
+    assert "margin must lie between 0 and 1" in error_of(capsys)

@@ -287,6 +287,7 @@ class OnDevice:
         monkeypatch.setattr(machine_module, "device_name", lambda: "cuda:0 Scripted")
         monkeypatch.setattr(machine_module, "environment", lambda: None)
         monkeypatch.setattr(machine_module, "gpu_state", lambda: None)
+        monkeypatch.setattr(machine_module, "sm_clock", lambda: None)
         monkeypatch.setattr(machine_module, "synchronize", lambda: None)
         monkeypatch.setattr(machine_module, "synchronize_device", lambda device: None)
         monkeypatch.setattr(machine_module, "current_device", lambda: 0)

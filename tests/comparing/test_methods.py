@@ -474,8 +474,9 @@ def test_options_of_the_other_function_bring_a_note() -> None:
         fasttime.compare({"a": of_no_arguments, "b": len}, repeat=10)
     assert caught.value.__notes__ == [
         "compare() passed repeat on to the callable. Its own options are method, hold, cache, "
-        "budget, rounds, margin and statistic. It warms up by itself and stops when every verdict "
-        "is clear; to stop earlier, pass a smaller budget or fewer rounds",
+        "budget, rounds, margin, statistic, setup, inputs, check, bytes, flops and items. It warms "
+        "up by itself and stops when every verdict is clear; to stop earlier, pass a smaller "
+        "budget or fewer rounds",
         "while timing candidate 'a'",
     ]
 

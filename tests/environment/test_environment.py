@@ -406,3 +406,12 @@ def test_an_origin_hides_the_id_of_the_machine(
     finally:
         for cached in (origin._boot, origin._machine):
             cached.cache_clear()
+
+
+def test_the_sm_clock_is_one_question(library: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert nvml.sm_clock(0) == 1755
+    library.unsupported = {"nvmlDeviceGetClockInfo"}
+    assert nvml.sm_clock(0) is None
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    library.unsupported = set()
+    assert nvml.sm_clock(0) is None

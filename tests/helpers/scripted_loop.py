@@ -46,6 +46,7 @@ class ScriptedLoop:
         monkeypatch.setattr(machine, "busy_streams", lambda: ())
         monkeypatch.setattr(machine, "environment", lambda: None)
         monkeypatch.setattr(machine, "gpu_state", lambda: None)
+        monkeypatch.setattr(machine, "sm_clock", lambda: None)
         monkeypatch.setattr(machine, "mark", self.mark)
         monkeypatch.setattr(machine, "is_capturing", lambda: self.is_capturing)
         monkeypatch.setattr(

@@ -62,6 +62,7 @@ class SimulatedMachine:
             "device_name": lambda: "cuda:0 Simulated",
             "environment": lambda: None,
             "gpu_state": lambda: None,
+            "sm_clock": lambda: None,
             "short_work": lambda: lambda: self.cuda.enqueue(self.stream, 2 * US),
             "cache_clearer": lambda: self.clear_cache,
         }.items():

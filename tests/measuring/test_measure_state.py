@@ -106,8 +106,8 @@ def test_a_measurement_names_changed_arguments(method) -> None:  # type: ignore[
     warning = TimingWarning(
         "arguments_changed",
         "fn changes argument 0, argument 'state'[0] in place. If fn also reads them, each run "
-        "works on different data, and the changes stay: let fn work on a copy, or for a model, "
-        "call eval() first.",
+        "works on different data, and the changes stay: let measure(setup=) make fresh arguments, "
+        "or for a model, call eval() first.",
     )
     assert warning in found.warnings
 
@@ -285,8 +285,8 @@ def test_a_candidate_that_changes_arguments_is_named() -> None:
     warning = TimingWarning(
         "arguments_changed",
         "tidy changes argument 0, argument 1[0] in place. Candidates that read them work on "
-        "different data from then on: let each candidate work on a copy, or for a model, call "
-        "eval() first.",
+        "different data from then on: let compare(setup=) make fresh arguments, or for a model, "
+        "call eval() first.",
     )
     assert [warning in measured.warnings for measured in found.measurements.values()] == [
         True,

@@ -75,6 +75,30 @@ with torch.cuda.graph(graph, stream=stream):
 graph.replay()
 torch.cuda.synchronize()
 """,
+    "in_place_work_on_a_clone_is_read_alone": """
+x = torch.ones(1000, device="cuda")
+sim.set_launch_time(2_000_000)
+sim.set_host_cost(5_000)
+for hold in (True, False):
+    found = fasttime.measure(
+        torch.Tensor.add_, setup=lambda: (x.clone(), 1), hold=hold, warmup=2, repeat=10
+    )
+    assert found.held == hold
+    assert found.times.round(9).tolist() == [0.002] * 8, found
+    assert "arguments_changed" not in kinds(found), found
+whole = fasttime.measure(lambda: x.clone().add_(1), hold=True, warmup=2, repeat=10)
+assert whole.times.round(9).tolist() == [0.004] * 8, whole
+assert "arguments_changed" in kinds(fasttime.measure(x.add_, 1, warmup=2, repeat=10))
+
+def setup():
+    y = x.clone()
+    torch.cuda.synchronize()
+    return y, 1
+
+found = fasttime.measure(torch.Tensor.add_, setup=setup, budget=0.2)
+assert found.held and abs(found.median - 0.002) < 1e-9, found
+assert "not_held" not in kinds(found)
+""",
     "the_first_warm_up_run_may_start_cuda": """
 def fn():
     torch.ones(10, device="cuda")

@@ -22,8 +22,10 @@ from simulated_machine import SimulatedMachine
 import fasttime
 from fasttime import Bottleneck, Measurement, TimingWarning
 from fasttime.bottleneck import BOUNDS
+from fasttime.measuring.clocks import ClockSample
 from fasttime.measuring.options import Cache, EndedBy, Method
 from fasttime.measuring.warnings import WarningKind
+from fasttime.rates.rate import KINDS
 
 
 def assert_same(one: Measurement, other: Measurement) -> None:
@@ -42,6 +44,11 @@ durations = st.floats(min_value=0.0) | st.just(math.nan)
 environments = st.builds(
     environment, driver=st.none() | st.text(), cpu=st.text(), cpu_count=st.integers(1, 1 << 60)
 )
+
+amounts = st.dictionaries(
+    st.sampled_from(KINDS), st.floats(0, exclude_min=True, allow_infinity=False)
+)
+clock_samples = st.builds(ClockSample, st.integers(0, 1 << 40), st.floats(0, 1e5))
 
 bottlenecks = st.tuples(
     st.sampled_from(BOUNDS), st.text(), st.none() | st.floats(min_value=1.0)
@@ -78,6 +85,11 @@ def measurements(draw: st.DrawFn) -> Measurement:
         processes=tuple(processes),
         environment=draw(st.none() | environments),
         bottleneck=draw(st.none() | bottlenecks),
+        calls=draw(st.integers(1, 1000)),
+        has_setup=draw(st.booleans()),
+        work=draw(amounts),
+        peaks=draw(amounts),
+        clocks=tuple(draw(st.lists(clock_samples, max_size=3))),
     )
 
 

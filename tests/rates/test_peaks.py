@@ -12,8 +12,10 @@ from made_up_report import ENVIRONMENT
 
 import fasttime
 from fasttime import cli
+from fasttime.rates import measured_peaks as measuring
 from fasttime.rates import peaks as module
-from fasttime.rates.peaks import Peaks, cache_path, known_peaks, measure_peaks
+from fasttime.rates.measured_peaks import measure_peaks
+from fasttime.rates.peaks import Peaks, cache_path, known_peaks
 
 
 @pytest.fixture
@@ -23,8 +25,9 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "init", lambda: None)
-    monkeypatch.setattr(module, "describe", lambda backend: ENVIRONMENT)
-    monkeypatch.setattr(module, "_rates", lambda: iter([("copy", 4.0e12), ("float16", 8e14)]))
+    for one in (module, measuring):
+        monkeypatch.setattr(one, "describe", lambda backend: ENVIRONMENT)
+    monkeypatch.setattr(measuring, "_rates", lambda: iter([("copy", 4.0e12), ("float16", 8e14)]))
     return monkeypatch
 
 
@@ -38,7 +41,8 @@ def test_peaks_are_kept(gpu: pytest.MonkeyPatch) -> None:
 def test_another_driver_has_other_peaks(gpu: pytest.MonkeyPatch) -> None:
     measure_peaks()
     other = dataclasses.replace(ENVIRONMENT, driver="999")
-    gpu.setattr(module, "describe", lambda backend: other)
+    for one in (module, measuring):
+        gpu.setattr(one, "describe", lambda backend: other)
     assert known_peaks() is None
     measure_peaks()
     gpu.setattr(module, "describe", lambda backend: ENVIRONMENT)
@@ -70,7 +74,7 @@ def test_the_command_measures_once(
     gpu: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["peaks"]) == 0
-    gpu.setattr(module, "_rates", lambda: iter([("copy", 5.0e12)]))
+    gpu.setattr(measuring, "_rates", lambda: iter([("copy", 5.0e12)]))
     assert cli.main(["peaks"]) == 0
     assert "5.00 TB/s" not in capsys.readouterr().out
     assert cli.main(["peaks", "--again"]) == 0

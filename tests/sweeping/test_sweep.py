@@ -29,16 +29,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Replace timing: each candidate returns the microseconds that it takes."""
     made: Calls = []
 
-    def compare(candidates: dict[str, Callable[[], float]], **options: Any) -> Comparison:
+    def compare(
+        candidates: dict[str, Callable[..., float]], *args: object, **options: Any
+    ) -> Comparison:
         made.append(1)
         found = {
-            name: measurement(times(1e-6 * call()), label=name) for name, call in candidates.items()
+            name: measurement(times(1e-6 * call(*args)), label=name)
+            for name, call in candidates.items()
         }
         return Comparison(found, 10, options["margin"], 0.95, 1.0)
 
-    def measure(call: Callable[[], float], **options: Any) -> Measurement:
+    def measure(call: Callable[..., float], *args: object, **options: Any) -> Measurement:
         made.append(1)
-        return measurement(times(1e-6 * call()))
+        return measurement(times(1e-6 * call(*args)))
 
     monkeypatch.setattr(module, "compare", compare)
     monkeypatch.setattr(module, "measure", measure)
@@ -126,7 +129,7 @@ def test_a_negative_amount_fails_the_point(calls: Calls) -> None:
 
 
 def test_known_peaks_give_a_share(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_peaks", lambda args: {"bytes": 4e9})
+    monkeypatch.setattr(module, "peaks_of", lambda args: {"bytes": 4e9})
     rate = swept(bytes=lambda n: 1000 * n)[100].rate("linear", "bytes")
     assert rate is not None
     assert rate.share_of_peak == pytest.approx(0.25, rel=0.01)
@@ -243,3 +246,75 @@ def test_real_callables_are_timed() -> None:
     )
     assert made.is_complete
     assert all(one.median > 0 for point in made for one in point.timed)
+
+
+# --- checks and fresh arguments ---
+
+
+def double(x: torch.Tensor) -> torch.Tensor:
+    return x + x
+
+
+def wrong_from_100(x: torch.Tensor) -> torch.Tensor:
+    return x * (2 if len(x) < 100 else 3)
+
+
+def test_a_difference_is_noted_at_the_point() -> None:
+    made = fasttime.sweep(
+        {"good": double, "bad": wrong_from_100},
+        {"n": [10, 100]},
+        lambda n: torch.ones(n),
+        check=torch.testing.assert_close,
+        budget=0.02,
+    )
+    assert made[10].timed
+    assert made[100].error.startswith('AssertionError: the results of "bad" and "good" differ')
+
+
+def test_a_check_that_raises_is_noted_at_the_point() -> None:
+    made = fasttime.sweep(
+        {"a": double, "b": double},
+        {"n": [10]},
+        lambda n: torch.ones(n),
+        check=lambda one, other: 1 / 0,
+        budget=0.02,
+    )
+    assert made[10].error.startswith('RuntimeError: check= failed on the results of "b" and "a"')
+
+
+def test_a_check_needs_two_candidates() -> None:
+    with pytest.raises(ValueError, match="got one candidate"):
+        fasttime.sweep(double, AXES, lambda n: n, check=torch.equal)
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_setup_makes_arguments_from_those_of_make(names: str) -> None:
+    given: list[torch.Tensor] = []
+
+    def make(n: int) -> torch.Tensor:
+        given.append(torch.zeros(n))
+        return given[-1]
+
+    def add(x: torch.Tensor) -> torch.Tensor:
+        assert not x.any()
+        return x.add_(1)
+
+    made = fasttime.sweep(
+        dict.fromkeys(names, add), {"n": [10]}, make, setup=lambda x: (x.clone(),), budget=0.02
+    )
+    assert made[10].timed
+    assert "arguments_changed" not in made[10].warnings
+    assert not given[0].any()
+
+
+def test_an_error_of_setup_is_noted_at_the_point(calls: Calls) -> None:
+    def setup(n: int) -> tuple[int]:
+        raise MemoryError("too large")
+
+    made = swept(setup=setup, items=1)
+    assert made[10].error == "MemoryError: too large"
+
+
+def test_a_setup_of_a_graph_is_refused() -> None:
+    with pytest.raises(ValueError, match="use method='event'"):
+        swept(setup=lambda n: (n,), method="graph")

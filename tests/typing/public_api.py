@@ -58,6 +58,18 @@ assert_type("decode" in report, bool)
 
 m = fasttime.measure(model, x)
 assert_type(m, fasttime.Measurement)
+m = fasttime.measure(model, setup=lambda: (x.clone(),), bytes=lambda y: 2 * y.nbytes, calls=1)
+m = fasttime.measure(model, inputs=[(x,), (x,)], flops="auto", min_time=1)
+fasttime.measure(model, x, flops="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(m.rates["bytes"].value, float)
+assert_type(m.rates["bytes"].share_of_peak, float | None)
+assert_type(m.percentiles()[50], float)
+assert_type(m.clock, float | None)
+fasttime.compare(
+    {"a": model, "b": model},
+    inputs={"a": (x,), "b": (x,)},
+    check=torch.testing.assert_close,
+)
 assert_type(m.median, float)
 assert_type(m.median_interval, tuple[float, float])
 fasttime.measure(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+import torch
+
 from ..timelines.export import DATA_SUFFIXES, PICTURE_SUFFIXES
 from .output import did_you_mean
 
@@ -103,6 +105,33 @@ def new_file(text: str) -> Path:
 def new_json(text: str) -> Path:
     """Read the name of a JSON file to write."""
     return _with_suffix(text, ".json")
+
+
+def new_csv(text: str) -> Path:
+    """Read the name of a CSV file to write."""
+    return _with_suffix(text, ".csv")
+
+
+def named_values(text: str) -> tuple[str, tuple[object, ...]]:
+    """Read ``n=1024,4096``: a name, and numbers, true or false, data types of torch, or words."""
+    name, equals, values = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"must be such as n=1024,4096, got {text!r}")
+    if "" in (parts := [part.strip() for part in values.split(",")]):
+        raise argparse.ArgumentTypeError(f"has an empty value: {text!r}")
+    return name, tuple(map(_value, parts))
+
+
+def _value(text: str) -> object:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    found = getattr(torch, text, None)
+    return found if isinstance(found, torch.dtype) else text
 
 
 def new_html(text: str) -> Path:

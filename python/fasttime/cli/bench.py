@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fasttime bench``: time one callable or one model."""
+"""``fasttime bench``: time a callable or a model, compare several, or sweep over arguments."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ import contextlib
 import dataclasses
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..comparing.against import AgainstError, check_imports
+from ..comparing.comparison import Comparison
 from ..comparing.saved import SavedComparison
 from ..comparing.saved_verdict import FEWEST_PAIRS
 from ..environment.describe import describe
 from ..measuring.interrupted import Interrupted
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
+from ..sweeping.result import Sweep
 from . import target as targets
 from .arguments import (
     add_command,
     device,
+    fraction,
     ignored_runs,
+    named_values,
+    new_csv,
     new_json,
     positive,
     runs,
     seconds,
 )
+from .bench_many import check_many, compare_targets, sweep_targets
 from .measurements import as_json, measure_against, measure_in_processes, save
 from .output import Failure, first_sentence, flush_if_possible, put, say_saved
 from .user_code import INTERRUPTED, is_message, path_beginning_with, show_error, user_frames
@@ -45,16 +52,22 @@ _EXAMPLES = """examples:
   fasttime compare before.json after.json --fail-above 5%
   fasttime bench my_model:forward --against main --processes 10
   fasttime bench my_model:forward --against HEAD --build "python setup.py build_ext -i"
+  fasttime bench my_ops:fused my_ops:eager
+  fasttime bench my_ops:fused --arg n=1024,4096 --arg dtype=float16,bfloat16 --csv fused.csv
+  fasttime bench my_ops:add_in_place --setup my_ops:fresh_inputs
 
 my_model:forward is the function `forward` of ./my_model.py or of an installed module.
 It is called without arguments. The module creates models and inputs when it is imported.
+With --arg, it is called with one value per name as keyword arguments. With --setup, it is called
+with the tuple that the setup function returns, and the setup function gets the values of --arg.
+Several targets are judged against the first one.
 --against measures a git revision and your working tree in turns, and says which is faster."""
 
 # How many processes of each revision `--against` starts by default.
 _PAIRS = 10
 
 # Options that are passed on to `measure` if they are given.
-_MEASURE_OPTIONS = ("method", "warmup", "repeat", "budget", "hold", "cache")
+_MEASURE_OPTIONS = ("method", "warmup", "repeat", "budget", "precision", "hold", "cache")
 
 
 def add_to(commands: Commands) -> None:
@@ -66,7 +79,24 @@ def add_to(commands: Commands) -> None:
         "Time a callable or a model and print the measurement.",
         _EXAMPLES,
     )
-    parser.add_argument("target", metavar="TARGET", help="module:callable, or torchvision:<model>")
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="TARGET",
+        help="module:callable, or torchvision:<model>; several are compared",
+    )
+    parser.add_argument(
+        "--arg",
+        action="append",
+        type=named_values,
+        metavar="NAME=VALUE,...",
+        help="an argument of the target, and the values over which to sweep; may be repeated",
+    )
+    parser.add_argument(
+        "--setup",
+        metavar="TARGET",
+        help="module:callable that returns fresh arguments before each run; not timed",
+    )
     parser.add_argument(
         "--device",
         type=device,
@@ -99,6 +129,12 @@ def add_to(commands: Commands) -> None:
         help="how long an automatic measurement may take; default: 1",
     )
     parser.add_argument(
+        "--precision",
+        type=fraction,
+        metavar="SHARE",
+        help="end once the median is known to within this: 1%% or 0.01; default: 0.5%%",
+    )
+    parser.add_argument(
         "--hold",
         action=argparse.BooleanOptionalAction,
         help="hold the stream while work is queued, so that times include no launch latency; "
@@ -127,7 +163,14 @@ def add_to(commands: Commands) -> None:
     # For the processes that --against starts: the folder that the target must come from.
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     parser.add_argument(
-        "-o", "--output", type=new_json, metavar="FILE.json", help="save the result"
+        "-o",
+        "--output",
+        type=new_json,
+        metavar="FILE.json",
+        help="save the result. A sweep is saved point by point, and goes on from the points in it",
+    )
+    parser.add_argument(
+        "--csv", type=new_csv, metavar="FILE.csv", help="also save the rows of the result as CSV"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(command=run)
@@ -135,15 +178,23 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    module, name = targets.split(options.target)
+    if len(options.targets) > 1 or options.arg:
+        check_many(options)
+    options.target = options.targets[0]
+    parts = [targets.split(target) for target in options.targets]
     pairs = 0 if options.against is None else options.processes or _PAIRS
-    if module != targets.MODELS:
-        _check_callable_options(options)
+    for target, (module, _) in zip(options.targets, parts, strict=True):
+        if module != targets.MODELS:
+            _check_callable_options(target, options)
+        elif options.arg or options.setup:
+            raise Failure(f"{target} gets its own inputs; --arg and --setup are for callables")
+    module = parts[0][0]
     _check_against(module, options)
     # Absolute, because the timed code may change the folder.
-    output = options.output and options.output.absolute()
+    files = [(path.absolute(), path) for path in (options.output, options.csv) if path]
+    options.output = options.output and options.output.absolute()
     try:
-        result: Measurement | SavedComparison
+        result: Measurement | SavedComparison | Comparison | Sweep
         code = 0
         processes = options.processes
         if pairs:
@@ -155,9 +206,13 @@ def run(options: argparse.Namespace) -> int:
             # The target's own output must not mix with the data.
             chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
             with chatter or contextlib.nullcontext(), path_beginning_with(os.getcwd()):
-                result = _measure(module, name, options)
+                if len(parts) > 1 or options.arg:
+                    result, code = _measure_many(parts, options)
+                else:
+                    result = _measure(*parts[0], options)
                 if options.inside is not None:
-                    check_imports(options.inside, [module])
+                    modules = [module] if options.setup is None else [module, options.setup]
+                    check_imports(options.inside, [name.partition(":")[0] for name in modules])
     except AgainstError as error:
         raise Failure(str(error)) from error
     except SystemExit as error:
@@ -176,9 +231,9 @@ def run(options: argparse.Namespace) -> int:
         put(as_json(result) if options.json else str(result))
         flush_if_possible()
     finally:
-        if output:
-            save(result, output)
-            say_saved(options.output)
+        for path, name in files:
+            save(result, path)
+            say_saved(name)
     was_cut = isinstance(result, Measurement) and result.ended_by == "interrupt"
     return INTERRUPTED if was_cut else code
 
@@ -200,16 +255,16 @@ def _check_against(module: str, options: argparse.Namespace) -> None:
         )
 
 
-def _check_callable_options(options: argparse.Namespace) -> None:
+def _check_callable_options(target: str, options: argparse.Namespace) -> None:
     for option in ("batch", "dtype"):
         if getattr(options, option) is not None:
             raise Failure(
-                f"--{option} is for {targets.MODELS}:<model>; {options.target} is called without "
+                f"--{option} is for {targets.MODELS}:<model>; {target} is called without "
                 "arguments and creates its own inputs"
             )
     if options.device == "cpu":
         raise Failure(
-            f"--device cpu is for {targets.MODELS}:<model>; {options.target} chooses its own "
+            f"--device cpu is for {targets.MODELS}:<model>; {target} chooses its own "
             "device, and --device cuda:<index> only selects the current GPU"
         )
 
@@ -217,14 +272,47 @@ def _check_callable_options(options: argparse.Namespace) -> None:
 def _measure(module: str, name: str, options: argparse.Namespace) -> Measurement:
     if module == targets.MODELS:
         return _measure_model(name, options)
+    with _chosen_gpu(options):
+        return _time(targets.find_callable(module, name, options.setup is not None), options)
+
+
+@contextlib.contextmanager
+def _chosen_gpu(options: argparse.Namespace) -> Iterator[None]:
+    if options.device is None:
+        yield
+        return
+    if not torch.cuda.is_available():
+        raise Failure("torch finds no CUDA device; omit --device")
+    chosen = targets.device_of(options.device)
+    torch.cuda.init()  # type: ignore[no-untyped-call]
+    with targets.current(chosen):
+        yield
+
+
+def _measure_many(
+    parts: Sequence[tuple[str, str]], options: argparse.Namespace
+) -> tuple[Comparison | Sweep, int]:
+    """Compare the targets, or sweep over their arguments. Return the result and the exit code."""
     with contextlib.ExitStack() as stack:
-        if options.device is not None:
-            if not torch.cuda.is_available():
-                raise Failure("torch finds no CUDA device; omit --device")
+        if any(module == targets.MODELS for module, _ in parts):
             chosen = targets.device_of(options.device)
-            torch.cuda.init()  # type: ignore[no-untyped-call]
             stack.enter_context(targets.current(chosen))
-        return _time(targets.find_callable(module, name), options)
+            stack.enter_context(torch.inference_mode())
+        else:
+            stack.enter_context(_chosen_gpu(options))
+        takes = bool(options.arg or options.setup)
+        found = [
+            targets.build_model(name, chosen, options.batch, options.dtype)
+            if module == targets.MODELS
+            else targets.find_callable(module, name, takes)
+            for module, name in parts
+        ]
+        if not options.arg:
+            return compare_targets(found, options), 0
+        values = dict(options.arg)
+        if len(values) < len(options.arg):
+            raise Failure("an --arg is given twice; list all of its values in one")
+        return sweep_targets(found, values, options)
 
 
 def _measure_model(name: str, options: argparse.Namespace) -> Measurement:
@@ -247,6 +335,8 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
         if getattr(options, option) is not None
     }
     try:
+        if options.setup is not None:
+            given["setup"] = targets.find_setup(options.setup)
         measurement = measure(target.fn, *target.arguments, **given)
     except Interrupted as interrupted:  # the complete runs are printed and saved
         measurement = interrupted.measurement
@@ -265,7 +355,7 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
 def _arguments(options: argparse.Namespace) -> list[str]:
     """Return the arguments for a process that makes the same measurement once."""
     arguments = [options.target]
-    for name in ("device", "batch", "dtype", *_MEASURE_OPTIONS):
+    for name in ("device", "batch", "dtype", "setup", *_MEASURE_OPTIONS):
         value = getattr(options, name)
         if isinstance(value, bool):
             arguments.append(f"--{name}" if value else f"--no-{name}")

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from ..comparing.saved import SavedComparison, compare_saved
 from ..comparing.site_by_site import MARGIN, compare_reports
 from ..comparing.site_changes import ReportComparison
+from ..comparing.verdict import MARGIN as MEASUREMENT_MARGIN
 from ..comparing.verdict import NOT_COMPARABLE
 from ..measuring.measurement import Measurement
 from .arguments import add_command, fraction
-from .output import NO_RESULT, Failure, say, show
+from .measurements import as_json
+from .output import NO_RESULT, Failure, put, say, show
 from .result_files import Side, load_side
 
 if TYPE_CHECKING:
@@ -58,6 +60,13 @@ def add_to(commands: Commands) -> None:
         help="exit with 1 if NEW is proven to be slower by more than this: 5%% or 0.05",
     )
     parser.add_argument(
+        "--margin",
+        type=fraction,
+        metavar="SHARE",
+        help="differences up to this count as the same: 2%% or 0.02; default: 1%%, for reports 5%%",
+    )
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    parser.add_argument(
         "--allow-other-machine",
         action="store_true",
         help="compare results from two machines or two versions of torch, too",
@@ -80,8 +89,11 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     old, new = load_side(options.old), load_side(options.new)
     _refuse_twice(old, new)
-    comparison = _compared(old, new, options.fail_above)
-    show(comparison, sys.stdout)
+    comparison = _compared(old, new, options.fail_above, options.margin)
+    if options.json:
+        put(as_json(comparison))
+    else:
+        show(comparison, sys.stdout)
     if comparison.other_machine and not options.allow_other_machine:
         differences = "; ".join(map(str, comparison.other_machine))
         say(
@@ -104,13 +116,17 @@ def _refuse_twice(old: Side, new: Side) -> None:
                 raise Failure(f"{one} and {other} are the same file; name two files")
 
 
-def _compared(old: Side, new: Side, fail_above: float | None) -> SavedComparison | ReportComparison:
+def _compared(
+    old: Side, new: Side, fail_above: float | None, margin: float | None
+) -> SavedComparison | ReportComparison:
     try:
         if isinstance(old.content, Measurement) and isinstance(new.content, Measurement):
-            return compare_saved(old.content, new.content)
+            margin = MEASUREMENT_MARGIN if margin is None else margin
+            return compare_saved(old.content, new.content, margin=margin)
         if isinstance(old.content, list) and isinstance(new.content, list):
-            # A slowdown within the margin would not fail, so the limit lowers the margin.
-            margin = min(MARGIN, fail_above or MARGIN)
+            if margin is None:
+                # A slowdown within the margin would not fail, so the limit lowers the margin.
+                margin = min(MARGIN, fail_above or MARGIN)
             return compare_reports(old.content, new.content, margin=margin)
     except ValueError as error:
         raise Failure(str(error)) from error

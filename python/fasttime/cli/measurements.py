@@ -11,16 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..comparing.against import AgainstError, Tree, in_turns, trees_of
+from ..comparing.comparison import Comparison
 from ..comparing.saved import SavedComparison, compare_saved
+from ..comparing.site_changes import ReportComparison
 from ..measuring.measurement import Measurement
 from ..measuring.merging import mixed_holding
 from ..measuring.options import EndedBy
+from ..sweeping.result import Sweep
 from .output import Failure, say
 from .result_files import load_result
 from .user_code import INTERRUPTED
 
+Saved = Measurement | SavedComparison | Comparison | ReportComparison | Sweep
 
-def save(result: Measurement | SavedComparison, path: Path) -> None:
+
+def save(result: Saved, path: Path) -> None:
     """Write a result; raise Failure if the file cannot be written."""
     try:
         result.save(path)
@@ -36,7 +41,7 @@ def load(path: Path) -> Measurement:
     return loaded
 
 
-def as_json(result: Measurement | SavedComparison) -> str:
+def as_json(result: Saved) -> str:
     """Return the text that `save` writes."""
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
         path = Path(folder, "result.json")

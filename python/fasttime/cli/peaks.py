@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..rates.peaks import known_peaks, measure_peaks
+from ..rates.measured_peaks import measure_peaks
+from ..rates.peaks import known_peaks
 from .arguments import add_command
 from .output import Failure, first_sentence, show
 

@@ -58,8 +58,11 @@ def split(target: str) -> tuple[str, str]:
     return module, name
 
 
-def find_callable(module_name: str, name: str) -> Target:
-    """Import a module and return its callable, which must not need arguments."""
+def find_callable(module_name: str, name: str, takes_arguments: bool = False) -> Target:
+    """Import a module and return its callable.
+
+    Raises Failure if the callable needs arguments, unless `takes_arguments`.
+    """
     found: Any = _import(module_name)
     for part in name.split("."):
         try:
@@ -73,8 +76,14 @@ def find_callable(module_name: str, name: str) -> Target:
             f"{module_name}:{name} has type {type(found).__name__} and is not callable; "
             "name a function"
         )
-    _check_takes_nothing(found, f"{module_name}:{name}")
+    if not takes_arguments:
+        _check_takes_nothing(found, f"{module_name}:{name}")
     return Target(found, (), f"{module_name}:{name}")
+
+
+def find_setup(name: str | None) -> Callable[..., Any] | None:
+    """Return the function ``module:callable`` that makes the arguments of the target."""
+    return None if name is None else find_callable(*split(name), takes_arguments=True).fn
 
 
 def build_model(name: str, device: str, batch: int | None, dtype: str | None) -> Target:
@@ -123,7 +132,7 @@ def _check_takes_nothing(fn: Callable[..., object], label: str) -> None:
     except TypeError as error:
         raise Failure(
             f"{label} is called without arguments, but: {error}; name a function that creates its "
-            "own inputs"
+            "own inputs, or pass arguments with --arg or --setup"
         ) from None
     except ValueError:
         pass  # a builtin without a signature

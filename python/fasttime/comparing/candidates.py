@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from ..measuring import machine
 from ..measuring.arguments import (
@@ -17,24 +17,27 @@ from ..measuring.arguments import (
     label_of,
     what_is_no_callable,
 )
-from ..measuring.calls import call_once
 from ..measuring.held import CannotBeHeld
+from ..measuring.machine import Call
+from ..measuring.measure import MeasuredWork, measured_work
 from ..measuring.options import Cache, EndedBy, Method
-from ..measuring.process_state import judge_process
+from ..measuring.prepared import Setup
 from ..measuring.progress import ProgressBar
-from ..measuring.state import State, states_changed
 from ..measuring.warnings import not_held
-from ..timing_warning import TimingWarning
+from ..rates.rate import Amount
 from ..torch_compile.not_compiled import not_compiled
+from .calling import Candidate, Inputs, call_each_once, candidates_of
+from .checking import Check
 from .comparison import STATISTICS, Comparison, Statistic
-from .opening import Opened, naming, note_options, open_samplers
+from .opening import Opened, naming, open_samplers
 from .rounds import MOST_ROUNDS, Rounds, measurements_of
 from .verdict import MARGIN, check_margin
 
 # Options of compare_methods() and measure() that compare() does not take.
-_OTHER_OPTIONS = ("methods", "warmup", "repeat", "precision")
+_OTHER_OPTIONS = ("methods", "warmup", "repeat", "precision", "min_time", "calls")
 _OPTIONS_HELP = (
-    "Its own options are method, hold, cache, budget, rounds, margin and statistic. It warms up by "
+    "Its own options are method, hold, cache, budget, rounds, margin, statistic, setup, inputs, "
+    "check, bytes, flops and items. It warms up by "
     "itself and stops when every verdict is clear; to stop earlier, pass a smaller budget or fewer "
     "rounds"
 )
@@ -52,6 +55,12 @@ def compare(
     rounds: int | None = None,
     margin: float = MARGIN,
     statistic: Statistic = "midmean",
+    setup: Setup | None = None,
+    inputs: Inputs | None = None,
+    check: Check | None = None,
+    bytes: Amount | None = None,
+    flops: Amount | Literal["auto"] | None = None,
+    items: Amount | None = None,
     **kwargs: object,
 ) -> Comparison:
     """Time several callables against each other and say which one is faster.
@@ -78,6 +87,17 @@ def compare(
             batch, the time of a typical run. ``mean`` counts rare long runs too, for work that pays
             for the total time. It takes more rounds if long runs are rare. A warning tells you if
             the two lead to different ratios.
+        setup: makes fresh arguments before each run; see `fasttime.measure`. It is called with the
+            positional arguments, or with the candidate's own ones in `inputs`.
+        inputs: ``{"a": (x,), "b": (y,)}`` gives each candidate its own arguments. A list of tuples,
+            for all candidates or for one of them, is cycled as in `fasttime.measure`.
+        check: ``torch.testing.assert_close``, or another function of two results that raises an
+            AssertionError or returns False if they differ. Before anything is timed, each candidate
+            is called once, and its result is compared with the baseline's. Torch's random numbers
+            are the same in each of these calls. If the candidates return None, the arguments that
+            they wrote to are compared.
+        bytes, flops, items: the work of one call; see `fasttime.measure`. ``flops="auto"`` counts
+            the operations of the baseline. `Measurement.rates` of each candidate has the rates.
 
     Waits for all devices in use at both ends of each batch, like `fasttime.measure`. Shows progress
     like `fasttime.measure`. A warning tells you if the GPU was throttled or its clock changed
@@ -86,9 +106,10 @@ def compare(
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`; TypeError if `candidates`
     is not a mapping of names to callables; ValueError if there are fewer than two candidates or a
     number is out of range, and if the budget has no room for the fewest rounds that allow a
-    verdict. The message then names a budget. Exceptions from a candidate pass unchanged. A note on
-    them names the candidate. If you passed an option of `compare_methods`, the note names the right
-    options (Python 3.11 and later).
+    verdict. The message then names a budget. Raises AssertionError if results differ, and
+    RuntimeError if `check` fails. Both name the candidates. Exceptions from a candidate pass
+    unchanged. A note on them names the candidate. If you passed an option of `compare_methods`, the
+    note names the right options (Python 3.11 and later).
 
     >>> print(compare({"sorted": sorted, "sum": sum}, [3, 1, 2]))  # doctest: +SKIP
     """
@@ -98,19 +119,21 @@ def compare(
     rounds = None if rounds is None else _check_rounds(rounds)
     check_margin(margin)
     check_choice("statistic", statistic, STATISTICS)
-    calls = {
-        # A partial would add its own cost to each run.
-        name: functools.partial(fn, *args, **kwargs) if args or kwargs else fn
-        for name, fn in candidates.items()
-    }
+    if check is not None and not callable(check):
+        raise TypeError(f"check must be a function of two results, got {check!r}")
+    given = candidates_of(candidates, args, kwargs, setup, inputs, method)
+    calls = {name: candidate.call for name, candidate in given.items()}
 
     with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
-        warnings = _call_each_once(candidates, args, kwargs)
+        warnings = call_each_once(given, check, _OTHER_OPTIONS, _OPTIONS_HELP)
+        work = _work(calls, bytes, flops, items)
+        facts = {name: _facts(given[name], work[name]) for name in given}
 
         def run(opened: Opened) -> Comparison:
-            opened = opened._replace(warnings=(*opened.warnings, *warnings))
+            counted = dict.fromkeys(one for each in work.values() for one in each.warnings)
+            opened = opened._replace(warnings=(*opened.warnings, *warnings, *counted))
             made = Rounds(opened.samplers, bar, budget, rounds)
-            return _run(made, opened, method, cache, rounds, margin, statistic)
+            return _run(made, opened, method, cache, rounds, margin, statistic, facts)
 
         with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
             try:
@@ -122,28 +145,25 @@ def compare(
             return run(opened._replace(warnings=(*opened.warnings, warning)))
 
 
-def _call_each_once(
-    candidates: Mapping[str, Callable[..., object]],
-    args: tuple[object, ...],
-    kwargs: Mapping[str, object],
-) -> tuple[TimingWarning, ...]:
-    """Do the one-off work of each candidate. Return the warnings that hold for all candidates."""
-    changes = {}
-    for name, fn in candidates.items():
-        state = State(fn, args, kwargs)
+def _work(
+    calls: Mapping[str, Call],
+    bytes: Amount | None,
+    flops: Amount | Literal["auto"] | None,
+    items: Amount | None,
+) -> dict[str, MeasuredWork]:
+    """Return the work of each candidate. The baseline's operations stand for all of them."""
+    found = {}
+    for name, call in calls.items():
         with naming(name):
-            try:
-                call_once(functools.partial(fn, *args, **kwargs))
-            except TypeError as error:
-                note_options(error, "compare", kwargs, _OTHER_OPTIONS, _OPTIONS_HELP)
-                raise
-        if changed := state.changed():
-            changes[name] = changed
-    observed = judge_process()
-    return (
-        *([states_changed(changes)] if changes else []),
-        *([observed] if observed is not None else []),
-    )
+            found[name] = measured_work(call, bytes, flops, items)
+            if flops == "auto":
+                flops = found[name].amounts.get("flops")
+    return found
+
+
+def _facts(candidate: Candidate, work: MeasuredWork) -> dict[str, Any]:
+    """Return the fields of a measurement that are known before the rounds."""
+    return {"has_setup": candidate.has_setup, "work": work.amounts, "peaks": work.peaks}
 
 
 def _run(
@@ -154,6 +174,7 @@ def _run(
     rounds: int | None,
     margin: float,
     statistic: Statistic,
+    facts: Mapping[str, Mapping[str, Any]],
 ) -> Comparison:
     analyses = made.plan()
     for analysis in analyses:
@@ -161,7 +182,7 @@ def _run(
         # If time is up, this analysis is the last one, and takes the last one's share of errors.
         deciding = analysis if in_budget else analyses[-1]
         comparison = Comparison(
-            measurements_of(made, opened, method, cache),
+            measurements_of(made, opened, method, cache, facts),
             made.batch_runs,
             margin,
             1 - deciding.alpha,

@@ -17,6 +17,7 @@ from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
+from ..rates.rate import KINDS
 from ..stats import Times
 from ..stats.clock_step import clock_step
 from ..stats.mean_ratio import mean_ratio_interval
@@ -151,7 +152,12 @@ class Comparison(TabularResult):
     def _records(self) -> list[dict[str, Any]]:
         """Return one row per candidate. The baseline has a ratio of 1 and no interval."""
         rows = []
+        all_kinds = {
+            kind for measurement in self.measurements.values() for kind in measurement.work
+        }
+        kinds = [kind for kind in KINDS if kind in all_kinds]
         for name, measurement in self.measurements.items():
+            rates = measurement.rates
             verdict = self.verdicts.get(name)
             low, high = (None, None) if verdict is None else verdict.interval
             rows.append(
@@ -164,6 +170,10 @@ class Comparison(TabularResult):
                     "low": low,
                     "high": high,
                     "verdict": "baseline" if verdict is None else verdict.verdict,
+                    **{
+                        f"{kind}_per_second": rates[kind].value if kind in rates else None
+                        for kind in kinds
+                    },
                 }
             )
         return rows
@@ -282,6 +292,7 @@ class Comparison(TabularResult):
         if count > 1:
             intervals = f"All {count} intervals together hold with 95 % confidence (Bonferroni)"
         return [
+            *self._rates(),
             _WHAT[self.statistic],
             f"{intervals}. same: within {100 * self.margin:g} %.",
             *(
@@ -290,6 +301,19 @@ class Comparison(TabularResult):
                 if verdict.verdict == "can't tell"
             ),
         ]
+
+    def _rates(self) -> list[str]:
+        """Return one line per kind of work, with the rate of each candidate that has one."""
+        lines = []
+        for kind in KINDS:
+            known = [
+                f"{_quoted(name)} {measurement.rates[kind]}"
+                for name, measurement in self.measurements.items()
+                if kind in measurement.work
+            ]
+            if known:
+                lines.append(f"{kind}: {', '.join(known)}")
+        return lines
 
     def _shown_warnings(self) -> tuple[TimingWarning, ...]:
         # The title names the device, so the warning "cpu" would repeat it.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,12 @@ from ..environment.origin import origin_now
 from ..measuring import machine
 from ..measuring.batch import Batch, Sampler
 from ..measuring.calibration import loop_overhead
-from ..measuring.clocks import clock_warnings_of_rounds
+from ..measuring.clocks import (
+    ClockSample,
+    clock_warnings_of_rounds,
+    clocks_differ,
+    median_clock,
+)
 from ..measuring.distribution import judge_times
 from ..measuring.elsewhere import judge_elsewhere, judge_work
 from ..measuring.measurement import Measurement
@@ -56,6 +62,12 @@ _LONG_RUN = 0.1
 # Seconds between two readings of the GPU's state. Each reading takes a few milliseconds.
 _GPU_STATE_EVERY = 0.25
 
+# Seconds between two readings of the clock, per candidate.
+_CLOCK_EVERY = 0.05
+
+# With fewer samples, the median clock of a candidate may be from the time before the clock settled.
+_FEWEST_CLOCKS = 3
+
 # With more rounds, the interval would be narrower than the systematic error.
 MOST_ROUNDS = 1024
 
@@ -83,6 +95,7 @@ class Rounds:
         ignored: the batches of the ignored rounds, likewise.
         duration: of all kept batches, in seconds.
         gpu_states: before the first kept round, in between, and after the last round.
+        clocks: the SM clock after batches of kept rounds, by candidate.
     """
 
     def __init__(
@@ -104,6 +117,8 @@ class Rounds:
         self.ignored: dict[str, list[Batch]] = {name: [] for name in samplers}
         self._round_time = self._ignore_rounds()
         self.gpu_states: list[GpuState | None] = []
+        self.clocks: dict[str, list[ClockSample]] = {name: [] for name in samplers}
+        self._clock_read_at = dict.fromkeys(samplers, -math.inf)
         self._read_gpu_state()
 
     def plan(self) -> list[InterimAnalysis]:
@@ -147,7 +162,16 @@ class Rounds:
             batch = self._take(name, self.batch_runs)
             into[name].append(batch)
             duration += batch.duration
+            if into is self.kept and machine.clock() - self._clock_read_at[name] >= _CLOCK_EVERY:
+                self._read_clock(name)
         return duration
+
+    def _read_clock(self, name: str) -> None:
+        """Read the clock at which the candidate has just run. The device is idle by now."""
+        clock = machine.sm_clock()
+        if clock is not None:
+            self.clocks[name].append(ClockSample(len(self.kept[name]) * self.batch_runs, clock))
+        self._clock_read_at[name] = machine.clock()
 
     def _take(self, name: str, runs: int) -> Batch:
         with naming(name):
@@ -207,20 +231,36 @@ def _rounded_up(seconds: float) -> float:
 
 
 def measurements_of(
-    rounds: Rounds, opened: Opened, method: Method, cache: Cache
+    rounds: Rounds,
+    opened: Opened,
+    method: Method,
+    cache: Cache,
+    facts: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Measurement]:
     """Return a measurement of each candidate, in the order of the candidates.
 
     Behind a held stream, the event overhead is subtracted from all times. Without CUDA, the loop's
     own cost is subtracted. Either would pull every ratio towards 1. All candidates share one
     figure, so the figure cannot favour one.
+
+    Args:
+        rounds: the rounds so far.
+        opened, method, cache: how they were made.
+        facts: more fields of each measurement, by candidate.
     """
     device = machine.device_name()
     empty = np.concatenate([_joined(kept, "event_overheads") for kept in rounds.kept.values()])
     event_overhead = float(np.median(empty)) if opened.held and empty.size else None
     if not machine.cuda_is_up():
         event_overhead = loop_overhead(method)
+    unlike = clocks_differ(
+        {
+            f'"{name}"': median_clock(of) if len(of) >= _FEWEST_CLOCKS else None
+            for name, of in rounds.clocks.items()
+        }
+    )
     shared = (*opened.warnings, *clock_warnings_of_rounds(rounds.gpu_states))
+    shared = shared if unlike is None else (*shared, unlike)
     measurements = {}
     for name, kept in rounds.kept.items():
         times = _joined(kept, "times") - (event_overhead or 0.0)
@@ -242,6 +282,8 @@ def measurements_of(
             event_overhead=event_overhead,
             is_calibrated=event_overhead is not None,
             origins=(origin_now(),),
+            clocks=tuple(rounds.clocks[name]),
+            **facts[name],
         )
     return measurements
 

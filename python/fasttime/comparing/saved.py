@@ -18,6 +18,7 @@ from ..documents import (
     read_document,
 )
 from ..environment.differences import EnvironmentDifference, environment_differences
+from ..measuring.clocks import clocks_differ
 from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measurement import Measurement
@@ -229,6 +230,8 @@ class SavedComparison(TabularResult):
             differences = "; ".join(map(str, others))
             message = f"The environments differ, which alone may change times: {differences}."
             warnings.append(TimingWarning("environments_differ", message))
+        if unlike := clocks_differ({"old": self.old.clock, "new": self.new.clock}):
+            warnings.append(unlike)
         if self.other_machine:
             differences = "; ".join(map(str, self.other_machine))
             message = (

@@ -52,6 +52,18 @@ def gpu_state(index: int) -> GpuState | None:
     )
 
 
+def sm_clock(index: int) -> int | None:
+    """Return the SM clock of torch's CUDA device `index` in MHz. None in the cases of `gpu_state`.
+
+    Asks one question only, so it is fast enough to be called between batches of runs.
+    """
+    found = _gpu(index)
+    if found is None:
+        return None
+    nvml, handle = found
+    return _ask(lambda: int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)))
+
+
 def gpu_modes(index: int) -> GpuModes | None:
     """Return the settings of torch's CUDA device `index`. None in the cases of `gpu_state`."""
     found = _gpu(index)

@@ -14,9 +14,11 @@ from ..stats.median import median_interval
 from ..stats.student import block_half_width
 from . import machine
 from .batch import Batch, Sampler
+from .clocks import ClockSample
 from .elsewhere import Elsewhere
 from .machine import Call
 from .options import EndedBy
+from .prepared import Fresh, Prepared, in_a_row
 from .progress import ProgressBar
 from .waiting import in_most
 from .warm_up import MOST_RUNS, WarmUp, batch_time, runs_for
@@ -47,6 +49,10 @@ _MOST_UNTIMED = 1_000_000  # per loop
 # sqrt(pi / 2).
 _MEDIAN_TO_MEAN = 1.2533
 
+# A minimum time that takes this many times as long by the clock is given up. A callable without any
+# work on the device would never reach it.
+_MOST_OF_MIN_TIME = 20.0
+
 _FIRST_HELD = 20  # runs in the first held batch; how long held runs take is not known yet
 
 
@@ -58,6 +64,7 @@ class Runs:
         times, host_times, event_overheads: of all batches; see `Batch`.
         wall_times: the time per run in each loop without timing.
         others, waiting: one per batch that was not held; see `Batch`.
+        clocks: one per round, if the driver reports the clock.
         ended_by: why there are no more batches.
     """
 
@@ -67,7 +74,13 @@ class Runs:
     wall_times: list[float] = field(default_factory=list)
     others: list[Elsewhere] = field(default_factory=list)
     waiting: list[bool | None] = field(default_factory=list)
+    clocks: list[ClockSample] = field(default_factory=list)
     ended_by: EndedBy = "budget"
+
+    @property
+    def seconds(self) -> float:
+        """The sum of all kept times."""
+        return float(sum(times.sum() for times in self.times))
 
     @property
     def work_was_waiting(self) -> bool | None:
@@ -89,12 +102,14 @@ def run_until_known(
     kept: int | None,
     precision: float,
     budget: float,
+    min_time: float = 0.0,
     bar: ProgressBar,
     runs: Runs | None = None,
 ) -> Runs:
     """Run batch after batch until the median is known to within `precision`, or time is up.
 
     A round has up to three parts: a loop without timing, a batch of `free`, and a batch of `held`.
+    There is no loop if fresh arguments are made before each run, since it would include that.
     So a change on the machine affects all of them. With `held`, the times come from its batches.
     On a device, the first run of each `free` batch is left out, because the device is idle before
     that run.
@@ -110,6 +125,7 @@ def run_until_known(
         kept: stop after this many kept runs instead; None to stop by precision or budget.
         precision: half the width of the median's interval, as a share of the median.
         budget: seconds.
+        min_time: seconds that the kept times must add up to.
         bar: is drawn between rounds, while the device is idle.
         runs: where the runs go, so that an interrupt loses none; None for new ones.
     """
@@ -120,17 +136,19 @@ def run_until_known(
     if kept is None:
         size = min(size, max(1, round(_MOST_TIMED * time / budget)))
     held_size = min(size, _FIRST_HELD)
+    has_wall_time = not isinstance(call, Fresh)
     ending = _Ending(precision, min(_SOONEST, _SOONEST_PART * budget))
     while True:
         if kept is not None:
             untimed = size = min(size, kept - runs.count)
-        if untimed > 1:
-            runs.wall_times.append(machine.untimed_loop(call, untimed) / untimed)
+        if untimed > 1 and has_wall_time:
+            loop = (in_a_row(call, untimed), 1) if isinstance(call, Prepared) else (call, untimed)
+            runs.wall_times.append(machine.untimed_loop(*loop) / untimed)
             if kept is None:
                 untimed = runs_for(time, runs.wall_times[-1], _MOST_UNTIMED)
         ignored = 1 if machine.cuda_is_up() else 0
         batch = free.take(size + ignored, ignored)
-        if size == 1:  # so long that the cost of timing does not matter
+        if size == 1 and has_wall_time:  # so long that the cost of timing does not matter
             runs.wall_times.append(batch.duration / (size + ignored))
         _add_free(runs, batch, ignored)
         if held is None:
@@ -140,6 +158,9 @@ def run_until_known(
             held_size = runs_for(time, timed.duration / len(timed.times), MOST_RUNS)
         runs.times.append(timed.times)
         runs.event_overheads.append(timed.event_overheads)
+        clock = machine.sm_clock()  # the device has just been at work
+        if clock is not None:
+            runs.clocks.append(ClockSample(runs.count, clock))
         elapsed = machine.clock() - start
         if kept is not None:
             bar.update(runs.count / kept)
@@ -147,7 +168,11 @@ def run_until_known(
                 runs.ended_by = "count"
                 return runs
             continue
-        bar.update(elapsed / budget)
+        given_up_after = max(budget, _MOST_OF_MIN_TIME * min_time)
+        is_short = min_time > 0 and runs.seconds < min_time and elapsed < given_up_after
+        bar.update(runs.seconds / min_time if is_short else elapsed / budget)
+        if is_short:
+            continue
         if ending.is_known(runs, elapsed):
             runs.ended_by = "precision"
             return runs

@@ -130,6 +130,15 @@ def check_runs(warmup: object, repeat: object) -> tuple[int | Auto, int | Auto]:
     return ignored, runs
 
 
+def check_calls(calls: object) -> int:
+    """Return the calls per run. Raise TypeError or ValueError unless they are a number of calls."""
+    if not is_whole(calls):
+        raise TypeError(f"calls must be an int, got {calls!r}")
+    if not 1 <= calls <= 1_000_000:
+        raise ValueError(f"calls must be at least 1 and at most 1,000,000, got {calls}")
+    return int(calls)
+
+
 def _count(value: object) -> int | Auto | None:
     if value == "auto":
         return "auto"

@@ -15,6 +15,7 @@ import torch
 
 from .arguments import label_of
 from .machine import Call
+from .prepared import Prepared, runs_of
 
 _MOST_LOOKED_AT = 100  # items of a result
 
@@ -27,18 +28,27 @@ class Calls:
         self._is_new = True
 
     def times(self, runs: int) -> Iterator[Call]:
-        """Yield what to call, `runs` times."""
+        """Yield what to call, `runs` times. The iterator prepares arguments if there are any."""
+        calls = runs_of(self._call, runs)
         if not self._is_new:
-            return itertools.repeat(self._call, runs)
+            return calls
         self._is_new = False
-        first = functools.partial(call_once, self._call)
-        return itertools.chain([first], itertools.repeat(self._call, runs - 1))
+        if isinstance(self._call, Prepared):
+            return _checking_the_first(calls)
+        return itertools.chain((functools.partial(call_once, next(calls)),), calls)
 
 
-def call_once(call: Call) -> None:
-    """Call it. Raise TypeError if the result is not there yet, such as a coroutine or a future.
+def _checking_the_first(calls: Iterator[Call]) -> Iterator[Call]:
+    # itertools.chain is faster, but would keep the first call and its arguments to the end.
+    yield functools.partial(call_once, next(calls))
+    yield from calls
 
-    Looks into a tuple or a list, too: collectives return such results beside a tensor.
+
+def call_once(call: Call) -> object:
+    """Call it and return the result. Raise TypeError if the result is not there yet.
+
+    Such results are coroutines and futures. Looks into a tuple or a list, too: collectives return
+    such results beside a tensor.
     """
     result = call()
     parts = [result]
@@ -47,6 +57,7 @@ def call_once(call: Call) -> None:
     for part in parts:
         if why := _why_not_done(part):
             raise TypeError(f"{label_of(call)} returned {why}")
+    return result
 
 
 def _why_not_done(result: object) -> str | None:

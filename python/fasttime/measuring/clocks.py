@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from ..environment.gpu_state import IDLE, GpuState
 from ..text import format_change
@@ -12,8 +15,49 @@ from ..timing_warning import TimingWarning
 # A clock that changed by more than this share changes times by as much. Boost clocks vary by less.
 CLOCK_CHANGE = 0.05
 
+# Sides of a comparison whose median clocks differ by more than this share differ in speed by about
+# twice the usual margin. A step of the clock is less than 1 %.
+_CLOCKS_DIFFER = 0.02
+
 _TO_SPEED = "let it cool down, raise its power limit, or lock its clocks at a rate that it can hold"
 _LOCK = "lock the clocks (nvidia-smi --lock-gpu-clocks)"
+
+
+class ClockSample(NamedTuple):
+    """The clock of the multiprocessors at one moment.
+
+    Attributes:
+        run: how many kept runs had ended.
+        mhz: the clock in MHz.
+    """
+
+    run: int
+    mhz: float
+
+
+def median_clock(clocks: Sequence[ClockSample]) -> float | None:
+    """Return the median clock in MHz; None if there is no sample."""
+    return float(np.median([one.mhz for one in clocks])) if clocks else None
+
+
+def clocks_differ(clocks: Mapping[str, float | None]) -> TimingWarning | None:
+    """Return a warning if the sides of a comparison ran at different clocks.
+
+    Args:
+        clocks: the median SM clock of each side in MHz, by its name; None if unknown.
+    """
+    known = {name: clock for name, clock in clocks.items() if clock}
+    if len(known) < 2:
+        return None
+    slow, fast = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    if known[fast] / known[slow] - 1 <= _CLOCKS_DIFFER:
+        return None
+    return TimingWarning(
+        "clocks_differ",
+        f"{slow} ran at {known[slow]:.0f} MHz and {fast} at {known[fast]:.0f} MHz "
+        f"({format_change(known[slow] / known[fast] - 1)}), so ratios mix the code with the clock. "
+        f"To compare the code alone, {_LOCK}.",
+    )
 
 
 def clock_warnings(before: GpuState | None, after: GpuState | None) -> tuple[TimingWarning, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -12,7 +13,10 @@ from ..bottleneck import BOUNDS, Bottleneck
 from ..documents import Fields
 from ..environment.describe import Environment
 from ..environment.origin import ProcessOrigin
+from ..rates.rate import KINDS
 from ..timing_warning import TimingWarning
+from .arguments import is_real
+from .clocks import ClockSample
 from .options import Cache, EndedBy, Method
 from .packing import packed_series, read_series
 
@@ -30,6 +34,8 @@ def to_content(measurement: Measurement) -> dict[str, Any]:
     }
     for name in SERIES:
         content[name] = content[name].tolist()
+    content["clocks"] = [list(sample) for sample in measurement.clocks]
+    content["work"], content["peaks"] = dict(measurement.work), dict(measurement.peaks)
     content["warnings"] = [warning.to_dict() for warning in measurement.warnings]
     content["origins"] = [dataclasses.asdict(origin) for origin in measurement.origins]
     if measurement.environment is not None:
@@ -84,7 +90,31 @@ def read_fields(fields: Fields) -> dict[str, Any]:
         "bottleneck": None
         if fields.is_null("bottleneck")
         else _bottleneck(fields.object("bottleneck")),
+        **_newer_fields(fields),
     }
+
+
+def _newer_fields(fields: Fields) -> dict[str, Any]:
+    """Return the fields that older documents lack."""
+    found: dict[str, Any] = {}
+    if "calls" in fields.names():
+        found["calls"] = fields.count("calls", at_least=1)
+    if "has_setup" in fields.names():
+        found["has_setup"] = fields.flag("has_setup")
+    for name in ("work", "peaks"):
+        if name in fields.names():
+            amounts = fields.object(name)
+            found[name] = {kind: amounts.number(kind) for kind in amounts.names()}
+    if "clocks" in fields.names():
+        found["clocks"] = tuple(map(_clock, fields.items("clocks")))
+    return found
+
+
+def _clock(item: Any) -> ClockSample:
+    is_pair = isinstance(item, list) and len(item) == 2
+    if not is_pair or not all(is_real(number) and number >= 0 for number in item):
+        raise ValueError(f"clocks should hold pairs of a run and a clock in MHz, not {item!r}")
+    return ClockSample(int(item[0]), float(item[1]))
 
 
 def check(measurement: Measurement) -> None:
@@ -121,6 +151,12 @@ def check(measurement: Measurement) -> None:
             raise ValueError(
                 f"{name}[{below[0]}] is {values[below[0]]}, but a duration cannot be negative"
             )
+    for name in ("work", "peaks"):
+        for kind, amount in getattr(measurement, name).items():
+            if kind not in KINDS:
+                raise ValueError(f"{name} has {kind!r}, but knows {', '.join(KINDS)}")
+            if not 0 < amount < math.inf:
+                raise ValueError(f"{name}[{kind!r}] is {amount}, but must be above 0")
     for name in ("loop_time", "wall_time", "event_overhead"):
         value = getattr(measurement, name)
         if value is not None and value < 0:

@@ -25,6 +25,7 @@ from .calls import call_once
 from .elsewhere import SEVERAL, Elsewhere, typical, wait_elsewhere
 from .machine import Call
 from .options import Cache
+from .prepared import runs_of
 
 # A hold that lasts this much longer than issuing should take will never end by itself: the callable
 # waits for the device. In seconds, and as a multiple of the time that issuing takes.
@@ -59,6 +60,8 @@ class HeldSampler:
     the run adds to a busy stream, plus the event overhead. The event overhead is read from an empty
     pair of events before each run, on the same device in the same state.
 
+    Fresh arguments are made before the hold. Making them may wait for the device.
+
     There is one run per hold, because several runs in a row have a larger overhead than an empty
     pair; see `event_overhead_in_a_row`.
     """
@@ -72,9 +75,12 @@ class HeldSampler:
         self._warning = warning
         self._others: list[Elsewhere] = []
         # The first run is not held: loading a kernel at its first use would wait for the device.
-        self._issue_time = self._time_issuing(functools.partial(call_once, call))
+        self._issue_time = self._time_issuing(functools.partial(call_once, self._next_call()))
         if self._issue_time > _MAY_BE_COLD:
-            self._issue_time = self._time_issuing(call)
+            self._issue_time = self._time_issuing(self._next_call())
+
+    def _next_call(self) -> Call:
+        return next(runs_of(self._call, 1))
 
     def _time_issuing(self, call: Call) -> float:
         machine.synchronize()
@@ -131,6 +137,7 @@ class HeldSampler:
 
     def _run_held(self, empty: Scope, scope: Scope, patience: float) -> bool:
         """Make one run. Return False if the stream was released before everything was queued."""
+        call = self._next_call()
         machine.synchronize()
         timeout = patience * (_PATIENCE + _PATIENCE_FACTOR * self._issue_time)
         try:
@@ -141,11 +148,11 @@ class HeldSampler:
                         pass
                 self._clear_cache()
                 with scope:
-                    self._call()
+                    call()
             finally:
                 in_time = hold.release()
         finally:
-            del empty, scope  # as in `take`
+            del empty, scope, call  # as in `take`
         machine.synchronize_stream()
         # Asking torch's streams takes as long as a short run. Some answers are enough.
         self._others.append(wait_elsewhere(ask_streams=len(self._others) < SEVERAL))

@@ -10,6 +10,7 @@ import torch
 from .. import _native
 from ..environment.describe import Environment, GpuState, describe
 from ..environment.describe import gpu_state as look_at_gpu
+from ..environment.nvml import sm_clock as ask_sm_clock
 from ..streams import sparing_captures
 from . import accelerators
 
@@ -113,6 +114,11 @@ def environment() -> Environment:
 def gpu_state() -> GpuState | None:
     """Return clocks, power and throttle reasons of the current device; None if unknown."""
     return look_at_gpu(torch.cuda.current_device()) if cuda_is_up() else None
+
+
+def sm_clock() -> int | None:
+    """Return the current device's SM clock in MHz; None if unknown. Waits for nothing."""
+    return ask_sm_clock(torch.cuda.current_device()) if cuda_is_up() else None
 
 
 def untimed_loop(call: Call, runs: int) -> float:

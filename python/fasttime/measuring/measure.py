@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ..bottleneck import Bottleneck
 from ..environment.origin import origin_now
+from ..rates.peaks import peaks_of
+from ..rates.rate import Amount, Work, mean_work
 from ..timing_warning import TimingWarning
 from ..torch_compile.not_compiled import not_compiled
 from . import machine
 from .arguments import (
     check_call,
+    check_calls,
     check_options,
     check_runs,
     check_seconds,
@@ -32,13 +35,26 @@ from .held import MOST_HELD
 from .interrupted import Interrupted, interrupted_after
 from .measurement import Measurement
 from .options import Auto, Cache, Method, Options
+from .prepared import (
+    Arguments,
+    Fresh,
+    Setup,
+    check_inputs,
+    check_preparation,
+    examples_of,
+    in_a_row,
+    prepared,
+)
 from .process_state import judge_process
 from .progress import ProgressBar
 from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .state import State, judge_first_run, state_changed
 from .warnings import judge_host_resolution, judge_resolution, judge_wall_time, raw_times
 
-_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
+_OPTIONS = (
+    *(field.name for field in dataclasses.fields(Options)),
+    *("setup", "inputs", "bytes", "flops", "items"),
+)
 
 
 @not_compiled
@@ -53,6 +69,13 @@ def measure(
     cache: Cache = "warm",
     budget: float = 1.0,
     precision: float = 0.005,
+    min_time: float | None = None,
+    calls: int = 1,
+    setup: Setup | None = None,
+    inputs: Sequence[Arguments] | None = None,
+    bytes: Amount | None = None,
+    flops: Amount | Literal["auto"] | None = None,
+    items: Amount | None = None,
     **kwargs: object,
 ) -> Measurement:
     """Call ``fn(*args, **kwargs)`` many times and return how long a call takes, in seconds.
@@ -86,6 +109,18 @@ def measure(
         budget: seconds for the kept runs if `repeat` is ``auto``. The warm-up may take a quarter of
             that on top. A single long run may exceed the budget.
         precision: half the width of the median's 95 % interval, as a share of the median.
+        min_time: seconds that the kept runs must add up to, even beyond `budget`. Only with
+            ``repeat="auto"``. A warning says if it was given up, after 20 times as many seconds.
+        calls: how many calls a run makes in a row. All times are per call.
+        setup: a function that returns a tuple of fresh arguments for `fn`. It is called with `args`
+            before each run, and its work is not timed, on the host or on the device. So `fn` may
+            change its arguments in place: ``measure(torch.Tensor.add_, setup=lambda: (x.clone(),
+            1))``. With `hold`, it runs before the stream is held, so it may wait for the device.
+        inputs: a list of tuples of arguments. Each call takes the next one, and the list begins
+            again at its end. With more data than the L2 cache holds, no call finds its data there.
+        bytes, flops, items: the work of one call: a number, or a function of the call's arguments.
+            `Measurement.rates` then has the work per second. ``flops="auto"`` calls `fn` once more
+            (for each of `inputs`), and lets torch count. A warning says what torch cannot count.
 
     If the stream was held, or if the device is the bottleneck, work was waiting at each run. The
     event overhead in that state is then subtracted. The result is the time that a call adds to a
@@ -130,10 +165,19 @@ def measure(
             f"hold=True allows at most {MOST_HELD:,} runs, got repeat={repeat:,}; use a smaller "
             "repeat or hold=False"
         )
-    options = Options(method, warmup, repeat, hold, cache, budget, precision)
+    calls = check_calls(calls)
+    least = 0.0 if min_time is None else check_seconds("min_time", min_time, most=86_400.0)
+    if least and repeat != "auto":
+        raise ValueError(f"repeat={repeat} already says how many runs to make; leave min_time out")
+    check_preparation("measure", setup, inputs, method=method, calls=calls, has_args=bool(args))
+    listed = None if inputs is None else check_inputs(inputs)
+    options = Options(method, warmup, repeat, hold, cache, budget, precision, calls, least)
+    call = prepared(fn, args, kwargs, setup, listed)
+    works_on = (args, kwargs) if listed is None else ((), {"inputs": listed, **kwargs})
     with ProgressBar(label_of(fn)) as bar:
         try:
-            return take_measurement(fn, args, kwargs, options, bar)
+            work = measured_work(call, bytes, flops, items)
+            return take_measurement(fn, *works_on, options, bar, call=call, work=work)
         except BatchInterrupted as error:  # in the warm-up, so there is nothing to keep
             raise KeyboardInterrupt from error
         except TypeError as error:
@@ -147,19 +191,31 @@ def take_measurement(
     kwargs: Mapping[str, object],
     options: Options,
     bar: ProgressBar,
+    *,
+    call: machine.Call | None = None,
+    work: MeasuredWork | None = None,
 ) -> Measurement:
     """Do the work of `measure`, with the caller's progress bar and without checking options.
+
+    Args:
+        fn, args, kwargs: what to call, and what is watched for changes in place.
+        options: how to time it.
+        bar: drawn between batches.
+        call: what to run instead of ``fn(*args, **kwargs)``, if arguments are prepared.
+        work: the work of one call, if it is known.
 
     Raises Interrupted like `measure`.
     """
     state = State(fn, args, kwargs)
-    # A partial would add its own cost to each run.
-    call: machine.Call = functools.partial(fn, *args, **kwargs) if args or kwargs else fn
+    call = prepared(fn, args, kwargs) if call is None else call
+    has_setup = isinstance(call, Fresh)
+    work = MeasuredWork() if work is None else work
     method = options.method
     lacks = None
     if method == "graph":
         call, lacks = captured(call)
         options = dataclasses.replace(options, method="event")
+    call = in_a_row(call, options.calls)
     if isinstance(options.warmup, int) and isinstance(options.repeat, int):
         found = run_counted(call, options, options.warmup, options.repeat)
     else:
@@ -169,7 +225,10 @@ def take_measurement(
         found.warnings.append(lacks)
     if changed := state.changed():
         found.warnings.append(state_changed(changed))
+    found.warnings += work.warnings
     event_overhead = find_event_overhead(options, found)
+    event_overhead = None if event_overhead is None else event_overhead / options.calls
+    found = found.per_call(options.calls)
     on_device = options.method == "event" and machine.cuda_is_up()
     is_calibrated = event_overhead is not None and (
         found.device_was_busy if on_device else not machine.cuda_is_up()
@@ -200,10 +259,42 @@ def take_measurement(
         origins=(origin_now(),),
         environment=machine.environment(),
         bottleneck=bottleneck,
+        calls=options.calls,
+        has_setup=has_setup,
+        work=work.amounts,
+        peaks=work.peaks,
+        clocks=found.clocks,
     )
     if found.ended_by == "interrupt":
         raise Interrupted(measurement)
     return measurement
+
+
+class MeasuredWork(NamedTuple):
+    """The work of one call, the peaks that limit it, by kind, and warnings on how it was counted.
+
+    An empty one stands for unknown work.
+    """
+
+    amounts: Mapping[str, float] = {}
+    peaks: Mapping[str, float] = {}
+    warnings: tuple[TimingWarning, ...] = ()
+
+
+def measured_work(
+    call: machine.Call,
+    bytes: Amount | None,
+    flops: Amount | Literal["auto"] | None,
+    items: Amount | None,
+) -> MeasuredWork:
+    """Return the work of a call, as `measure` describes it."""
+    if bytes is flops is items is None:
+        return MeasuredWork()
+    examples = examples_of(call)
+    found: Work = mean_work({"bytes": bytes, "flops": flops, "items": items}, examples)
+    peaks = peaks_of(examples[0].args, examples[0].keywords)
+    known = {kind: peak for kind, peak in peaks.items() if kind in found.amounts}
+    return MeasuredWork(found.amounts, known, found.warnings)
 
 
 def _bottleneck(found: RunResult, subtracted: float) -> Bottleneck:

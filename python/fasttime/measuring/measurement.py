@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +17,24 @@ from ..console import line, warning_lines
 from ..documents import MEASUREMENT, Fields, plain
 from ..environment.describe import Environment
 from ..environment.origin import ProcessOrigin
-from ..html.charts import figure, histogram, run_order
+from ..rates.rate import Rate, rates_of
 from ..stats.median import median_interval
 from ..stats.outliers import far_outliers, median_deviation
 from ..stats.processes import at_one_level, by_process, coarsest_step, processes_interval
 from ..tabular import TabularResult
-from ..text import format_count, format_seconds
+from ..text import format_seconds
 from ..timing_warning import TimingWarning
+from .clocks import ClockSample, median_clock
 from .document import SERIES, check, read_fields, saved_content, to_content
+from .figures import charts, rows
 from .merging import merged_fields
 from .options import Cache, EndedBy, Method
+from .percentiles import PERCENTS, Percentiles
+from .plot import draw
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import RenderableType
-
-_MOST_LISTED = 5  # process medians that fit into one line
-_BARS = 60  # of the histogram
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +60,7 @@ class Measurement(TabularResult):
         warnings: reasons to distrust these numbers.
         wall_time: the time per call when calls follow each other, with the device's work and
             without ignored runs. None if it was not measured: for a given number of runs with a
-            held stream or a cold cache.
+            held stream, with a cold cache, or with `setup`.
         held: whether the stream was held while work was queued. Then `times` include no launch
             latency.
         cache: ``warm`` if the device's L2 cache was left alone, ``cold`` if it was cleared before
@@ -75,6 +78,12 @@ class Measurement(TabularResult):
         bottleneck: host or device, and by what factor. None on the CPU, and for methods that read
             the host's clock. For several processes, the bottleneck of the middle one, or
             ``unclear`` if they disagree.
+        calls: how many calls a run made in a row. All times are per call.
+        has_setup: whether `setup` made fresh arguments before each run.
+        work: the work of one call, by kind: ``bytes``, ``flops``, ``items``.
+        peaks: the highest rate that this GPU was measured to reach, by kind, where it is known.
+        clocks: the clock of the GPU's multiprocessors, read between batches of runs. Empty if the
+            driver does not report it.
     """
 
     _format = MEASUREMENT
@@ -100,6 +109,11 @@ class Measurement(TabularResult):
     origins: tuple[ProcessOrigin, ...] = ()
     environment: Environment | None = None
     bottleneck: Bottleneck | None = None
+    calls: int = 1
+    has_setup: bool = False
+    work: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    peaks: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    clocks: tuple[ClockSample, ...] = ()
 
     def __post_init__(self) -> None:
         for name in SERIES:
@@ -197,6 +211,36 @@ class Measurement(TabularResult):
             raise ValueError(f"q must be between 0 and 1, got {q}")
         return float(np.quantile(self.times, q))
 
+    def percentiles(self, percents: Sequence[float] = PERCENTS) -> Percentiles:
+        """Return the times below which so many percent of the kept runs lie, in seconds.
+
+        The result is a dict from percent to time, and prints as a table.
+
+        Raises ValueError unless each number is between 0 and 100.
+        """
+        for percent in percents:
+            if not 0 <= percent <= 100:
+                raise ValueError(f"percents must be between 0 and 100, got {percent}")
+        return Percentiles({percent: self.quantile(percent / 100) for percent in percents})
+
+    @property
+    def rates(self) -> dict[str, Rate]:
+        """The work per second, by kind. Empty unless you passed `bytes`, `flops` or `items`."""
+        return rates_of(self.work, self.peaks, self.median, self.median_interval)
+
+    @property
+    def clock(self) -> float | None:
+        """The median of `clocks` in MHz; None if unknown."""
+        return median_clock(self.clocks)
+
+    def plot(self) -> Figure:
+        """Draw the times in run order and their cumulative distribution, with the interval.
+
+        Vertical lines mark changes of the GPU's clock. Returns a matplotlib Figure;
+        ``figure.savefig("times.svg")`` saves it. Raises ImportError without matplotlib.
+        """
+        return draw(self)
+
     @staticmethod
     def merge(*measurements: Measurement) -> Measurement:
         """Return measurements of the same callable as one, with all their runs.
@@ -241,9 +285,9 @@ class Measurement(TabularResult):
         `host_time` is NaN if host times come from other runs than `times`: see `host_times`.
         """
         # With a held stream, automatic lengths take host times from separate runs that are not
-        # held. Only those measurements have a wall time.
+        # held. Only those measurements have a wall time, except that fresh arguments prevent it.
         are_paired = len(self.host_times) == len(self.times) and not (
-            self.held and self.wall_time is not None
+            self.held and (self.wall_time is not None or self.has_setup)
         )
         host_times = self.host_times if are_paired else np.full(len(self.times), math.nan)
         return [
@@ -283,24 +327,14 @@ class Measurement(TabularResult):
         return [] if self.bottleneck is None else [f"Bottleneck: {self.bottleneck}"]
 
     def _charts(self) -> str:
-        times = self.times[np.isfinite(self.times)]
-        if len(times) < 2 or times.min() == times.max():
-            return ""
-        ends = np.quantile(times, [0.0, 0.99])  # a far outlier would squeeze all other bars
-        counts, edges = np.histogram(times, bins=_BARS, range=(ends[0], max(ends[1], self.median)))
-        beyond = len(times) - int(counts.sum())
-        text = format_seconds
-        words = f"Histogram from {text(float(edges[0]))} to {text(float(edges[-1]))}"
-        words += f"; {format_count(beyond, 'run')} beyond." if beyond else "."
-        order = f"Times in run order, from {text(self.min)} to {text(self.max)}, and the median."
-        return figure(histogram(counts.tolist(), words, 120), words) + figure(
-            run_order(self.times.tolist(), self.median, order), order
-        )
+        return charts(self)
 
     def _title(self) -> str:
         title = f"Measurement of {self.label} on {self.device}, method {self.method!r}"
         title += ", held stream" if self.held else ""
         title += ", cold L2 cache" if self.cache == "cold" else ""
+        title += ", fresh arguments in each run" if self.has_setup else ""
+        title += f", {self.calls} calls per run" if self.calls > 1 else ""
         if self.is_calibrated and self.event_overhead is not None:
             what = "the loop's own" if self.device == "cpu" else "event overhead of"
             title += f", {what} {format_seconds(self.event_overhead)} subtracted"
@@ -308,38 +342,7 @@ class Measurement(TabularResult):
 
     def _rows(self) -> list[tuple[str, str]]:
         """Return the names and values of all figures."""
-        text = format_seconds
-        low, high = self.median_interval
-        interval = "" if math.isnan(low) else f" (95 %: {text(low)} to {text(high)})"
-        std = f", std {text(self.std)}" if len(self) > 1 else ""
-        rows = [
-            ("median", f"{text(self.median)}{interval}"),
-            ("mean", f"{text(self.mean)}{std}"),
-            ("range", f"{text(self.min)} to {text(self.max)}"),
-            ("runs", self._runs()),
-        ]
-        if len(self.processes) > 1:
-            rows.append(("processes", self._processes()))
-        if self.warmup:
-            first = text(float(self.warmup_times[0]))
-            runs = format_count(self.warmup, "run")
-            rows.append(("warm-up", f"{runs} ignored, the first took {first}"))
-        if self.method != "naive" and all(warning.kind != "cpu" for warning in self.warnings):
-            rows.append(("host time", f"{text(self.host_time)} to issue a call"))
-            if self.wall_time is not None:
-                rows.append(("wall time", f"{text(self.wall_time)} per call in a row of calls"))
-        return rows
-
-    def _runs(self) -> str:
-        outliers = int(self.outliers.sum())
-        return f"{len(self)}, {outliers} far from the others" if outliers else f"{len(self)}"
-
-    def _processes(self) -> str:
-        medians = self.process_medians
-        if len(medians) > _MOST_LISTED:
-            low, high = format_seconds(min(medians)), format_seconds(max(medians))
-            return f"{len(medians)}, medians from {low} to {high}"
-        return f"{len(medians)}, medians {', '.join(map(format_seconds, medians))}"
+        return rows(self)
 
 
 def from_content(fields: Fields) -> Measurement:

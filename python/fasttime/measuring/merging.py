@@ -14,6 +14,7 @@ from ..bottleneck import Bottleneck
 from ..environment.differences import environment_differences
 from ..text import format_seconds
 from ..timing_warning import TimingWarning
+from .clocks import ClockSample
 from .distribution import DISTRIBUTION_KINDS, judge_times
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Parts = tuple["Measurement", ...]
 
 # These must be equal, or the times are not times of the same thing.
-_SAME = ("label", "method", "cache", "device")
+_SAME = ("label", "method", "cache", "device", "calls", "has_setup", "work")
 
 _ENDINGS = ("interrupt", "budget", "precision", "count")  # the ending that asks for most care first
 
@@ -36,11 +37,12 @@ def merged_fields(parts: Parts) -> dict[str, Any]:
     if not parts:
         raise ValueError("merge() takes at least one measurement, got none")
     for name in _SAME:
-        found = {getattr(part, name): None for part in parts}
-        if len(found) > 1:
+        found = [getattr(part, name) for part in parts]
+        if any(value != found[0] for value in found):
+            distinct = dict.fromkeys(map(repr, found))
             raise ValueError(
                 f"measurements with different {name} cannot be merged: "
-                f"{', '.join(map(repr, found))}; use fasttime.compare_saved(old, new) to compare "
+                f"{', '.join(distinct)}; use fasttime.compare_saved(old, new) to compare "
                 "them"
             )
     _refuse_twice(parts)
@@ -66,6 +68,8 @@ def merged_fields(parts: Parts) -> dict[str, Any]:
         "processes": processes,
         "origins": _origins(parts),
         "bottleneck": _bottleneck(parts),
+        "peaks": _peaks(parts),
+        "clocks": _clocks(parts),
         "warnings": (*mixed, *_warnings(parts), *judge_times(times, processes)),
     }
 
@@ -103,6 +107,25 @@ def _refuse_one_process(parts: Parts) -> None:
 def _origins(parts: Parts) -> tuple[ProcessOrigin, ...]:
     known = all(len(part.origins) == len(part.processes) for part in parts)
     return tuple(origin for part in parts for origin in part.origins) if known else ()
+
+
+def _peaks(parts: Parts) -> dict[str, float]:
+    """Return the peaks on which all parts that know them agree."""
+    known: dict[str, set[float]] = {}
+    for part in parts:
+        for kind, peak in part.peaks.items():
+            known.setdefault(kind, set()).add(peak)
+    return {kind: found.pop() for kind, found in known.items() if len(found) == 1}
+
+
+def _clocks(parts: Parts) -> tuple[ClockSample, ...]:
+    """Return all samples, with the runs counted over all parts."""
+    before = itertools.accumulate((len(part) for part in parts), initial=0)
+    return tuple(
+        ClockSample(first + sample.run, sample.mhz)
+        for first, part in zip(before, parts, strict=False)
+        for sample in part.clocks
+    )
 
 
 def with_overhead(part: Measurement) -> Measurement:

@@ -17,7 +17,11 @@ METHODS: tuple[Method, ...] = ("naive", "sync", "event")
 
 @dataclass(frozen=True)
 class Options:
-    """How to time a callable. `fasttime.measure` describes each option."""
+    """How to time a callable. `fasttime.measure` describes each option.
+
+    Attributes:
+        min_time: 0 for no minimum.
+    """
 
     method: Method
     warmup: int | Auto
@@ -26,3 +30,5 @@ class Options:
     cache: Cache = "warm"
     budget: float = 1.0
     precision: float = 0.005
+    calls: int = 1
+    min_time: float = 0.0

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,14 +15,16 @@ from . import machine
 from .adaptive import Runs, run_until_known
 from .batch import BatchInterrupted, Sampler, nothing
 from .calibration import empty_pair, event_overhead_in_a_row, loop_overhead
+from .clocks import ClockSample
 from .elsewhere import Elsewhere
 from .held import CannotBeHeld, HeldSampler
 from .machine import Call
 from .options import EndedBy, Options
+from .prepared import Fresh
 from .progress import ProgressBar
 from .samplers import open_sampler
 from .warm_up import WarmUp, batch_time, warm_up
-from .warnings import not_held, unknown_event_overhead, unsteady
+from .warnings import below_min_time, not_held, unknown_event_overhead, unsteady
 
 # The warm-up may take this share of the budget, in addition to the budget.
 _WARM_UP_PART = 0.25
@@ -46,6 +48,7 @@ class RunResult:
         event_overheads: one per held run; empty if no run was held.
         runs_in_a_row: how many runs came before `others` was checked.
         gpu_before: the GPU's state after the warm-up; None if unknown.
+        clocks: the SM clock between the batches of kept runs.
     """
 
     times: Times
@@ -61,11 +64,26 @@ class RunResult:
     warnings: list[TimingWarning] = field(default_factory=list)
     runs_in_a_row: int = 1
     gpu_before: GpuState | None = None
+    clocks: tuple[ClockSample, ...] = ()
 
     @property
     def device_was_busy(self) -> bool:
         """Whether work is known to have been waiting on the stream each time a run began."""
         return self.held or self.work_was_waiting is True
+
+    def per_call(self, calls: int) -> RunResult:
+        """Return the same with all times divided by the number of calls in a run."""
+        if calls == 1:
+            return self
+        return replace(
+            self,
+            times=self.times / calls,
+            warmup_times=self.warmup_times / calls,
+            host_times=self.host_times / calls,
+            wall_time=None if self.wall_time is None else self.wall_time / calls,
+            event_overheads=self.event_overheads / calls,
+            runs_in_a_row=self.runs_in_a_row * calls,
+        )
 
 
 def run_counted(call: Call, options: Options, warmup: int, repeat: int) -> RunResult:
@@ -86,8 +104,11 @@ def run_counted(call: Call, options: Options, warmup: int, repeat: int) -> RunRe
             batch, ended_by = interrupted.batch, "interrupt"
     if batch.warning is not None:
         warnings.append(batch.warning)
-    # Holds, clearing the cache and an interrupted run would be part of the wall time.
-    has_wall_time = not held and options.cache == "warm" and ended_by != "interrupt"
+    # Holds, clearing the cache, making arguments and an interrupted run would be part of it.
+    has_wall_time = not (
+        held or options.cache == "cold" or isinstance(call, Fresh) or ended_by == "interrupt"
+    )
+    clock = machine.sm_clock()
     return RunResult(
         times=batch.times[warmup:],
         warmup_times=batch.times[:warmup],
@@ -101,6 +122,7 @@ def run_counted(call: Call, options: Options, warmup: int, repeat: int) -> RunRe
         runs_in_a_row=1 if held else len(batch.times),
         event_overheads=batch.event_overheads,
         warnings=warnings,
+        clocks=() if clock is None else (ClockSample(len(batch.times) - warmup, clock),),
     )
 
 
@@ -126,6 +148,8 @@ def run_auto(call: Call, options: Options, bar: ProgressBar) -> RunResult:
         warnings.append(unsteady(len(warm.times)))
     if warm.warning is not None:
         warnings.append(warm.warning)
+    if runs.ended_by != "interrupt" and runs.seconds < options.min_time:
+        warnings.append(below_min_time(runs.seconds, options.min_time))
     return RunResult(
         times=times,
         warmup_times=warm.times,
@@ -133,13 +157,14 @@ def run_auto(call: Call, options: Options, bar: ProgressBar) -> RunResult:
         loop_time=machine.clock() - start,
         held=held,
         ended_by=runs.ended_by,
-        wall_time=float(np.median(runs.wall_times)),
+        wall_time=float(np.median(runs.wall_times)) if runs.wall_times else None,
         work_was_waiting=runs.work_was_waiting,
         others=runs.others,
         runs_in_a_row=1 if held else int(np.median([len(times) for times in runs.times])),
         event_overheads=np.concatenate(runs.event_overheads),
         warnings=warnings,
         gpu_before=gpu_before,
+        clocks=tuple(runs.clocks),
     )
 
 
@@ -168,6 +193,7 @@ def _run(
                 kept=kept,
                 precision=options.precision,
                 budget=options.budget,
+                min_time=options.min_time,
                 bar=bar,
                 runs=runs,
             )
@@ -178,7 +204,7 @@ def _run(
             return runs
 
     warnings = []
-    if _wants_hold(options, warm):
+    if _wants_hold(call, options, warm):
         try:
             return run(HeldSampler(call, options.cache)), True, []
         except CannotBeHeld as error:
@@ -190,14 +216,15 @@ def _run(
     return run(None), False, warnings
 
 
-def _wants_hold(options: Options, warm: WarmUp) -> bool:
+def _wants_hold(call: Call, options: Options, warm: WarmUp) -> bool:
     if options.hold is not None or options.method != "event":
         return bool(options.hold)
     if not machine.cuda_is_up() or warm.last.warning is not None:
         return False
     # A single run that fills a batch is long, and a hold doubles its time. Such a run is held only
-    # if it is host-bound. The stream was empty before the run, so the backlog shows that.
-    is_long = len(warm.last.times) == 1
+    # if it is host-bound. The stream was empty before the run, so the backlog shows that. Making
+    # fresh arguments may empty the stream before each run.
+    is_long = len(warm.last.times) == 1 and not isinstance(call, Fresh)
     return not is_long or warm.last.backlog <= float(warm.last.host_times[0])
 
 

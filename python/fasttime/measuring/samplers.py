@@ -88,6 +88,7 @@ class NaiveSampler:
                 begin = clock()
                 call()
                 times.append(clock() - begin)
+                del call  # its arguments, before the next ones are made
         except KeyboardInterrupt as error:
             if len(times) <= ignored:
                 raise
@@ -176,6 +177,7 @@ class SyncSampler:
                 end = clock()
                 times.append(end - begin)
                 host_times.append(issued - begin)
+                del call
         except KeyboardInterrupt as error:
             if len(host_times) <= ignored:
                 raise
@@ -222,11 +224,13 @@ class EventSampler:
                     for call in self._calls.times(runs):
                         with scope:
                             call()
+                        del call  # its arguments, before the next ones are made
                 else:
                     for call in self._calls.times(runs):
                         self._clear_cache()
                         with scope:
                             call()
+                        del call
             except KeyboardInterrupt as error:
                 interrupt = error
             left = clock()

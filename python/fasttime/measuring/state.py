@@ -214,7 +214,8 @@ def state_changed(names: Sequence[str]) -> TimingWarning:
     return TimingWarning(
         "arguments_changed",
         f"fn changes {_listed(names)} in place. If fn also reads them, each run works on different "
-        "data, and the changes stay: let fn work on a copy, or for a model, call eval() first.",
+        "data, and the changes stay: let measure(setup=) make fresh arguments, or for a model, "
+        "call eval() first.",
     )
 
 
@@ -223,8 +224,8 @@ def states_changed(changes: Mapping[str, Sequence[str]]) -> TimingWarning:
     who = "; ".join(f"{name} changes {_listed(names)}" for name, names in changes.items())
     return TimingWarning(
         "arguments_changed",
-        f"{who} in place. Candidates that read them work on different data from then on: let each "
-        "candidate work on a copy, or for a model, call eval() first.",
+        f"{who} in place. Candidates that read them work on different data from then on: let "
+        "compare(setup=) make fresh arguments, or for a model, call eval() first.",
     )
 
 

@@ -32,6 +32,7 @@ WarningKind = Literal[
     "two_modes",
     "throttled",
     "clock_changed",
+    "clocks_differ",
     "environments_differ",
     "not_held",
     "raw",
@@ -41,6 +42,8 @@ WarningKind = Literal[
     "outside_capture",
     "below_resolution",
     "unsteady",
+    "below_min_time",
+    "flops_uncounted",
     "arguments_changed",
     "first_run",
     "traced",
@@ -65,6 +68,7 @@ WarningKind = Literal[
 # ``two_modes``: times fall into two groups;
 # ``throttled``: heat or a power limit slowed the GPU down;
 # ``clock_changed``: the GPU clock changed during the measurement, or between rounds;
+# ``clocks_differ``: the sides of a comparison ran at different GPU clocks;
 # ``environments_differ``: merged measurements come from different environments;
 # ``not_held``: the stream was not held, so times include launch latency;
 # ``raw``: times include the device's waits for the host, or may include them, or include an
@@ -75,6 +79,8 @@ WarningKind = Literal[
 # ``outside_capture``: a CUDA graph lacks work of the callable;
 # ``below_resolution``: a run reads hardly more than an empty run;
 # ``unsteady``: times had not settled when the warm-up ended;
+# ``below_min_time``: the kept runs do not add up to the minimum time;
+# ``flops_uncounted``: torch does not count all floating-point operations of the call;
 # ``arguments_changed``: the callable changes what it works on, so each run works on different data;
 # ``first_run``: the first run took far longer than the others;
 # ``traced``: a trace function, a profile function or a profiler was active;
@@ -236,6 +242,16 @@ def unsteady(runs: int) -> TimingWarning:
 # up to three times as long to record a pair of events as the pair reads.
 _WALL_SHARE = 0.10
 _WALL_OVERHEADS = 3.0
+
+
+def below_min_time(seconds: float, min_time: float) -> TimingWarning:
+    """Return the warning about kept runs that do not add up to the minimum, in seconds."""
+    return TimingWarning(
+        "below_min_time",
+        f"Kept runs add up to {format_seconds(seconds)} only, because a run takes far longer than "
+        f"the time it reads, so min_time={min_time:g} was given up. Do more work in each call, or "
+        "pass calls=.",
+    )
 
 
 def judge_wall_time(

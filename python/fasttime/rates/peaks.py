@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What this GPU can reach: copy bandwidth, and matrix products per type. Measured, never quoted.
+"""What this GPU can reach: copy bandwidth, and matrix products per type. Never quoted.
 
 Data sheets state rates that no program reaches, often with sparsity. A share of such a number says
 little, so fasttime measures the peaks of the GPU at hand and keeps them in a file.
@@ -19,18 +19,15 @@ import torch
 from ..atomic_file import open_for_replacement
 from ..documents import PEAKS, Fields, plain
 from ..environment.describe import describe
-from ..measuring.measure import measure
 from ..tabular import TabularResult
 from ..timing_warning import TimingWarning
+from .flops import dtype_of
 from .rate import format_rate
 
 if TYPE_CHECKING:
     from ..environment.describe import Environment
 
 COPY = "copy"
-_COPY_BYTES = 1 << 30  # per tensor: many times the L2 cache of any GPU
-_MATMUL = 8192  # rows and columns: large enough that launching does not matter
-_DTYPES = ("float64", "float32", "tf32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,55 +107,32 @@ def known_peaks() -> Peaks | None:
         return None
 
 
-def measure_peaks() -> Peaks:
-    """Measure the peaks of the current GPU and keep them. Takes about ten seconds.
+def peaks_of(
+    arguments: tuple[object, ...], keywords: Mapping[str, object] | None = None
+) -> dict[str, float]:
+    """Return the kept peaks that limit a call with these arguments, by the kind of work.
 
-    Waits for the device. Raises RuntimeError without a GPU, and torch's errors if its memory does
-    not suffice: 2 GiB are needed. A file that cannot be written is no error.
+    The data type of the first floating-point tensor decides which matrix product is the limit.
     """
-    if not torch.cuda.is_available():
-        raise RuntimeError("peaks are measured on a GPU, and torch finds none")
-    torch.cuda.init()  # type: ignore[no-untyped-call]
-    environment = describe("cuda")
-    made = Peaks(
-        environment.gpu or "unknown",
-        environment.gpu_uuid or "",
-        environment.driver or "unknown",
-        environment.torch,
-        dict(_rates()),
-        environment.date,
-    )
-    kept = {**_kept(), _key(environment): made.to_dict()}
+    peaks = known_peaks()
+    if peaks is None:
+        return {}
+    dtype = dtype_of(arguments, dict(keywords or {}))
+    if dtype == "float32" and torch.backends.cuda.matmul.allow_tf32:
+        dtype = "tf32"
+    found = {"bytes": peaks.rates.get(COPY), "flops": peaks.rates.get(dtype or "")}
+    return {kind: value for kind, value in found.items() if value}
+
+
+def keep(peaks: Peaks, environment: Environment) -> None:
+    """Keep the peaks of a GPU. A file that cannot be written is no error."""
+    kept = {**_kept(), _key(environment): peaks.to_dict()}
     try:
         cache_path().parent.mkdir(parents=True, exist_ok=True)
         with open_for_replacement(cache_path()) as file:
             json.dump(kept, file)
     except OSError:
-        pass  # a read-only home; the peaks are returned all the same
-    return made
-
-
-def _rates() -> Iterator[tuple[str, float]]:
-    source = torch.empty(_COPY_BYTES, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    # The shortest run, because a peak is what the GPU reaches at best.
-    yield COPY, 2 * _COPY_BYTES / measure(target.copy_, source).min
-    del source, target
-    before = torch.backends.cuda.matmul.allow_tf32
-    try:
-        for name in _DTYPES:
-            torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
-            dtype = torch.float32 if name == "tf32" else getattr(torch, name)
-            size = _MATMUL // 4 if name == "float64" else _MATMUL
-            a = torch.randn(size, size, device="cuda").to(dtype)
-            out = torch.empty_like(a)
-            yield name, 2 * size**3 / measure(_multiply, a, out).min
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def _multiply(a: torch.Tensor, out: torch.Tensor) -> None:
-    torch.mm(a, a, out=out)
+        pass  # a read-only home
 
 
 def _kept() -> dict[str, Any]:

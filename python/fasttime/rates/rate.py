@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..timing_warning import TimingWarning
@@ -69,6 +70,27 @@ def rate(kind: str, amount: float, median: float, interval: tuple[float, float])
     return Rate(kind, _per(amount, median), (_per(amount, high), _per(amount, low)))
 
 
+def rates_of(
+    work: Mapping[str, float],
+    peaks: Mapping[str, float],
+    median: float,
+    interval: tuple[float, float],
+) -> dict[str, Rate]:
+    """Return the rates of a call by kind, with shares of the peaks that are known.
+
+    Args:
+        work: the work of one call, by kind.
+        peaks: per second, by kind.
+        median, interval: the time of a call, in seconds.
+    """
+    rates = {}
+    for kind, amount in work.items():
+        found = rate(kind, amount, median, interval)
+        peak = peaks.get(kind)
+        rates[kind] = found if peak is None else found._replace(share_of_peak=found.value / peak)
+    return rates
+
+
 def _per(amount: float, seconds: float) -> float:
     return amount / seconds if seconds > 0 else math.nan
 
@@ -112,6 +134,25 @@ def work_of(
             amount = amount(*args, **kwargs)
         amounts[kind] = check_amount(kind, amount)
     return Work(amounts, warnings)
+
+
+def mean_work(
+    given: Mapping[Kind, Amount | Literal["auto"] | None],
+    examples: Sequence[functools.partial[Any]],
+) -> Work:
+    """Return the mean work of some calls, which get their arguments in turn.
+
+    Raises like `work_of`.
+    """
+    if all(amount is None for amount in given.values()):
+        return Work({})
+    found = [work_of(given, call, call.args, call.keywords) for call in examples]
+    amounts: dict[str, float] = {
+        kind: sum(one.amounts[kind] for one in found) / len(found)
+        for kind in KINDS
+        if all(kind in one.amounts for one in found)
+    }
+    return Work(amounts, found[0].warnings)
 
 
 def check_amount(kind: str, amount: object) -> float:

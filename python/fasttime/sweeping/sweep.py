@@ -15,16 +15,19 @@ from typing import Any, Literal
 import torch
 
 from ..comparing.candidates import compare
+from ..comparing.checking import Check
+from ..comparing.comparison import Comparison
 from ..comparing.verdict import MARGIN, check_margin
 from ..documents import SWEEP, Fields, read_document
 from ..environment.differences import environment_differences
 from ..measuring import machine
 from ..measuring.arguments import check_options, check_seconds, label_of, what_is_no_callable
 from ..measuring.measure import measure
+from ..measuring.measurement import Measurement
 from ..measuring.options import Cache, Method
-from ..rates.flops import dtype_of
-from ..rates.peaks import COPY, known_peaks
-from ..rates.rate import Amount, work_of
+from ..measuring.prepared import Setup, check_preparation, examples_of, prepared
+from ..rates.peaks import peaks_of
+from ..rates.rate import Amount, mean_work
 from .point import AxisValue, SweepPoint, failed, point_of
 from .progress import SweepProgress
 from .result import Sweep, from_content
@@ -44,6 +47,8 @@ def sweep(
     method: Method = "event",
     hold: bool | None = None,
     cache: Cache = "warm",
+    setup: Setup | None = None,
+    check: Check | None = None,
     budget: float = 1.0,
     margin: float = MARGIN,
     save_to: str | os.PathLike[str] | None = None,
@@ -71,6 +76,10 @@ def sweep(
         bytes, flops, items: the work of one call: a number, or a function of the values that
             returns one. ``flops="auto"`` lets torch count the operations of the baseline.
         method, hold, cache: see `fasttime.measure`.
+        setup: makes fresh arguments before each run from those of `make`, such as
+            ``lambda x: (x.clone(),)``; see `fasttime.measure`.
+        check: compares the results of the candidates at each point before they are timed there; see
+            `fasttime.compare`. A difference is noted at the point.
         budget: seconds per candidate and point.
         margin: candidates that differ by less are the ``same``; see `fasttime.compare`.
         save_to: a JSON file that receives each point as soon as it is known. If the file already
@@ -92,6 +101,9 @@ def sweep(
         if name == "make" or callable(function):
             _check_takes(name, function, known)
     check_options(method, hold, cache)
+    check_preparation("sweep", setup, None, method=method)
+    if check is not None and len(named) < 2:
+        raise ValueError("check= compares the results of several candidates, got one candidate")
     budget = check_seconds("budget", budget, most=86_400.0)
     check_margin(margin)
     done = _saved_points(save_to, known, tuple(named), margin)
@@ -104,6 +116,7 @@ def sweep(
     )
     points: list[SweepPoint] = []
     options: dict[str, Any] = {"method": method, "hold": hold, "cache": cache}
+    options["setup"] = setup
     combinations = list(_combinations(known))
     with SweepProgress(len(combinations), ", ".join(named)) as progress:
         try:
@@ -111,7 +124,9 @@ def sweep(
                 plain = {name: _plain(value) for name, value in values.items()}
                 point = done.get(tuple(plain.values()))
                 if point is None:
-                    timed = functools.partial(_timed, named, make, amounts, options, budget, margin)
+                    timed = functools.partial(
+                        _timed, named, make, amounts, options, check, budget, margin
+                    )
                     point = _try(timed, values, plain)
                     points.append(point)
                     if save_to is not None:
@@ -147,6 +162,7 @@ def _timed(
     make: Callable[..., object],
     amounts: Mapping[Any, Any],
     options: Mapping[str, Any],
+    check: Check | None,
     budget: float,
     margin: float,
     values: Mapping[str, object],
@@ -154,33 +170,21 @@ def _timed(
 ) -> SweepPoint:
     arguments = make(**values)
     args = arguments if isinstance(arguments, tuple) else (arguments,)
-    first = next(iter(named))
+    first, baseline = next(iter(named.items()))
     given = {
         kind: amount(**values) if callable(amount) else amount for kind, amount in amounts.items()
     }
-    work = work_of(given, functools.partial(named[first], *args), (), {})
+    work = mean_work(given, examples_of(prepared(baseline, args, {}, options["setup"])))
     if len(named) > 1:
-        calls = {name: functools.partial(fn, *args) for name, fn in named.items()}
-        whole = compare(calls, budget=budget * len(named), margin=margin, **options)
-        point = point_of(plain, whole, first, work.amounts, _peaks(args))
+        result: Comparison | Measurement = compare(
+            named, *args, budget=budget * len(named), margin=margin, check=check, **options
+        )
     else:
-        alone = measure(functools.partial(named[first], *args), budget=budget, **options)
-        point = point_of(plain, alone, first, work.amounts, _peaks(args))
+        result = measure(baseline, *args, budget=budget, **options)
+    point = point_of(plain, result, first, work.amounts, peaks_of(args))
     for warning in work.warnings:
         point.warnings[warning.kind] = warning.message  # type: ignore[index]
     return point
-
-
-def _peaks(args: tuple[object, ...]) -> dict[str, float]:
-    """Return the measured peaks of this GPU, by the kind of work that they limit."""
-    peaks = known_peaks()
-    if peaks is None:
-        return {}
-    dtype = dtype_of(args, {})
-    if dtype == "float32" and torch.backends.cuda.matmul.allow_tf32:
-        dtype = "tf32"
-    found = {"bytes": peaks.rates.get(COPY), "flops": peaks.rates.get(dtype or "")}
-    return {kind: value for kind, value in found.items() if value}
 
 
 def _named(candidates: object) -> dict[str, Callable[..., object]]:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``fasttime bench`` with several targets or with ``--arg``: a comparison or a sweep."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..comparing.candidates import compare
+from ..comparing.comparison import Comparison
+from ..sweeping.result import Sweep
+from ..sweeping.sweep import sweep
+from . import target as targets
+from .output import Failure, say
+from .user_code import INTERRUPTED, is_message
+
+# Options of `bench` that only a single measurement has.
+_FOR_ONE = ("warmup", "repeat", "precision", "processes", "against", "build")
+_OPTIONS = ("method", "budget", "hold", "cache")
+
+Values = Mapping[str, Sequence[object]]
+
+
+def check_many(options: argparse.Namespace) -> None:
+    """Raise Failure for options that a comparison or a sweep does not have."""
+    what = "--arg" if options.arg else "several targets"
+    for name in _FOR_ONE:
+        if getattr(options, name) is not None:
+            raise Failure(f"--{name} is for a single measurement; leave out --{name} or {what}")
+    twice = [name for name in options.targets if options.targets.count(name) > 1]
+    if twice:
+        raise Failure(f"{twice[0]} is named twice; name different targets")
+
+
+def compare_targets(found: Sequence[targets.Target], options: argparse.Namespace) -> Comparison:
+    """Compare the targets; the first is the baseline."""
+    with _messages_in_one_line():
+        return compare(
+            {one.label: one.fn for one in found},
+            setup=targets.find_setup(options.setup),
+            inputs=None if options.setup else {one.label: one.arguments for one in found},
+            **_given(options),
+        )
+
+
+def sweep_targets(
+    found: Sequence[targets.Target], values: Values, options: argparse.Namespace
+) -> tuple[Sweep, int]:
+    """Time the targets over all combinations of the values. Return the sweep and the exit code.
+
+    After Ctrl-C, the sweep has the points that are done. Points that are in the output file already
+    are not timed again.
+    """
+    setup = targets.find_setup(options.setup)
+    for one in found:
+        _check_takes(one.label if setup is None else options.setup, setup or one.fn, values)
+    named = {one.label: one.fn if setup else _positional(one.fn, values) for one in found}
+    tried: list[object] = []
+
+    def make(**point: object) -> tuple[object, ...]:
+        tried.append(point)
+        return (point,) if setup else tuple(point.values())
+
+    code = 0
+    output = options.output
+    with _messages_in_one_line():
+        try:
+            made = sweep(
+                named,
+                dict(values),
+                make,
+                setup=None if setup is None else lambda point: setup(**point),
+                save_to=output,
+                **_given(options),
+            )
+        except KeyboardInterrupt as interrupt:
+            made = getattr(interrupt, "result", None)  # type: ignore[assignment]
+            if not made:
+                raise
+            code = INTERRUPTED
+    if not tried and output:
+        say(f"{output} has all points already; delete it to time them again")
+    failed = all(point.error for point in made)
+    return made, code or int(failed)
+
+
+def _positional(fn: Callable[..., object], values: Values) -> Callable[..., object]:
+    """Return the target as a function of the values in the order of the axes.
+
+    The target itself if it takes them in this order, because a wrapper would add its own cost.
+    """
+    names = tuple(values)
+    try:
+        in_order = tuple(inspect.signature(fn).parameters)[: len(names)] == names
+        if in_order and not inspect.signature(fn).bind(**dict.fromkeys(names)).kwargs:
+            return fn
+    except ValueError:
+        pass  # a builtin without a signature
+
+    def by_name(*point: object) -> object:
+        return fn(**dict(zip(names, point, strict=True)))
+
+    return by_name
+
+
+def _check_takes(label: str, fn: Callable[..., object], values: Values) -> None:
+    takes = fn.forward if isinstance(fn, torch.nn.Module) else fn
+    try:
+        inspect.signature(takes).bind(**dict.fromkeys(values))
+    except TypeError as error:
+        raise Failure(f"{label} is called with {', '.join(values)}, but: {error}") from None
+    except ValueError:
+        pass  # a builtin without a signature
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
+
+
+@contextlib.contextmanager
+def _messages_in_one_line() -> Iterator[None]:
+    """Turn errors of fasttime into a Failure, and let errors of the targets pass."""
+    try:
+        yield
+    except Exception as error:
+        if is_message(error):
+            code = 1 if isinstance(error, RuntimeError) else 2
+            raise Failure(str(error), code=code) from error
+        raise
