@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gallery import sweep
 from made_up import measurement
 from made_up_modules import network, training_steps
 from made_up_ranks import summary

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fasttime
 from fasttime import Measurement, loading
 from fasttime.cli import main
 from fasttime.environment.differences import EnvironmentDifference
