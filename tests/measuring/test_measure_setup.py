@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from leftovers import no_stream_is_held, pool_is_whole
 from simulated_cuda import Simulated
 from simulated_machine import MS, US, SimulatedMachine
 
@@ -273,3 +274,18 @@ def test_inputs_and_arguments_exclude_each_other() -> None:
 def test_options_of_the_wrong_type(options: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         fasttime.measure(list, **options)
+
+
+def test_an_error_of_setup_keeps_no_events(simulated: SimulatedMachine) -> None:
+    made = itertools.count()
+
+    def setup() -> tuple[()]:
+        if next(made) == 5:
+            raise ZeroDivisionError
+        return ()
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fasttime.measure(simulated.work, 0, 1 * US, setup=lambda *_: (*_, *setup()), hold=True)
+    assert caught.traceback is not None
+    assert pool_is_whole()
+    assert no_stream_is_held()
