@@ -16,6 +16,7 @@ from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
 from fasttime.measuring.held import HeldSampler
+from fasttime.measuring.prepared import Fresh
 from fasttime.measuring.samplers import EventSampler
 
 adaptive = importlib.import_module("fasttime.measuring.adaptive")
@@ -151,8 +152,6 @@ def test_old_arguments_are_freed_before_new_ones(
         simulated.work(HOST, DEVICE)
         most.append(len(alive))
 
-    from fasttime.measuring.prepared import Fresh
-
     sampler(Fresh(run, lambda: (Argument(),), (), {})).take(4)
     assert most == [1] * len(most)
     assert len(most) >= 4
@@ -284,8 +283,9 @@ def test_an_error_of_setup_keeps_no_events(simulated: SimulatedMachine) -> None:
             raise ZeroDivisionError
         return ()
 
+    sampler = HeldSampler(Fresh(lambda: simulated.work(0, 1 * US), setup, (), {}))
     with pytest.raises(ZeroDivisionError) as caught:
-        fasttime.measure(simulated.work, 0, 1 * US, setup=lambda *_: (*_, *setup()), hold=True)
+        sampler.take(10)
     assert caught.traceback is not None
     assert pool_is_whole()
     assert no_stream_is_held()
