@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from leftovers import no_stream_is_held, pool_is_whole
 from simulated_cuda import Simulated
 from simulated_machine import MS, US, SimulatedMachine
 
 import fasttime
 from fasttime.measuring.held import HeldSampler
+from fasttime.measuring.prepared import Fresh
 from fasttime.measuring.samplers import EventSampler
 
 adaptive = importlib.import_module("fasttime.measuring.adaptive")
@@ -150,8 +152,6 @@ def test_old_arguments_are_freed_before_new_ones(
         simulated.work(HOST, DEVICE)
         most.append(len(alive))
 
-    from fasttime.measuring.prepared import Fresh
-
     sampler(Fresh(run, lambda: (Argument(),), (), {})).take(4)
     assert most == [1] * len(most)
     assert len(most) >= 4
@@ -273,3 +273,19 @@ def test_inputs_and_arguments_exclude_each_other() -> None:
 def test_options_of_the_wrong_type(options: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         fasttime.measure(list, **options)
+
+
+def test_an_error_of_setup_keeps_no_events(simulated: SimulatedMachine) -> None:
+    made = itertools.count()
+
+    def setup() -> tuple[()]:
+        if next(made) == 5:
+            raise ZeroDivisionError
+        return ()
+
+    sampler = HeldSampler(Fresh(lambda: simulated.work(0, 1 * US), setup, (), {}))
+    with pytest.raises(ZeroDivisionError) as caught:
+        sampler.take(10)
+    assert caught.traceback is not None
+    assert pool_is_whole()
+    assert no_stream_is_held()

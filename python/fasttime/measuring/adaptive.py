@@ -109,8 +109,8 @@ def run_until_known(
     """Run batch after batch until the median is known to within `precision`, or time is up.
 
     A round has up to three parts: a loop without timing, a batch of `free`, and a batch of `held`.
-    There is no loop if fresh arguments are made before each run, since it would include that.
     So a change on the machine affects all of them. With `held`, the times come from its batches.
+    There is no loop without timing if `call` makes fresh arguments, since the loop would time that.
     On a device, the first run of each `free` batch is left out, because the device is idle before
     that run.
 

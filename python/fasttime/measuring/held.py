@@ -137,11 +137,11 @@ class HeldSampler:
 
     def _run_held(self, empty: Scope, scope: Scope, patience: float) -> bool:
         """Make one run. Return False if the stream was released before everything was queued."""
-        call = self._next_call()
-        machine.synchronize()
-        timeout = patience * (_PATIENCE + _PATIENCE_FACTOR * self._issue_time)
+        call: Call | None = None
         try:
-            hold = _native.StreamHold(timeout)
+            call = self._next_call()
+            machine.synchronize()
+            hold = _native.StreamHold(patience * (_PATIENCE + _PATIENCE_FACTOR * self._issue_time))
             try:
                 for _ in range(_EMPTY_PAIRS):
                     with empty:

@@ -111,7 +111,7 @@ def measure(
         precision: half the width of the median's 95 % interval, as a share of the median.
         min_time: seconds that the kept runs must add up to, even beyond `budget`. Only with
             ``repeat="auto"``. A warning says if it was given up, after 20 times as many seconds.
-        calls: how many calls a run makes in a row. All times are per call.
+        calls: how many calls a run makes in a row. Times are per call.
         setup: a function that returns a tuple of fresh arguments for `fn`. It is called with `args`
             before each run, and its work is not timed, on the host or on the device. So `fn` may
             change its arguments in place: ``measure(torch.Tensor.add_, setup=lambda: (x.clone(),
@@ -140,10 +140,10 @@ def measure(
 
     Raises TypeError if `fn` cannot be called, or if its first result is not there yet: a coroutine,
     generator, iterator, future, awaitable, or the handle of an asynchronous collective. Raises
-    TypeError for an option of the wrong type, and ValueError for an option out of range. Raises
-    RuntimeError if a run has no device time although CUDA is in use, and if the stream cannot be
-    held or the callable cannot be captured as requested. Also raises RuntimeError while a CUDA
-    graph is being captured.
+    TypeError for an option of the wrong type, and ValueError for an option out of range or in
+    conflict with another one. Raises RuntimeError if a run has no device time although CUDA is in
+    use, and if the stream cannot be held or the callable cannot be captured as requested. Also
+    raises RuntimeError while a CUDA graph is being captured.
 
     On Ctrl-C, raises `fasttime.Interrupted`, a KeyboardInterrupt that carries the complete runs.
     Inside a function that torch.compile compiles, `measure` breaks the graph.

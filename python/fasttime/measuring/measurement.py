@@ -255,8 +255,9 @@ class Measurement(TabularResult):
         to the times from which it was subtracted, with a warning. If `held` differs, there is a
         warning, and the result has False.
 
-        Raises TypeError for anything but measurements. Raises ValueError if label, method, cache or
-        device differ, if a measurement is given twice, and if two are from the same process.
+        Raises TypeError for anything but measurements. Raises ValueError if label, method, cache,
+        device, calls, has_setup or work differ, if a measurement is given twice, and if two are
+        from the same process.
         """
         for part in measurements:
             if not isinstance(part, Measurement):
