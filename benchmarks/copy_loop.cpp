@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The yardstick for copies: cudaMemcpyAsync in a plain loop between two events.
 
-#include <torch/extension.h>
-
 #include <cuda_runtime.h>
+#include <torch/extension.h>
 
 // Returns the seconds per copy of `bytes` bytes on the device, over `runs` copies.
 double copy_seconds(int64_t target, int64_t source, int64_t bytes, int runs) {
@@ -11,7 +10,7 @@ double copy_seconds(int64_t target, int64_t source, int64_t bytes, int runs) {
   cudaEventCreate(&begin);
   cudaEventCreate(&end);
   auto copy = [&] {
-    cudaMemcpyAsync(reinterpret_cast<void *>(target), reinterpret_cast<const void *>(source),
+    cudaMemcpyAsync(reinterpret_cast<void*>(target), reinterpret_cast<const void*>(source),
                     static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, nullptr);
   };
   for (int run = 0; run < 5; ++run) copy();

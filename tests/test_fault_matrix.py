@@ -104,7 +104,13 @@ COMPANIONS = FUNCTIONS | GRAPH_FUNCTIONS
 TOLD_AS = {"cuEventRecord": "cudaEventRecord", "cuEventElapsedTime_v2": "cudaEventElapsedTime"}
 READING = {"cuEventElapsedTime_v2", "cudaEventElapsedTime"}
 WITHOUT_STATUS = {"cudaGetErrorName", "cudaGetErrorString"}
-OF_HOLDS = {"cudaHostAlloc", "cuStreamWaitValue32_v2"}  # no scope calls them: test_stream_hold.py
+# No scope calls these: test_stream_hold.py and test_waits.py.
+OF_MEASURE = {
+    "cuStreamWaitValue32_v2",
+    "cudaDeviceSynchronize",
+    "cudaStreamQuery",
+    "cudaStreamSynchronize",
+}
 ERROR_QUERIES = {"cudaGetLastError", "cudaPeekAtLastError"}
 
 # (after, times): the first call fails; the second; the first three.
@@ -549,4 +555,4 @@ def test_the_matrix_has_every_function_of_the_table() -> None:
     looked_up = re.findall(
         r'(?:(?:find|driver)\(table\.\w+,|source\.\w+\()\s*"((?:cu|aoti)\w+)"', source.read_text()
     )
-    assert set(looked_up) == set(COMPANIONS) | WITHOUT_STATUS | OF_HOLDS
+    assert set(looked_up) == set(COMPANIONS) | WITHOUT_STATUS | OF_MEASURE

@@ -67,6 +67,7 @@ def test_only_the_bindings_see_pybind11() -> None:
         bindings = {
             "handle_binding.cpp",
             "module.cpp",
+            "recorder_binding.cpp",
             "series_binding.cpp",
             "stream_watch_binding.cpp",
         }

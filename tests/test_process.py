@@ -334,8 +334,9 @@ def test_a_forked_child_has_its_own_interval() -> None:
         import os, fasttime
         recorder = fasttime.Recorder()
         # Pretend that it was made an hour ago.
-        began = recorder._interval
-        recorder._interval = began._replace(begin_ns=began.begin_ns - 3_600_000_000_000)
+        interval = recorder._interval
+        began = interval.start
+        interval.start = began._replace(begin_ns=began.begin_ns - 3_600_000_000_000)
         assert recorder.report().duration >= 3600
         child = os.fork()
         if child == 0:
@@ -351,10 +352,10 @@ def test_a_fork_waits_for_a_report_under_way() -> None:
         import os
         held = []
         # Runs before the package's own hook, because it is registered first.
-        os.register_at_fork(after_in_child=lambda: held.append(recorder._taking._is_owned()))
-        from fasttime import recorder
+        os.register_at_fork(after_in_child=lambda: held.append(taking._is_owned()))
+        from fasttime.current_interval import taking
         child = os.fork()
-        is_held = recorder._taking._is_owned()
+        is_held = taking._is_owned()
         if child == 0:
             os._exit(0 if held == [True] and not is_held else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -36,6 +36,7 @@ from fasttime import (
     ReportComparison,
     SavedComparison,
     StepReport,
+    Sweep,
     Timeline,
     TimingWarning,
     compare_reports,
@@ -48,6 +49,7 @@ from fasttime.loading import READERS
 from fasttime.measuring.options import Method
 from fasttime.ranks.build import build_table
 from fasttime.result import Result
+from fasttime.sweeping.point import point_of
 
 WARNING = TimingWarning("throttled", "The GPU slowed down. Let it cool.")
 
@@ -76,6 +78,11 @@ def timeline() -> Timeline:
     return made
 
 
+def sweep() -> Sweep:
+    point = point_of({"n": 10}, timed("a"), "a", {"bytes": 80.0}, {"bytes": 4e9})
+    return Sweep({"n": (10, 20)}, ("a",), (point,), 0.01)
+
+
 # Every class of results, with a small instance.
 RESULTS: dict[type, Callable[[], Any]] = {
     Measurement: lambda: timed("model"),
@@ -88,6 +95,7 @@ RESULTS: dict[type, Callable[[], Any]] = {
     RankTable: lambda: build_table([summary(rank, {"step": 1.0 + rank}) for rank in range(2)]),
     ModuleTable: network,
     StepReport: training_steps,
+    Sweep: sweep,
 }
 TABLES = [kind for kind in RESULTS if hasattr(kind, "to_pandas")]
 

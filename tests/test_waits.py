@@ -9,6 +9,7 @@ import pytest
 from simulated_cuda import GLOBAL, RELAXED, THREAD_LOCAL, Simulated, in_thread
 
 from fasttime import _native
+from fasttime.streams import pooled_streams
 
 MS = 1_000_000
 
@@ -17,10 +18,9 @@ MS = 1_000_000
 def streams(cuda: Simulated) -> Iterator[dict[int, list[int]]]:
     """The streams that fasttime knows, by device. A test may add to them."""
     known: dict[int, list[int]] = {0: [0], 1: [0]}
-    machine = __import__("fasttime.measuring.machine", fromlist=["_streams_of"])
     _native.set_stream_finder(lambda device: known[device])
     yield known
-    _native.set_stream_finder(machine._streams_of)
+    _native.set_stream_finder(pooled_streams)
 
 
 def test_a_wait_covers_every_device(cuda: Simulated, streams: dict[int, list[int]]) -> None:
@@ -82,7 +82,6 @@ def test_busy_streams_are_named(cuda: Simulated, streams: dict[int, list[int]]) 
 
 def test_streams_are_asked_for_once_per_device(cuda: Simulated) -> None:
     asked: list[int] = []
-    machine = __import__("fasttime.measuring.machine", fromlist=["_streams_of"])
 
     def find(device: int) -> list[int]:
         asked.append(device)
@@ -94,7 +93,7 @@ def test_streams_are_asked_for_once_per_device(cuda: Simulated) -> None:
         _native.busy_streams()
         _native.wait_for_devices()
     finally:
-        _native.set_stream_finder(machine._streams_of)
+        _native.set_stream_finder(pooled_streams)
     assert asked == [0, 1]
 
 
@@ -104,14 +103,28 @@ def test_a_failed_wait_says_why(cuda: Simulated, streams: dict[int, list[int]]) 
         _native.wait_for_device(0)
 
 
+def test_a_failed_wait_for_a_stream_says_why(cuda: Simulated) -> None:
+    cuda.fail("cudaStreamSynchronize", 700)
+    with pytest.raises(RuntimeError, match="failed: cudaStreamSynchronize"):
+        _native.wait_for_stream()
+
+
+def test_a_failed_question_ends_the_search(cuda: Simulated, streams: dict[int, list[int]]) -> None:
+    streams[0] += [first := cuda.create_stream(), second := cuda.create_stream()]
+    cuda.enqueue(first, MS)
+    cuda.enqueue(second, MS)
+    cuda.fail("cudaStreamQuery", 400, after=1)
+    assert _native.busy_streams() == [(0, first)]
+    assert "cudaStreamQuery" in _native.backend()["last_failure"]
+
+
 def test_a_stream_finder_may_raise(cuda: Simulated) -> None:
-    machine = __import__("fasttime.measuring.machine", fromlist=["_streams_of"])
     _native.set_stream_finder(lambda device: 1 // 0)  # type: ignore[arg-type,return-value]
     try:
         with pytest.raises(ZeroDivisionError):
             _native.wait_for_devices()
     finally:
-        _native.set_stream_finder(machine._streams_of)
+        _native.set_stream_finder(pooled_streams)
 
 
 def test_without_cuda_there_is_nothing_to_wait_for() -> None:

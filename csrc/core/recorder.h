@@ -31,7 +31,7 @@ struct OpenScope {
   uint32_t process = 0;  // process_number() of the process that began it; 0: begun in no process
   Status status = Status::kHostOnly;
   bool shares_boundary = false;
-  Nesting nesting;  // of a handle's scope; set after the begin
+  Nesting nesting;      // of a handle's scope; set after the begin
   GraphBegin in_graph;  // without a lane, and with a stamp: the scope is part of a CUDA graph
   uint16_t group = 0;  // index of its StreamGroup if it covers several streams; `lane` is null then
 };

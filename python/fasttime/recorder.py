@@ -3,23 +3,18 @@
 
 from __future__ import annotations
 
-import operator
 import os
-import secrets
-import threading
-import weakref
 from collections.abc import Iterable
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from . import pickling as _pickling
+from .current_interval import CurrentInterval, taking
 from .graph_scopes import GraphTiming
+from .kept_samples import KeptSamples
 from .modules.active import active_cores
-from .reports.build import build_sites, tallies_in
 from .reports.report import Report
-from .reports.site_index import SiteIndex
-from .sample import Sample, Status
+from .sample import Sample
 from .scope_marks import ScopeMarks
 from .stream_check import StreamCheck
 from .timelines.recording import TimelineRecording
@@ -28,40 +23,7 @@ from .torch_compile import support as compile_support
 if TYPE_CHECKING:
     import torch
 
-    from ._native import Core
     from .reports.totals import Totals, TotalsRead
-
-_MAX_KEPT = 1_000_000
-
-# Held while statistics are taken or cleared, so that they match their interval. Re-entrant, because
-# a signal handler may ask for a report as well.
-_taking = threading.RLock()
-
-
-class _Interval(NamedTuple):
-    """The time since the statistics began, and the counters at that moment that no reset clears.
-
-    Attributes:
-        name: differs from the name of every other interval, in every process.
-        begin_ns: the beginning, on the host clock of the scopes.
-        refused_sites: of the recorder, since it was made.
-        failures: failed CUDA calls, since the process began.
-    """
-
-    name: str
-    begin_ns: int
-    refused_sites: int
-    failures: int
-
-    @classmethod
-    def begin(cls, core: Core) -> _Interval:
-        """Return an interval that begins now."""
-        return cls(
-            secrets.token_hex(8),
-            _native.host_now_ns(),
-            core.counts().refused_sites,
-            _native.backend()["failures"],
-        )
 
 
 class Recorder:
@@ -99,11 +61,8 @@ class Recorder:
         self._share_boundaries = share_boundaries
         self._graph_timing = graph_timing
         self._marks = ScopeMarks(self.scope)
-        self._interval = _Interval.begin(self._core)
-        self._compiled_before_reset = 0
-        self._site_ids: SiteIndex[int] = SiteIndex()  # of the sites known at the last samples()
-        self._totals: weakref.WeakSet[Totals] = weakref.WeakSet()  # of exporters
-        _recorders.add(self)
+        self._interval = CurrentInterval(self._core)
+        self._kept = KeptSamples(self._core)
         if not share_boundaries:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
@@ -125,7 +84,7 @@ class Recorder:
         """Pickle the options only: another process has scopes of its own."""
         if self is default_recorder():
             return default_recorder, ()
-        return _again, (self._kept, self._share_boundaries, self._graph_timing)
+        return _again, (self._kept.count, self._share_boundaries, self._graph_timing)
 
     def report(
         self, wait: bool = False, reset: bool = False, timeout: float | None = None
@@ -160,33 +119,7 @@ class Recorder:
         else:
             self._core.poll()
         self._marks.read_ended()
-        with _taking:
-            interval, following = self._interval, _Interval.begin(self._core)
-            entries = self._core.site_entries(reset)
-            if reset:
-                self._interval = following
-                for totals in list(self._totals):
-                    totals.add(tallies_in(entries, 0.0))
-        counts = self._core.counts()
-        backend = _native.backend()
-        duration = (following.begin_ns - interval.begin_ns) * 1e-9
-        failures = following.failures - interval.failures
-        return Report(
-            sites=build_sites(tallies_in(entries, duration)),
-            backend="cuda" if backend["has_cuda"] else "host",
-            backend_reason=backend["reason"],
-            duration=duration,
-            open=counts.open,
-            pending=counts.pending,
-            refused_sites=following.refused_sites - interval.refused_sites,
-            last_failure=backend["last_failure"] if failures else "",
-            scopes_were_compiled=compile_support.scopes_met() > self._compiled_before_reset,
-            switched_off=not self.enabled,
-            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            failures=failures,
-            interval=interval.name,
-            captured_reason=self._core.graph_refusal(),
-        )
+        return self._interval.report(reset=reset, switched_off=not self.enabled)
 
     def samples(self, path: str | tuple[str, ...]) -> list[Sample]:
         """Return the kept samples of one site, oldest first. Call `keep_samples` first.
@@ -207,11 +140,7 @@ class Recorder:
         has this path.
         """
         self._core.poll()
-        with _taking:
-            site = self._known_sites()[path]
-        self._check_that_samples_are_kept()
-        path = path if isinstance(path, str) else "/".join(path)
-        return [_sample(path, row) for row in self._core.recent(site)]
+        return self._kept.of_site(path)
 
     def drain_samples(self) -> list[Sample]:
         """Return the kept samples of all sites and forget them, in the order in which they began.
@@ -228,16 +157,8 @@ class Recorder:
         Never waits, so scopes that the device has not finished come with a later call. Raises
         RuntimeError if the recorder keeps no samples.
         """
-        self._check_that_samples_are_kept()
         self._core.poll()
-        with _taking:
-            paths = self._known_sites().paths()
-        samples = [
-            _sample(path, row)
-            for site, path in enumerate(paths, start=1)
-            for row in self._core.recent(site, take=True)
-        ]
-        return sorted(samples, key=lambda sample: sample.host_begin)
+        return self._kept.take_all()
 
     def record_timeline(
         self, max_scopes: int = 100_000, *, timeout: float = 10.0
@@ -320,11 +241,7 @@ class Recorder:
         ``report(reset=True)`` leaves the samples, and `reset` deletes them. Raises ValueError if
         `count` is out of range.
         """
-        count = operator.index(count)
-        if not 0 <= count <= _MAX_KEPT:
-            raise ValueError(f"keep_samples must lie between 0 and {_MAX_KEPT:,}, got {count:,}")
-        self._core.set_keep(count)
-        self._kept = count
+        self._kept.keep(count)
 
     def reset(self) -> None:
         """Delete all statistics and samples. Scopes that are open or pending now never count.
@@ -335,32 +252,13 @@ class Recorder:
         Never waits. The next report covers the time from here on. It no longer warns of scopes that
         torch.compile has met before.
         """
-        with _taking:
-            self._core.reset()
-            self._interval = _Interval.begin(self._core)
-            for totals in list(self._totals):
-                totals.clear()
-            self._compiled_before_reset = compile_support.scopes_met()
+        self._interval.clear()
 
     def _read_totals(self, totals: Totals) -> TotalsRead:
         """Return the counts that exporters show, whatever `report` has cleared; see `Totals`."""
-        with _taking:  # so no report clears statistics between the two steps
-            self._totals.add(totals)
+        with taking:  # so no report clears statistics between the two steps
+            self._interval.hand_over_to(totals)
             return totals.read(self.report())
-
-    def _known_sites(self) -> SiteIndex[int]:
-        """Return the ids of all sites. The caller holds the lock."""
-        ids = self._site_ids
-        for parent, name in self._core.site_names(len(ids) + 1):
-            ids.add(parent, name, ids.path_below(parent, name), len(ids) + 1)
-        return ids
-
-    def _check_that_samples_are_kept(self) -> None:
-        if not self._kept:
-            raise RuntimeError(
-                "this recorder keeps no samples; call keep_samples(1000) before the scopes run, or "
-                "make it with Recorder(keep_samples=1000)"
-            )
 
     def enable(self) -> None:
         """Switch scopes on again after `disable` or ``FASTTIME=0``.
@@ -427,38 +325,9 @@ class Recorder:
         return _native.is_enabled(self.scope)
 
 
-_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
-
-
-def _begin_in_child() -> None:
-    """Begin new intervals in the child of a fork. The core has cleared its statistics by now."""
-    _taking.release()
-    for recorder in list(_recorders):
-        recorder._interval = _Interval.begin(recorder._core)
-        for totals in list(recorder._totals):
-            totals.clear()
-
-
-os.register_at_fork(
-    before=_taking.acquire, after_in_parent=_taking.release, after_in_child=_begin_in_child
-)
-
-
 def default_recorder() -> Recorder:
     """Return the recorder behind ``fasttime.scope`` and the other functions of the module."""
     return _default
-
-
-def _sample(path: str, row: tuple[Status, int, int, float | None, bool]) -> Sample:
-    status, begin_ns, host_ns, device_ns, shared = row
-    return Sample(
-        path,
-        status,
-        begin_ns * 1e-9,
-        None if host_ns < 0 else host_ns * 1e-9,
-        None if device_ns is None else device_ns * 1e-9,
-        shared,
-    )
 
 
 def _again(keep_samples: int, share_boundaries: bool, graph_timing: bool) -> Recorder:

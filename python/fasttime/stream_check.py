@@ -200,7 +200,7 @@ class StreamCheck:
         for device in range(torch.cuda.device_count()):
             if device not in self._devices and self._watch.prepare(device):
                 self._devices.add(device)
-                self._known.update(pooled_streams(device))
+                self._known.update((device, handle) for handle in pooled_streams(device))
 
     def _note_operator(self, stream: Stream) -> None:
         if len(self._known) < _MAX_STREAMS:

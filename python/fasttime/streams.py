@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Names for CUDA streams, the same in every message."""
+"""CUDA streams: their names in messages, torch's pools of them, and captures on them."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from . import _native
 from .text import format_count
 
 # A stream: the index of its device and its handle. Handle 0 is the default stream of the device.
@@ -16,6 +18,7 @@ from .text import format_count
 Stream = tuple[int, int]
 
 _PER_POOL = 32  # torch hands out this many streams per device and priority, one after another
+_RELAXED = 2  # cudaStreamCaptureModeRelaxed
 
 
 def describe_stream(device: int, handle: int) -> str:
@@ -63,15 +66,33 @@ def stream_from(stream: Any) -> Stream:
         ) from None
 
 
-def pooled_streams(device: int) -> Iterable[Stream]:
-    """Return the default stream of a device and all streams of torch's pools for it.
+def pooled_streams(device: int) -> list[int]:
+    """Return the handles of torch's streams on a device: the default stream and both pools.
 
     Creates the streams if no one has used the pools yet. The device must be in use. Leaves the
-    order in which torch hands out streams as it was.
+    order in which torch hands out streams as it was. Captures of other threads survive.
     """
-    found = {(device, 0)}
-    for priority in (0, -1):
-        for _ in range(_PER_POOL):
-            made = torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
-            found.add((device, int(made.cuda_stream)))
-    return found
+    handles = [torch.cuda.default_stream(device).cuda_stream]
+    with sparing_captures():
+        for priority in (0, -1):
+            for _ in range(_PER_POOL):  # a whole turn, so the next stream is the same as before
+                stream = torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
+                handles.append(stream.cuda_stream)
+    return handles
+
+
+_native.set_stream_finder(pooled_streams)
+
+
+@contextmanager
+def sparing_captures() -> Iterator[None]:
+    """Let calls in the block, such as allocations, not destroy captures of other threads."""
+    is_up: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    if not (is_up and _native.is_bound()):
+        yield
+        return
+    before = _native.exchange_capture_mode(_RELAXED)
+    try:
+        yield
+    finally:
+        _native.exchange_capture_mode(before)

@@ -367,7 +367,7 @@ def test_the_device_of_the_demo_is_checked_first(
     ("word", "advice"),
     [
         ("benchh", "; did you mean bench?"),
-        ("xyz", "; choose demo, env, run, bench, compare"),
+        ("xyz", "; choose demo, env, run, bench, compare, show, merge, peaks"),
     ],
 )
 def test_an_unknown_command_brings_advice(

@@ -291,7 +291,7 @@ def test_an_unreadable_script_is_one_line(
         (["--trace", "none/a.json"], "--trace: there is no folder none; create it"),
         (
             ["--trace", "a.txt"],
-            "--trace: must end in .json or .json.gz or .csv or .svg or .png or .pdf",
+            "--trace: must end in .json or .json.gz or .csv or .html or .svg or .png or .pdf",
         ),
     ],
 )

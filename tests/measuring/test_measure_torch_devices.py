@@ -20,6 +20,7 @@ import fasttime
 import torch
 from fasttime import _native
 from fasttime.measuring import held, machine
+from fasttime.streams import pooled_streams
 from simulated_cuda import Simulated
 
 sim = Simulated.preloaded()
@@ -80,14 +81,14 @@ with warnings.catch_warnings():
     "torchs_streams_are_found": """
 torch.cuda.init()
 mine, urgent = torch.cuda.Stream(), torch.cuda.Stream(priority=-1)
-known = machine._streams_of(0)
+known = pooled_streams(0)
 assert {0, mine.cuda_stream, urgent.cuda_stream} < set(known), known
 assert len(set(known)) == 1 + 32 + 32, known
 """,
     "a_turn_of_the_pool_changes_nothing": """
 torch.cuda.init()
 turn = [torch.cuda.Stream().cuda_stream for _ in range(32)]
-machine._streams_of(0)
+pooled_streams(0)
 assert torch.cuda.Stream().cuda_stream == turn[0]
 """,
     "another_threads_capture_survives": """

@@ -14,7 +14,7 @@ from simulated_cuda import Simulated
 from simulated_work import MS, run
 
 from fasttime import Recorder, Report
-from fasttime import recorder as recorder_module
+from fasttime.current_interval import taking
 from fasttime.reports import combine
 from fasttime.reports.counts import SiteCounts
 
@@ -85,19 +85,19 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         if name in ("site_entries", "reset", "site_names"):
-            self.held.append(recorder_module._taking._is_owned())
+            self.held.append(taking._is_owned())
         return getattr(self.core, name)
 
 
 def test_statistics_are_taken_under_the_lock() -> None:
     made = Recorder()
-    made._core = Watched(made._core)
+    made._core = made._interval._core = made._kept._core = core = Watched(made._core)
     made.report(reset=True)
     made.reset()
     with pytest.raises(KeyError):
         made.samples("a")
-    assert made._core.held == [True, True, True]
-    assert not recorder_module._taking._is_owned()
+    assert core.held == [True, True, True]
+    assert not taking._is_owned()
 
 
 def test_a_failure_belongs_to_its_interval(cuda: Simulated, recorder: Recorder) -> None:

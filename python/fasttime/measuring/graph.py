@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..streams import sparing_captures
 from ..timing_warning import TimingWarning
 from . import machine
 from .calls import call_once
@@ -44,7 +45,7 @@ def captured(call: Call) -> tuple[Call, TimingWarning | None]:
             "method='graph' times the replays of a CUDA graph, and CUDA is not in use; move the "
             "work to a device, or use method='event'"
         )
-    with machine.sparing_captures():
+    with sparing_captures():
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

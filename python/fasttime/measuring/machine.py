@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 
 from .. import _native
 from ..environment.describe import Environment, GpuState, describe
 from ..environment.describe import gpu_state as look_at_gpu
+from ..streams import sparing_captures
 from . import accelerators
 
 Call = Callable[[], object]
@@ -18,10 +18,6 @@ Call = Callable[[], object]
 # Seconds on the host clock of the scopes. A program that patches or freezes the module `time` does
 # not change this clock.
 clock = _native.clock
-
-# Torch hands out the streams of a pool in turn.
-_POOL = 32
-_RELAXED = 2  # cudaStreamCaptureModeRelaxed
 
 
 def cuda_is_up() -> bool:
@@ -90,33 +86,6 @@ def busy_streams() -> Sequence[tuple[int, int]]:
     Leaves out the current stream, and streams that capture.
     """
     return _native.busy_streams() if cuda_is_up() and _native.is_bound() else ()
-
-
-def _streams_of(device: int) -> list[int]:
-    """Return the handles of torch's streams on a device: the default stream and both pools."""
-    handles = [torch.cuda.default_stream(device).cuda_stream]
-    with sparing_captures():  # the first use of a pool creates its streams
-        for priority in (0, -1):
-            for _ in range(_POOL):  # a whole turn, so the next stream is the same as before
-                stream = torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
-                handles.append(stream.cuda_stream)
-    return handles
-
-
-_native.set_stream_finder(_streams_of)
-
-
-@contextmanager
-def sparing_captures() -> Iterator[None]:
-    """Let calls in the block, such as allocations, not destroy captures of other threads."""
-    if not (cuda_is_up() and _native.is_bound()):
-        yield
-        return
-    before = _native.exchange_capture_mode(_RELAXED)
-    try:
-        yield
-    finally:
-        _native.exchange_capture_mode(before)
 
 
 def mark() -> torch.cuda.Event | None:

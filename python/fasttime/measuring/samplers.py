@@ -11,6 +11,7 @@ import numpy as np
 from ..recorder import Recorder
 from ..sample import Sample
 from ..stats import Times
+from ..streams import sparing_captures
 from ..timing_warning import TimingWarning
 from . import accelerators, machine
 from .batch import (
@@ -102,8 +103,9 @@ class NaiveSampler:
         backlog = reached - left
         others = elsewhere.total
         kept = times[ignored:]
+        reading = float(np.median(kept or times))
         if last is None:
-            warning = _judge_on_host(float(np.median(kept)), duration / len(times), end - left)
+            warning = _judge_on_host(reading, duration / len(times), end - left)
         elif first is None:
             warning = TimingWarning(
                 "cuda_started",
@@ -112,7 +114,7 @@ class NaiveSampler:
             )
         else:
             # Measured on the device, which may still be in the ignored runs when the host is done.
-            with machine.sparing_captures():  # torch also queries the events
+            with sparing_captures():  # torch also queries the events
                 on_stream = first.elapsed_time(last) * 1e-3
             kept_duration = on_stream + others
             device_time = on_stream / len(kept)
@@ -123,7 +125,7 @@ class NaiveSampler:
                 device_time = min(kept_duration / len(kept), duration / len(times))
                 backlog += others
             better = "sync" if goes_on_elsewhere else "event"
-            warning = judge_naive(float(np.median(kept)), device_time, backlog, better)
+            warning = judge_naive(reading, device_time, backlog, better)
         read = np.array(times)
         batch = Batch(
             read,
