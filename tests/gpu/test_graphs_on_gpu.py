@@ -73,7 +73,8 @@ class RawGraph:
     @classmethod
     def of_children(cls, child: RawGraph, count: int) -> RawGraph:
         """Return a graph that runs `count` copies of a child graph, one after another."""
-        made, last = cls(), None
+        made = cls()
+        last: ctypes.c_void_p | None = None
         call_cuda("cudaGraphCreate", ctypes.byref(made.graph), 0)
         for _ in range(count):
             node = ctypes.c_void_p()
