@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from leftovers import pool_is_whole
-from simulated_cuda import GLOBAL, Simulated
+from simulated_cuda import GLOBAL, Simulated, in_thread
 
 from fasttime import _C
 
@@ -37,23 +37,44 @@ def test_a_busy_stream_is_found_exactly(cuda: Simulated, watch: _C.StreamWatch) 
     assert pool_is_whole()
 
 
-def test_idle_streams_are_not_found(cuda: Simulated, watch: _C.StreamWatch) -> None:
+def test_idle_streams_get_no_event(cuda: Simulated, watch: _C.StreamWatch) -> None:
     own = cuda.create_stream()
     idle = [(0, cuda.create_stream()) for _ in range(40)]
-    cuda.set_host_cost(3 * US)  # so the last event is 120 us after the scope's own
-    assert watch.mark(7, [(0, own)], idle)
-    assert later(cuda, watch) == ([], [7])
+    before = cuda.calls("cuEventRecord")
+    assert watch.mark(7, [(0, own)], idle) == 0
+    assert cuda.calls("cuEventRecord") == before + 1
+    assert later(cuda, watch) == ([], [])
+    assert watch.skipped == 0
+    assert pool_is_whole()
+
+
+def test_idle_streams_may_share_a_busy_queue(cuda: Simulated, watch: _C.StreamWatch) -> None:
+    own, ignored, idle, side = (cuda.create_stream() for _ in range(4))
+    cuda.share_hardware_queue(ignored, idle)
+    cuda.enqueue(ignored, 106 * US)  # an event on the idle stream would lie behind this
+    cuda.enqueue(side, 250 * US)
+    assert watch.mark(7, [(0, own)], [(0, idle), (0, side)]) == 1
+    assert later(cuda, watch) == ([(7, 0, side, 250 * US)], [7])
     assert watch.skipped == 0
 
 
-def test_idle_streams_beside_a_slow_host(cuda: Simulated, watch: _C.StreamWatch) -> None:
-    own, side = cuda.create_stream(), cuda.create_stream()
-    idle = [(0, cuda.create_stream()) for _ in range(40)]
-    cuda.set_host_cost(3 * US)
-    cuda.enqueue(side, 900 * US)
-    assert watch.mark(7, [(0, own)], [*idle, (0, side)])
+def test_work_that_ends_before_its_event(cuda: Simulated, watch: _C.StreamWatch) -> None:
+    own, long, short = (cuda.create_stream() for _ in range(3))
+    cuda.share_hardware_queue(short, long)
+    cuda.set_host_cost(100 * US)  # of the event on the scope's stream, then of the next one
+    cuda.enqueue(short, 150 * US)
+    cuda.enqueue(long, 1 * MS)  # an event on the short stream would lie behind this
+    assert watch.mark(7, [(0, own)], [(0, long), (0, short)]) == 1
     busy, _ = later(cuda, watch)
-    assert [(device, stream) for _, device, stream, _ in busy] == [(0, side)]
+    assert [stream for _, _, stream, _ in busy] == [long]
+
+
+def test_a_slow_record_is_no_work(cuda: Simulated, watch: _C.StreamWatch) -> None:
+    own, side = cuda.create_stream(), cuda.create_stream()
+    cuda.set_host_cost(100 * US)  # so the two events lie 100 us apart
+    cuda.enqueue(side, 150 * US)
+    assert watch.mark(7, [(0, own)], [(0, side)]) == 1
+    assert later(cuda, watch) == ([], [7])
 
 
 def test_work_that_the_scope_waited_for_is_inside(cuda: Simulated, watch: _C.StreamWatch) -> None:
@@ -95,7 +116,7 @@ def test_another_device_is_found(cuda: Simulated, watch: _C.StreamWatch) -> None
     own, side = cuda.create_stream(), cuda.create_stream(device=1)
     idle = cuda.create_stream(device=1)
     cuda.enqueue(side, 250 * US)
-    assert watch.mark(7, [(0, own)], [(1, side), (1, 0), (1, idle)])
+    assert watch.mark(7, [(0, own)], [(1, side), (1, 0), (1, idle)]) == 1
     ((number, device, stream, beyond_ns),), done = later(cuda, watch)
     assert (number, device, stream, done) == (7, 1, side, [7])
     assert beyond_ns == pytest.approx(250 * US, abs=100)
@@ -126,17 +147,27 @@ def test_captures_are_left_alone(cuda: Simulated, watch: _C.StreamWatch) -> None
     cuda.enqueue(other, 100 * US)
     assert watch.mark(7, [(0, own)], [(0, side), (0, other)])
     assert later(cuda, watch) == ([(7, 0, other, 100 * US)], [7])
-    assert not watch.mark(8, [(0, side)], [(0, other)])
+    assert watch.mark(8, [(0, side)], [(0, other)]) is None
     assert watch.skipped == 2
     assert cuda.capture_nodes(side) == 0
     assert cuda.end_capture(side)[0] == 0
+
+
+def test_captures_of_other_threads_survive(cuda: Simulated, watch: _C.StreamWatch) -> None:
+    own, side, capturing = (cuda.create_stream() for _ in range(3))
+    cuda.enqueue(side, 100 * US)
+    in_thread(lambda: cuda.begin_capture(capturing, GLOBAL))
+    assert watch.mark(7, [(0, own)], [(0, side), (0, capturing)]) == 1
+    assert cuda.capture_alive(capturing)
+    assert later(cuda, watch) == ([(7, 0, side, 100 * US)], [7])
+    assert watch.skipped == 1
 
 
 def test_marks_are_bounded(cuda: Simulated, watch: _C.StreamWatch) -> None:
     own, side = cuda.create_stream(), cuda.create_stream()
     with cuda.held(side):
         marked = [watch.mark(number, [(0, own)], [(0, side)]) for number in range(70)]
-        assert marked == [True] * 64 + [False] * 6
+        assert marked == [1] * 64 + [None] * 6
         assert (watch.pending, watch.skipped) == (64, 6)
     assert later(cuda, watch)[1] == list(range(64))
 
@@ -146,6 +177,7 @@ def test_a_failed_reading_skips_the_stream(
     cuda: Simulated, watch: _C.StreamWatch, error: int
 ) -> None:
     own, side = cuda.create_stream(), cuda.create_stream()
+    cuda.enqueue(side, 100 * US)
     watch.mark(7, [(0, own)], [(0, side)])
     cuda.fail("cuEventElapsedTime_v2", error, after=1)
     assert later(cuda, watch) == ([], [7])
@@ -156,22 +188,37 @@ def test_a_failed_reading_skips_the_stream(
 
 def test_a_failed_record_skips_the_stream(cuda: Simulated, watch: _C.StreamWatch) -> None:
     own, side = cuda.create_stream(), cuda.create_stream()
+    cuda.enqueue(side, 100 * US)
     cuda.fail("cuEventRecord", 400, after=1)
-    assert not watch.mark(7, [(0, own)], [(0, side)])
+    assert watch.mark(7, [(0, own)], [(0, side)]) is None
     assert watch.skipped == 1
     cuda.fail("cuEventRecord", 400)
-    assert not watch.mark(8, [(0, own)], [(0, side)])
+    assert watch.mark(8, [(0, own)], [(0, side)]) is None
     assert watch.skipped == 2
     cuda.advance(SECOND)
     assert pool_is_whole()
 
 
+def test_a_failed_question_skips_the_stream(cuda: Simulated, watch: _C.StreamWatch) -> None:
+    own, first, side = (cuda.create_stream() for _ in range(3))
+    cuda.enqueue(side, 100 * US)
+    cuda.fail("cudaStreamQuery", 400)
+    assert watch.mark(7, [(0, own)], [(0, first), (0, side)]) == 1
+    assert watch.skipped == 1
+    assert cuda.last_error() == 0
+    cuda.fail("cudaThreadExchangeStreamCaptureMode", 999)  # no stream may be asked
+    before = cuda.calls("cudaStreamQuery")
+    assert watch.mark(8, [(0, own)], [(0, first), (0, side)]) is None
+    assert (cuda.calls("cudaStreamQuery"), watch.skipped) == (before, 3)
+
+
 def test_a_lost_device_ends_the_marks(cuda: Simulated, watch: _C.StreamWatch) -> None:
     own, side = cuda.create_stream(), cuda.create_stream()
+    cuda.enqueue(side, 100 * US)
     watch.mark(7, [(0, own)], [(0, side)])
     cuda.fail("cuEventElapsedTime_v2", 700)
     assert later(cuda, watch) == ([], [7])
-    assert not watch.mark(8, [(0, own)], [(0, side)])
+    assert watch.mark(8, [(0, own)], [(0, side)]) is None
     assert watch.skipped == 1
     assert watch.pending == 0
 
@@ -179,7 +226,7 @@ def test_a_lost_device_ends_the_marks(cuda: Simulated, watch: _C.StreamWatch) ->
 def test_without_cuda_nothing_is_marked() -> None:
     watch = _C.StreamWatch()
     assert not watch.prepare(0)
-    assert not watch.mark(1, [(0, 0)], [(0, 5)])
+    assert watch.mark(1, [(0, 0)], [(0, 5)]) is None
     assert (watch.read(), watch.skipped) == (([], []), 0)
     assert _C.current_stream() is None
 
@@ -195,7 +242,7 @@ def test_dropped_watches_return_their_events(cuda: Simulated) -> None:
     own, side = cuda.create_stream(), cuda.create_stream()
     watch = _C.StreamWatch()
     with cuda.held(side):
-        watch.mark(7, [(0, own)], [(0, side)])
+        assert watch.mark(7, [(0, own)], [(0, side)]) == 1
         del watch
     cuda.advance(SECOND)
     assert pool_is_whole()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "core/stream_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/sample.h"
@@ -40,6 +41,23 @@ bool StreamWatch::prepare(const CudaRuntime& cuda, int index) noexcept {
     device->clock.renew(cuda, index, cuda.host_now_ns(), true);
   }
   return device != nullptr;
+}
+
+void StreamWatch::ask_for_work(const CudaRuntime& cuda, const Place* places, size_t count,
+                               StreamWork* found) noexcept {
+  const ScopedGilRelease meanwhile;
+  const RelaxedCaptureGuard relaxed(cuda);
+  for (size_t i = 0; i < count; ++i) {
+    found[i] = StreamWork::kFailed;
+    if (!relaxed.is_relaxed() || is_per_thread(places[i].stream) ||
+        device_at(cuda, places[i].device) == nullptr) {
+      continue;
+    }
+    const ScopedContext guard(cuda, places[i].device);
+    if (guard.holds()) {
+      found[i] = work_of(cuda, places[i]);
+    }
+  }
 }
 
 bool StreamWatch::record(const CudaRuntime& cuda, const Place& place, std::vector<Stamp>& stamps) {
@@ -102,34 +120,44 @@ void StreamWatch::skip(const Mark& mark) noexcept {
   }
 }
 
-bool StreamWatch::mark(const CudaRuntime& cuda, uint64_t number, const std::vector<Place>& own,
-                       const std::vector<Place>& others) {
+std::optional<size_t> StreamWatch::mark(const CudaRuntime& cuda, uint64_t number,
+                                        const std::vector<Place>& own,
+                                        const std::vector<Place>& others) {
   if (!cuda.has_cuda || process_ != process_number()) {
-    return false;
+    return std::nullopt;
   }
   if (marks_.size() >= kMaxMarks) {
     skipped_ += others.size();
-    return false;
+    return std::nullopt;
   }
   Mark mark{number, {}, {}};
   mark.own.reserve(own.size());
   mark.others.reserve(others.size());
-  bool is_whole = !own.empty();
-  for (const Place& place : own) {
-    is_whole = is_whole && record(cuda, place, mark.own);
+  std::vector<StreamWork> found(others.size(), StreamWork::kFailed);
+  // First, because asking takes longer than the margin, and work is counted from here.
+  const auto is_recorded = [&](const Place& place) { return record(cuda, place, mark.own); };
+  if (!own.empty() && std::all_of(own.begin(), own.end(), is_recorded)) {
+    ask_for_work(cuda, others.data(), others.size(), found.data());
   }
-  for (const Place& place : others) {
-    if (is_whole && !record(cuda, place, mark.others)) {
-      ++skipped_;
+  size_t answers = 0;
+  for (size_t i = 0; i < others.size(); ++i) {
+    StreamWork& work = found[i];
+    if (work == StreamWork::kUnfinished) {
+      ask_for_work(cuda, &others[i], 1, &work);  // again: the work may have ended meanwhile
     }
+    if (work == StreamWork::kUnfinished && !record(cuda, others[i], mark.others)) {
+      work = StreamWork::kFailed;
+    }
+    answers += work == StreamWork::kNone || work == StreamWork::kUnfinished ? 1 : 0;
   }
-  if (mark.others.empty()) {
-    skipped_ += is_whole ? 0 : others.size();
+  skipped_ += others.size() - answers;
+  const size_t busy = mark.others.size();
+  if (busy == 0) {
     release(mark.own, false);
-    return false;
+  } else {
+    marks_.push_back(std::move(mark));
   }
-  marks_.push_back(std::move(mark));
-  return true;
+  return answers == 0 ? std::nullopt : std::optional<size_t>(busy);
 }
 
 const StreamWatch::Stamp* StreamWatch::last_own(const CudaRuntime& cuda, const Mark& mark,

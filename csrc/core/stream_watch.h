@@ -4,23 +4,30 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <vector>
 
 #include "cuda/devices.h"
 #include "cuda/torch_streams.h"
+#include "cuda/waits.h"
 
 namespace fasttime {
 
 // Finds streams that keep working after a scope has ended, for debugging. Never waits for the
 // device. At the end of a scope, mark() records an event on each of the scope's own streams, and on
-// each other stream. Later, read() compares them. A stream was busy beyond the scope's end if its
-// event happened more than kMarginNs after
-//   * the host had recorded it, because an idle stream passes an event at once, and
+// each other stream that still has work. Later, read() compares them. A stream was busy beyond the
+// scope's end if its event happened more than kMarginNs after
+//   * the host had recorded it, because a stream without work passes an event at once, and
 //   * the scope's own last event, because work that the scope's stream waited for lies inside it.
-// Both are needed: an idle stream passes its event later than the scope's stream if the host takes
-// long to record, and a stream that was waited for passes it long after the host recorded it.
+// Both are needed: a stream that is done passes its event later than the scope's stream if the host
+// takes long to record, and a stream that was waited for passes it long after the host recorded it.
 //
-// Each mark costs one record per stream. The caller holds the GIL, which is released around each
+// An idle stream gets no event. Streams share a few hardware queues, 8 by default (see
+// CUDA_DEVICE_MAX_CONNECTIONS). So an event on an idle stream may wait behind the kernel of a busy
+// stream, and the idle stream would look busy.
+//
+// Each mark asks each other stream for its work, and records an event per own stream and per busy
+// stream. The caller holds the GIL. It is released while the streams are asked, and around each
 // record, because a record blocks while the stream's launch queue is full, as any launch does.
 //
 // Bounded: at most kMaxMarks marks are pending. Further marks count as skipped, as do streams that
@@ -49,9 +56,10 @@ class StreamWatch {
   // if the process does not use the device.
   static bool prepare(const CudaRuntime& cuda, int device) noexcept;
 
-  // Marks the end of scope `number`. False if nothing was recorded.
-  bool mark(const CudaRuntime& cuda, uint64_t number, const std::vector<Place>& own,
-            const std::vector<Place>& others);
+  // Marks the end of scope `number`. Returns how many other streams still have work: if none has,
+  // read() has nothing to say about this mark. Empty if no stream gave an answer.
+  std::optional<size_t> mark(const CudaRuntime& cuda, uint64_t number,
+                             const std::vector<Place>& own, const std::vector<Place>& others);
   // Reads what the device has passed. A mark is done once every stream has answered.
   Answers read(const CudaRuntime& cuda);
 
@@ -73,6 +81,9 @@ class StreamWatch {
   };
   enum class Answer { kLater, kIdle, kBusy, kNone };
 
+  // Asks `count` streams for their work.
+  static void ask_for_work(const CudaRuntime& cuda, const Place* places, size_t count,
+                           StreamWork* found) noexcept;
   static bool record(const CudaRuntime& cuda, const Place& place, std::vector<Stamp>& stamps);
   static void release(const std::vector<Stamp>& stamps, bool are_done) noexcept;
   // The last of the own stamps; null while one of them is not done. `failed` if there is none.

@@ -62,7 +62,7 @@ struct alignas(64) CudaRuntime {
   int (*stream_wait_value)(void* stream, uintptr_t address, uint32_t value,
                            unsigned flags) = nullptr;
 
-  // For measure(), which waits; see waits.h.
+  // For measure(), which waits, and for stream checks, which ask only; see waits.h.
   int (*device_synchronize)() = nullptr;
   int (*stream_synchronize)(void* stream) = nullptr;
   int (*stream_query)(void* stream) = nullptr;

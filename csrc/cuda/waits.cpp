@@ -102,6 +102,24 @@ int wait_for_stream(const CudaRuntime& cuda, const Place& place) {
   return guard.holds() ? synchronize_stream(cuda, place.stream) : cuda::kInvalidContext;
 }
 
+StreamWork work_of(const CudaRuntime& cuda, const Place& place) noexcept {
+  int status = cuda::kSuccess;
+  const CaptureState capture = capture_state(cuda, place, status);
+  if (capture == CaptureState::kUnknown) {
+    note_failure(cuda, "cudaStreamIsCapturing", status);
+    return StreamWork::kFailed;
+  }
+  if (capture == CaptureState::kCapturing) {
+    return StreamWork::kCapturing;
+  }
+  status = cuda.stream_query(place.stream);
+  if (status == cuda::kSuccess || status == cuda::kNotReady) {
+    return status == cuda::kSuccess ? StreamWork::kNone : StreamWork::kUnfinished;
+  }
+  note_runtime_failure(cuda, "cudaStreamQuery", status);
+  return StreamWork::kFailed;
+}
+
 std::vector<Place> busy_streams(const CudaRuntime& cuda, const Place& done) {
   const RelaxedCaptureGuard relaxed(cuda);
   std::vector<Place> busy;
@@ -111,16 +129,15 @@ std::vector<Place> busy_streams(const CudaRuntime& cuda, const Place& done) {
       continue;
     }
     for (void* stream : streams_of(device)) {
-      const bool is_done = device == done.device && stream == done.stream;
-      if (is_done || is_capturing(cuda, {device, stream})) {
+      if (device == done.device && stream == done.stream) {
         continue;
       }
-      const int status = cuda.stream_query(stream);
-      if (status == cuda::kNotReady) {
-        busy.push_back({device, stream});
-      } else if (status != cuda::kSuccess) {
-        note_runtime_failure(cuda, "cudaStreamQuery", status);
+      const StreamWork work = work_of(cuda, {device, stream});
+      if (work == StreamWork::kFailed) {
         return busy;
+      }
+      if (work == StreamWork::kUnfinished) {
+        busy.push_back({device, stream});
       }
     }
   }

@@ -32,6 +32,14 @@ void forget_streams() noexcept;
 int wait_for_device(const CudaRuntime& cuda, int device);
 int wait_for_stream(const CudaRuntime& cuda, const Place& place);
 
+// What a stream answers to the question whether it has unfinished work.
+enum class StreamWork { kNone, kUnfinished, kCapturing, kFailed };
+
+// Asks a stream. Never waits, enqueues nothing, and leaves a stream that captures alone. The
+// stream's device must be current, and the thread must be in relaxed capture mode, because the
+// question destroys captures in other modes. A failure is noted.
+StreamWork work_of(const CudaRuntime& cuda, const Place& place) noexcept;
+
 // The known streams with unfinished work, except `done`. Never waits and spares all captures.
 // Streams that capture are left out.
 std::vector<Place> busy_streams(const CudaRuntime& cuda, const Place& done);

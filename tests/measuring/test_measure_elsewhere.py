@@ -54,7 +54,7 @@ def test_events_warn_of_another_device(split: Callable[[], None], hold: bool) ->
     found = fasttime.measure(split, warmup=1, repeat=12, hold=hold)
     assert found.median == pytest.approx(0.1e-3)
     [warning] = [warning for warning in found.warnings if warning.kind == "other_devices"]
-    assert warning.message.startswith("Device 1 kept working for ")
+    assert warning.message.startswith("cuda:1 kept working for ")  # torch does not know the stream
     assert "torch.cuda.device(1)" in warning.message
 
 
@@ -107,7 +107,9 @@ def forking(cuda: Simulated, simulated: SimulatedMachine, side_ns: int) -> Calla
 def test_short_work_beside_a_held_run_is_told(cuda: Simulated, simulated: SimulatedMachine) -> None:
     found = fasttime.measure(forking(cuda, simulated, 142 * US), hold=True, warmup=1, repeat=12)
     assert found.median == pytest.approx(10e-6)
-    assert "other_streams" in kinds(found)
+    [message] = [one.message for one in found.warnings if one.kind == "other_streams"]
+    [(_, side)] = simulated.torch_streams
+    assert message.startswith(f"Stream {side:#x} of cuda:0 kept working for ")
 
 
 @pytest.mark.parametrize("repeat", [1, 2, 5])
@@ -144,20 +146,20 @@ def test_joined_work_is_not_told(cuda: Simulated, simulated: SimulatedMachine) -
 
 
 @pytest.mark.parametrize(
-    ("readings", "streams", "is_busy", "warned"),
+    ("readings", "streams", "busy", "warned"),
     [
         (1, 100e-6, None, False),  # the host may just be late
-        (1, 100e-6, False, False),
-        (1, 100e-6, True, True),  # a stream had unfinished work
-        (1, 19e-6, True, False),
+        (1, 100e-6, [], False),
+        (1, 100e-6, [(0, 16)], True),  # a stream had unfinished work
+        (1, 19e-6, [(0, 16)], False),
         (5, 49e-6, None, False),
         (5, 51e-6, None, True),  # not late five times
     ],
 )
 def test_how_long_matters_depends_on_the_evidence(
-    readings: int, streams: float, is_busy: bool | None, warned: bool
+    readings: int, streams: float, busy: list[tuple[int, int]] | None, warned: bool
 ) -> None:
-    found = [Elsewhere(streams, is_busy=is_busy)] * readings
+    found = [Elsewhere(streams, busy=None if busy is None else tuple(busy))] * readings
     assert bool(judge_elsewhere(found, 10e-6, 1)) is warned
 
 
@@ -173,10 +175,36 @@ def test_the_wait_for_idle_devices_is_taken_off(simulated: SimulatedMachine) -> 
 
 def test_several_devices_are_named_together() -> None:
     [warning] = judge_elsewhere([Elsewhere(0.0, {1: 1e-3, 3: 2e-3})], 10e-6, 1)
-    assert warning.message.startswith("Devices 1, 3 kept working for 2.000 ms")
+    assert warning.message.startswith("cuda:1 and cuda:3 kept working for 2.000 ms after")
+
+
+def test_busy_streams_are_named_in_warnings() -> None:
+    busy = ((0, 0x10), (1, 0x20), (0, 0), (1, 0x30))
+    found = [Elsewhere(1e-3, {1: 2e-3}, busy)]
+    streams, devices = judge_elsewhere(found, 10e-6, 1)
+    here = "Stream 0x10 of cuda:0 and the default stream of cuda:0 kept working for 1.000 ms"
+    there = "Stream 0x20 of cuda:1 and stream 0x30 of cuda:1 kept working for 2.000 ms"
+    assert streams.message.startswith(f"{here} after the timed stream was done, and")
+    assert devices.message.startswith(f"{there} after the timed stream was done, and")
+    no_work = judge_work(0.0, 1e-6, found)
+    assert no_work is not None
+    assert f". {there}, so fn puts its work there" in no_work.message
+    [alone] = judge_elsewhere([Elsewhere(1e-3, busy=((0, 0),))], 10e-6, 1)
+    assert alone.message.startswith("The default stream of cuda:0 kept working for")
+    no_work = judge_work(0.0, 1e-6, [Elsewhere(1e-3, busy=busy[:1])])
+    assert no_work is not None
+    assert ". Stream 0x10 of cuda:0 kept working for 1.000 ms, so fn puts its" in no_work.message
 
 
 def test_typical_readings_count_their_parts() -> None:
-    parts = [Elsewhere(1.0, {1: 4.0}, True, 3), Elsewhere(3.0, {}, None, 2)]
-    assert typical(parts) == Elsewhere(2.0, {1: 2.0}, True, 5)
+    parts = [Elsewhere(1.0, {1: 4.0}, ((0, 7),), 3), Elsewhere(3.0, {}, None, 2)]
+    assert typical(parts) == Elsewhere(2.0, {1: 2.0}, ((0, 7),), 5)
     assert parts[0].total == 5.0
+
+
+def test_streams_that_most_readings_found_are_busy() -> None:
+    a, b = (0, 7), (0, 8)
+    found = [Elsewhere(busy=busy) for busy in ((b,), (a,), (), (a, b), (a,))]
+    assert typical(found).busy == (a, b)
+    assert typical([*found, *[Elsewhere(busy=())] * 4]).busy == ()
+    assert typical([Elsewhere()]).busy is None

@@ -122,6 +122,13 @@ SIMULATED_EXPORT void sim_set_one_queue(int on) {
   control([&](World& world) { world.has_one_queue = on != 0; });
 }
 
+SIMULATED_EXPORT void sim_set_hardware_queue(void* handle, int number) {
+  with_stream(handle, [&](World&, Stream* stream) -> int64_t {
+    if (stream) stream->hardware_queue = number;
+    return 0;
+  });
+}
+
 SIMULATED_EXPORT void sim_hold_allocations(int on) {
   control([&](World& world) {
     world.holds_allocations = on != 0;

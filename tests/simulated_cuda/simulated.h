@@ -45,6 +45,9 @@ int64_t sim_backlog_ns(void* stream);  // work ahead of the next launch; -1 whil
 void sim_set_queue_limit(int64_t entries);
 // 1: the streams of a device share one queue, as with CUDA_DEVICE_MAX_CONNECTIONS=1.
 void sim_set_one_queue(int on);
+// Streams with the same number, except 0, share a hardware queue: their work runs in the order of
+// its issue.
+void sim_set_hardware_queue(void* stream, int number);
 // 1: allocations wait, as cudaMalloc and cudaHostAlloc may; 0: they continue.
 void sim_hold_allocations(int on);
 

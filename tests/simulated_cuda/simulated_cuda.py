@@ -85,6 +85,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "sim_backlog_ns": (c_int64, [c_void_p]),
     "sim_set_queue_limit": (None, [c_int64]),
     "sim_set_one_queue": (None, [c_int]),
+    "sim_set_hardware_queue": (None, [c_void_p, c_int]),
     "sim_hold_allocations": (None, [c_int]),
     "sim_restart_clock": (None, []),
     "sim_set_timer_step": (None, [c_int64]),
@@ -297,6 +298,11 @@ class Simulated:
     def set_one_queue(self, on: bool) -> None:
         """Let all streams of a device share one queue, as with CUDA_DEVICE_MAX_CONNECTIONS=1."""
         self.lib.sim_set_one_queue(int(on))
+
+    def share_hardware_queue(self, *streams: int) -> None:
+        """Let work on these streams run in the order of its issue, as in one hardware queue."""
+        for stream in streams:
+            self.lib.sim_set_hardware_queue(stream, 1)
 
     def hold_allocations(self, on: bool) -> None:
         """Make allocations wait until this is called with False."""

@@ -76,6 +76,7 @@ void World::reset() {
   stamp_ns = 0;
   for (auto& stream : streams_) {
     stream->tail_ns = 0;
+    stream->hardware_queue = 0;
     stream->entries.clear();
     stream->last = std::make_shared<Ticket>(Ticket{0});
     stream->capture.reset();
@@ -156,6 +157,11 @@ TicketPtr World::issue(Stream& stream, int64_t work_ns, TicketPtr after) {
           other->is_legacy != stream.is_legacy) {
         order_after(stream, other->last);
       }
+    }
+  }
+  for (auto& other : streams_) {
+    if (stream.hardware_queue != 0 && other->hardware_queue == stream.hardware_queue) {
+      order_after(stream, other->last);
     }
   }
   stream.last = std::make_shared<Ticket>();

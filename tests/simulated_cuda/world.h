@@ -96,6 +96,7 @@ struct Stream {
   bool is_blocking = true;
   bool is_legacy = false;
   int priority = 0;
+  int hardware_queue = 0;  // streams with the same number share one; 0: its own
   bool is_alive = true;
   int64_t tail_ns = 0;            // completion of everything that left `waiting`
   std::deque<Operation> waiting;  // behind work whose time is unknown

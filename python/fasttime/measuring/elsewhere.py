@@ -6,11 +6,13 @@ All warnings about such work are worded here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from ..streams import Stream, describe_streams
 from ..text import format_seconds
 from ..timing_warning import TimingWarning
 from . import machine
@@ -39,20 +41,25 @@ class Elsewhere(NamedTuple):
         streams: how long other streams of the current device kept working, or how long the host
             took to learn that they did not.
         devices: the same for each other device in use, by index.
-        is_busy: whether a stream of torch had unfinished work when the timed stream was done. None
-            if torch's streams were not asked.
+        busy: the streams of torch, on every device, that had unfinished work when the timed stream
+            was done. None if torch's streams were not asked.
         readings: how many readings these are the medians of.
     """
 
     streams: float = 0.0
     devices: Mapping[int, float] = {}
-    is_busy: bool | None = None
+    busy: tuple[Stream, ...] | None = None
     readings: int = 1
 
     @property
     def total(self) -> float:
         """How long everything elsewhere went on."""
         return self.streams + sum(self.devices.values())
+
+    @property
+    def busy_here(self) -> tuple[Stream, ...]:
+        """The busy streams on the current device."""
+        return tuple(stream for stream in self.busy or () if stream[0] not in self.devices)
 
 
 def wait_elsewhere(ask_streams: bool = True) -> Elsewhere:
@@ -66,7 +73,7 @@ def wait_elsewhere(ask_streams: bool = True) -> Elsewhere:
         machine.synchronize()
         return Elsewhere()
     start = machine.clock()
-    busy = machine.busy_streams() if ask_streams else ()
+    busy = tuple(machine.busy_streams()) if ask_streams else None
     if not busy:
         start = machine.clock()
     current = machine.current_device()
@@ -78,22 +85,27 @@ def wait_elsewhere(ask_streams: bool = True) -> Elsewhere:
             start = machine.clock()
             machine.synchronize_device(device)
             devices[device] = machine.clock() - start
-    return Elsewhere(streams, devices, bool(busy) if ask_streams else None)
+    return Elsewhere(streams, devices, busy)
 
 
 def typical(found: Sequence[Elsewhere]) -> Elsewhere:
-    """Return the medians of several readings."""
+    """Return the medians of several readings.
+
+    Streams count as busy if most readings found busy streams. The most frequent ones come first.
+    """
     if not found:
         return Elsewhere()
     devices = {device for one in found for device in one.devices}
-    asked = [one.is_busy for one in found if one.is_busy is not None]
+    asked = [one.busy for one in found if one.busy is not None]
+    is_busy = 2 * sum(map(bool, asked)) > len(asked)
+    counts = Counter(stream for busy in asked for stream in busy if is_busy)
     return Elsewhere(
         float(np.median([one.streams for one in found])),
         {
             device: float(np.median([one.devices.get(device, 0.0) for one in found]))
             for device in sorted(devices)
         },
-        2 * sum(asked) > len(asked) if asked else None,
+        tuple(stream for stream, _ in counts.most_common()) if asked else None,
         sum(one.readings for one in found),
     )
 
@@ -106,15 +118,16 @@ def judge_elsewhere(found: Sequence[Elsewhere], time: float, runs: int) -> list[
         time: the median time of a run, in seconds.
         runs: how many runs came before each reading.
     """
-    streams, devices = _beyond_noise(typical(found), time, runs)
+    usual = typical(found)
+    streams, devices = _beyond_noise(usual, time, runs)
     warnings = []
     if streams:
         warnings.append(
             TimingWarning(
                 "other_streams",
-                f"Other streams of the device kept working for {format_seconds(streams)} after the "
-                "timed stream was done, and times do not include that. Let the current stream wait "
-                "for them in fn, or use method='sync'.",
+                f"{_streams(usual, streams)} after the timed stream was done, and times do not "
+                "include that. Let the current stream wait for that work in fn, or use "
+                "method='sync'.",
             )
         )
     if devices:
@@ -122,7 +135,7 @@ def judge_elsewhere(found: Sequence[Elsewhere], time: float, runs: int) -> list[
         warnings.append(
             TimingWarning(
                 "other_devices",
-                f"{_and_how_long(devices)} after the timed stream was done, and times do not "
+                f"{_devices(usual, devices)} after the timed stream was done, and times do not "
                 f"include that. If fn works on one device, measure inside torch.cuda.device"
                 f"({first}); otherwise let the current stream wait in fn, or use method='sync'.",
             )
@@ -142,13 +155,13 @@ def judge_work(
     """
     if abs(time) >= _NO_WORK:
         return None
-    streams, devices = _beyond_noise(typical(found), time, 1)
+    usual = typical(found)
+    streams, devices = _beyond_noise(usual, time, 1)
     if devices:
-        place = f"{_and_how_long(devices)}, so fn puts its work there: make that device current"
+        place = f"{_devices(usual, devices)}, so fn puts its work there: make that device current"
         remedy = f"torch.cuda.device({next(iter(devices))})"
     elif streams:
-        place = f"Other streams kept working for {format_seconds(streams)}, so fn puts its work "
-        place += "there: make that stream current"
+        place = f"{_streams(usual, streams)}, so fn puts its work there: make that stream current"
         remedy = "torch.cuda.stream"
     else:
         place = "fn puts no work on the device, or puts it on another stream or device: make that "
@@ -185,7 +198,7 @@ def _beyond_noise(usual: Elsewhere, time: float, runs: int) -> tuple[float, dict
     noise = _WAKING_UP if usual.readings < SEVERAL else _WAKING_UP_IN_MOST
     in_row = max(noise, _SHARE * time * runs)
     # One unfinished run at the end of a row is enough if the host was not just late.
-    limit = min(in_row, max(_BUSY, _SHARE * time)) if usual.is_busy else in_row
+    limit = min(in_row, max(_BUSY, _SHARE * time)) if usual.busy else in_row
     if usual.streams <= limit and all(left <= in_row for left in usual.devices.values()):
         return 0.0, {}
     idle = _wait_for_idle()
@@ -207,8 +220,20 @@ def _wait_for_idle() -> Elsewhere:
     )
 
 
-def _and_how_long(devices: Mapping[int, float]) -> str:
-    """Return such as ``Device 1 kept working for 2.000 ms``."""
-    longest = format_seconds(max(devices.values()))
-    names = ", ".join(map(str, devices))
-    return f"{'Device' if len(devices) == 1 else 'Devices'} {names} kept working for {longest}"
+def _streams(usual: Elsewhere, time: float) -> str:
+    """Return such as ``Stream 0x5581c0 of cuda:0 kept working for 2.000 ms``."""
+    busy = usual.busy_here
+    return _kept_working(describe_streams(busy) if busy else "other streams of the device", time)
+
+
+def _devices(usual: Elsewhere, devices: Mapping[int, float]) -> str:
+    """Return the same for other devices, or with their streams if all of these are known."""
+    busy = [stream for stream in usual.busy or () if stream[0] in devices]
+    is_known = {device for device, _ in busy} == set(devices)
+    names = describe_streams(busy) if is_known else " and ".join(f"cuda:{each}" for each in devices)
+    return _kept_working(names, max(devices.values()))
+
+
+def _kept_working(names: str, time: float) -> str:
+    names = names if names.startswith("cuda") else names[0].upper() + names[1:]
+    return f"{names} kept working for {format_seconds(time)}"
