@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One process of two that train a small model over gloo: python distributed_step.py HOW RANK FILE.
-
-Prints what the handle counted as JSON.
-"""
+"""One process of two that train a small model over gloo."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,8 +39,10 @@ class Middle(nn.Module):
         return Slow.apply(self.linear(x), self.seconds)
 
 
-def main(how: str, rank: int, file: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+def main(how: str, rank: int, folder: str) -> None:
+    """Train with ``ddp`` or ``fsdp``, and save what the handle counted as RANK.json."""
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     torch.manual_seed(0)
     model: Any = nn.Sequential(nn.Linear(8, 8), Middle(0.05 * rank), nn.Linear(8, 8))
     if how == "ddp":
@@ -73,10 +72,6 @@ def main(how: str, rank: int, file: str) -> None:
         "steps": steps.count,
         "parts": {part.name: part.host.total for part in steps.parts},
     }
-    print(json.dumps(found))
+    (Path(folder) / f"{rank}.json").write_text(json.dumps(found))
     dist.barrier()
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

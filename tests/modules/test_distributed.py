@@ -4,44 +4,42 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch.distributed
+from forked import Forking
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="torch here has no torch.distributed"
 )
 
-PROGRAM = Path(__file__).with_name("distributed_step.py")
+CODE = """
+import os
+import sys
+
+os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+sys.path.insert(0, sys.argv[1])
+import torch._dynamo  # once, because DDP imports it in every process
+from distributed_step import main
+
+other = os.fork()
+main(sys.argv[2], 0 if other else 1, sys.argv[3])
+if other:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]))
+"""
 
 
-def train(how: str, folder: Path) -> list[dict[str, Any]]:
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(PROGRAM), how, str(rank), str(folder / "store")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for rank in range(2)
-    ]
-    found = []
-    for process in processes:
-        out, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors[-3000:]
-        found.append(json.loads(out.splitlines()[-1]))
-    return found
+def train(how: str, folder: Path, forking: Forking) -> list[dict[str, Any]]:
+    """Return what each rank counted."""
+    done = forking.run(CODE, str(Path(__file__).parent), how, str(folder))
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_ddp_waits_for_gradients_in_a_part_of_its_own(tmp_path: Path) -> None:
-    fast, slow = train("ddp", tmp_path)
+def test_ddp_waits_for_gradients_in_a_part_of_its_own(tmp_path: Path, forking: Forking) -> None:
+    fast, slow = train("ddp", tmp_path, forking)
     for found in (fast, slow):
         assert found["steps"] == 3
         assert found["calls"]["module.1.linear"] == 3
@@ -51,8 +49,8 @@ def test_ddp_waits_for_gradients_in_a_part_of_its_own(tmp_path: Path) -> None:
     assert slow["parts"]["backward"] >= 0.15
 
 
-def test_fsdp_modules_are_timed_under_their_names(tmp_path: Path) -> None:
-    for found in train("fsdp", tmp_path):
+def test_fsdp_modules_are_timed_under_their_names(tmp_path: Path, forking: Forking) -> None:
+    for found in train("fsdp", tmp_path, forking):
         assert found["types"] == {
             "": "Sequential",
             "0": "Linear",

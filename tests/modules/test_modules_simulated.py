@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import simulated_cuda as cuda
+from forked import Forking
 
 pytestmark = pytest.mark.skipif(
     not cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
@@ -48,17 +47,12 @@ def columns(handle, *names):
 """
 
 
-@pytest.fixture(scope="session")
-def library() -> Path:
-    return cuda.cached_build()
-
-
-def run(code: str, library: Path) -> None:
-    done = cuda.run_under_simulation(BEGIN + code, library)
+def run(code: str, forking: Forking) -> None:
+    done = forking.run(BEGIN + code)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_device_times_are_exact(library: Path) -> None:
+def test_device_times_are_exact(forking_with_gpus: Forking) -> None:
     run(
         """
 model = nn.Sequential(nn.Sequential(Scale(1), nn.Identity()), Scale(3))
@@ -77,11 +71,11 @@ assert found == {
     "1": ((2, 600), (2, 600), (2, 600), (2, 600)),
 }, found
 """,
-        library,
+        forking_with_gpus,
     )
 
 
-def test_a_chain_shares_its_boundaries(library: Path) -> None:
+def test_a_chain_shares_its_boundaries(forking_with_gpus: Forking) -> None:
     """n modules take n + 1 records, forward and backward, and the step's parts a few more."""
     run(
         """
@@ -103,11 +97,11 @@ with fasttime.instrument(model) as handle:
     after = records()
 assert 2 * (n + 1) <= after - before <= 2 * (n + 1) + 6, after - before
 """,
-        library,
+        forking_with_gpus,
     )
 
 
-def test_a_parents_own_kernels_are_its_own(library: Path) -> None:
+def test_a_parents_own_kernels_are_its_own(forking_with_gpus: Forking) -> None:
     run(
         """
 class Own(nn.Module):
@@ -131,11 +125,11 @@ assert found == {
     "inner": ((1, 100), (1, 100), (1, 100), (1, 100)),
 }, found
 """,
-        library,
+        forking_with_gpus,
     )
 
 
-def test_idle_time_is_the_wait_for_data(library: Path) -> None:
+def test_idle_time_is_the_wait_for_data(forking_with_gpus: Forking) -> None:
     run(
         """
 class Loader:
@@ -164,5 +158,5 @@ assert sum(part.device._series.moments()[1] for part in steps.parts) == (
     steps.device._series.moments()[1]
 )
 """,
-        library,
+        forking_with_gpus,
     )
