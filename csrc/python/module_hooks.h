@@ -90,6 +90,7 @@ struct ThreadState {
   std::vector<Chain> chains;
   std::array<Frame, kMaxDepth> frames;
   std::array<Stay, kMaxDepth> stays;
+  std::array<OpenScope, kMaxDepth> ending;  // stays that end at one boundary
 };
 
 // The parts of the step, end to end, on one stream.
