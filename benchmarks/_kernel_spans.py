@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The device time of modules as torch.profiler sees it: from their first to their last kernel."""
+"""The device time of modules as torch.profiler sees it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from _training_steps import Training
@@ -19,10 +19,18 @@ _KERNELS = ("kernel", "gpu_memcpy", "gpu_memset")
 _NODE = "autograd::engine::evaluate_function: "
 
 
-def kernel_spans(training: Training, steps: int = 5) -> dict[str, dict[str, float]]:
-    """Return the median span of each leaf's kernels in seconds: path -> forward, backward.
+class Kernels(NamedTuple):
+    """The kernels of a module in seconds: first begin to last end, and the sum of their times."""
 
-    Backward kernels belong to the leaf in whose forward call their node was made.
+    span: float
+    busy: float
+
+
+def kernels_of_leaves(training: Training, steps: int = 7) -> dict[str, dict[str, Kernels]]:
+    """Run steps, and return the medians of each leaf: path -> forward, backward.
+
+    Backward kernels belong to the leaf in whose forward call their node was made. No step waits for
+    the device, so that a device that is slower than the host has no gaps.
     """
     open_ranges: list[Any] = []
 
@@ -43,22 +51,20 @@ def kernel_spans(training: Training, steps: int = 5) -> dict[str, dict[str, floa
             hooks.append(module.register_forward_pre_hook(before(path)))
             hooks.append(module.register_forward_hook(after))
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
-    training.step()
-    training.wait()
     with torch.profiler.profile(activities=activities) as profile:
         for _ in range(steps):
             training.step()
-            training.wait()
+        training.wait()
     for hook in hooks:
         hook.remove()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profile.export_chrome_trace(str(path))
-        return spans_in(json.loads(path.read_text())["traceEvents"])
+        return kernels_in(json.loads(path.read_text())["traceEvents"])
 
 
-def spans_in(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return the median spans in the events of a Chrome trace."""
+def kernels_in(events: list[dict[str, Any]]) -> dict[str, dict[str, Kernels]]:
+    """Return the medians over the events of a Chrome trace."""
     events = [event for event in events if event.get("ph") == "X" and "ts" in event]
     kernels = {}  # by correlation
     for event in events:
@@ -76,12 +82,11 @@ def spans_in(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     for found in launches.values():
         found.sort(key=lambda launch: launch[0])
 
-    def span(event: dict[str, Any]) -> tuple[float, float] | None:
+    def launched_in(event: dict[str, Any]) -> list[tuple[float, float]]:
         found = launches.get(event["tid"], [])
         first = bisect.bisect_left(found, event["ts"], key=lambda launch: launch[0])
         last = bisect.bisect_right(found, event["ts"] + event["dur"], key=lambda launch: launch[0])
-        inside = [kernels[correlation] for _, correlation in found[first:last]]
-        return (min(a for a, _ in inside), max(b for _, b in inside)) if inside else None
+        return [kernels[correlation] for _, correlation in found[first:last]]
 
     marks = [event for event in events if event["name"].startswith(_MARK)]
     marks = [event for event in marks if event.get("cat") == "user_annotation"]
@@ -95,19 +100,32 @@ def spans_in(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
             nodes[number].append(event)
         elif event.get("cat") == "cpu_op" and "Backward" not in event["name"]:
             made[event["tid"]].append((event["ts"], number))
-    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    calls: dict[str, dict[str, list[Kernels]]] = defaultdict(lambda: defaultdict(list))
     for mark in marks:
         path = mark["name"][len(_MARK) :]
-        own = span(mark)
-        if own is not None:
-            times[path]["forward"].append(own[1] - own[0])
+        own = launched_in(mark)
+        if own:
+            calls[path]["forward"].append(_kernels(own))
         end = mark["ts"] + mark["dur"]
         numbers = {n for ts, n in made[mark["tid"]] if mark["ts"] <= ts <= end}
-        spans = [span(node) for number in numbers for node in nodes.get(number, [])]
-        known = [found for found in spans if found is not None]
-        if known:
-            times[path]["backward"].append(max(b for _, b in known) - min(a for a, _ in known))
+        own = [
+            kernel
+            for number in numbers
+            for node in nodes.get(number, [])
+            for kernel in launched_in(node)
+        ]
+        if own:
+            calls[path]["backward"].append(_kernels(own))
     return {
-        path: {kind: statistics.median(values) * 1e-6 for kind, values in kinds.items()}
-        for path, kinds in times.items()
+        path: {
+            kind: Kernels(*(statistics.median(column) for column in zip(*found, strict=True)))
+            for kind, found in kinds.items()
+        }
+        for path, kinds in calls.items()
     }
+
+
+def _kernels(intervals: list[tuple[float, float]]) -> Kernels:
+    """Return what the kernels of one call took. Intervals are in microseconds."""
+    first, last = min(begin for begin, _ in intervals), max(end for _, end in intervals)
+    return Kernels((last - first) * 1e-6, sum(end - begin for begin, end in intervals) * 1e-6)

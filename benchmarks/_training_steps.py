@@ -96,6 +96,7 @@ class Variant:
 
     Attributes:
         seconds: seconds per step, one entry per round.
+        is_slow: whether each run takes far longer than its steps, so that few rounds must do.
         error: why the way does not work for this model; empty if it does.
     """
 
@@ -103,6 +104,7 @@ class Variant:
     training: Training
     around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     handle: fasttime.Handle | None = None
+    is_slow: bool = False
     error: str = ""
     seconds: list[float] = field(default_factory=list)
 
@@ -168,5 +170,5 @@ def variants(case: Case, device: torch.device) -> list[Variant]:
         if not any(module.children()):
             module.register_full_backward_pre_hook(_nothing)
             module.register_full_backward_hook(_nothing)
-    profiler = Variant("torch.profiler", training(), around=_profiled)
+    profiler = Variant("torch.profiler", training(), around=_profiled, is_slow=True)
     return [untouched, leaves, forward, everything, sampled, empty, full, profiler]

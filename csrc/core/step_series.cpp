@@ -49,6 +49,7 @@ void StepSeries::complete(OpenStep& open) noexcept {
   done_.host.add(host_ns);
   if (open.knows_device) {
     done_.device.add(device_ns);
+    times_[time_count_++ % kTaken] = {open.step, device_ns};
   }
   open.is_open = false;
 }
@@ -58,11 +59,23 @@ StepSeries::Copy StepSeries::copy() const {
   return done_;
 }
 
+std::vector<StepSeries::StepTime> StepSeries::take_times() {
+  std::vector<StepTime> taken;
+  taken.reserve(kTaken);  // before the lock, because it may take long
+  const std::lock_guard<SpinLock> hold(lock_);
+  for (size_t i = time_count_ > kTaken ? time_count_ - kTaken : 0; i < time_count_; ++i) {
+    taken.push_back(times_[i % kTaken]);
+  }
+  time_count_ = 0;
+  return taken;
+}
+
 void StepSeries::reset(uint32_t epoch) noexcept {
   const std::lock_guard<SpinLock> hold(lock_);
   epoch_ = epoch;
   done_ = Copy{};
   open_ = {};
+  time_count_ = 0;
 }
 
 }  // namespace fasttime

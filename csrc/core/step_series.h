@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "core/nesting.h"
 #include "core/sample.h"
@@ -31,12 +32,22 @@ class StepSeries {
     std::array<Series, kParts> part_device;
   };
 
+  // The time of one complete step on the device.
+  struct StepTime {
+    uint32_t step = 0;
+    int64_t device_ns = 0;
+  };
+
   void add(const Nesting& nesting, const Sample& sample) noexcept;
   Copy copy() const;
+  // The device times of the steps that became complete since the last call, the last kTaken at
+  // most.
+  std::vector<StepTime> take_times();
   void reset(uint32_t epoch) noexcept;
 
  private:
   static constexpr size_t kOpenSteps = 256;
+  static constexpr size_t kTaken = 256;
 
   struct OpenStep {
     uint32_t step = 0;
@@ -55,6 +66,8 @@ class StepSeries {
   uint32_t epoch_ = 0;
   std::array<OpenStep, kOpenSteps> open_;
   Copy done_;
+  std::array<StepTime, kTaken> times_;  // a ring
+  size_t time_count_ = 0;               // since the last take_times()
 };
 
 }  // namespace fasttime

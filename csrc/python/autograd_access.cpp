@@ -22,6 +22,9 @@ PyObject* g_version = nullptr;
 PyObject* g_grad_fn = nullptr;
 PyObject* g_number = nullptr;
 PyObject* g_prehook = nullptr;
+PyObject* g_hook_dict = nullptr;
+PyObject* g_tensor_hooks = nullptr;
+PyObject* g_key = nullptr;  // of the only hook in a dict
 
 #if defined(__linux__)
 template <typename Function>
@@ -44,17 +47,50 @@ void find(Function& function, const char* library, const char* name) {
   return number;
 }
 
+bool is_plain(PyObject* object) noexcept {
+  auto* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
+  return type == autograd.tensor_type || type == autograd.parameter_type;
+}
+
+// An attribute of a tensor; a new reference. The descriptor of a plain tensor is at hand, because a
+// look-up by name takes five times as long.
+PyObject* attribute(PyObject* tensor, PyObject* descriptor, PyObject* name) {
+  if (descriptor != nullptr && is_plain(tensor)) {
+    if (descrgetfunc get = Py_TYPE(descriptor)->tp_descr_get) {
+      return get(descriptor, tensor, reinterpret_cast<PyObject*>(Py_TYPE(tensor)));
+    }
+  }
+  return PyObject_GetAttr(tensor, name);
+}
+
+// Registers `hook` as hooks on tensors are registered: without a Python call, and without an object
+// that could remove the hook. The carrier keeps the dict until the next call.
+bool register_in_dict(PyObject* node, PyObject* hook) {
+  PyObject* hooks = PyDict_New();
+  PyObject* done = nullptr;
+  if (hooks != nullptr && PyDict_SetItem(hooks, g_key, hook) == 0 &&
+      PyObject_SetAttr(autograd.hook_carrier, g_tensor_hooks, hooks) == 0) {
+    done = PyObject_CallMethodOneArg(node, g_hook_dict, autograd.hook_carrier);
+  }
+  Py_XDECREF(hooks);
+  Py_XDECREF(done);
+  PyErr_Clear();
+  return done != nullptr;
+}
+
 }  // namespace
 
 bool set_autograd(PyObject* objects) {
   using Entry = std::pair<const char*, PyObject**>;
-  for (const auto& [name, object] : {Entry{"tensor_type", &autograd.tensor_type},
-                                     Entry{"parameter_type", &autograd.parameter_type},
-                                     Entry{"sequence_number", &autograd.sequence_number},
-                                     Entry{"task_number", &autograd.task_number},
-                                     Entry{"queue_callback", &autograd.queue_callback},
-                                     Entry{"push_creation_hook", &autograd.push_creation_hook},
-                                     Entry{"pop_creation_hook", &autograd.pop_creation_hook}}) {
+  for (const auto& [name, object] :
+       {Entry{"tensor_type", &autograd.tensor_type},
+        Entry{"parameter_type", &autograd.parameter_type}, Entry{"version", &autograd.version},
+        Entry{"grad_fn", &autograd.grad_fn}, Entry{"hook_carrier", &autograd.hook_carrier},
+        Entry{"sequence_number", &autograd.sequence_number},
+        Entry{"task_number", &autograd.task_number},
+        Entry{"queue_callback", &autograd.queue_callback},
+        Entry{"push_creation_hook", &autograd.push_creation_hook},
+        Entry{"pop_creation_hook", &autograd.pop_creation_hook}}) {
     PyObject* found = PyDict_GetItemString(objects, name);
     Py_XINCREF(found == Py_None ? nullptr : found);
     Py_XSETREF(*object, found == Py_None ? nullptr : found);
@@ -68,8 +104,10 @@ bool set_autograd(PyObject* objects) {
   g_grad_fn = PyUnicode_InternFromString("grad_fn");
   g_number = PyUnicode_InternFromString("_sequence_nr");
   g_prehook = PyUnicode_InternFromString("register_prehook");
-  return g_version != nullptr && g_grad_fn != nullptr && g_number != nullptr &&
-         g_prehook != nullptr;
+  g_hook_dict = PyUnicode_InternFromString("_register_hook_dict");
+  g_tensor_hooks = PyUnicode_InternFromString("_backward_hooks");
+  g_key = PyLong_FromLong(0);
+  return PyErr_Occurred() == nullptr;
 }
 
 int64_t next_sequence_number() {
@@ -84,11 +122,10 @@ int64_t backward_task() {
 bool is_inference() { return g_is_inference == nullptr || g_is_inference(); }
 
 bool version_of(PyObject* object, int64_t& version) {
-  auto* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
-  if ((type != autograd.tensor_type && type != autograd.parameter_type) || is_inference()) {
+  if (!is_plain(object) || is_inference()) {
     return false;
   }
-  PyObject* found = PyObject_GetAttr(object, g_version);
+  PyObject* found = attribute(object, autograd.version, g_version);
   if (found == nullptr) {
     PyErr_Clear();  // a tensor of inference mode, used outside of it
     return false;
@@ -108,7 +145,7 @@ bool is_tensor(PyObject* object) {
 }
 
 PyObject* node_of(PyObject* tensor) {
-  PyObject* node = PyObject_GetAttr(tensor, g_grad_fn);
+  PyObject* node = attribute(tensor, autograd.grad_fn, g_grad_fn);
   if (node == nullptr) {
     PyErr_Clear();
   } else if (node == Py_None) {
@@ -131,6 +168,9 @@ int64_t sequence_number_of(PyObject* node) {
 }
 
 bool register_prehook(PyObject* node, PyObject* hook) {
+  if (autograd.hook_carrier != nullptr && register_in_dict(node, hook)) {
+    return true;
+  }
   PyObject* handle = PyObject_CallMethodOneArg(node, g_prehook, hook);
   if (handle == nullptr) {
     PyErr_Clear();  // the node is one of a tracer, which knows no hooks
@@ -138,6 +178,13 @@ bool register_prehook(PyObject* node, PyObject* hook) {
   }
   Py_DECREF(handle);
   return true;
+}
+
+void release_last_hook() {
+  if (autograd.hook_carrier != nullptr &&
+      PyObject_SetAttr(autograd.hook_carrier, g_tensor_hooks, Py_None) != 0) {
+    PyErr_Clear();
+  }
 }
 
 }  // namespace fasttime

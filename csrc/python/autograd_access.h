@@ -16,6 +16,9 @@ namespace fasttime {
 struct AutogradObjects {
   PyObject* tensor_type = nullptr;     // torch.Tensor
   PyObject* parameter_type = nullptr;  // torch.nn.Parameter
+  PyObject* version = nullptr;         // the descriptor of Tensor._version
+  PyObject* grad_fn = nullptr;         // the descriptor of Tensor.grad_fn
+  PyObject* hook_carrier = nullptr;    // a tensor through which nodes get hooks, or null
   PyObject* sequence_number = nullptr;
   PyObject* task_number = nullptr;
   PyObject* queue_callback = nullptr;
@@ -51,7 +54,12 @@ PyObject* node_of(PyObject* tensor);
 // The number of a node, or -1. Sets no exception.
 int64_t sequence_number_of(PyObject* node);
 
-// Registers `hook` to run before the node. Sets no exception.
+// Registers `hook` to run before the node. It must return None. Sets no exception.
+//
+// With a hook carrier, the hook is one of the node's first output. Such a hook also runs when a
+// backward pass ends at this output, and the node itself does not run.
 bool register_prehook(PyObject* node, PyObject* hook);
+// Drops the last hook, if no node keeps it. Sets no exception.
+void release_last_hook();
 
 }  // namespace fasttime

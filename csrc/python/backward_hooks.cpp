@@ -54,15 +54,15 @@ uint8_t depth_of(const ThreadState& thread, size_t below, const Lane* lane) noex
 // instance itself, all at one boundary.
 void move_to(ModuleHooks* hooks, ThreadState* thread, size_t keep, Instance* instance,
              int64_t task) {
-  std::array<OpenScope*, ThreadState::kMaxDepth> ended{};
-  std::array<OpenScope, ThreadState::kMaxDepth> ending;
-  std::array<OpenScope*, ThreadState::kMaxDepth> begun{};
+  // Not initialized: that would take longer than all the rest.
+  std::array<OpenScope*, ThreadState::kMaxDepth> ended;
+  std::array<OpenScope*, ThreadState::kMaxDepth> begun;
   size_t ended_count = 0;
   size_t begun_count = 0;
   while (thread->stay_count > keep) {
     Stay& stay = thread->stays[--thread->stay_count];
-    ending[ended_count] = stay.open;
-    ended[ended_count] = &ending[ended_count];
+    thread->ending[ended_count] = stay.open;
+    ended[ended_count] = &thread->ending[ended_count];
     ++ended_count;
     drop_instance(hooks, stay.instance);
     stay.instance = nullptr;

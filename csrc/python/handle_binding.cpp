@@ -52,6 +52,15 @@ py::tuple step_series(const Recorder& recorder) {
                         parts);
 }
 
+// [(step, device time)] of the steps that became complete since the last call.
+py::list take_step_times(const Recorder& recorder) {
+  py::list taken;
+  for (const StepSeries::StepTime& time : series_of(recorder).steps.take_times()) {
+    taken.append(py::make_tuple(time.step, time.device_ns));
+  }
+  return taken;
+}
+
 void give_autograd(const py::dict& objects) {
   if (!set_autograd(objects.ptr())) {
     throw py::error_already_set();
@@ -67,6 +76,7 @@ void define_handle(PyObject* module) {
   target.def("module_hooks", &module_hooks, py::arg("core"));
   target.def("module_self", &module_self, py::arg("core"), py::arg("site"));
   target.def("step_series", &step_series, py::arg("core"));
+  target.def("take_step_times", &take_step_times, py::arg("core"));
 }
 
 }  // namespace fasttime

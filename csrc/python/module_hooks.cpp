@@ -242,6 +242,7 @@ PyObject* after_forward(ModuleHooks* hooks, PyObject* object, PyObject* result) 
     if ((frame == ThreadState::kMaxDepth || !hooks->times_backward) && hooks->steps.is_on) {
       mark_backward_only(hooks, result, thread->model_sequence);
     }
+    release_last_hook();
   }
   thread->is_busy = false;
   hooks->recorder->leave_call();

@@ -90,6 +90,7 @@ struct ThreadState {
   std::vector<Chain> chains;
   std::array<Frame, kMaxDepth> frames;
   std::array<Stay, kMaxDepth> stays;
+  std::array<OpenScope, kMaxDepth> ending;  // stays that end at one boundary
 };
 
 // The parts of the step, end to end, on one stream.
@@ -141,7 +142,7 @@ struct ModuleHooks {
   bool times_modules;  // in this step
   bool times_backward;
   PyObject* unknown_module;  // called with a module that has the hooks of another; owned
-  PyObject* step_ended;      // called after each step; owned, may be null
+  PyObject* step_ended;      // called with each step's number at its end; owned, may be null
 };
 
 // Makes the types; called once at import. False with an exception set.

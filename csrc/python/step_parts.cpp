@@ -72,10 +72,14 @@ void end_step(ModuleHooks* hooks) {
   const auto parts = static_cast<uint16_t>(steps.parts + 1);
   change(hooks, StepParts::kOther, {steps.step, parts, steps.part, Stretch::kLastPart});
   steps.parts = 0;
-  ++steps.step;
+  const uint32_t ended = steps.step++;
   ++steps.ended;
-  PyObject* done = hooks->step_ended == nullptr ? nullptr : PyObject_CallNoArgs(hooks->step_ended);
-  Py_XDECREF(done);
+  if (hooks->step_ended != nullptr) {
+    PyObject* number = PyLong_FromUnsignedLong(ended);
+    PyObject* done = number == nullptr ? nullptr : PyObject_CallOneArg(hooks->step_ended, number);
+    Py_XDECREF(number);
+    Py_XDECREF(done);
+  }
 }
 
 }  // namespace fasttime

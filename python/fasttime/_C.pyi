@@ -192,7 +192,7 @@ class ModuleHooks:
     def set_callbacks(
         self,
         unknown_module: Callable[[Any], object] | None,
-        step_ended: Callable[[], object] | None,
+        step_ended: Callable[[int], object] | None,
         /,
     ) -> None: ...
     def close(self) -> None: ...
@@ -205,6 +205,7 @@ def module_self(
 def step_series(
     core: Recorder,
 ) -> tuple[int, int, Series, Series, list[tuple[Series, Series]]]: ...
+def take_step_times(core: Recorder) -> list[tuple[int, int]]: ...
 
 class StreamHold:
     def __init__(self, timeout_s: float) -> None: ...

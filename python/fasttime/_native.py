@@ -86,6 +86,7 @@ try:
     set_marks = _C.set_marks
     set_stream_finder = _C.set_stream_finder
     step_series = _C.step_series
+    take_step_times = _C.take_step_times
     suspend = _C.suspend
     wait_for_device = _C.wait_for_device
     wait_for_devices = _C.wait_for_devices

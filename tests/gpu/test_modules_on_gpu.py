@@ -214,6 +214,8 @@ def test_a_captured_graph_survives_hooks() -> None:
     assert (found["0"].calls, found["0"].lost) == (2, 1)
 
 
+# Dynamo itself reads the `grad` of the region's input.
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
 def test_a_compiled_module_has_device_times() -> None:
     inner = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
     model = model_of(nn.Linear(8, 8), torch.compile(inner, backend="aot_eager"))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import fasttime
+from fasttime.modules import module_hooks
 
 
 class Noted(torch.autograd.Function):
@@ -242,3 +245,45 @@ def test_older_torch_sees_operators_that_a_child_takes(monkeypatch: Any) -> None
         module_hooks.prepare_autograd.cache_clear()
         module_hooks.prepare_autograd()
     assert _native.host_now_ns() > 0
+
+
+def test_hooks_on_nodes_make_no_removable_handles() -> None:
+    """They would be most of what a hook on a node costs."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    with fasttime.instrument(model):
+        before = torch.utils.hooks.RemovableHandle.next_id
+        model(torch.randn(2, 4)).sum().backward()
+        assert torch.utils.hooks.RemovableHandle.next_id == before
+
+
+def test_no_dropped_graph_keeps_hooks_alive() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    handle = fasttime.instrument(model)
+    hooks = weakref.ref(handle._hooks)
+    model(torch.randn(2, 4))
+    handle.remove()
+    del handle, model
+    gc.collect()
+    assert hooks() is None
+
+
+def test_a_torch_without_hook_dicts_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(module_hooks, "_hook_carrier", lambda: None)
+        module_hooks.prepare_autograd.__wrapped__()
+    try:
+        model = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+        with fasttime.instrument(model) as handle:
+            model(torch.randn(2, 4)).sum().backward()
+    finally:
+        module_hooks.prepare_autograd.__wrapped__()
+    assert counts(handle, "backward") == {"": 1, "0": 1, "1": 1}
+
+
+def test_a_pass_that_ends_at_a_module_reaches_it() -> None:
+    """Its stretch is nearly empty: the backward pass does not run the module's nodes."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Tanh())
+    with fasttime.instrument(model) as handle:
+        first = model[0](torch.randn(2, 4))
+        torch.autograd.grad(model[2](model[1](first)).sum(), [first])
+    assert counts(handle, "backward") == {"0": 1, "1": 1, "2": 1}

@@ -160,3 +160,28 @@ assert sum(part.device._series.moments()[1] for part in steps.parts) == (
 """,
         forking_with_gpus,
     )
+
+
+def test_the_budget_follows_the_device(forking_with_gpus: Forking) -> None:
+    """The host runs ahead in plain steps and waits in timed steps; the device notices no cost."""
+    run(
+        """
+from fasttime.modules.budget import Budget
+
+choices = [True, False] * 30
+Budget.choose = lambda _: choices.pop()
+model = Scale(5)
+sim.set_launch_time(1_000_000)
+with fasttime.instrument(model, overhead_budget=0.01) as handle:
+    for _ in range(24):
+        sim.advance(8_000_000 if handle._is_timing else 1_000_000)
+        x.grad = None
+        model(x).backward(grad)
+        handle.step()
+records = handle.module_records()
+assert records.timed_steps == 12, records.timed_steps
+assert records.overhead == 0.0, records.overhead
+assert handle._budget.part == 0.5, handle._budget.part
+""",
+        forking_with_gpus,
+    )

@@ -21,10 +21,11 @@ from fasttime.modules.sampling import Periods
 def simulated(budget: Budget, steps: int, plain_ns: int, cost_ns: int) -> list[bool]:
     """Run steps of known length, and return which were timed."""
     now, is_timed, timed = 0, True, []
-    for _ in range(steps):
+    for number in range(steps):
         now += plain_ns + is_timed * cost_ns
         timed.append(is_timed)
-        budget.end_step(now, is_timed)
+        if budget.end_step(number, now, is_timed):
+            budget.begin_period()
         is_timed = budget.choose()
     return timed
 
@@ -47,6 +48,28 @@ def test_cheap_timing_is_used_more() -> None:
     budget = seeded(0.01, 2)
     simulated(budget, 2_000, plain_ns=20_000_000, cost_ns=0)
     assert budget.part == 0.5
+
+
+def test_device_times_decide_the_cost() -> None:
+    """The host waits in other steps than those that cost the device time."""
+    budget = seeded(0.01, 4)
+    for number in range(30):
+        is_timed = number % 2 == 0
+        is_over = budget.end_step(number, number // 2 * 100 + is_timed * 10, is_timed)
+        budget.add_device_times([(number, 1000 + 20 * is_timed)])
+        if is_over:
+            budget.begin_period()
+    assert budget.part == pytest.approx(0.5)
+    assert budget.estimated_overhead == pytest.approx(0.01)
+
+
+def test_unknown_device_times_are_ignored() -> None:
+    budget = seeded(0.01, 4)
+    budget.end_step(1, 0, True)
+    budget.end_step(2, 100, False)
+    budget.end_step(3, 250, True)
+    budget.add_device_times([(7, 1), (8, 1000)])
+    assert budget.estimated_overhead == pytest.approx(0.5 * 2 / 3)
 
 
 def test_gaps_are_geometric() -> None:

@@ -156,8 +156,10 @@ def test_a_reset_forgets_all_steps() -> None:
         training.step()
         handle.reset()
         assert handle.step_records().count == 0
+        assert handle.module_records().steps == 0
         assert host_ns(handle.module_records().modules[0].forward) == 0
         training.step()
+    assert handle.module_records().steps == 1
     assert handle.module_records().modules[0].calls == 1
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import statistics
 from collections import deque
+from collections.abc import Iterable
 
 _FIRST_STEPS = 24  # half of them are timed, to learn what timing costs
 _MOST = 0.5  # more leaves too few other steps to compare with
@@ -14,6 +15,7 @@ _WANTED_IN_PERIOD = 16  # timed steps; without any, a period says nothing
 _GROWTH = 8  # a period is at least an eighth of all steps so far, so that there are few
 _LEAST_PART = 1 / 1000
 _KEPT = 64
+_WAITING = 1024  # steps whose device times are awaited; the launch queue holds fewer
 
 
 class Budget:
@@ -23,6 +25,9 @@ class Budget:
     with them. The part of the steps that is timed stays the same for a period. Then it is set to
     the budget divided by the cost of timing a step. This cost is the median of the timed steps
     minus the median of the others, each of the last few dozen steps.
+
+    These are device times where there are any. Host times mislead where the device is behind: the
+    host runs ahead until the launch queue is full, and then waits for older steps.
     """
 
     def __init__(self, budget: float) -> None:
@@ -33,8 +38,9 @@ class Budget:
         self._all_steps = 0
         self._timed_steps = 0
         self._last_ns: int | None = None
-        self._timed: deque[int] = deque(maxlen=_KEPT)
-        self._plain: deque[int] = deque(maxlen=_KEPT)
+        self._host = _Durations()
+        self._device = _Durations()
+        self._was_timed: dict[int, bool] = {}  # of steps without a device time, oldest first
 
     @property
     def part(self) -> float:
@@ -53,30 +59,39 @@ class Budget:
         """Return whether to time the next step."""
         return self._random.random() < self._part
 
-    def end_step(self, now_ns: int, was_timed: bool) -> bool:
-        """Take note of a step. Return whether a new period begins."""
+    def end_step(self, number: int, now_ns: int, was_timed: bool) -> bool:
+        """Take note of a step. Return whether the period is over; call `begin_period` then."""
         if self._last_ns is not None:
-            (self._timed if was_timed else self._plain).append(now_ns - self._last_ns)
+            self._host.add(now_ns - self._last_ns, was_timed)
         self._last_ns = now_ns
         self._all_steps += 1
         self._timed_steps += was_timed
+        if len(self._was_timed) == _WAITING:
+            del self._was_timed[next(iter(self._was_timed))]
+        self._was_timed[number] = was_timed
         self._period_left -= 1
-        if self._period_left > 0:
-            return False
+        return self._period_left <= 0
+
+    def add_device_times(self, times: Iterable[tuple[int, int]]) -> None:
+        """Take note of the device times of steps that ended: number and nanoseconds."""
+        for number, device_ns in times:
+            was_timed = self._was_timed.pop(number, None)
+            if was_timed is not None:
+                self._device.add(device_ns, was_timed)
+
+    def begin_period(self) -> None:
+        """Choose the part of the steps that is timed from now on."""
         self._part = self._wanted_part()
         self._period_left = max(
             _SHORTEST_PERIOD,
             round(_WANTED_IN_PERIOD / self._part),
             self._all_steps // _GROWTH,
         )
-        return True
 
     def _cost(self) -> float | None:
         """Return what timing a step costs, as a fraction of a plain step."""
-        if not self._timed or not self._plain:
-            return None
-        plain = statistics.median(self._plain)
-        return (statistics.median(self._timed) - plain) / plain if plain > 0 else None
+        cost = self._device.cost()
+        return self._host.cost() if cost is None else cost
 
     def _wanted_part(self) -> float:
         cost = self._cost()
@@ -85,3 +100,21 @@ class Budget:
         if cost <= 0:
             return _MOST
         return max(_LEAST_PART, min(_MOST, self.budget / cost))
+
+
+class _Durations:
+    """The last durations of timed and of other steps, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self._timed: deque[int] = deque(maxlen=_KEPT)
+        self._plain: deque[int] = deque(maxlen=_KEPT)
+
+    def add(self, duration_ns: int, was_timed: bool) -> None:
+        (self._timed if was_timed else self._plain).append(duration_ns)
+
+    def cost(self) -> float | None:
+        """Return what timing a step costs, as a fraction of a plain step; None if unknown."""
+        if not self._timed or not self._plain:
+            return None
+        plain = statistics.median(self._plain)
+        return (statistics.median(self._timed) - plain) / plain if plain > 0 else None

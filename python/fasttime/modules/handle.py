@@ -59,6 +59,7 @@ class Handle:
         self._ended_by = "optimizer" if optimizers else ""
         self._core = _native.Core()
         self._begin_ns = _native.host_now_ns()
+        self._steps_before = 0  # steps that ended before the last reset
         self._hooks = _native.module_hooks(self._core)
         self._periods = Periods()
         self._budget = Budget(overhead_budget) if overhead_budget is not None else None
@@ -173,6 +174,7 @@ class Handle:
         self._hooks.drop_step()
         self._core.reset()
         self._periods.clear()
+        self._steps_before, _, _ = self._hooks.counts()
         self._begin_ns = _native.host_now_ns()
 
     def module_records(self, wait: bool = False, timeout: float | None = None) -> ModuleRecords:
@@ -183,7 +185,8 @@ class Handle:
             Sites(forward, backward, repeated or None)
             for (forward, backward), repeated in zip(self._sites, recompute, strict=True)
         ]
-        steps, refused, _ = self._hooks.counts()
+        ended, refused, _ = self._hooks.counts()
+        steps = ended - self._steps_before
         modules = module_records(self._core, self._modules, sites, self._periods)
         return ModuleRecords(
             modules=modules,
@@ -238,11 +241,16 @@ class Handle:
     def _duration(self) -> float:
         return (_native.host_now_ns() - self._begin_ns) * 1e-9
 
-    def _choose_step(self) -> None:
-        """Decide whether the step that begins now is timed."""
+    def _choose_step(self, ended: int) -> None:
+        """Decide whether the step that begins now is timed. `ended` is the number of the last."""
         assert self._budget is not None
         self._periods.count_step(self._is_timing)
-        if self._budget.end_step(_native.host_now_ns(), self._is_timing):
+        is_over = self._budget.end_step(ended, _native.host_now_ns(), self._is_timing)
+        if is_over:
+            self._core.poll()
+        self._budget.add_device_times(_native.take_step_times(self._core))
+        if is_over:
+            self._budget.begin_period()
             self._periods.begin()
             self._hooks.begin_period()
         is_timing = self._budget.choose()
@@ -277,10 +285,10 @@ def _now() -> str:
 
 
 # Weak references, because torch keeps callbacks alive and a handle should go when it is removed.
-def _step_ended(reference: weakref.ref[Handle]) -> None:
+def _step_ended(reference: weakref.ref[Handle], ended: int) -> None:
     handle = reference()
     if handle is not None:
-        handle._choose_step()
+        handle._choose_step(ended)
 
 
 def _model_is_gone(reference: weakref.ref[Handle]) -> None:
