@@ -103,7 +103,7 @@ class Handle:
         self._when_gone(selected.module, self._hooks.forget_module, id(selected.module))
         return sites
 
-    def _when_gone(self, module: torch.nn.Module, call: Callable[..., object], about: object) -> None:
+    def _when_gone(self, module: torch.nn.Module, call: Callable[..., Any], about: Any) -> None:
         finalizer = weakref.finalize(module, call, about)
         finalizer.atexit = False
         self._finalizers.append(finalizer)
