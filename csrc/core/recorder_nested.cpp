@@ -51,6 +51,9 @@ namespace fasttime {
   const int64_t now_ns = cuda.host_now_ns();
   ThreadBoundary& boundary_of_thread = this_thread();
   boundary_of_thread.left_ns = now_ns;  // since enter_call(), all time was fasttime's own
+  if (!is_same_moment) {
+    last = Meeting{};  // this boundary may have no event, and the next must not share an older one
+  }
   for (size_t i = 0; i < ended_count; ++i) {
     OpenScope& scope = *ended[i];
     if (scope.process != process()) {

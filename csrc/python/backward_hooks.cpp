@@ -113,9 +113,10 @@ void end_stays(ModuleHooks* hooks, ThreadState* thread, int64_t task) {
 
 void end_task(ModuleHooks* hooks, int64_t task, bool is_inside_another) {
   hooks->recorder->enter_call();
-  for (auto& thread : hooks->threads) {
-    if (!thread->is_busy) {
-      end_stays(hooks, thread.get(), task);
+  // By index: a record may release the GIL, and a new thread then adds its state.
+  for (size_t i = 0; i < hooks->threads.size(); ++i) {
+    if (!hooks->threads[i]->is_busy) {
+      end_stays(hooks, hooks->threads[i].get(), task);
     }
   }
   hooks->tasks.erase(std::remove(hooks->tasks.begin(), hooks->tasks.end(), task),

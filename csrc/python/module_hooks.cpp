@@ -194,6 +194,7 @@ PyObject* before_forward(ModuleHooks* hooks, PyObject* object, PyObject* argumen
   if (found == hooks->index.end()) {
     return meet_unknown(hooks, object);
   }
+  const uint32_t module = found->second;  // close() clears the index, also while a record waits
   hooks->recorder->enter_call();
   ThreadState* thread = enter_thread(hooks);
   if (thread == nullptr) {
@@ -212,7 +213,7 @@ PyObject* before_forward(ModuleHooks* hooks, PyObject* object, PyObject* argumen
     }
   }
   if (hooks->times_modules || thread->frame_count != 0) {
-    begin_call(hooks, thread, found->second, object, arguments, is_recompute);
+    begin_call(hooks, thread, module, object, arguments, is_recompute);
   }
   thread->is_busy = false;
   hooks->recorder->leave_call();

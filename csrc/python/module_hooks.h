@@ -63,7 +63,7 @@ struct Stay {
 struct ThreadState {
   static constexpr size_t kMaxDepth = 90;
 
-  uint64_t thread = 0;   // thread_number(); 0: unused
+  uint64_t thread = 0;   // this_thread(); 0: unused
   uint32_t process = 0;  // Recorder::process()
   uint64_t used = 0;     // when it was last looked up; a counter
   size_t frame_count = 0;
@@ -110,7 +110,7 @@ struct StepParts {
   uint32_t step = 1;
   uint16_t parts = 0;   // ended parts of this step, modulo 2^16
   uint64_t ended = 0;   // steps
-  uint64_t thread = 0;  // thread_number() of the thread that began the step
+  uint64_t thread = 0;  // this_thread() of the thread that began the step
   bool had_backward = false;
 };
 
@@ -158,6 +158,8 @@ PyObject* new_module_hooks(PyObject* owner, Recorder& recorder);
 
 // --- threads and calls ---
 
+// The number of the calling thread, which it keeps in the child of a fork.
+uint64_t this_thread() noexcept;
 // The calling thread's state; null if there are too many threads, or the thread is in a hook.
 ThreadState* enter_thread(ModuleHooks* hooks);
 // The same if it exists, whether it is in a hook or not.

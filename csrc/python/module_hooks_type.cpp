@@ -7,7 +7,6 @@
 #include <new>
 #include <string_view>
 
-#include "host/thread_number.h"
 #include "python/autograd_access.h"
 
 namespace fasttime {
@@ -157,7 +156,7 @@ PyObject* method_begin_part(PyObject* object, PyObject* part) {
 // The thread of the step waits for data, or has it. Other threads do not count.
 PyObject* begin_data(PyObject* object, PyObject*) {
   ModuleHooks* hooks = of(object);
-  if (!hooks->steps.is_open || hooks->steps.thread == thread_number()) {
+  if (!hooks->steps.is_open || hooks->steps.thread == this_thread()) {
     begin_part(hooks, StepParts::kData);
   }
   Py_RETURN_NONE;
@@ -165,7 +164,7 @@ PyObject* begin_data(PyObject* object, PyObject*) {
 
 PyObject* end_data(PyObject* object, PyObject*) {
   ModuleHooks* hooks = of(object);
-  if (hooks->steps.is_open && hooks->steps.thread == thread_number()) {
+  if (hooks->steps.is_open && hooks->steps.thread == this_thread()) {
     begin_part(hooks, part_around(hooks));
   }
   Py_RETURN_NONE;

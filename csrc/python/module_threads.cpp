@@ -10,14 +10,6 @@ namespace {
 
 constexpr size_t kMaxThreads = 256;
 
-uint64_t this_thread() noexcept {
-  static thread_local uint64_t number = 0;
-  if (number == 0) {
-    number = thread_number();
-  }
-  return number;
-}
-
 bool is_idle(const ThreadState& state) noexcept {
   return state.frame_count == 0 && state.stay_count == 0 && !state.is_busy &&
          !state.has_creation_hook;
@@ -60,6 +52,14 @@ ThreadState* state_for(ModuleHooks* hooks, uint64_t thread) {
 }
 
 }  // namespace
+
+uint64_t this_thread() noexcept {
+  static thread_local uint64_t number = 0;
+  if (number == 0) {
+    number = thread_number();
+  }
+  return number;
+}
 
 ThreadState* find_thread(const ModuleHooks* hooks) noexcept {
   const uint64_t thread = this_thread();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The parts of a step. They lie end to end, as phases do, so that they add up to the step.
-#include "host/thread_number.h"
 #include "python/module_hooks.h"
 #include "python/torch_flag.h"
 
@@ -49,7 +48,7 @@ void begin_part(ModuleHooks* hooks, uint8_t part) {
   hooks->recorder->leave_call();
   steps.is_busy = false;
   steps.is_open = true;
-  steps.thread = thread_number();
+  steps.thread = this_thread();
   steps.part = part;
   steps.parts = 0;
 }

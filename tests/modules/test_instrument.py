@@ -137,6 +137,17 @@ def test_a_handle_that_is_dropped_is_freed_with_the_model() -> None:
     assert gone() is None
 
 
+def test_a_removed_handle_frees_its_recorder() -> None:
+    model = nested()
+    handle = fasttime.instrument(model)
+    model(torch.randn(2, 4)).sum().backward()
+    handle.remove()
+    gone = weakref.ref(handle._hooks)  # owns the recorder
+    del handle
+    gc.collect()
+    assert gone() is None
+
+
 def test_a_second_handle_times_the_same_calls() -> None:
     model = nested()
     with fasttime.instrument(model) as first:

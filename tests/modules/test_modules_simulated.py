@@ -129,6 +129,39 @@ assert found == {
     )
 
 
+def test_a_failed_boundary_is_not_passed_over(forking_with_gpus: Forking) -> None:
+    """The boundary after it shares no event from before it."""
+    run(
+        """
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Scale(1)
+        self.last = nn.Identity()
+        self.fails = False
+
+    def forward(self, x):
+        y = self.inner(x) * 3.0
+        if self.fails:
+            sim.fail("cudaEventRecord", 1)
+        return self.last(y)
+
+
+model = Own()
+sim.set_launch_time(100_000)
+model(x)
+with fasttime.instrument(model) as handle:
+    model.fails = True
+    model(x)
+torch.cuda.synchronize()
+found = {m.path: m.forward for m in handle.module_records().modules}
+assert found["last"].device is None, "the record did not fail"
+assert us(found[""]) == (1, 200), us(found[""])
+""",
+        forking_with_gpus,
+    )
+
+
 def test_idle_time_is_the_wait_for_data(forking_with_gpus: Forking) -> None:
     run(
         """

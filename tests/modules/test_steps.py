@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import Any
 
 import torch
@@ -176,3 +178,21 @@ def test_a_model_without_steps_says_so() -> None:
     with training.instrument() as handle:
         pass
     assert [warning.kind for warning in handle.steps().warnings] == ["no_steps"]
+
+
+def test_the_child_of_a_fork_ends_its_own_steps() -> None:
+    training = Training()
+    with fasttime.instrument(training.model) as handle, torch.no_grad():
+        training.model(torch.ones(2, 4))
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python's, on forking with threads
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                for _ in range(3):
+                    training.model(torch.ones(2, 4))
+                code = 0 if handle.step_records().count == 3 else 2
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert handle.step_records().count == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Final
@@ -66,6 +66,7 @@ class Handle:
         # Kept, because each look-up makes a new object, and hooks are found by identity.
         self._functions = (self._hooks.before_forward, self._hooks.after_forward)
         compile_support.adopt(self, self._functions)
+        self._finalizers: list[Any] = []
         self._sites = [self._add(selected) for selected in selection.modules]
         self._hooks.set_steps(PARTS, not optimizers)
         self._hooks.set_timing(True, backward)
@@ -90,7 +91,7 @@ class Handle:
             self._hooks.begin_period()
         self._is_timing = True
         self._is_removed = False
-        weakref.finalize(selection.modules[0].module, _model_is_gone, reference).atexit = False
+        self._when_gone(selection.modules[0].module, _model_is_gone, reference)
         activate(self)
 
     def _add(self, selected: Selected) -> tuple[int, int]:
@@ -100,10 +101,13 @@ class Handle:
         sites = self._hooks.add_module(
             selected.module, name or selected.type, parent, selected.is_compiled
         )
-        weakref.finalize(
-            selected.module, self._hooks.forget_module, id(selected.module)
-        ).atexit = False
+        self._when_gone(selected.module, self._hooks.forget_module, id(selected.module))
         return sites
+
+    def _when_gone(self, module: torch.nn.Module, call: Callable[..., Any], about: Any) -> None:
+        finalizer = weakref.finalize(module, call, about)
+        finalizer.atexit = False
+        self._finalizers.append(finalizer)
 
     def table(self, wait: bool = False, timeout: float | None = None) -> ModuleTable:
         """Return the times of all modules so far.
@@ -164,6 +168,8 @@ class Handle:
             removable.remove()
         for hook in self._on_modules:
             hook.off()
+        for finalizer in self._finalizers:
+            finalizer.detach()  # finalizers would keep the hooks and the recorder
         self._hooks.close()
 
     def reset(self) -> None:
