@@ -504,8 +504,15 @@ def test_a_saved_report_keeps_lost_replays(
     path = f"{tmp_path}/report.json"
     report.save(path)
     assert fasttime.load(path) == report
-    assert report.to_pandas()["lost"].tolist() == [3, 3, 3]
+    assert [site.lost for site in report.walk()] == [3, 3, 3]
     assert "replays of CUDA graphs" in str(report)
+
+
+def test_a_frame_has_the_lost_replays(cuda: Simulated, recorder: Recorder, stream: int) -> None:
+    pytest.importorskip("pandas")
+    graph = two_stages(cuda, recorder, stream, depth=4)
+    graph.replay(6)
+    assert recorder.report().to_pandas()["lost"].tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,7 @@ def test_a_build_on_another_system_is_refused() -> None:
     setup = Path(__file__).parent.parent / "setup.py"
     run(f"""
         import runpy, sys
+        import pybind11.setup_helpers  # before the change, which setuptools would not survive
         sys.platform = "win32"
         sys.path.insert(0, "")
         try:

@@ -216,6 +216,7 @@ def test_the_dict_equals_the_file(tmp_path: Path) -> None:
 
 
 def test_pandas_gets_one_row_per_kept_run() -> None:
+    pytest.importorskip("pandas")
     frame = measurement([1.0, 2.0, 4.0]).to_pandas()
     assert list(frame.columns) == ["time", "host_time"]
     assert frame["time"].tolist() == [1.0, 2.0, 4.0]
@@ -226,6 +227,7 @@ def test_pandas_gets_one_row_per_kept_run() -> None:
     "changes", [{"host_times": [1.0]}, {"held": True, "wall_time": 1.0}], ids=["fewer", "held"]
 )
 def test_host_times_of_other_runs_are_nan(changes: dict[str, Any]) -> None:
+    pytest.importorskip("pandas")
     frame = measurement([1.0, 2.0], **changes).to_pandas()
     assert frame["time"].tolist() == [1.0, 2.0]
     assert frame["host_time"].isna().all()

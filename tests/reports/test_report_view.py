@@ -91,7 +91,11 @@ def test_every_printed_format_follows_the_view(tmp_path: Path) -> None:
             assert "Monday" in text, suffix
     assert "<h1>Monday &amp; Tuesday</h1>" in made.to_html()
     assert "decoder" not in made._repr_html_()
-    assert list(made.to_pandas()["path"]) == ["step"]
+
+
+def test_a_frame_follows_the_view() -> None:
+    pytest.importorskip("pandas")
+    assert list(training().view(top=1).to_pandas()["path"]) == ["step"]
 
 
 def test_json_keeps_every_site(tmp_path: Path) -> None:

@@ -191,6 +191,7 @@ def test_another_sweep_is_not_overwritten(calls: Calls, tmp_path: Path) -> None:
 
 
 def test_rows_have_one_line_per_candidate(calls: Calls) -> None:
+    pytest.importorskip("pandas")
     frame = swept(bytes=8).to_pandas()
     assert len(frame) == 6
     assert list(frame["is_fastest"]) == [True, False, False, False, False, True]

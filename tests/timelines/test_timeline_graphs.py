@@ -63,6 +63,7 @@ def test_a_saved_timeline_keeps_replays(
 
 
 def test_a_picture_draws_replays(cuda: Simulated, recorder: Recorder, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     path = tmp_path / "timeline.svg"
     a_timeline(cuda, recorder).save(path)
     assert path.stat().st_size > 0
