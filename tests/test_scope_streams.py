@@ -61,6 +61,16 @@ def test_the_first_begin_and_the_last_end_count(cuda: Simulated, recorder: Recor
     assert (sample.status, ms_of(sample)) == ("ok", 9)
 
 
+@pytest.mark.parametrize("device", [-1, -2, -3])
+def test_a_negative_device_is_the_current_one(
+    cuda: Simulated, recorder: Recorder, device: int
+) -> None:
+    stream = cuda.create_stream()
+    with recorder.scope("a", stream=StreamObject(stream, device)):
+        cuda.enqueue(stream, 5 * MS)
+    assert ms_of(the_sample(cuda, recorder)) == 5
+
+
 def test_the_order_of_the_streams_does_not_matter(cuda: Simulated, recorder: Recorder) -> None:
     a, b = pair(cuda)
     cuda.enqueue(a, 4 * MS)

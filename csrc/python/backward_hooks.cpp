@@ -93,7 +93,7 @@ void move_to(ModuleHooks* hooks, ThreadState* thread, size_t keep, Instance* ins
                     depth_of(*thread, keep + i, open.lane), Stretch::kBackward};
   }
   thread->stay_count = keep + begun_count;
-  thread->passed = nullptr;
+  Py_CLEAR(thread->passed);
 }
 
 // Ends the stays of a backward pass on one thread. Stays of a pass inside it that failed are above.

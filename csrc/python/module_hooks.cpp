@@ -16,6 +16,20 @@ PyObject* first_of(PyObject* arguments) noexcept {
              : nullptr;
 }
 
+// The tensor that is passed on, for as long as it lives. Python soon reuses the address of a tensor
+// that is gone, so an address alone does not tell one tensor from the next. Without a callback,
+// Python keeps one weak reference per object. A new reference; null if its changes are not counted.
+PyObject* passed_of(PyObject* object, int64_t& version) {
+  if (object == nullptr || !version_of(object, version)) {
+    return nullptr;
+  }
+  PyObject* reference = PyWeakref_NewRef(object, nullptr);
+  if (reference == nullptr) {
+    PyErr_Clear();
+  }
+  return reference;
+}
+
 // Whether nothing was put on a stream since the thread's last boundary, as far as can be seen: the
 // same tensor is passed on, was not changed in place, and no node was made. Work without a gradient
 // on other tensors is not seen; the scope that begins here then includes it.
@@ -25,8 +39,9 @@ bool is_same_moment(const ThreadState& thread, PyObject* passed, int64_t version
          thread.sequence == sequence;
 }
 
-void set_passed(ThreadState& thread, PyObject* passed, int64_t version, int64_t sequence) noexcept {
-  thread.passed = passed;
+// Takes the reference.
+void set_passed(ThreadState& thread, PyObject* passed, int64_t version, int64_t sequence) {
+  Py_XSETREF(thread.passed, passed);
   thread.version = version;
   thread.sequence = sequence;
 }
@@ -122,11 +137,8 @@ void begin_call(ModuleHooks* hooks, ThreadState* thread, uint32_t module, PyObje
     Frame& around = thread->frames[at - 1];
     around.gaps[around.gap_count++ % around.gaps.size()] = {thread->sequence, sequence};
   }
-  PyObject* passed = first_of(arguments);
   int64_t version = 0;
-  if (passed != nullptr && !version_of(passed, version)) {
-    passed = nullptr;
-  }
+  PyObject* passed = passed_of(first_of(arguments), version);
   Frame& frame = thread->frames[at];
   frame.open = OpenScope{};
   frame.object = object;
@@ -149,7 +161,7 @@ void end_call(ModuleHooks* hooks, ThreadState* thread, PyObject* result) {
   Frame& frame = thread->frames[thread->frame_count - 1];
   const int64_t sequence = next_sequence_number();
   int64_t version = 0;
-  PyObject* passed = version_of(result, version) ? result : nullptr;
+  PyObject* passed = passed_of(result, version);
   OpenScope* open = &frame.open;
   hooks->recorder->meet(thread->meeting, is_same_moment(*thread, passed, version, sequence), &open,
                         1, nullptr, 0);
@@ -204,7 +216,7 @@ PyObject* before_forward(ModuleHooks* hooks, PyObject* object, PyObject* argumen
   const bool is_recompute = backward_task() != -1;
   const bool is_outermost = thread->frame_count == 0;
   if (is_outermost) {
-    thread->passed = nullptr;
+    Py_CLEAR(thread->passed);
     enter_model(hooks, thread, is_recompute);
     thread->model_sequence = thread->sequence = next_sequence_number();
     thread->model = object;

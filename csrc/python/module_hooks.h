@@ -74,7 +74,7 @@ struct ThreadState {
   // The last boundary of a frame: its event, the tensor that was passed on, and how often that
   // tensor had been changed, and the number of the next node.
   Meeting meeting;
-  PyObject* passed = nullptr;  // only compared
+  PyObject* passed = nullptr;  // a weak reference; owned
   int64_t version = 0;
   int64_t sequence = 0;
   // The outermost call on this thread, also if its modules are not timed in this step.

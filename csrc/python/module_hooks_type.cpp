@@ -260,6 +260,7 @@ PyObject* close(PyObject* object, PyObject*) {
       abandon_frames(hooks, thread.get(), 0);
       abandon_stays(hooks, thread.get(), 0);
       Py_CLEAR(thread->new_node);
+      Py_CLEAR(thread->passed);
     }
   }
   if (hooks->steps.is_open && !hooks->steps.is_busy) {

@@ -36,7 +36,7 @@ ThreadState* state_for(ModuleHooks* hooks, uint64_t thread) {
     found->thread = thread;
     found->process = hooks->recorder->process();
     found->meeting = Meeting{};
-    found->passed = nullptr;
+    Py_CLEAR(found->passed);
   }
   return found;
 }
@@ -47,7 +47,7 @@ ThreadState* state_for(ModuleHooks* hooks, uint64_t thread) {
   abandon_stays(hooks, thread, 0);
   thread->chains.clear();
   thread->meeting = Meeting{};
-  thread->passed = nullptr;
+  Py_CLEAR(thread->passed);
   thread->process = hooks->recorder->process();
 }
 

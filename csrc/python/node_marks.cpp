@@ -146,6 +146,13 @@ class Nodes {
   static constexpr int kMaxNesting = 4;
   static constexpr Py_ssize_t kMaxItems = 64;
 
+  // An attribute of a tensor subclass may run code that takes the object out of its container.
+  void look_in(PyObject* object, int nesting) {
+    Py_INCREF(object);
+    look(object, nesting);
+    Py_DECREF(object);
+  }
+
   void look(PyObject* object, int nesting) {
     if (is_tensor(object)) {
       look_at_tensor(object);
@@ -153,17 +160,17 @@ class Nodes {
       return;
     } else if (PyTuple_Check(object)) {
       for (Py_ssize_t i = 0; i < std::min(PyTuple_GET_SIZE(object), kMaxItems); ++i) {
-        look(PyTuple_GET_ITEM(object, i), nesting + 1);
+        look_in(PyTuple_GET_ITEM(object, i), nesting + 1);
       }
     } else if (PyList_Check(object)) {
       for (Py_ssize_t i = 0; i < std::min(PyList_GET_SIZE(object), kMaxItems); ++i) {
-        look(PyList_GET_ITEM(object, i), nesting + 1);
+        look_in(PyList_GET_ITEM(object, i), nesting + 1);
       }
     } else if (PyDict_Check(object)) {
       PyObject* value = nullptr;
       for (Py_ssize_t at = 0, i = 0;
            i < kMaxItems && PyDict_Next(object, &at, nullptr, &value) != 0; ++i) {
-        look(value, nesting + 1);
+        look_in(value, nesting + 1);
       }
     }
   }

@@ -85,7 +85,9 @@ bool parse_stream(PyObject* stream, Place& place) {
     // Unsigned: a handle is an address. A negative number raises here.
     place.stream =
         reinterpret_cast<void*>(static_cast<uintptr_t>(PyLong_AsUnsignedLongLong(handle)));
-    place.device = static_cast<int>(PyLong_AsLong(device));
+    // A negative number means the current device. Other negative devices have a meaning of their
+    // own.
+    place.device = std::max(-1, static_cast<int>(PyLong_AsLong(device)));
   }
   const bool good = PyErr_Occurred() == nullptr;
   Py_XDECREF(handle);

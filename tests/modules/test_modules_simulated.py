@@ -129,6 +129,37 @@ assert found == {
     )
 
 
+def test_tensors_at_one_address_are_told_apart(forking_with_gpus: Forking) -> None:
+    """Without a graph, Python soon reuses the address of the output of a module inside."""
+    run(
+        """
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Scale(1)
+
+    def forward(self, x):
+        x = self.inner(x)
+        addresses.append(id(x))
+        x = x * 3.0
+        x = x * 3.0
+        addresses.append(id(x))
+        return x
+
+
+model = Own()
+addresses = []
+sim.set_launch_time(100_000)
+with fasttime.instrument(model) as handle, torch.no_grad():
+    model(x.detach())
+assert addresses[0] == addresses[1], "the test tests nothing"
+found = columns(handle, "forward", "forward_self")
+assert found == {"": ((1, 300), (1, 200)), "inner": ((1, 100), (1, 100))}, found
+""",
+        forking_with_gpus,
+    )
+
+
 def test_a_failed_boundary_is_not_passed_over(forking_with_gpus: Forking) -> None:
     """The boundary after it shares no event from before it."""
     run(
