@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -224,13 +226,25 @@ def test_captures_of_another_thread_survive(way: str, mode: str) -> None:
 
 
 def test_a_wait_for_the_device_would_destroy_them() -> None:
-    """The negative control of the tests above."""
+    """The negative control of the tests above, in a process that a destroyed capture may spoil."""
+    code = """
+import contextlib, torch
+from test_measure_beside_on_gpu import measured_beside_a_capture
 
-    def wait() -> None:
-        with contextlib.suppress(RuntimeError):
-            torch.cuda.synchronize()
+def wait():
+    with contextlib.suppress(RuntimeError):
+        torch.cuda.synchronize()
 
-    assert measured_beside_a_capture("relaxed", wait) != []
+assert measured_beside_a_capture("relaxed", wait) != []
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
