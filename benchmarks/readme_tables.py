@@ -172,12 +172,12 @@ def accuracy() -> str:
 
 def _accuracy_caption(result: dict[str, Any]) -> str:
     return (
-        "The first columns are kernels of known length and show the error. Two large matrix "
-        "products follow, whose true time is unknown. The last is a model. Each figure is the "
+        "The first columns show the error for kernels of known length. Next come two large matrix "
+        "products, whose true time is unknown, and a model. Each figure is the "
         f"median of {result['repetitions']} answers of {result['budget']:g} s. With default "
         "arguments, `fasttime.measure` chooses its own time. Spread is the interquartile range of "
         "the answers. Launched kernel by kernel, the model is host-bound, so most tools read the "
-        "host's speed. As a CUDA graph it is not."
+        "host's speed. Replayed as a CUDA graph, the model is not host-bound."
     )
 
 

@@ -2,7 +2,7 @@
 """Which rank is slow? A DDP job in which the last rank does extra work in one part of the step.
 
 All ranks take equally long per step, because they wait for each other. Only the parts of the step
-show who is slow.
+show which rank is slow.
 
     torchrun --nproc-per-node 2 examples/ddp_slow_rank.py --slow backward
     torchrun --nproc-per-node 2 examples/ddp_slow_rank.py --slow data --device cuda

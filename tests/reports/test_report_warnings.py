@@ -55,7 +55,7 @@ CASES: list[tuple[Report, str, str]] = [
     (
         report(site("request", device=1.0, calls=5)),
         "concurrent",
-        "The outermost scopes overlap: they took 5.000 s in 2.500 s. Their parts",
+        "The outermost scopes overlap: they took 5.000 s in 2.500 s. Shares are",
     ),
     (report(site("a", bottleneck=MAY_WAIT)), "host_may_wait", "Host times marked * may include"),
 ]

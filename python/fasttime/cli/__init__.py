@@ -18,7 +18,7 @@ _COMMANDS = (demo, env, run, bench, compare, show, merge, peaks)
 
 _EXIT_CODES = """exit codes:
   0    done
-  1    failed: your code failed, a package is missing, or `compare` found a regression
+  1    failed: your code failed, a package is missing, or `compare` found a slowdown
   2    bad usage: an unknown option, file or name
   3    the result could not be written, or `compare` itself failed
   4    not comparable: `compare` got files of two machines or two versions of torch

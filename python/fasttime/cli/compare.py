@@ -33,7 +33,7 @@ _EXAMPLES = """examples:
 report of one interval or one process. Three reports or more per side can prove a change.
 
 exit codes:
-  0  no proven regression, or no --fail-above
+  0  no proven slowdown, or no --fail-above
   1  the new measurement, or a site of the new reports, is proven to be slower by more than
      --fail-above
   2  a file is missing, holds something else, or is given twice

@@ -83,8 +83,8 @@ def compare(
         rounds: the most rounds to make, 1 to 1024; None for as many as the budget allows.
         margin: two candidates that differ by less are the ``same``; 0.01 is 1 %. A candidate is
             faster or slower only if it differs by more.
-        statistic: what the ratio is a ratio of. ``midmean`` is the mean of the middle half of a
-            batch, the time of a typical run. ``mean`` counts rare long runs too, for work that pays
+        statistic: which times the ratio compares. ``midmean`` is the mean of the middle half of a
+            batch, the time of a typical run. ``mean`` counts rare long runs too; use it if you pay
             for the total time. It takes more rounds if long runs are rare. A warning tells you if
             the two lead to different ratios.
         setup: makes fresh arguments before each run; see `fasttime.measure`. It is called with the

@@ -73,7 +73,7 @@ class Comparison(TabularResult):
         level: the confidence level of each interval. It is above 95 %, so that all intervals of all
             interim analyses together hold with at least 95 % probability.
         duration: how long the rounds took.
-        statistic: what ratios are ratios of: ``midmean``, the mean of the middle half of each
+        statistic: which times the ratios compare: ``midmean``, the mean of the middle half of each
             batch, or ``mean``.
     """
 

@@ -139,8 +139,8 @@ class SavedComparison(TabularResult):
     def exit_code(self, fail_above: float, *, allow_other_machine: bool = False) -> int:
         """Return 1 if the new measurement is proven to be slower by more than `fail_above`, else 0.
 
-        Return 4 if the measurements are from two machines or from two torches, so that the code is
-        not what differs.
+        Return 4 if the measurements are from two machines or two versions of torch. Their times may
+        differ for this reason alone.
 
         Proven means that the whole interval lies above ``1 + fail_above``. A check that fails by
         chance is soon ignored, so a regression right at the threshold passes more often than not.
@@ -148,10 +148,10 @@ class SavedComparison(TabularResult):
 
         Args:
             fail_above: a fraction: 0.05 for 5 %, 0 for any proven regression.
-            allow_other_machine: judge measurements of two machines or two torches, too.
+            allow_other_machine: judge measurements of two machines or two versions of torch, too.
 
-        Raises TypeError unless it is a number. Raises ValueError unless it is finite and at least
-        0, and for an int above 0: 5 hardly means 500 %, but 5.0 does.
+        Raises TypeError unless `fail_above` is a number, and ValueError unless it is finite and at
+        least 0. An int above 0 raises ValueError, too: for 500 %, write 5.0 and not 5.
         """
         check_fail_above(fail_above)
         if self.other_machine and not allow_other_machine:

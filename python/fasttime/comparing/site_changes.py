@@ -140,8 +140,8 @@ class ReportComparison(TabularResult):
             fail_above: a fraction: 0.05 for 5 %, 0 for any proven slowdown.
             allow_other_machine: judge reports of other machines or other versions of torch, too.
 
-        Raises TypeError unless it is a number. Raises ValueError unless it is finite and at least
-        0, and for an int above 0: 5 hardly means 500 %, but 5.0 does.
+        Raises TypeError unless `fail_above` is a number, and ValueError unless it is finite and at
+        least 0. An int above 0 raises ValueError, too: for 500 %, write 5.0 and not 5.
         """
         regressions = self.slower(fail_above)
         if self.other_machine and not allow_other_machine:

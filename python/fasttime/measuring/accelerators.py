@@ -40,9 +40,9 @@ def without_cuda(method: Literal["naive", "sync", "event"]) -> TimingWarning:
     if method == "sync":
         return TimingWarning(
             "accelerator",
-            f"fasttime has no events on {accelerator}, so times are the host's and include the way "
-            "to the device and back. Only the current device was waited for; put more work into a "
-            "call to make the way matter less.",
+            f"fasttime has no events on {accelerator}, so times are the host's and include the "
+            "round trip to the device. Only the current device was waited for; put more work into "
+            "each call to make the round trip matter less.",
         )
     return TimingWarning(
         "accelerator",

@@ -32,7 +32,7 @@ class Times:
     """The times of one column of one module, from the timed steps.
 
     Attributes:
-        host: one host time per call. For backward: per stay of the backward pass in the module.
+        host: one host time per call. For backward: one per visit of the backward pass.
         device: the same on the device; None if there are no device times.
         host_total: the host time of all steps in seconds. Equal to ``host.total`` if all steps
             were timed, otherwise an estimate.

@@ -137,7 +137,7 @@ def this_host() -> str:
 def unpacked(value: bytes) -> RankSummary:
     """Return the summary that another rank packed. Never runs code from the value.
 
-    Raises ValueError if the value is damaged or comes from a fasttime with another version of it.
+    Raises ValueError if the value is damaged or has another version of the format.
     """
     try:
         decompressor = zlib.decompressobj()

@@ -22,14 +22,14 @@ Amount = float | Callable[..., float]
 class Rate(NamedTuple):
     """How much of one kind of work is done per second.
 
-    ``str(rate)`` is such as ``3.91 TB/s``. Prefixes are powers of 1000.
+    ``str(rate)`` reads, for example, ``3.91 TB/s``. Prefixes are powers of 1000.
 
     Attributes:
         kind: ``bytes``, ``flops`` or ``items``.
         value: per second, from the median time.
         interval: the rates at the two ends of the median's 95 % interval.
-        share_of_peak: `value` divided by what this GPU was measured to reach; None if the peak is
-            unknown. See `fasttime.peaks`.
+        share_of_peak: `value` divided by the peak that was measured on this GPU; None if the peak
+            is unknown. The command ``fasttime peaks`` measures peaks.
     """
 
     kind: str

@@ -54,8 +54,8 @@ class Report(Result):
         pending: scopes that have ended but that the device has not finished.
         refused_sites: scopes counted under ``(more)`` in this interval, because the recorder had
             reached its limit of sites.
-        last_failure: what CUDA answered to fasttime's last failed call in this interval; empty if
-            every call succeeded.
+        last_failure: CUDA's error for fasttime's last failed call in this interval; empty if every
+            call succeeded.
         scopes_were_compiled: whether torch.compile has met scopes since the last `reset`. Such
             scopes are not timed. The flag covers the whole process, since fasttime cannot see
             compiled regions run.
@@ -184,7 +184,7 @@ class Report(Result):
     def shares_overlap(self) -> bool:
         """Whether shares are parts of a sum, because root sites or the sites inside them overlap.
 
-        Such shares are no parts of the time that passed, so compare them only with each other.
+        Such shares are not parts of the elapsed time, so compare them only with each other.
         Printed tables name the column ``of sum``.
         """
         return shares_overlap(self)

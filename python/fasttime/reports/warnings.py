@@ -158,13 +158,13 @@ def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
         yield (
             "concurrent",
             f"The outermost scopes overlap: they took {format_seconds(root_time(report))} in "
-            f"{format_seconds(report.duration)}. Their parts of this sum are no parts of the "
-            "period, so use them only to compare sites with each other.",
+            f"{format_seconds(report.duration)}. Shares are parts of this sum and not of "
+            "the period, so use them only to compare sites with each other.",
         )
     elif report.shares_overlap:
         yield (
             "concurrent",
-            "Scopes overlap, so shares are parts of the summed times and no parts of the period. "
+            "Scopes overlap, so shares are parts of the summed times and not of the period. "
             "Use them only to compare sites with each other.",
         )
     if began_earlier := sum(site.began_earlier for site in sites):

@@ -92,7 +92,7 @@ def sweep(
 
     Waits for the device as `compare` does. Raises TypeError for wrong arguments, and ValueError if
     an axis is empty, if `make` or an amount takes other names than the axes, and if `save_to` holds
-    another sweep or one of another machine.
+    another sweep or a sweep of another machine.
     """
     named = _named(candidates)
     known = _known_axes(axes)
@@ -235,7 +235,7 @@ def _plain(value: object) -> AxisValue:
     if isinstance(value, (int, float, str)):
         return value
     raise TypeError(
-        f"axis values are numbers, texts, booleans or data types, got {value!r}; use a name and "
+        f"axis values are numbers, strings, booleans or dtypes, got {value!r}; use a name and "
         "look the object up in `make`"
     )
 
