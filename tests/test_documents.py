@@ -98,3 +98,10 @@ def test_a_file_of_another_format_names_the_right_one(tmp_path: Path) -> None:
     path.write_text("<html>", encoding="utf-8")
     with pytest.raises(ValueError, match=r"report\.html is not JSON; load\(\) reads \.json files"):
         fasttime.load(path)
+
+
+def test_a_merged_trace_is_for_perfetto(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text('{"otherData": {"made_by": "fasttime merge"}, "traceEvents": []}')
+    with pytest.raises(ValueError, match="is a merged trace; open it at"):
+        read_document(path)

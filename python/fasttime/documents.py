@@ -105,6 +105,11 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     if isinstance(document, dict) and isinstance(document.get("otherData"), dict):
         document = {**document["otherData"], "traceEvents": document.get("traceEvents")}
     kind = document.get("format") if isinstance(document, dict) else None
+    if kind is None and isinstance(document, dict) and document.get("made_by") == "fasttime merge":
+        raise ValueError(
+            f"{where} is a merged trace; open it at https://ui.perfetto.dev, or load the trace of "
+            "a single rank"
+        )
     if not isinstance(kind, str) or kind not in VERSIONS:
         raise ValueError(
             f"{where} was not saved by fasttime: its format is {kind!r}, not one of "

@@ -319,3 +319,24 @@ def test_an_error_of_setup_is_noted_at_the_point(calls: Calls) -> None:
 def test_a_setup_of_a_graph_is_refused() -> None:
     with pytest.raises(ValueError, match="use method='event'"):
         swept(setup=lambda n: (n,), method="graph")
+
+
+def test_points_of_the_file_are_named(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    assert "reused" not in {warning.kind for warning in swept(save_to=path).warnings}
+    again = swept(save_to=path)
+    (warning,) = (one for one in again.warnings if one.kind == "reused")
+    assert "3 points of 3 come from the file" in warning.message
+
+
+def test_a_file_to_resume_from_is_json(calls: Calls, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"save_to must end in \.json"):
+        swept(save_to=tmp_path / "s.csv")
+    assert calls == []
+
+
+def test_the_mean_of_rates_is_turned(calls: Calls) -> None:
+    made = fasttime.sweep(CANDIDATES, {"n": [10, 20]}, lambda n: n, bytes=8)
+    times = made.table().splitlines()[-1].split()
+    rates = made.table("bytes").splitlines()[-1].split()
+    assert float(times[-1]) == pytest.approx(1 / float(rates[-1]), rel=0.01)

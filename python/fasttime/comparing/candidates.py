@@ -17,6 +17,7 @@ from ..measuring.arguments import (
     label_of,
     what_is_no_callable,
 )
+from ..measuring.batch import BatchInterrupted
 from ..measuring.held import CannotBeHeld
 from ..measuring.machine import Call
 from ..measuring.measure import MeasuredWork, measured_work
@@ -135,14 +136,17 @@ def compare(
             made = Rounds(opened.samplers, bar, budget, rounds)
             return _run(made, opened, method, cache, rounds, margin, statistic, facts)
 
-        with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
-            try:
-                return run(opened)
-            except CannotBeHeld as error:
-                # Held and free times cannot be compared, so every candidate starts again.
-                warning = not_held(str(error))
-        with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
-            return run(opened._replace(warnings=(*opened.warnings, warning)))
+        try:
+            with open_samplers(calls, method=method, hold=hold, cache=cache) as opened:
+                try:
+                    return run(opened)
+                except CannotBeHeld as error:
+                    # Held and free times cannot be compared, so every candidate starts again.
+                    warning = not_held(str(error))
+            with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
+                return run(opened._replace(warnings=(*opened.warnings, warning)))
+        except BatchInterrupted:  # a part of a round supports no verdict
+            raise KeyboardInterrupt from None
 
 
 def _work(

@@ -42,6 +42,7 @@ class Sweep(TabularResult):
         points: the points so far, in the order of the axes; the last axis varies fastest.
         margin: candidates that differ by less are the ``same``.
         environment: the machine and the versions.
+        reused: how many points come from the file of an earlier call; not saved.
     """
 
     _format = SWEEP
@@ -51,6 +52,7 @@ class Sweep(TabularResult):
     points: tuple[SweepPoint, ...]
     margin: float
     environment: Environment | None = None
+    reused: int = 0
 
     @property
     def _headings(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -105,6 +107,15 @@ class Sweep(TabularResult):
                     "failed_points",
                     f"{_points(failures)} failed, so there are no times there. The first error: "
                     f"{error}",
+                )
+            )
+        if self.reused:
+            warnings.append(
+                TimingWarning(
+                    "reused",
+                    f"{_points(self.reused)} of {len(self.points)} come from the file and were not "
+                    "timed again, even if your code or your options changed. Delete the file to "
+                    "time every point.",
                 )
             )
         if not self.is_complete:
@@ -179,7 +190,9 @@ class Sweep(TabularResult):
                 continue
             yield (*values, *(self._cell(point, name, show) for name in self.candidates))
         if len(self.candidates) > 1 and any(point.timed for point in self.points):
-            means = (self.geometric_mean(name) for name in self.candidates)
+            means = [self.geometric_mean(name) for name in self.candidates]
+            if show != "time":  # a rate is higher where a time is shorter
+                means = [1 / mean for mean in means]
             blank = [""] * (len(self.axes) - 1)
             yield ("geometric mean", *blank, *(f"x {mean:.3g}" for mean in means))
 

@@ -134,15 +134,19 @@ def sweep(
                 else:
                     points.append(point)
                 progress.advance(plain)
-        except KeyboardInterrupt as interrupt:
+        except KeyboardInterrupt:
+            interrupt = KeyboardInterrupt(
+                f"interrupted after {len(points)} of {len(combinations)} points, which are in the "
+                "attribute `result` of this exception"
+            )
             interrupt.result = _with_points(made, points)  # type: ignore[attr-defined]
-            raise
-    return _with_points(made, points)
+            raise interrupt from None
+    return _with_points(made, points, reused=sum(1 for point in points if point in done.values()))
 
 
-def _with_points(made: Sweep, points: Sequence[SweepPoint]) -> Sweep:
+def _with_points(made: Sweep, points: Sequence[SweepPoint], reused: int = 0) -> Sweep:
     environment = made.environment if machine.cuda_is_up() is False else machine.environment()
-    return Sweep(made.axes, made.candidates, tuple(points), made.margin, environment)
+    return Sweep(made.axes, made.candidates, tuple(points), made.margin, environment, reused)
 
 
 def _try(
@@ -265,9 +269,16 @@ def _saved_points(
     margin: float,
 ) -> dict[tuple[AxisValue, ...], SweepPoint]:
     """Return the points in the file that need not be timed again."""
-    if save_to is None or not Path(save_to).exists():
+    if save_to is None:
         return {}
     where = os.fspath(save_to)
+    if os.path.splitext(where)[1].lower() not in ("", ".json"):
+        raise ValueError(
+            f"save_to must end in .json, got {where!r}; to write another format, call save() of "
+            "the result"
+        )
+    if not Path(save_to).exists():
+        return {}
     document = read_document(save_to)
     if document["format"] != SWEEP:
         raise ValueError(f"{where} holds a {document['format']}, not a sweep; choose another name")
