@@ -143,7 +143,7 @@ class _Ending:
             timeline = self.stop_recording()
         with self._original_stderr():
             if rank := rank_of_process():
-                title = f"rank {rank[0]} of {rank[1]}, process {os.getpid()}"
+                title = f"fasttime report, rank {rank[0]} of {rank[1]}, process {os.getpid()}"
                 report = report.view(title=title)  # in one write, because other ranks print too
             if report.sites or report.open or report.pending:
                 show(report, sys.stderr)
