@@ -282,8 +282,7 @@ def test_each_rank_writes_files_of_its_own(
     trace: str, write: Write, timeline: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = write(STEP)
-    files = ["--trace", trace, "--json", "r.json", "--html", "r.html"]
-    assert main(["run", *files, script]) == 0
+    assert main(["run", "--trace", trace, "--json", "r.json", script]) == 0
     stem, suffix = ("a.b", ".csv") if trace == "a.b.csv" else ("a", trace[1:])
     assert timeline.saved == [f"{stem}.rank3{suffix}"]
     assert isinstance(fasttime.load("r.rank3.json"), Report)
@@ -291,8 +290,14 @@ def test_each_rank_writes_files_of_its_own(
     shown = capsys.readouterr().err
     title = f"fasttime report, rank 3 of 8, process {os.getpid()}"
     assert f"{title}\n" in shown
-    assert f"<h1>{title}</h1>" in Path("r.rank3.html").read_text(encoding="utf-8")
     assert "fasttime: saved r.rank3.json\n" in shown
+
+
+@pytest.mark.usefixtures("rank")
+def test_a_page_names_its_rank(write: Write) -> None:
+    assert main(["run", "--html", "r.html", write(STEP)]) == 0
+    page = Path("r.rank3.html").read_text(encoding="utf-8")
+    assert f"<h1>fasttime report, rank 3 of 8, process {os.getpid()}</h1>" in page
 
 
 @pytest.mark.parametrize(
