@@ -29,7 +29,7 @@ nitpick_ignore_regex = [("py:class", ".*")]
 
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "inherited-members": "object,tuple,UserWarning"}
+autodoc_default_options = {"members": True, "inherited-members": "object,tuple,dict,UserWarning"}
 autodoc_preserve_defaults = True
 napoleon_use_ivar = True
 
