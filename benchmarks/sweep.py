@@ -74,7 +74,7 @@ class Result:
 
 
 def arguments(operation: str, elements: int) -> tuple[Callable[..., object], tuple[object, ...]]:
-    """Return a call and its arguments."""
+    """Return the function that an operation calls, and its arguments."""
     if operation == "matmul":
         side = int(elements**0.5)
         a = torch.randn(side, side, device="cuda", dtype=torch.bfloat16)

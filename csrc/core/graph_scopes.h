@@ -19,7 +19,7 @@
 
 namespace fasttime {
 
-// Where in a capture a scope began. Part of an open scope.
+// The point of a capture at which a scope began. Part of an open scope.
 struct GraphBegin {
   StampRing* stamp = nullptr;  // null: the scope did not begin with a stamp
   uint64_t track = 0;          // the number of its GraphTrack

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from ..comparing.against import AgainstError, Tree, in_turns, trees_of
 from ..comparing.comparison import Comparison
 from ..comparing.saved import SavedComparison, compare_saved
 from ..comparing.site_changes import ReportComparison
+from ..comparing.worktree import how_it_ended, run_quietly
 from ..measuring.measurement import Measurement
 from ..measuring.merging import mixed_holding
 from ..measuring.options import EndedBy
@@ -124,20 +124,7 @@ def measure_in_processes(arguments: Sequence[str], count: int) -> Measurement:
 
 
 def _bench(arguments: Sequence[str], name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fasttime", "bench", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="backslashreplace",  # libraries may write bytes that are not text
-        check=False,
-    )
+    done = run_quietly([sys.executable, "-m", "fasttime", "bench", *arguments])
     if done.returncode != 0:
-        sys.stderr.write(done.stderr)
-        how = (
-            f"was ended by signal {-done.returncode}"
-            if done.returncode < 0
-            else f"ended with exit code {done.returncode}"
-        )
+        how = how_it_ended(done.returncode)
         raise Failure(f"{name} {how}; its messages are above", code=1)

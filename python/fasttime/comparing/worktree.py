@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -105,11 +105,18 @@ def trees_of(
 
 
 def run_in(tree: Tree, trees: Trees, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in a tree, without input; its output goes to stderr only if it fails."""
+    """Run a command in a tree; see `run_quietly`."""
+    return run_quietly(command, cwd=tree.folder, env=tree.environment(trees.new.top))
+
+
+def run_quietly(
+    command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command without input; its messages go to stderr only if it fails."""
     done = subprocess.run(
         command,
-        cwd=tree.folder,
-        env=tree.environment(trees.new.top),
+        cwd=cwd,
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
