@@ -6,14 +6,18 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_up_modules import MIXED, NEAR, network, record, records
+from made_up_report import durations
 
 import fasttime
 from fasttime import ModuleTable, TimingWarning
 from fasttime.documents import Fields
+from fasttime.modules.records import Times
+from fasttime.reports.durations import merged
 
 PRINTED = """\
 5 modules, 10 steps: mean device time per call
@@ -226,6 +230,20 @@ def test_a_handle_s_own_warning_comes_once() -> None:
 
 def test_the_table_is_printed() -> None:
     assert str(network()) == PRINTED
+
+
+@pytest.mark.parametrize(("total_ns", "per_call"), [(7, 7e-10), (-2, 0.0)])
+def test_rounding_is_no_self_time(total_ns: int, per_call: float) -> None:
+    """Rounded times of the modules inside may miss the parent's time by some nanoseconds."""
+    own = merged([durations(9, 0.0), durations(1, total_ns / 1e9)])
+    times = Times(host=own, device=own, host_total=own.total, device_total=own.total)
+    parent = record("", "Net", None, forward=(4, 4))
+    parent = replace(parent, forward_self=times)
+    table = ModuleTable(records(parent, record("a", "Linear", 0, forward=(4, 4))))
+    assert table[""].per_call("forward_self") == pytest.approx(per_call)
+    line = next(line for line in str(table).splitlines() if line.startswith("(model)"))
+    assert " 0 s " in line, line
+    assert " 0.0%" in line, line
 
 
 def test_pages_have_whole_paths() -> None:

@@ -80,7 +80,10 @@ class ModuleRow:
         durations: Durations | None = getattr(self, column)
         if durations is None or not durations.count:
             return None
-        return durations.total / (self.calls or durations.count)
+        mean = durations.total / (self.calls or durations.count)
+        # Each duration is rounded, so a module without time of its own can have a little less than
+        # the modules inside.
+        return 0.0 if -1e-9 < mean < 0 else mean
 
 
 def rows_by_module(records: ModuleRecords) -> tuple[ModuleRow, ...]:

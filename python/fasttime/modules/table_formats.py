@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _UNKNOWN = "-"
 _MODEL = "(model)"  # the row with the empty path
 _MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
+_RESOLUTION = 1e-9
 _GAP = 2
 _NARROWEST = 16  # columns for the names of modules
 _LATE = ("calls", "bottleneck")
@@ -221,11 +222,15 @@ def _type(row: ModuleRow) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return _UNKNOWN if value is None else format_seconds(value)
+    if value is None:
+        return _UNKNOWN
+    # Less than a nanosecond is the rounding of a parent without time of its own.
+    return format_seconds(0.0 if abs(value) < _RESOLUTION else value)
 
 
 def _share(table: ModuleTable, share: float | None) -> str:
-    return _UNKNOWN if share is None else f"{share:.1%}"
+    # The sum turns -0.0 into 0.0.
+    return _UNKNOWN if share is None else f"{round(share, 3) + 0.0:.1%}"
 
 
 def _host(row: ModuleRow) -> float | None:
