@@ -55,7 +55,7 @@ void DeviceClock::renew(const CudaRuntime& cuda, int device, int64_t now_ns,
     return;
   }
   last_attempt_ns_ = now_ns;
-  rest_ns_ = has_rate_ ? kRenewNs : kFirstRenewNs;
+  rest_ns_ = has_long_base() ? kRenewNs : kFirstRenewNs;
   const ScopedContext guard(cuda, device);
   if (!guard.holds()) {
     return;
@@ -101,13 +101,35 @@ void DeviceClock::renew(const CudaRuntime& cuda, int device, int64_t now_ns,
   adopt(cuda, before_ns + bracket_ns / 2, bracket_ns);
 }
 
+void DeviceClock::set_rate(AnchorPoint& next, double device_ns) noexcept {
+  // The ratio changes slowly, so the base follows. The first anchor of a process may be imprecise.
+  if (has_long_base() ? device_ns > kLongBaseNs : anchor_.bracket_ns < base_.bracket_ns / 2) {
+    base_ = anchor_;
+    since_base_ns_ = 0;
+  }
+  since_base_ns_ += device_ns;
+  // Near enough for a float of milliseconds to resolve microseconds.
+  if (device_ns > 0 && device_ns < 1e10) {
+    const double rate = static_cast<double>(next.host_ns - base_.host_ns) / since_base_ns_;
+    const double error = static_cast<double>(next.bracket_ns + base_.bracket_ns) / since_base_ns_;
+    if (std::abs(rate - 1.0) < 1e-3) {
+      if (error < kUnknownRate) {
+        next.rate = rate;
+        next.rate_error = error;
+      }
+      return;
+    }
+  }
+  base_ = next;
+  since_base_ns_ = 0;
+}
+
 void DeviceClock::adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracket_ns) noexcept {
   AnchorPoint next;
   next.number = anchor_.number + 1;
   next.host_ns = host_ns;
   next.bracket_ns = bracket_ns;
-  next.rate = anchor_.rate;
-  next.rate_error = has_rate_ ? anchor_.rate_error : kUnknownRate;
+  next.rate_error = kUnknownRate;
   if (anchor_.number != 0) {
     float elapsed_ms = 0;
     const int status = elapsed_time(cuda, &elapsed_ms, anchor_event_, spare_event_);
@@ -118,21 +140,14 @@ void DeviceClock::adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracke
       next.previous_bracket_ns = anchor_.bracket_ns;
       next.since_previous_ns = device_ns;
     }
-    // Far enough apart for a precise ratio, and near enough for a float of milliseconds to resolve
-    // microseconds.
-    if (status == cuda::kSuccess && device_ns > 5e7 && device_ns < 1e10) {
-      next.rate = static_cast<double>(host_ns - anchor_.host_ns) / device_ns;
-      next.rate_error = static_cast<double>(bracket_ns + anchor_.bracket_ns) / device_ns;
-      has_rate_ = std::abs(next.rate - 1.0) < 1e-3;
-      if (!has_rate_) {
-        next.rate = 1.0;
-        next.rate_error = kUnknownRate;
-      }
-    }
+    set_rate(next, status == cuda::kSuccess ? device_ns : 0);
+  } else {
+    base_ = next;
   }
   spare_is_recorded_ = anchor_.number != 0;
   std::swap(anchor_event_, spare_event_);
   anchor_ = next;
+  rest_ns_ = has_long_base() ? kRenewNs : kFirstRenewNs;
 }
 
 bool DeviceClock::place(const CudaRuntime& cuda, void* event, PlacedMoment& moment) noexcept {

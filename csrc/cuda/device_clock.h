@@ -15,14 +15,15 @@ namespace fasttime {
 // An anchor is an event on an idle stream of fasttime, recorded between two reads of the host
 // clock. The event happened within this bracket, which is some 6 us wide, and wider if the device
 // has to wake up. Polling until the event is done is the only pause in recording code: at most
-// kMaxBracketNs, at most once per kRenewNs. Two anchors give the ratio of the two clocks; until
-// then the clocks are assumed to agree to kUnknownRate. If the event is not done in time (a
+// kMaxBracketNs, at most once per kRenewNs. Two anchors give the ratio of the two clocks. While the
+// anchors are too close together for a precise ratio, the clocks are assumed to agree to
+// kUnknownRate, and anchors are renewed every kFirstRenewNs. If the event is not done in time (a
 // saturated device, one hardware queue), there is no anchor, and the results that need one are
 // unknown.
 class DeviceClock {
  public:
   static constexpr int64_t kRenewNs = 1'000'000'000;
-  static constexpr int64_t kFirstRenewNs = 100'000'000;
+  static constexpr int64_t kFirstRenewNs = 50'000'000;
   static constexpr int64_t kMaxBracketNs = 30'000;
   static constexpr double kUnknownRate = 100e-6;
 
@@ -50,6 +51,12 @@ class DeviceClock {
  private:
   static constexpr int kMaxTries = 100;  // to take the lock, a few nanoseconds each
 
+  static constexpr double kLongBaseNs = 0.9 * kRenewNs;
+
+  // Sets the ratio of the clocks in the anchor that happened `device_ns` after the last one.
+  void set_rate(AnchorPoint& next, double device_ns) noexcept;
+  // Whether the ratio is measured over about kRenewNs.
+  bool has_long_base() const noexcept { return since_base_ns_ > kLongBaseNs; }
   // Makes the spare event, which happened in that bracket, the new anchor.
   void adopt(const CudaRuntime& cuda, int64_t host_ns, int64_t bracket_ns) noexcept;
   // How long after the anchor the event happened. Needs the lock and an anchor.
@@ -62,7 +69,8 @@ class DeviceClock {
   void* anchor_event_ = nullptr;
   void* spare_event_ = nullptr;
   bool spare_is_recorded_ = false;
-  bool has_rate_ = false;
+  AnchorPoint base_;          // the anchor from which the ratio of the clocks is measured
+  double since_base_ns_ = 0;  // on the device's clock, from base_ to anchor_
   int64_t last_attempt_ns_ = 0;
   int64_t rest_ns_ = 0;  // until the next attempt
 };

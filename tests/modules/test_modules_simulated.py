@@ -249,3 +249,37 @@ assert handle._budget.part == 0.5, handle._budget.part
 """,
         forking_with_gpus,
     )
+
+
+def test_short_host_bound_steps_are_host_bound(forking_with_gpus: Forking) -> None:
+    """The steps end before the first second has given a precise ratio of the clocks."""
+    run(
+        """
+import binding
+
+
+class Slow(nn.Module):
+    def forward(self, x):
+        x = x * 2.0
+        sim.advance(self.ns)
+        return x
+
+
+binding.use_clock_of(sim.lib)
+model = nn.Sequential(Slow(), Slow())
+sim.set_launch_time(5_000)
+with fasttime.instrument(model) as handle, torch.no_grad():
+    for step in range(200):
+        sim.set_host_cost(3_000 if step else 30_000)
+        Slow.ns = 500_000 if step else 120_000_000
+        model(x)
+        sim.advance(100_000)
+torch.cuda.synchronize()
+checks = {m.path: m.checks for m in handle.module_records().modules}
+checks.update((p.name, p.checks) for p in handle.step_records().parts if p.timed)
+assert checks.keys() == {"", "0", "1", "forward", "other"}
+assert all(each.near > 0.9 * each.number > 0 for each in checks.values()), checks
+assert fasttime.modules.step_limit.step_limit(handle.step_records()).limit == "host"
+""",
+        forking_with_gpus,
+    )
