@@ -80,6 +80,7 @@ FUNCTIONS: dict[str, list[tuple[str, int, int, int]]] = {
     "cudaPeekAtLastError": [DRIVER_CANNOT_READ, READING_FAILS],
     "cudaRuntimeGetVersion": [],
     "cuStreamIsCapturing": [],
+    "cuStreamQuery": [],
     "cuEventRecord": [],
     "cuEventElapsedTime_v2": [],
     "cuDevicePrimaryCtxGetState": [],
@@ -426,7 +427,9 @@ def is_no_failure(function: str, error: int) -> bool:
         return True
     if function in READING:  # not done; not recorded yet; recorded in a capture
         return error in {NOT_READY, INVALID_HANDLE, INVALID_VALUE, CAPTURED_EVENT}
-    if function == "cudaStreamQuery" and error == NOT_READY:  # the stream has work
+    if function in {"cudaStreamQuery", "cuStreamQuery"} and error == NOT_READY:  # it has work
+        return True
+    if function == "cuStreamQuery" and error == INVALID_CONTEXT:  # this thread has no context yet
         return True
     return function in ERROR_QUERIES
 

@@ -391,13 +391,29 @@ def test_short_scopes_on_an_idle_device_keep_the_gil(cuda: Simulated) -> None:
     assert cuda.calls_without_gil("cudaEventRecord") == 1 + for_the_clock  # the very first begin
 
 
-def test_a_record_after_a_long_time_frees_the_gil(cuda: Simulated) -> None:
-    """The queue may have filled meanwhile, although the device has reached the last record."""
+def test_long_scopes_on_an_idle_stream_keep_the_gil(cuda: Simulated) -> None:
+    """Each release would let other Python threads wait anew for their turn."""
     recorder = Recorder(share_boundaries=False)
-    with recorder.scope("a"):
+    streams = [0, cuda.create_stream()]
+    for number in range(10):
+        with recorder.scope("plain Python", stream=streams[number % 2]):
+            cuda.advance(3 * MS)
         cuda.advance(MS)
+    for_the_clock = cuda.calls("cudaEventRecord") - 20
+    first_begins = 2  # of the streams
+    assert cuda.calls_without_gil("cudaEventRecord") == first_begins + for_the_clock
+
+
+def test_a_record_on_a_busy_stream_frees_the_gil(cuda: Simulated) -> None:
+    """The queue may have filled since the last record, although the device has reached that."""
+    recorder = Recorder(share_boundaries=False)
+    stream = cuda.create_stream()
+    with recorder.scope("a", stream=stream):
+        cuda.advance(MS)
+        cuda.hold(stream)
         before = cuda.calls("cudaEventRecord"), cuda.calls_without_gil("cudaEventRecord")
     records = cuda.calls("cudaEventRecord") - before[0]
+    cuda.release(stream)
     assert cuda.calls_without_gil("cudaEventRecord") == before[1] + records
 
 

@@ -521,7 +521,9 @@ def test_daemon_threads_may_record_at_exit(simulated_library: Path, threads: int
         import threading, torch, fasttime
         from simulated_cuda import Simulated
         torch.cuda.init()
-        Simulated.preloaded().set_host_cost(400_000)  # ns: so that each record releases the GIL
+        # No record is known to be quick, so each one releases the GIL.
+        Simulated.preloaded().set_host_cost(400_000)  # ns
+        Simulated.preloaded().fail("cuStreamQuery", 201, times=-1)
         done = threading.Semaphore(0)
 
         def work():
@@ -537,6 +539,35 @@ def test_daemon_threads_may_record_at_exit(simulated_library: Path, threads: int
         """,
         simulated_library,
     )
+
+
+@pytest.mark.parametrize(("connections", "released"), [("1", 42), ("8", 1)])
+def test_streams_may_share_one_launch_queue(
+    simulated_library: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    connections: str,
+    released: int,
+) -> None:
+    """An idle stream may then have a full queue, so long scopes release the GIL."""
+    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", connections)
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
+    out = run(
+        f"""
+        import binding, fasttime
+        from pathlib import Path
+        from simulated_cuda import Simulated
+        cuda = Simulated(Path({str(simulated_library)!r}))
+        binding.bind_library({str(simulated_library)!r})
+        recorder = fasttime.Recorder()
+        for _ in range(21):
+            with recorder.scope("plain Python"):
+                cuda.advance(400_000)
+            cuda.advance(400_000)
+        clock_events = cuda.calls("cudaEventRecord") - 42
+        print(cuda.calls_without_gil("cudaEventRecord") - clock_events)
+        """
+    )
+    assert int(out) == released
 
 
 @needs_cuda_build

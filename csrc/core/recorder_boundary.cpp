@@ -4,6 +4,9 @@
 // Each begin and each end needs an event. boundary() first tries to share the event that this
 // thread recorded a moment ago. Otherwise it records a new one, unless the stream captures a CUDA
 // graph.
+#include <cstdlib>
+#include <cstring>
+
 #include "core/recorder.h"
 #include "core/thread_boundary.h"
 #include "host/host_clock.h"
@@ -45,29 +48,72 @@ int64_t began_ns(const ThreadBoundary& last) noexcept {
 // fasttime. Otherwise fasttime's own time would read as device time.
 constexpr int64_t kMaxLoanAgeNs = 4'000;
 
-// Whether the device has reached this thread's last record, and the record is so young that the
-// queue cannot have filled since. The lane's readings lag by some scopes, so this saves a release
-// of the GIL. Each release makes other Python threads wait anew for their turn. Asking takes 70 ns.
-[[gnu::noinline]] bool has_reached_last(const CudaRuntime& cuda, const ThreadBoundary& last,
-                                        Lane& lane, int64_t now_ns) noexcept {
-  const int64_t record_ns = began_ns(last);
-  if (last.lane != &lane || !has_aged(record_ns, now_ns, kDeviceLagNs) ||
-      has_aged(record_ns, now_ns, kQueueFillNs) ||
-      !has_aged(t_found_behind_ns, now_ns, kBehindRestNs)) {
-    return false;
-  }
+// Whether CUDA puts the work of all streams into one launch queue. An idle stream may then have a
+// full queue.
+bool streams_share_a_queue() noexcept {
+  static const bool shared = [] {
+    const char* connections = std::getenv("CUDA_DEVICE_MAX_CONNECTIONS");
+    return connections != nullptr && std::strcmp(connections, "1") == 0;
+  }();
+  return shared;
+}
+
+// Whether the device has reached this thread's last record. Asking takes 70 ns. The serial comes
+// last: if the event became free meanwhile, the answer may be that of another record, on any
+// stream.
+bool has_reached(const CudaRuntime& cuda, const ThreadBoundary& last) noexcept {
   float unused_ms = 0;
-  const int status = elapsed_time(cuda, &unused_ms, last.event->handle, last.event->handle);
-  // The serial comes last: if the event became free meanwhile, the answer may be that of another
-  // record, on any stream.
-  if (status != cuda::kSuccess ||
-      last.event->serial.load(std::memory_order_relaxed) != last.serial) {
-    t_found_behind_ns = now_ns;
+  return elapsed_time(cuda, &unused_ms, last.event->handle, last.event->handle) == cuda::kSuccess &&
+         last.event->serial.load(std::memory_order_relaxed) == last.serial;
+}
+
+// Whether the stream is idle, so that its queue is empty. The stream must not be capturing.
+bool is_idle(const CudaRuntime& cuda, const Place& place) noexcept {
+  // The guard below would start device 0 on a thread without a current device.
+  const bool has_context = cuda.device_count == 1 || has_current_context(cuda, place.device);
+  if (!has_context || cuda.driver_stream_query == nullptr) {
     return false;
   }
-  // A reader may store an older moment at the same time, which only costs another question.
-  lane.caught_up_ns.store(record_ns, std::memory_order_relaxed);
-  return true;
+  const RelaxedCaptureGuard relaxed(cuda);  // another thread's capture could forbid the question
+  if (!relaxed.is_relaxed()) {
+    return false;
+  }
+  const int status = cuda.driver_stream_query(place.stream);
+  if (status != cuda::kSuccess && status != cuda::kNotReady && status != cuda::kInvalidContext) {
+    note_failure(cuda, "cuStreamQuery", status);
+  }
+  return status == cuda::kSuccess;
+}
+
+// Whether the lane's queue is certainly short, although the lane's readings, which lag by some
+// scopes, do not say so. If this thread's last record is young, it is enough that the device has
+// reached it, because the queue cannot have filled since. Otherwise, the stream must be idle.
+//
+// This saves a release of the GIL. Each release lets other Python threads wait anew for their turn.
+[[gnu::noinline]] bool has_short_queue(const CudaRuntime& cuda, const ThreadBoundary& last,
+                                       Lane& lane, int64_t now_ns) noexcept {
+  if (!has_aged(t_found_behind_ns, now_ns, kBehindRestNs)) {
+    return false;
+  }
+  int64_t caught_up_ns = now_ns;
+  bool is_short = false;
+  const int64_t record_ns = began_ns(last);
+  if (last.lane == &lane && !has_aged(record_ns, now_ns, kQueueFillNs)) {
+    if (!has_aged(record_ns, now_ns, kDeviceLagNs)) {
+      return false;
+    }
+    caught_up_ns = record_ns;
+    is_short = has_reached(cuda, last);
+  } else {
+    is_short = !streams_share_a_queue() && is_idle(cuda, lane.place);
+  }
+  if (is_short) {
+    // A reader may store an older moment at the same time, which only costs another question.
+    lane.caught_up_ns.store(caught_up_ns, std::memory_order_relaxed);
+  } else {
+    t_found_behind_ns = now_ns;
+  }
+  return is_short;
 }
 
 // Records without the GIL. `recorded_ns` is the time now, and becomes the time when the record
@@ -112,7 +158,7 @@ constexpr int64_t kMaxLoanAgeNs = 4'000;
   const bool is_begin = scope.begin_event == nullptr;
   bool may_block =
       has_aged(lane.caught_up_ns.load(std::memory_order_relaxed), now_ns, kQueueFillNs) &&
-      !has_reached_last(cuda, last, lane, now_ns);
+      !has_short_queue(cuda, last, lane, now_ns);
   Event* event = lane.take(is_begin);
   if (event == nullptr) {
     event = find_event(cuda, now_ns, lane, scope);

@@ -74,6 +74,7 @@ const char* fill(CudaRuntime& table, const SymbolSource& source) {
   driver(table.driver_stream_is_capturing, "cuStreamIsCapturing");
   driver(table.driver_event_record, "cuEventRecord");
   driver(table.driver_event_elapsed_time, "cuEventElapsedTime_v2");
+  driver(table.driver_stream_query, "cuStreamQuery");
   driver(table.primary_context_get_state, "cuDevicePrimaryCtxGetState");
   driver(table.primary_context_retain, "cuDevicePrimaryCtxRetain");
   driver(table.context_push_current, "cuCtxPushCurrent_v2");

@@ -34,6 +34,9 @@ struct alignas(64) CudaRuntime {
 
   // --- the rest ---
 
+  // From libcuda, optional: starts no device, and leaves no last error.
+  int (*driver_stream_query)(void* stream) = nullptr;
+
   int (*event_create_with_flags)(void** event, unsigned flags) = nullptr;
   int (*get_device_count)(int* count) = nullptr;
   int (*get_device)(int* device) = nullptr;

@@ -157,8 +157,10 @@ def test_exit_while_daemons_record_without_the_gil(threads: int) -> None:
         def forever():
             stream = torch.cuda.Stream()
             while True:
+                with torch.cuda.stream(stream):
+                    torch.cuda._sleep(2_000_000)  # more work than time, so the queue could be full
                 with fasttime.scope("daemon", stream=stream):
-                    end = time.perf_counter() + 400e-6  # long enough that the queue could be full
+                    end = time.perf_counter() + 400e-6
                     while time.perf_counter() < end:
                         pass
                 done.release()

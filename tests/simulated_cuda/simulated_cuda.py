@@ -114,6 +114,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "cudaStreamCreateWithPriority": (c_int, [c_void_p, c_uint, c_int]),
     "cudaStreamDestroy": (c_int, [c_void_p]),
     "cudaStreamQuery": (c_int, [c_void_p]),
+    "cuStreamQuery": (c_int, [c_void_p]),
     "cudaStreamSynchronize": (c_int, [c_void_p]),
     "cudaStreamWaitEvent": (c_int, [c_void_p, c_void_p, c_uint]),
     "cudaDeviceSynchronize": (c_int, []),

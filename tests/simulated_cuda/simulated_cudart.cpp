@@ -267,6 +267,20 @@ SIMULATED_EXPORT int cudaStreamQuery(void* handle) {
   });
 }
 
+// The driver's version. It never sets the runtime's last error, and it needs a context for NULL.
+SIMULATED_EXPORT int cuStreamQuery(void* handle) {
+  World& world = World::instance();
+  Lock lock(world.mutex);
+  Thread& thread = world.this_thread();
+  if (const int error = world.begin_call("cuStreamQuery")) return error;
+  if (!handle && world.driver_needs_context && !thread.has_context()) return kInvalidContext;
+  Stream* stream = world.find_stream(thread, handle);
+  if (!stream) return kInvalidHandle;
+  Call context{world, thread, lock};
+  if (const int error = refuse_waiting_for(context, *stream)) return error;
+  return world.is_done(stream->last) ? kSuccess : kNotReady;
+}
+
 SIMULATED_EXPORT int cudaStreamSynchronize(void* handle) {
   return call("cudaStreamSynchronize", [&](Call& c) -> int {
     Stream* stream = c.world.find_stream(c.thread, handle);
