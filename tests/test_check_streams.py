@@ -167,6 +167,30 @@ def test_a_backward_s_operators_are_seen(run: Callable[[str], None]) -> None:
     """)
 
 
+@needs_cuda_13
+def test_a_printed_check_says_what_it_saw(run: Callable[[str], None]) -> None:
+    run("""
+    with recorder.check_streams() as check:
+        assert str(check) == "No scope was compared with other streams."
+        with recorder.scope("own"):
+            pass
+        assert str(check) == "1 scope compared with other streams: no other stream at work."
+        with recorder.scope("a"):
+            on_side()
+        sim.fail("cudaStreamQuery", 400)
+        with recorder.scope("failed"):
+            pass
+        assert str(check).splitlines() == [
+            "3 scopes compared with other streams: no other stream at work.",
+            "The device has yet to answer for 2 scopes.",
+            "1 comparison gave no answer."], str(check)
+        torch.cuda.synchronize()
+        lines = str(check).splitlines()
+        assert lines[0] == "3 scopes compared with other streams: 2 warnings.", lines
+        assert lines[2:] == [str(warning) for warning in check.warnings], lines
+    """)
+
+
 # --- when to warn ---
 
 
@@ -391,6 +415,7 @@ def test_without_cuda_a_check_does_nothing(recorder: Recorder) -> None:
                 phase("c")
     assert (check.warnings, check.checked, check.skipped, check.pending) == ((), 0, 0, 0)
     assert [site.path for site in recorder.report().walk()] == ["a", "b", "b/c"]
+    assert str(check) == "CUDA is not in use, so no scope was compared with other streams."
 
 
 def test_one_queue_for_all_streams_is_refused(

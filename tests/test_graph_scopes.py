@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import pickle
 import threading
+from pathlib import Path
 
 import pytest
+import simulated_cuda
+from forked import Forking
 from simulated_cuda import RELAXED, THREAD_LOCAL, Simulated
 from simulated_graph import MS, REST, SimulatedGraph, captured
 
-from fasttime import Recorder, Report
+from fasttime import Recorder, Report, TimingWarning
 
 
 @pytest.fixture
@@ -403,7 +406,7 @@ def test_graph_timing_inside_a_capture_is_harmless(
         with recorder.graph_timing(), recorder.scope("a"):
             cuda.enqueue(stream, MS)
     assert graph.nodes == 1
-    assert "not entered on this device before the capture" in recorder.report().captured_reason
+    assert "graph_timing() had not prepared the device" in recorder.report().captured_reason
 
 
 def test_preparing_beside_a_capture_is_harmless(
@@ -527,7 +530,54 @@ def test_arguments_are_checked(recorder: Recorder, arguments: dict[str, int], wo
         recorder.graph_timing(**arguments)
 
 
-def test_without_cuda_nothing_happens(recorder: Recorder) -> None:
-    with recorder.graph_timing(), recorder.scope("a"):
-        pass
+def test_without_cuda_it_warns(recorder: Recorder) -> None:
+    with pytest.warns(TimingWarning, match=r"nothing .* Call torch.cuda.init\(\) before") as found:
+        with recorder.graph_timing(), recorder.scope("a"):
+            pass
+    assert found[0].filename == __file__
     assert recorder.report()["a"].counts["host_only"] == 1
+    with pytest.warns(TimingWarning, match="will have no time"):
+        Recorder(graph_timing=True)
+
+
+def test_entered_before_cuda_the_report_says_so(
+    simulated_library: Path, recorder: Recorder, request: pytest.FixtureRequest
+) -> None:
+    with pytest.warns(TimingWarning), recorder.graph_timing():
+        cuda: Simulated = request.getfixturevalue("cuda")  # CUDA starts here
+        with captured(cuda, cuda.create_stream()) as graph, recorder.scope("a"):
+            pass
+    assert graph.nodes == 0
+    (warning,) = [one for one in recorder.report().warnings if one.kind == "captured"]
+    assert "enter it before the capture, and after the first use of the device" in warning.message
+
+
+@pytest.mark.skipif(
+    not simulated_cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
+)
+def test_a_child_of_a_fork_leaves_the_block(forking_with_gpus: Forking) -> None:
+    done = forking_with_gpus.run(f"""
+import sys; sys.path.insert(0, {str(simulated_cuda.HERE)!r})
+import os, warnings
+import binding, fasttime, torch
+from simulated_cuda import Simulated
+
+warnings.simplefilter("ignore")  # CUDA is not in use yet
+recorder = fasttime.Recorder()
+with recorder.graph_timing():
+    child = os.fork()
+if child == 0:
+    sim = Simulated.preloaded()
+    torch.cuda.init()
+    binding.use_clock_of(sim.lib)
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    x = torch.ones(8, device="cuda")
+    with recorder.graph_timing(), torch.cuda.graph(graph, stream=stream):
+        with recorder.scope("a"):
+            y = x + x
+    graph.replay()
+    torch.cuda.synchronize()
+    os._exit(0 if recorder.report()["a"].counts["ok"] == 1 else 1)
+assert os.waitpid(child, 0)[1] == 0
+""")
+    assert done.returncode == 0, done.stderr

@@ -108,7 +108,8 @@ GraphScopes::GraphTrack* GraphScopes::track_of(const CudaRuntime& cuda,
   Device* device = device_at(cuda, place.device);
   if (device == nullptr || !device->stamps.is_ready()) {
     // prepare() may have said why.
-    refuse(refusal_.empty() ? "graph_timing() was not entered on this device before the capture"
+    refuse(refusal_.empty() ? "graph_timing() had not prepared the device; enter it before the "
+                              "capture, and after the first use of the device"
                             : nullptr);
     return nullptr;
   }
@@ -184,6 +185,14 @@ void GraphScopes::refuse(const char* why) noexcept {
     }
   } catch (const std::bad_alloc&) {  // the old reason stands
   }
+}
+
+void GraphScopes::forget() noexcept {
+  const int users = users_.load(std::memory_order_relaxed);
+  const uint32_t depth = depth_.load(std::memory_order_relaxed);
+  new (this) GraphScopes;  // a thread of the parent may have been writing to the other members
+  add_users(users);
+  set_depth(depth);
 }
 
 std::string GraphScopes::refusal() {

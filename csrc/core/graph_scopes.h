@@ -71,6 +71,9 @@ class GraphScopes {
   std::string refusal();
   // Gives up all scopes, so that their rings can be used again. The scopes must not be used later.
   void release() noexcept;
+  // Forgets all scopes without freeing anything, in the child of a fork. Users stay: the child has
+  // the same `with graph_timing()` blocks, and leaves them.
+  void forget() noexcept;
 
  private:
   // One stream in one capture.

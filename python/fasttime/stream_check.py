@@ -17,7 +17,7 @@ import torch
 from . import _native, profiler_marks
 from .stream_operators import OperatorWatch
 from .streams import Stream, describe_stream, pooled_streams, stream_from
-from .text import format_count, format_seconds, printable
+from .text import for_stdout, format_count, format_seconds, printable
 from .timing_warning import TimingWarning
 
 if TYPE_CHECKING:
@@ -139,6 +139,22 @@ class StreamCheck:
     def pending(self) -> int:
         """How many scopes wait for the device to finish the streams."""
         return self._watch.pending
+
+    def __str__(self) -> str:
+        """Say what the check has seen so far, with every warning. Never waits."""
+        found = self.warnings
+        if self.checked:
+            seen = format_count(len(found), "warning") if found else "no other stream at work"
+            lines = [f"{format_count(self.checked, 'scope')} compared with other streams: {seen}."]
+        elif _native.is_bound():
+            lines = ["No scope was compared with other streams."]
+        else:
+            lines = ["CUDA is not in use, so no scope was compared with other streams."]
+        if self.pending:
+            lines.append(f"The device has yet to answer for {format_count(self.pending, 'scope')}.")
+        if self.skipped:
+            lines.append(f"{format_count(self.skipped, 'comparison')} gave no answer.")
+        return for_stdout("\n".join([*lines, *map(str, found)]))
 
     # --- what scopes call; an exception would go to sys.unraisablehook ---
 
