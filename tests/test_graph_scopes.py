@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-from pathlib import Path
 
 import pytest
 import simulated_cuda
@@ -531,22 +530,24 @@ def test_arguments_are_checked(recorder: Recorder, arguments: dict[str, int], wo
 
 
 def test_without_cuda_it_warns(recorder: Recorder) -> None:
+    timing = recorder.graph_timing()
     with pytest.warns(TimingWarning, match=r"nothing .* Call torch.cuda.init\(\) before") as found:
-        with recorder.graph_timing(), recorder.scope("a"):
-            pass
+        timing.__enter__()
     assert found[0].filename == __file__
+    with recorder.scope("a"):
+        pass
+    timing.__exit__(None, None, None)
     assert recorder.report()["a"].counts["host_only"] == 1
     with pytest.warns(TimingWarning, match="will have no time"):
         Recorder(graph_timing=True)
 
 
-def test_entered_before_cuda_the_report_says_so(
-    simulated_library: Path, recorder: Recorder, request: pytest.FixtureRequest
-) -> None:
-    with pytest.warns(TimingWarning), recorder.graph_timing():
-        cuda: Simulated = request.getfixturevalue("cuda")  # CUDA starts here
-        with captured(cuda, cuda.create_stream()) as graph, recorder.scope("a"):
-            pass
+def test_entered_before_cuda_the_report_says_so(request: pytest.FixtureRequest) -> None:
+    with pytest.warns(TimingWarning, match="prepared nothing"):
+        recorder = Recorder(graph_timing=True)
+    cuda: Simulated = request.getfixturevalue("cuda")  # CUDA starts here
+    with captured(cuda, cuda.create_stream()) as graph, recorder.scope("a"):
+        pass
     assert graph.nodes == 0
     (warning,) = [one for one in recorder.report().warnings if one.kind == "captured"]
     assert "enter it before the capture, and after the first use of the device" in warning.message

@@ -314,8 +314,8 @@ class Recorder:
         Args:
             ignore: streams to leave out, as torch.cuda.Stream or raw handles.
 
-        Never waits. Does nothing without CUDA; ``print(check)`` says so. Raises TypeError if `ignore` has anything but
-        streams. Raises RuntimeError for a check inside another, and if
+        Never waits. Without CUDA it does nothing, and ``print(check)`` says so. Raises TypeError if
+        `ignore` has anything but streams. Raises RuntimeError for a check inside another, and if
         ``CUDA_DEVICE_MAX_CONNECTIONS=1``, where the check would make streams wait for each other.
         """
         return StreamCheck(self._core, self._marks, ignore)

@@ -53,10 +53,9 @@ class StreamCheck:
     Warnings have the kind ``other_streams``. fasttime calls ``warnings.warn`` as soon as the device
     has finished the stream: at the end of a later scope, at the end of the block, or in a report.
 
-    While the block runs, the end of a scope takes some 20 us per device, because it asks 65 streams
-    there, and 2 to 3 us for each stream that still has work. Operators take longer as well. Outer
-    scopes include this in their host time. The beginning of the block pauses for up to 30 us per
-    device to compare the clocks.
+    While the block runs, operators and the ends of scopes take longer, and outer scopes include
+    this in their host time. The beginning of the block pauses for up to 30 us per device to compare
+    the clocks. ``print(check)`` shows what the check has seen.
 
     Attributes:
         checked: how many scopes were compared with other streams.
@@ -182,7 +181,11 @@ class StreamCheck:
             others = [stream for stream in tuple(self._known) if self._is_wanted(scope, stream)]
             number = next(self._numbers)
             self._ended[number] = scope  # first: another thread may read the answer
-            busy = self._watch.mark(number, list(scope.own), others) if others else None
+            try:
+                busy = self._watch.mark(number, list(scope.own), others) if others else None
+            except MemoryError:
+                del self._ended[number]
+                raise
             self.checked += busy is not None
             if not busy:
                 del self._ended[number]
