@@ -385,6 +385,31 @@ def test_a_coarse_timer_is_refused(cuda: Simulated, recorder: Recorder, stream: 
     assert "timer advances in steps of 5 us" in report.warnings[0].message
 
 
+def test_kernels_that_cannot_be_loaded(cuda: Simulated, recorder: Recorder, stream: int) -> None:
+    cuda.fail("cuModuleLoadData", 218)
+    graph = two_stages(cuda, recorder, stream)
+    assert graph.nodes == 3
+    report = recorder.report()
+    assert report["step"].counts["captured"] == 1
+    assert "on cuda:0, cuModuleLoadData returned 218" in report.captured_reason
+    two_stages(cuda, recorder, stream).replay()  # the next entry tries again
+    assert recorder.report()["step"].counts["ok"] == 1
+
+
+def test_the_reason_is_that_of_the_last_capture(
+    cuda: Simulated, recorder: Recorder, stream: int
+) -> None:
+    cuda.set_unused(1)
+    with recorder.graph_timing():
+        with captured(cuda, stream):
+            late = recorder.begin("late")
+        recorder.end(late)
+        assert "ended after the capture" in recorder.report().captured_reason
+        with cuda.on_device(1), captured(cuda, cuda.create_stream(1)), recorder.scope("a"):
+            pass
+    assert "had not prepared the device" in recorder.report().captured_reason
+
+
 def test_too_many_scopes_are_captured(cuda: Simulated, recorder: Recorder, stream: int) -> None:
     with recorder.graph_timing(max_scopes=2), captured(cuda, stream) as graph:
         for name in "abc":

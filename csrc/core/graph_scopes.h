@@ -130,10 +130,11 @@ class GraphScopes {
   std::atomic<uint32_t> depth_{1024};
   std::atomic<bool> has_scopes_{false};
 
-  std::mutex mutex_;  // guards the next three; held by begins and ends in captures
+  std::mutex mutex_;  // guards the next four; held by begins and ends in captures
   std::vector<GraphTrack> tracks_;
   uint64_t last_track_ = 0;
   std::string refusal_;
+  std::string unprepared_;  // why prepare() could not prepare a device
 
   SpinLock arriving_lock_;  // guards arriving_
   std::vector<GraphScope> arriving_;
