@@ -368,6 +368,29 @@ def test_unused_devices_stay_unused_under_a_check(run: Callable[[str], None]) ->
 
 
 @needs_cuda_13
+def test_a_mark_without_memory_leaves_nothing(run: Callable[[str], None]) -> None:
+    run("""
+    import sys
+
+    class Short:
+        pending = skipped = 0
+        def read(self):
+            return [], []
+        def mark(self, number, own, others):
+            raise MemoryError
+
+    told = []
+    sys.unraisablehook = lambda found: told.append(found.exc_type)
+    with recorder.check_streams() as check:
+        check._watch = Short()
+        with recorder.scope("a"):
+            pass
+        assert told == [MemoryError], told
+        assert (check._ended, check.checked) == ({}, 0)
+    """)
+
+
+@needs_cuda_13
 def test_torch_hands_out_the_same_streams(run: Callable[[str], None]) -> None:
     run("""
     expected = [torch.cuda.Stream().cuda_stream for _ in range(32)]
