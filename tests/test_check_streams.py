@@ -167,6 +167,32 @@ def test_a_backward_s_operators_are_seen(run: Callable[[str], None]) -> None:
     """)
 
 
+@needs_cuda_13
+def test_a_printed_check_says_what_it_saw(run: Callable[[str], None]) -> None:
+    run("""
+    with recorder.check_streams() as check:
+        assert str(check) == "No scope was compared with other streams."
+        with recorder.scope("own"):
+            pass
+        assert str(check) == "1 scope compared with other streams: no other stream at work."
+        with recorder.scope("a"):
+            on_side()
+        captures = torch.cuda.Stream().cuda_stream
+        sim.begin_capture(captures)
+        with recorder.scope("b"):
+            pass
+        sim.end_capture(captures)
+        assert str(check).splitlines() == [
+            "3 scopes compared with other streams: no other stream at work.",
+            "The device has yet to answer for 2 scopes.",
+            "1 comparison gave no answer."], str(check)
+        torch.cuda.synchronize()
+        lines = str(check).splitlines()
+        assert lines[0] == "3 scopes compared with other streams: 2 warnings.", lines
+        assert lines[2:] == [str(warning) for warning in check.warnings], lines
+    """)
+
+
 # --- when to warn ---
 
 
@@ -342,6 +368,29 @@ def test_unused_devices_stay_unused_under_a_check(run: Callable[[str], None]) ->
 
 
 @needs_cuda_13
+def test_a_mark_without_memory_leaves_nothing(run: Callable[[str], None]) -> None:
+    run("""
+    import sys
+
+    class Short:
+        pending = skipped = 0
+        def read(self):
+            return [], []
+        def mark(self, number, own, others):
+            raise MemoryError
+
+    told = []
+    sys.unraisablehook = lambda found: told.append(found.exc_type)
+    with recorder.check_streams() as check:
+        check._watch = Short()
+        with recorder.scope("a"):
+            pass
+        assert told == [MemoryError], told
+        assert (check._ended, check.checked) == ({}, 0)
+    """)
+
+
+@needs_cuda_13
 def test_torch_hands_out_the_same_streams(run: Callable[[str], None]) -> None:
     run("""
     expected = [torch.cuda.Stream().cuda_stream for _ in range(32)]
@@ -391,6 +440,7 @@ def test_without_cuda_a_check_does_nothing(recorder: Recorder) -> None:
                 phase("c")
     assert (check.warnings, check.checked, check.skipped, check.pending) == ((), 0, 0, 0)
     assert [site.path for site in recorder.report().walk()] == ["a", "b", "b/c"]
+    assert str(check) == "CUDA is not in use, so no scope was compared with other streams."
 
 
 def test_one_queue_for_all_streams_is_refused(

@@ -7,10 +7,12 @@ import pickle
 import threading
 
 import pytest
+import simulated_cuda
+from forked import Forking
 from simulated_cuda import RELAXED, THREAD_LOCAL, Simulated
 from simulated_graph import MS, REST, SimulatedGraph, captured
 
-from fasttime import Recorder, Report
+from fasttime import Recorder, Report, TimingWarning
 
 
 @pytest.fixture
@@ -383,6 +385,31 @@ def test_a_coarse_timer_is_refused(cuda: Simulated, recorder: Recorder, stream: 
     assert "timer advances in steps of 5 us" in report.warnings[0].message
 
 
+def test_kernels_that_cannot_be_loaded(cuda: Simulated, recorder: Recorder, stream: int) -> None:
+    cuda.fail("cuModuleLoadData", 218)
+    graph = two_stages(cuda, recorder, stream)
+    assert graph.nodes == 3
+    report = recorder.report()
+    assert report["step"].counts["captured"] == 1
+    assert "on cuda:0, cuModuleLoadData returned 218" in report.captured_reason
+    two_stages(cuda, recorder, stream).replay()  # the next entry tries again
+    assert recorder.report()["step"].counts["ok"] == 1
+
+
+def test_the_reason_is_that_of_the_last_capture(
+    cuda: Simulated, recorder: Recorder, stream: int
+) -> None:
+    cuda.set_unused(1)
+    with recorder.graph_timing():
+        with captured(cuda, stream):
+            late = recorder.begin("late")
+        recorder.end(late)
+        assert "ended after the capture" in recorder.report().captured_reason
+        with cuda.on_device(1), captured(cuda, cuda.create_stream(1)), recorder.scope("a"):
+            pass
+    assert "had not prepared the device" in recorder.report().captured_reason
+
+
 def test_too_many_scopes_are_captured(cuda: Simulated, recorder: Recorder, stream: int) -> None:
     with recorder.graph_timing(max_scopes=2), captured(cuda, stream) as graph:
         for name in "abc":
@@ -403,7 +430,7 @@ def test_graph_timing_inside_a_capture_is_harmless(
         with recorder.graph_timing(), recorder.scope("a"):
             cuda.enqueue(stream, MS)
     assert graph.nodes == 1
-    assert "not entered on this device before the capture" in recorder.report().captured_reason
+    assert "graph_timing() had not prepared the device" in recorder.report().captured_reason
 
 
 def test_preparing_beside_a_capture_is_harmless(
@@ -527,7 +554,56 @@ def test_arguments_are_checked(recorder: Recorder, arguments: dict[str, int], wo
         recorder.graph_timing(**arguments)
 
 
-def test_without_cuda_nothing_happens(recorder: Recorder) -> None:
-    with recorder.graph_timing(), recorder.scope("a"):
+def test_without_cuda_it_warns(recorder: Recorder) -> None:
+    timing = recorder.graph_timing()
+    with pytest.warns(TimingWarning, match=r"nothing .* Call torch.cuda.init\(\) before") as found:
+        timing.__enter__()
+    assert found[0].filename == __file__
+    with recorder.scope("a"):
         pass
+    timing.__exit__(None, None, None)
     assert recorder.report()["a"].counts["host_only"] == 1
+    with pytest.warns(TimingWarning, match="will have no time"):
+        Recorder(graph_timing=True)
+
+
+def test_entered_before_cuda_the_report_says_so(request: pytest.FixtureRequest) -> None:
+    with pytest.warns(TimingWarning, match="prepared nothing"):
+        recorder = Recorder(graph_timing=True)
+    cuda: Simulated = request.getfixturevalue("cuda")  # CUDA starts here
+    with captured(cuda, cuda.create_stream()) as graph, recorder.scope("a"):
+        pass
+    assert graph.nodes == 0
+    (warning,) = [one for one in recorder.report().warnings if one.kind == "captured"]
+    assert "enter it before the capture, and after the first use of the device" in warning.message
+
+
+@pytest.mark.skipif(
+    not simulated_cuda.torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
+)
+def test_a_child_of_a_fork_leaves_the_block(forking_with_gpus: Forking) -> None:
+    done = forking_with_gpus.run(f"""
+import sys; sys.path.insert(0, {str(simulated_cuda.HERE)!r})
+import os, warnings
+import binding, fasttime, torch
+from simulated_cuda import Simulated
+
+warnings.simplefilter("ignore")  # CUDA is not in use yet
+recorder = fasttime.Recorder()
+with recorder.graph_timing():
+    child = os.fork()
+if child == 0:
+    sim = Simulated.preloaded()
+    torch.cuda.init()
+    binding.use_clock_of(sim.lib)
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    x = torch.ones(8, device="cuda")
+    with recorder.graph_timing(), torch.cuda.graph(graph, stream=stream):
+        with recorder.scope("a"):
+            y = x + x
+    graph.replay()
+    torch.cuda.synchronize()
+    os._exit(0 if recorder.report()["a"].counts["ok"] == 1 else 1)
+assert os.waitpid(child, 0)[1] == 0
+""")
+    assert done.returncode == 0, done.stderr

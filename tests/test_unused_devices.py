@@ -145,3 +145,22 @@ def test_a_thread_finds_its_device_as_it_was(
 
     assert in_thread(work) == 0
     assert cuda.calls("cuCtxPushCurrent_v2") == cuda.calls("cuCtxPopCurrent_v2") > 0
+
+
+@pytest.mark.parametrize("handle", [0, 0xFA57])
+def test_a_device_that_does_not_exist(cuda: Simulated, recorder: Recorder, handle: int) -> None:
+    class Stream:
+        device_index = 70
+        cuda_stream = handle
+
+    before = cuda.calls("cuDevicePrimaryCtxRetain")
+    with recorder.scope("a", stream=Stream()):  # type: ignore[arg-type]
+        pass
+    report = recorder.report()
+    assert (report["a"].count, report["a"].counts["ok"]) == (1, 0)
+    assert "cudaErrorInvalidDevice" in report.last_failure
+    assert cuda.calls("cuDevicePrimaryCtxRetain") == before  # there is no room for its answer
+    with recorder.scope("b"):
+        pass
+    cuda.advance(1)
+    assert recorder.report()["b"].counts["ok"] == 1

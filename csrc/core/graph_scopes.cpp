@@ -24,7 +24,7 @@ void GraphScopes::prepare(const CudaRuntime& cuda, size_t scopes) {
     }
   }
   const std::lock_guard<std::mutex> hold(mutex_);
-  refusal_ = refusal;
+  refusal_ = unprepared_ = refusal;
 }
 
 void GraphScopes::begin(const CudaRuntime& cuda, const Place& place, GraphBegin& begin,
@@ -107,9 +107,9 @@ GraphScopes::GraphTrack* GraphScopes::track_of(const CudaRuntime& cuda,
   }
   Device* device = device_at(cuda, place.device);
   if (device == nullptr || !device->stamps.is_ready()) {
-    // prepare() may have said why.
-    refuse(refusal_.empty() ? "graph_timing() was not entered on this device before the capture"
-                            : nullptr);
+    refuse(unprepared_.empty() ? "graph_timing() had not prepared the device; enter it before the "
+                                 "capture, and after the first use of the device"
+                               : unprepared_.c_str());
     return nullptr;
   }
   GraphTrack made;
@@ -179,11 +179,17 @@ StampRing* GraphScopes::boundary(const CudaRuntime& cuda, GraphTrack& track,
 
 void GraphScopes::refuse(const char* why) noexcept {
   try {
-    if (why != nullptr) {
-      refusal_ = why;
-    }
+    refusal_ = why;
   } catch (const std::bad_alloc&) {  // the old reason stands
   }
+}
+
+void GraphScopes::forget() noexcept {
+  const int users = users_.load(std::memory_order_relaxed);
+  const uint32_t depth = depth_.load(std::memory_order_relaxed);
+  new (this) GraphScopes;  // a thread of the parent may have been writing to the other members
+  add_users(users);
+  set_depth(depth);
 }
 
 std::string GraphScopes::refusal() {

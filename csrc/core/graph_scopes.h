@@ -71,6 +71,9 @@ class GraphScopes {
   std::string refusal();
   // Gives up all scopes, so that their rings can be used again. The scopes must not be used later.
   void release() noexcept;
+  // Forgets all scopes without freeing anything, in the child of a fork. Users stay: the child has
+  // the same `with graph_timing()` blocks, and leaves them.
+  void forget() noexcept;
 
  private:
   // One stream in one capture.
@@ -127,10 +130,11 @@ class GraphScopes {
   std::atomic<uint32_t> depth_{1024};
   std::atomic<bool> has_scopes_{false};
 
-  std::mutex mutex_;  // guards the next three; held by begins and ends in captures
+  std::mutex mutex_;  // guards the next four; held by begins and ends in captures
   std::vector<GraphTrack> tracks_;
   uint64_t last_track_ = 0;
   std::string refusal_;
+  std::string unprepared_;  // why prepare() could not prepare a device
 
   SpinLock arriving_lock_;  // guards arriving_
   std::vector<GraphScope> arriving_;

@@ -55,7 +55,7 @@ void Recorder::forget() noexcept {
   lane_count_ = 0;
   // A thread of the parent may have been writing to these.
   new (&spans_) SpanStore;
-  new (&graphs_) GraphScopes;
+  graphs_.forget();
   new (&groups_) StreamGroups;
   statistics_.forget();
   open_on_host_.store(0, std::memory_order_relaxed);

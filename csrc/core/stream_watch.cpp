@@ -100,23 +100,27 @@ bool StreamWatch::record(const CudaRuntime& cuda, const Place& place, std::vecto
   return true;
 }
 
-void StreamWatch::release(const std::vector<Stamp>& stamps, bool are_done) noexcept {
+void StreamWatch::release(const Stamp& stamp, bool is_done) noexcept {
+  if (is_done) {
+    EventQueue back;
+    back.push(stamp.event);
+    stamp.device->pool.put_back(back);
+  } else {
+    stamp.device->pool.park(stamp.event);
+  }
+}
+
+void StreamWatch::release_all(const std::vector<Stamp>& stamps, bool are_done) noexcept {
   for (const Stamp& stamp : stamps) {
-    if (are_done) {
-      EventQueue back;
-      back.push(stamp.event);
-      stamp.device->pool.put_back(back);
-    } else {
-      stamp.device->pool.park(stamp.event);
-    }
+    release(stamp, are_done);
   }
 }
 
 void StreamWatch::skip(const Mark& mark) noexcept {
   skipped_ += mark.others.size();
   if (process_ == process_number()) {
-    release(mark.own, false);
-    release(mark.others, false);
+    release_all(mark.own, false);
+    release_all(mark.others, false);
   }
 }
 
@@ -130,7 +134,10 @@ std::optional<size_t> StreamWatch::mark(const CudaRuntime& cuda, uint64_t number
     skipped_ += others.size();
     return std::nullopt;
   }
-  Mark mark{number, {}, {}};
+  // All memory comes first, so that no event is lost where memory is short.
+  std::list<Mark> made(1);
+  Mark& mark = made.front();
+  mark.number = number;
   mark.own.reserve(own.size());
   mark.others.reserve(others.size());
   std::vector<StreamWork> found(others.size(), StreamWork::kFailed);
@@ -153,9 +160,9 @@ std::optional<size_t> StreamWatch::mark(const CudaRuntime& cuda, uint64_t number
   skipped_ += others.size() - answers;
   const size_t busy = mark.others.size();
   if (busy == 0) {
-    release(mark.own, false);
+    release_all(mark.own, false);
   } else {
-    marks_.push_back(std::move(mark));
+    marks_.splice(marks_.end(), made);
   }
   return answers == 0 ? std::nullopt : std::optional<size_t>(busy);
 }
@@ -216,8 +223,8 @@ StreamWatch::Answer StreamWatch::ask(const CudaRuntime& cuda, const Stamp& own, 
   return beyond_ns > kMarginNs + uncertainty_ns ? Answer::kBusy : Answer::kIdle;
 }
 
-// False while a stream has no answer.
-bool StreamWatch::read_mark(const CudaRuntime& cuda, Mark& mark, Answers& answers) {
+// False while a stream has no answer. Allocates nothing: `answers` has room.
+bool StreamWatch::read_mark(const CudaRuntime& cuda, Mark& mark, Answers& answers) noexcept {
   bool failed = false;
   const Stamp* own = last_own(cuda, mark, failed);
   if (failed) {
@@ -228,35 +235,40 @@ bool StreamWatch::read_mark(const CudaRuntime& cuda, Mark& mark, Answers& answer
   if (own == nullptr) {
     return false;
   }
-  std::vector<Stamp> later;
-  later.reserve(mark.others.size());
-  for (const Stamp& other : mark.others) {
+  const auto has_answered = [&](const Stamp& other) {
     int64_t beyond_ns = 0;
     const Answer answer = ask(cuda, *own, other, beyond_ns);
     if (answer == Answer::kLater) {
-      later.push_back(other);
-      continue;
+      return false;
     }
     if (answer == Answer::kBusy) {
       answers.busy.push_back({mark.number, other.place, beyond_ns});
     }
     skipped_ += answer == Answer::kNone ? 1 : 0;
-    release({other}, answer != Answer::kNone);
-  }
-  mark.others = std::move(later);
+    release(other, answer != Answer::kNone);
+    return true;
+  };
+  mark.others.erase(std::remove_if(mark.others.begin(), mark.others.end(), has_answered),
+                    mark.others.end());
   if (!mark.others.empty()) {
     return false;
   }
-  release(mark.own, true);
+  release_all(mark.own, true);
   answers.done.push_back(mark.number);
   return true;
 }
 
 StreamWatch::Answers StreamWatch::read(const CudaRuntime& cuda) {
   Answers answers;
+  size_t others = 0;
+  for (const Mark& mark : marks_) {
+    others += mark.others.size();
+  }
+  answers.busy.reserve(others);
+  answers.done.reserve(marks_.size());
   // Another thread may come in while a clock is renewed. It finds no marks, or its own.
-  std::list<Mark> marks = std::move(marks_);
-  marks_.clear();
+  std::list<Mark> marks;
+  marks.swap(marks_);
   if (!cuda.has_cuda || process_ != process_number()) {
     for (const Mark& mark : marks) {
       skip(mark);

@@ -31,7 +31,8 @@ namespace fasttime {
 // record, because a record blocks while the stream's launch queue is full, as any launch does.
 //
 // Bounded: at most kMaxMarks marks are pending. Further marks count as skipped, as do streams that
-// capture, that fail, or that cannot be placed on the host's clock.
+// capture, that fail, or that cannot be placed on the host's clock. If memory runs out, mark() and
+// read() throw std::bad_alloc and lose no event.
 class StreamWatch {
  public:
   static constexpr size_t kMaxMarks = 64;
@@ -75,7 +76,7 @@ class StreamWatch {
     int64_t recorded_ns;  // when the record returned
   };
   struct Mark {
-    uint64_t number;
+    uint64_t number = 0;
     std::vector<Stamp> own;
     std::vector<Stamp> others;  // without an answer yet
   };
@@ -85,12 +86,13 @@ class StreamWatch {
   static void ask_for_work(const CudaRuntime& cuda, const Place* places, size_t count,
                            StreamWork* found) noexcept;
   static bool record(const CudaRuntime& cuda, const Place& place, std::vector<Stamp>& stamps);
-  static void release(const std::vector<Stamp>& stamps, bool are_done) noexcept;
+  static void release(const Stamp& stamp, bool is_done) noexcept;
+  static void release_all(const std::vector<Stamp>& stamps, bool are_done) noexcept;
   // The last of the own stamps; null while one of them is not done. `failed` if there is none.
   const Stamp* last_own(const CudaRuntime& cuda, const Mark& mark, bool& failed) const noexcept;
   static Answer ask(const CudaRuntime& cuda, const Stamp& own, const Stamp& other,
                     int64_t& beyond_ns) noexcept;
-  bool read_mark(const CudaRuntime& cuda, Mark& mark, Answers& answers);
+  bool read_mark(const CudaRuntime& cuda, Mark& mark, Answers& answers) noexcept;
   void skip(const Mark& mark) noexcept;
 
   const uint32_t process_;  // events belong to the process that recorded them

@@ -14,8 +14,13 @@ bool has_contexts(const CudaRuntime& cuda) noexcept {
 }
 
 // The device's primary context, which the runtime uses too. Retained once and never released, so it
-// lives as long as the process. On failure: notes it and returns null.
+// lives as long as the process. On failure: notes it and returns null. A stream object may name a
+// device that does not exist.
 void* context_of(const CudaRuntime& cuda, int device) noexcept {
+  if (device < 0 || device >= kMaxDevices) {
+    note_failure("a stream names a device outside cuda:0 to cuda:63, so fasttime cannot use it");
+    return nullptr;
+  }
   auto& slot = known_contexts[static_cast<size_t>(device)];
   void* context = slot.load(std::memory_order_relaxed);
   if (context == nullptr) {

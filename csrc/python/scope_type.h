@@ -16,7 +16,7 @@ namespace fasttime {
 // while it is open, even by other threads and tasks.
 //
 // Everything here needs the GIL. Entering and leaving release the GIL around CUDA calls that may
-// block because the launch queue is full: see csrc/DESIGN.md.
+// block because the launch queue is full: see csrc/LIMITS_AND_COSTS.md.
 
 // One byte answers everything that entering asks about the source.
 enum class ScopeMode : uint8_t { kOff, kOn, kOnAndMarking };

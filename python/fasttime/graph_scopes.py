@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from . import _native
+from .timing_warning import TimingWarning
 
 if TYPE_CHECKING:
     from ._native import Core
@@ -28,6 +32,15 @@ class GraphTiming:
 
     def __enter__(self) -> GraphTiming:
         """Prepare the devices, and time scopes in captures from now on."""
+        if not _native.is_bound():
+            warnings.warn(
+                TimingWarning(
+                    "graphs_untimed",
+                    "CUDA is not in use, so graph_timing() has prepared nothing and scopes in CUDA "
+                    "graphs will have no time. Call torch.cuda.init() before graph_timing().",
+                ),
+                stacklevel=2,
+            )
         self._core.prepare_graphs(self._max_scopes, self._depth)
         self._core.time_graphs(True)
         return self

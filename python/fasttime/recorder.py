@@ -221,11 +221,12 @@ class Recorder:
 
         Entering the block loads the kernels and reserves ``max_scopes * depth * 32`` bytes of
         pinned memory on each device in use, which later captures use again. It may wait for up to a
-        second per device. Enter it before the capture begins. If fasttime cannot time scopes in
-        graphs, they count as ``captured``, and the report says why.
+        second per device. Enter it before the capture begins, and after the first use of each
+        device: fasttime never starts CUDA. If fasttime cannot time scopes in graphs, they count as
+        ``captured``, and the report says why.
 
-        fasttime reads the times in `report`, and as ordinary scopes end. Raises ValueError if
-        `max_scopes` or `depth` is out of range.
+        fasttime reads the times in `report`, and as ordinary scopes end. Warns if CUDA is not in
+        use. Raises ValueError if `max_scopes` or `depth` is out of range.
         """
         return GraphTiming(self._core, max_scopes, depth)
 
@@ -303,7 +304,7 @@ class Recorder:
             with fasttime.check_streams(ignore=[prefetch_stream]) as check:
                 train_step()
                 torch.cuda.synchronize()  # so that every stream has an answer
-            print(check.warnings)
+            print(check)
 
         A scope times its own stream. If work inside the scope runs on another stream, and the
         scope's stream does not wait for it, the scope's device time leaves it out. fasttime cannot
@@ -313,8 +314,8 @@ class Recorder:
         Args:
             ignore: streams to leave out, as torch.cuda.Stream or raw handles.
 
-        Never waits. Does nothing without CUDA. Raises TypeError if `ignore` has anything but
-        streams. Raises RuntimeError for a check inside another, and if
+        Never waits. Without CUDA it does nothing, and ``print(check)`` says so. Raises TypeError if
+        `ignore` has anything but streams. Raises RuntimeError for a check inside another, and if
         ``CUDA_DEVICE_MAX_CONNECTIONS=1``, where the check would make streams wait for each other.
         """
         return StreamCheck(self._core, self._marks, ignore)

@@ -17,7 +17,7 @@ import torch
 from . import _native, profiler_marks
 from .stream_operators import OperatorWatch
 from .streams import Stream, describe_stream, pooled_streams, stream_from
-from .text import format_count, format_seconds, printable
+from .text import for_stdout, format_count, format_seconds, printable
 from .timing_warning import TimingWarning
 
 if TYPE_CHECKING:
@@ -53,10 +53,9 @@ class StreamCheck:
     Warnings have the kind ``other_streams``. fasttime calls ``warnings.warn`` as soon as the device
     has finished the stream: at the end of a later scope, at the end of the block, or in a report.
 
-    While the block runs, the end of a scope takes some 20 us per device, because it asks 65 streams
-    there, and 2 to 3 us for each stream that still has work. Operators take longer as well. Outer
-    scopes include this in their host time. The beginning of the block pauses for up to 30 us per
-    device to compare the clocks.
+    While the block runs, operators and the ends of scopes take longer, and outer scopes include
+    this in their host time. The beginning of the block pauses for up to 30 us per device to compare
+    the clocks. ``print(check)`` shows what the check has seen.
 
     Attributes:
         checked: how many scopes were compared with other streams.
@@ -140,6 +139,22 @@ class StreamCheck:
         """How many scopes wait for the device to finish the streams."""
         return self._watch.pending
 
+    def __str__(self) -> str:
+        """Say what the check has seen so far, with every warning. Never waits."""
+        found = self.warnings
+        if self.checked:
+            seen = format_count(len(found), "warning") if found else "no other stream at work"
+            lines = [f"{format_count(self.checked, 'scope')} compared with other streams: {seen}."]
+        elif _native.is_bound():
+            lines = ["No scope was compared with other streams."]
+        else:
+            lines = ["CUDA is not in use, so no scope was compared with other streams."]
+        if self.pending:
+            lines.append(f"The device has yet to answer for {format_count(self.pending, 'scope')}.")
+        if self.skipped:
+            lines.append(f"{format_count(self.skipped, 'comparison')} gave no answer.")
+        return for_stdout("\n".join([*lines, *map(str, found)]))
+
     # --- what scopes call; an exception would go to sys.unraisablehook ---
 
     def begin(self, name: str, parent: int, places: tuple[Stream, ...]) -> _OpenScope:
@@ -166,7 +181,11 @@ class StreamCheck:
             others = [stream for stream in tuple(self._known) if self._is_wanted(scope, stream)]
             number = next(self._numbers)
             self._ended[number] = scope  # first: another thread may read the answer
-            busy = self._watch.mark(number, list(scope.own), others) if others else None
+            try:
+                busy = self._watch.mark(number, list(scope.own), others) if others else None
+            except MemoryError:
+                del self._ended[number]
+                raise
             self.checked += busy is not None
             if not busy:
                 del self._ended[number]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Runs the core under the address, undefined-behaviour and thread sanitizers, with forks, and a soak.
+# Runs the core under the address, undefined-behaviour and thread sanitizers, with forks, with
+# allocations that fail, and a soak.
 # Needs g++ with its sanitizers, but not Python or CUDA. Exits with 0 if all checks pass.
 #   STEPS, SCOPES   how much to run
 #   SEED            the seed of all random choices; a failing run prints it
@@ -56,4 +57,7 @@ stress plain fork
 g++ $flags -shared tests/stress/instant_cudart.cpp -o "$work/instant.so"
 g++ $flags -Icsrc tests/stress/soak.cpp "${objects[@]}" -ldl -o "$work/soak"
 "$work/soak" "$work/instant.so" "$scopes"
+echo "=== memory that is short"
+g++ $flags -Icsrc -Itests/simulated_cuda tests/stress/memory.cpp "${objects[@]}" -ldl -o "$work/memory"
+"$work/memory" "$work/plain/simulated.so"
 echo "=== stress passed"
