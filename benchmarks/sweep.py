@@ -3,8 +3,9 @@
 
 Each point is timed by fasttime.sweep, by triton's do_bench and by torch.utils.benchmark, in random
 turns and with the same time per answer. Copies from 64 MiB on are compared with a plain loop of
-cudaMemcpyAsync in C. Kernels of known length check the times themselves. Needs a GPU and nvcc;
-includes triton if it is installed.
+cudaMemcpyAsync in C: a loop of calls (calls=20), as in C, and a single call. Between two copies of
+a loop, the device pauses for about a microsecond, which a single copy does not contain. Kernels of
+known length check the times themselves. Needs a GPU and nvcc; includes triton if it is installed.
 """
 
 from __future__ import annotations
@@ -150,21 +151,28 @@ def time_copies() -> list[dict[str, float]]:
     for size in (LARGE, 2 * LARGE, 4 * LARGE, 16 * LARGE):
         source = torch.empty(size, dtype=torch.uint8, device="cuda")
         target = torch.empty_like(source)
-        ours, theirs = [], []
+        single, looped, theirs = [], [], []
         for _ in range(9):
-            ours.append(fasttime.measure(target.copy_, source, budget=BUDGET).median)
-            runs = max(10, int(BUDGET / ours[0]))
+            single.append(fasttime.measure(target.copy_, source, budget=BUDGET).median)
+            looped.append(fasttime.measure(target.copy_, source, budget=BUDGET, calls=20).median)
+            runs = max(10, int(BUDGET / single[0]))
             theirs.append(loop.copy_seconds(target.data_ptr(), source.data_ptr(), size, runs))
-        ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
         found.append(
             {
                 "bytes": size,
-                "fasttime": statistics.median(ours),
+                "fasttime": statistics.median(looped),
+                "fasttime_single": statistics.median(single),
                 "loop": statistics.median(theirs),
-                "ratio": ratio,
+                "ratio": paired_ratio(looped, theirs),
+                "ratio_single": paired_ratio(single, theirs),
             }
         )
     return found
+
+
+def paired_ratio(times: list[float], yardsticks: list[float]) -> float:
+    """Return the median ratio of the readings of one turn."""
+    return statistics.median(a / b for a, b in zip(times, yardsticks, strict=True))
 
 
 def time_known_lengths() -> list[dict[str, float]]:
@@ -233,7 +241,10 @@ def main() -> int:
         rates = {tool: format_rate(case.amount / t, kind) for tool, t in case.readings.items()}
         print(f"{case.operation:10} {case.elements:>12,} {rates}")
     for copy in result.copies:
-        print(f"copy of {copy['bytes'] / 2**20:,.0f} MiB: {copy['ratio']:.4f} of the C loop's time")
+        print(
+            f"copy of {copy['bytes'] / 2**20:,.0f} MiB: {copy['ratio']:.4f} of the C loop's time, "
+            f"a single copy {copy['ratio_single']:.4f}"
+        )
     for length in result.lengths:
         error = 1e6 * (length["fasttime"] - length["truth"])
         print(f"kernel of {1e6 * length['truth']:.2f} µs: error {error:+.3f} µs")
