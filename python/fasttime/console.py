@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 100  # columns, without a terminal
 GAP = 2  # between columns
+MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 
 
 def terminal_width() -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..console import column_widths, columns_to_hide, hidden_columns, line, warning_lines
+from ..console import MOST_ROWS, column_widths, columns_to_hide, hidden_columns, line, warning_lines
 from ..console import table as rich_table
 from ..html.elements import Markup, TreeRow, escaped, paragraphs, warning_list
 from ..html.elements import table as html_table
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _UNKNOWN = "-"
 _MODEL = "(model)"  # the row with the empty path
-_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _RESOLUTION = 1e-9
 _NARROWEST = 16  # columns for the names of modules
 _LATE = ("calls", "bottleneck")
@@ -285,12 +284,12 @@ def _hidden(texts: dict[str, list[str]], width: int) -> list[str]:
 def _shown(table: ModuleTable) -> tuple[list[ModuleRow], list[str]]:
     """Return the rows with the greatest totals, and a note if some are left out."""
     rows = list(table)
-    if len(rows) <= _MOST_ROWS:
+    if len(rows) <= MOST_ROWS:
         return rows, []
     ranked = sorted(range(len(rows)), key=lambda position: -rows[position].total)
-    chosen = set(ranked[:_MOST_ROWS])
+    chosen = set(ranked[:MOST_ROWS])
     note = (
-        f"{_MOST_ROWS} of {len(rows):,} rows are shown; "
+        f"{MOST_ROWS} of {len(rows):,} rows are shown; "
         'table.save("modules.html") writes all of them.'
     )
     return [row for position, row in enumerate(rows) if position in chosen], [note]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..console import column_widths, columns_to_hide, hidden_columns, line, warning_lines
+from ..console import MOST_ROWS, column_widths, columns_to_hide, hidden_columns, line, warning_lines
 from ..console import table as rich_table
 from ..html.elements import TreeRow
 from ..text import format_count, format_seconds, printable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .rank_site import RankSite
     from .rank_table import RankTable
 
-_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _HEADINGS = ("site", "min", "median", "max", "slowest", "imbalance", "ranks")
 # In a narrow terminal these columns are hidden, in this order.
 _LEAST_IMPORTANT_FIRST = ("ranks", "min", "imbalance", "median", "max")
@@ -110,13 +109,13 @@ def _cells(table: RankTable, site: RankSite) -> dict[str, str]:
 def _shown(table: RankTable) -> tuple[list[RankSite], list[str]]:
     """Return the sites with the largest differences and the sites above them, and a note."""
     sites = table.sites
-    if len(sites) <= _MOST_ROWS:
+    if len(sites) <= MOST_ROWS:
         return list(sites), []
     ranked = sorted(range(len(sites)), key=lambda position: -sites[position].weight)
     chosen: set[int] = set()
     for position in ranked:
         above = {position, *_above(sites, position)}
-        if len(chosen | above) > _MOST_ROWS:
+        if len(chosen | above) > MOST_ROWS:
             break
         chosen |= above
     note = (

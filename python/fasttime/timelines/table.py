@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..console import GAP, column_widths, columns_to_hide, hidden_columns, line
+from ..console import GAP, MOST_ROWS, column_widths, columns_to_hide, hidden_columns, line
 from ..html.elements import TreeRow, escaped
 from ..html.elements import table as html_table
 from ..text import format_seconds
@@ -23,7 +23,6 @@ _ON_PAGES = (0, 2, 3, 4, 5, 1)  # the order of the columns: a phone shows only t
 # In a narrow terminal these columns are hidden, in this order. The path always stays.
 _LEAST_IMPORTANT_FIRST = ("host mean", "device mean", "scopes", "host total", "device total")
 _NARROWEST = 16  # columns for the paths
-_MOST_ROWS = 200  # rich takes seconds for thousands
 _UNKNOWN = "-"
 
 
@@ -105,7 +104,7 @@ def _rows(columns: Columns) -> tuple[list[_Row], str]:
             float(device_totals[site]),
             int(devices[site]),
         )
-        for site in in_order[:_MOST_ROWS]
+        for site in in_order[:MOST_ROWS]
     ]
     more = len(in_order) - len(rows)
     return rows, f'{more:,} more paths; save("timeline.csv") writes all.' if more else ""

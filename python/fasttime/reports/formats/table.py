@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ...console import (
     GAP,
+    MOST_ROWS,
     column_widths,
     columns_to_hide,
     hidden_columns,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ..report import Report
 
 _UNLIMITED = 10_000
-_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _SCOPE = "scope"
 _NARROWEST = 6  # terminal columns for names, even if the bottleneck has to go
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
@@ -71,7 +71,7 @@ def as_renderable(report: Report, width: int) -> RenderableType:
 
 def _table(report: Report, width: int) -> tuple[Table, list[str]]:
     """Return the table, and sentences on what the table hides."""
-    rows = visible(report, _MOST_ROWS)
+    rows = visible(report, MOST_ROWS)
     sites = [site for site, _ in rows]
     lines = guides([depth for _, depth in rows])
     names = [(guide, printable(site.name)) for site, guide in zip(sites, lines, strict=True)]
