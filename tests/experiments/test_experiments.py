@@ -7,12 +7,13 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 import simulated_cuda
 import torch
 from forked import Forking
+from tiny_models import use_tiny_models
 
 import fasttime
 from fasttime import cli
@@ -36,15 +37,7 @@ ON_GPU = Settings("cuda", batch=512, repeat=4, warmup=1, rounds=2)
 def _tiny_models(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "real_models" in request.fixturenames:
         return
-
-    def tiny(size: str, settings: Settings, **kwargs: object) -> torch.nn.Module:
-        return torch.nn.Sequential(
-            torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 10)
-        ).eval()
-
-    monkeypatch.setattr(models, "mobilenet_v3", tiny)
-    monkeypatch.setattr(pipeline, "CPU_TASK_SHAPE", (1, 3, 8, 8))
-    monkeypatch.setattr(pipeline, "gc", SimpleNamespace(collect=lambda: None))  # slow with torch
+    use_tiny_models(monkeypatch)
 
 
 @pytest.fixture
