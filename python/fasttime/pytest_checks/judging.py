@@ -50,7 +50,7 @@ def limit_of(fail_above: object) -> float:
         except argparse.ArgumentTypeError as error:
             raise ValueError(f"fail_above {error}") from None
     if not is_real(fail_above):
-        raise TypeError(f"fail_above must be a number or a text like '5%', got {fail_above!r}")
+        raise TypeError(f"fail_above must be a number or a string such as '5%', got {fail_above!r}")
     return 0.0
 
 
