@@ -365,7 +365,7 @@ def test_a_file_of_csv_is_the_table(step: Timeline, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.htm", "a", "a.gz", "json"])
 def test_an_unknown_suffix_is_refused_by_name(step: Timeline, tmp_path: Path, name: str) -> None:
-    known = r"the suffix must be one of \.json, \.json\.gz, \.csv, \.html, \.svg, \.png, \.pdf"
+    known = r"one of \.json, \.json\.gz, \.csv, \.html, \.svg, \.png, \.pdf; got .*"
     with pytest.raises(ValueError, match=known):
         step.save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
