@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         word: ``passed``: a slowdown of more than the limit is ruled out. ``failed``: it is proven.
-            ``undecided``: neither.
+            ``undecided``: both are possible.
         text: the ratio with its interval and the limit, or why there is no ratio.
         reason: for ``undecided``, what would decide.
         one_process: whether more processes would decide.

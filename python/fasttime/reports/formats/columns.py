@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "-"
 MARK = "*"  # before a host time that may include waiting
-NO_SITES = "fasttime: no scope has ended in this time."
+NO_SITES = "fasttime: no scope has ended in this interval."
 
 
 class Column(NamedTuple):
