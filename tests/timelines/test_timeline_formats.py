@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import math
-import sys
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -262,12 +261,6 @@ def test_an_empty_frame_has_all_columns() -> None:
     frame = Timeline.from_spans([]).to_pandas()
     assert list(frame.columns) == list(Span._fields)
     assert len(frame) == 0
-
-
-def test_without_pandas_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'fasttime\[pandas\]'"):
-        Timeline.from_spans(STEP).to_pandas()
 
 
 def test_csv_has_a_heading_and_one_line_per_span() -> None:
