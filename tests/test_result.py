@@ -245,7 +245,9 @@ def test_to_pandas_names_the_extra(
 ) -> None:
     made = make()
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"^to_pandas\(\) needs pandas: pip install 'fasttime"):
+    with pytest.raises(
+        ImportError, match=r"^to_pandas\(\) needs pandas: pip install 'fasttime\[pandas\]'"
+    ):
         made.to_pandas()
 
 

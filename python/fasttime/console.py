@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .text import LONGEST_LINE, printable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .timing_warning import TimingWarning
 
 PLAIN_WIDTH = 100  # columns, without a terminal
+GAP = 2  # between columns
+MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 
 
 def terminal_width() -> int:
@@ -70,7 +72,38 @@ def table(columns: Sequence[str], *, left: int | Collection[int] = 1) -> Table:
     from rich.table import Table
 
     text_columns = range(left) if isinstance(left, int) else left
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index in text_columns else "right")
     return made
+
+
+def column_widths(texts: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Return the width of each column with the gap beside it.
+
+    Args:
+        texts: everything that each column shows, its heading included.
+    """
+    from rich.cells import cell_len
+
+    return {column: GAP + max(map(cell_len, shown)) for column, shown in texts.items()}
+
+
+def columns_to_hide(
+    widths: Mapping[str, int], least_important_first: Iterable[str], room: int
+) -> list[str]:
+    """Return the columns to hide until the others fit into `room`, in the order of hiding."""
+    hidden = []
+    total = sum(widths.values())
+    for column in least_important_first:
+        if total <= room:
+            break
+        if column in widths:
+            total -= widths[column]
+            hidden.append(column)
+    return hidden
+
+
+def hidden_columns(hidden: Sequence[str]) -> list[str]:
+    """Return the note on columns that a table hides; empty if it hides none."""
+    return [f"Hidden columns (narrow terminal): {', '.join(hidden)}."] if hidden else []

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .optional import require
 
 
 def data_frame(data: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
@@ -14,8 +15,4 @@ def data_frame(data: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     Args:
         data: the columns by name, or one mapping per row.
     """
-    try:
-        pandas = importlib.import_module("pandas")  # its types are a package of their own
-    except ImportError:
-        raise ImportError("to_pandas() needs pandas: pip install 'fasttime[pandas]'") from None
-    return pandas.DataFrame(data)
+    return require("pandas", "to_pandas()", "pandas").DataFrame(data)

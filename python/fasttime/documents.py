@@ -59,23 +59,25 @@ def write_document(path: str | os.PathLike[str], kind: str, content: Mapping[str
     """Write a document. An existing file is replaced only when the whole document is written.
 
     Args:
-        path: ends in ``.json`` or has no suffix.
+        path: the file.
         kind: a format from `VERSIONS`.
         content: the fields beside the format and the version.
 
-    Raises ValueError for another suffix, and OSError like `open`.
+    Raises OSError like `open`.
     """
-    name, suffix = os.path.splitext(os.fsdecode(path))
-    if suffix.lower() not in ("", ".json"):
-        what = kind.removeprefix("fasttime ")
-        raise ValueError(
-            f"a {what} is saved as JSON, so {name}{suffix} has the wrong suffix; "
-            f"name it {name}.json"
-        )
     document = {"format": kind, "version": VERSIONS[kind], **plain(content)}
     text = json.dumps(document, allow_nan=False)
     with open_for_replacement(path) as file:
         file.write(text + "\n")
+
+
+def wrong_suffix(kind: str, path: str | os.PathLike[str], known: Sequence[str]) -> ValueError:
+    """Return the error for a file whose suffix names no format of a kind of result."""
+    name = os.fsdecode(path)
+    return ValueError(
+        f"the suffix of a {kind.removeprefix('fasttime ')} names its format, one of "
+        f"{', '.join(known)}; got {name!r} with the suffix {os.path.splitext(name)[1]!r}"
+    )
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .atomic_file import open_for_replacement
 from .console import line, plain_text, table, warning_lines
 from .data_frame import data_frame
-from .documents import write_document
+from .documents import write_document, wrong_suffix
 from .html import elements
 from .html.page import asset, page
 from .markdown import markdown_table, markdown_text
@@ -110,11 +110,7 @@ class TabularResult(Result):
             write_document(path, self._format, self._to_save())
             return
         if suffix not in _SUFFIXES:
-            what = self._format.removeprefix("fasttime ")
-            raise ValueError(
-                f"the suffix of a {what} names its format, one of {', '.join(_SUFFIXES)}; got "
-                f"{os.fsdecode(path)!r} with the suffix {suffix!r}"
-            )
+            raise wrong_suffix(self._format, path, _SUFFIXES)
         text = self._text_of(suffix)  # first, because it may raise as well
         with open_for_replacement(path) as file:
             file.write(text)

@@ -106,7 +106,7 @@ def format_ratio(ratio: float) -> str:
 def format_count(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural unless the count is 1.
 
-    >>> format_count(1, "round"), format_count(3, "round")
-    ('1 round', '3 rounds')
+    >>> format_count(1, "round"), format_count(3000, "round")
+    ('1 round', '3,000 rounds')
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

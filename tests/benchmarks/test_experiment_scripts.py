@@ -7,13 +7,13 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
-import torch
+from tiny_models import use_tiny_models
 
 from fasttime.environment import describe as environment
-from fasttime.experiments import models, output, pipeline, single_model
+from fasttime.experiments import output, pipeline, single_model
 from fasttime.experiments.settings import Settings
 
 Load = Callable[[str], ModuleType]
@@ -24,14 +24,7 @@ EXPERIMENTS = {"single_model": single_model, "pipeline": pipeline}
 
 @pytest.fixture(autouse=True)
 def _tiny_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tiny(size: str, settings: Settings, **kwargs: object) -> torch.nn.Module:
-        return torch.nn.Sequential(
-            torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 10)
-        ).eval()
-
-    monkeypatch.setattr(models, "mobilenet_v3", tiny)
-    monkeypatch.setattr(pipeline, "CPU_TASK_SHAPE", (1, 3, 8, 8))
-    monkeypatch.setattr(pipeline, "gc", SimpleNamespace(collect=lambda: None))  # slow with torch
+    use_tiny_models(monkeypatch)
 
 
 def test_the_first_call_is_compared_with_warm_calls(load: Load) -> None:

@@ -61,4 +61,4 @@ def test_what_cannot_be_shown_is_one_sentence(
     assert cli.main(["show", "reprot.json"]) == 2
     assert "there is no file reprot.json; did you mean report.json?" in capsys.readouterr().err
     assert cli.main(["show", "timeline.json", "--markdown"]) == 2
-    assert "the suffix must be one of" in capsys.readouterr().err
+    assert "the suffix of a timeline names its format" in capsys.readouterr().err

@@ -7,7 +7,6 @@ import dataclasses
 import io
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -296,12 +295,6 @@ def test_pandas_gets_a_row_per_candidate() -> None:
     assert list(frame["candidate"]) == ["a", "b"]
     assert list(frame["verdict"]) == ["baseline", "slower"]
     assert list(frame["ratio"]) == [1.0, pytest.approx(1.1)]
-
-
-def test_a_missing_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'fasttime\[pandas\]'$"):
-        comparison([1.1]).to_pandas()
 
 
 def test_warnings_of_some_candidates_name_them() -> None:

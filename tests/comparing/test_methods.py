@@ -192,8 +192,8 @@ def test_sync_is_unclear_if_it_differs_from_events() -> None:
     found = judge(measurement("sync", 1.5), measurement("event", 1.0), change=0.41)
     assert found["sync"] == (
         "unclear",
-        "+50.0 % from the events' reading of 1.000 s. It includes the way from the host to the "
-        "device and back, which matters in short runs. The loop takes longer than without timing "
+        "+50.0 % from the events' reading of 1.000 s. It includes launch latency and the time "
+        "until the host notices the end of the work. The loop takes longer than without timing "
         "(+41.0 %).",
     )
 
@@ -319,7 +319,7 @@ def test_rich_uses_the_width_of_its_console() -> None:
 
 def test_large_differences_print_as_factors() -> None:
     found = judge(measurement("sync", 0.0102), measurement("event", 0.0002))["sync"]
-    assert found.reason.startswith("51 times the events' reading of 200.0 µs. It includes the way")
+    assert found.reason.startswith("51 times the events' reading of 200.0 µs. It includes launch")
 
 
 def test_a_comparison_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 import simulated_cuda
 import torch
 from forked import Forking
+from rich.console import Console
+from tiny_models import use_tiny_models
 
 import fasttime
 from fasttime import cli
@@ -25,7 +28,7 @@ from fasttime.experiments import (
     single_model,
 )
 from fasttime.experiments.pipeline_result import Pipeline, Trial
-from fasttime.experiments.settings import Settings, resolve_device
+from fasttime.experiments.settings import Settings, Track, resolve_device
 from fasttime.experiments.ways_to_time import WAYS
 
 TINY = Settings("cpu", batch=1, repeat=4, warmup=1, rounds=2)
@@ -36,15 +39,7 @@ ON_GPU = Settings("cuda", batch=512, repeat=4, warmup=1, rounds=2)
 def _tiny_models(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "real_models" in request.fixturenames:
         return
-
-    def tiny(size: str, settings: Settings, **kwargs: object) -> torch.nn.Module:
-        return torch.nn.Sequential(
-            torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 10)
-        ).eval()
-
-    monkeypatch.setattr(models, "mobilenet_v3", tiny)
-    monkeypatch.setattr(pipeline, "CPU_TASK_SHAPE", (1, 3, 8, 8))
-    monkeypatch.setattr(pipeline, "gc", SimpleNamespace(collect=lambda: None))  # slow with torch
+    use_tiny_models(monkeypatch)
 
 
 @pytest.fixture
@@ -209,6 +204,20 @@ def test_the_demo_shows_both_experiments_and_advice(
     shown = capsys.readouterr().out
     assert shown.index("Single model") < shown.index("Pipeline") < shown.index("fasttime.scope(")
     assert "On the CPU all methods agree" in shown
+
+
+def test_a_quick_demo_on_a_cpu_runs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+
+    def run(settings: Settings, track: Track) -> single_model.SingleModel:
+        shown.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(single_model, "run", run)
+    for quick in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            demo_module.demo(Console(file=io.StringIO()), "cpu", quick)
+    assert [(one.repeat, one.rounds) for one in shown] == [(10, 3), (6, 1)]
 
 
 def test_the_demo_fits_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,18 +37,18 @@ def heights(svg: str) -> list[float]:
 
 
 def test_longer_runs_are_drawn_higher() -> None:
-    middle, *points = heights(run_order([1.0, 3.0, 2.0], 2.0, height=106))
-    assert points == [103, 3, 53]
-    assert middle == 53
+    middle, *points = heights(run_order([1.0, 3.0, 2.0], 2.0, "times"))
+    assert points == [117, 3, 60]
+    assert middle == 60
 
 
 def test_many_runs_are_thinned_out() -> None:
-    assert 300 <= len(heights(run_order([1.0] * 100_000, 1.0))) - 1 <= 600
+    assert 300 <= len(heights(run_order([1.0] * 100_000, 1.0, "times"))) - 1 <= 600
 
 
 def test_unknown_times_are_not_drawn() -> None:
-    assert run_order([math.nan], 1.0) == ""
-    assert interval_bar(0.0, 1.0, math.inf, (0.0, 2.0)) == ""
+    assert run_order([math.nan], 1.0, "times") == ""
+    assert interval_bar(0.0, 1.0, math.inf, (0.0, 2.0), 1.0) == ""
 
 
 def test_an_interval_lies_on_the_axis() -> None:
@@ -59,4 +59,4 @@ def test_an_interval_lies_on_the_axis() -> None:
 
 
 def test_an_interval_is_cut_at_the_ends_of_the_axis() -> None:
-    assert "M2.00 7H98.00" in interval_bar(-9, 1, 9, (0, 2))
+    assert "M2.00 7H98.00" in interval_bar(-9, 1, 9, (0, 2), 1)

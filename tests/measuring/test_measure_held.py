@@ -21,7 +21,7 @@ NOT_HELD = TimingWarning(
     "not_held",
     "The stream was not held, so times include launch latency: a run waits for the device, "
     "allocates or frees device memory, or puts more work into the launch queue than there is room "
-    "for (about 1,000 launches). Compare them only with times that were not held either.",
+    "for (about 1,000 launches). Compare them only with other times measured without a hold.",
 )
 
 

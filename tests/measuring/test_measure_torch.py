@@ -6,32 +6,11 @@ from __future__ import annotations
 import pytest
 from forked import Forking
 from simulated_cuda import torch_can_be_simulated
+from simulated_measuring import run_measuring
 
 pytestmark = pytest.mark.skipif(
     not torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
 )
-
-# Each case is a process of its own, in which CUDA has not been started.
-#
-# Time is virtual for `measure` too. The watchdog has an hour, however slow this machine is.
-_BEGIN = """
-import os
-
-import fasttime
-import torch
-from fasttime.measuring import held, machine
-from simulated_cuda import Simulated
-
-sim = Simulated.preloaded()
-machine.clock = lambda: sim.now_ns * 1e-9
-held._PATIENCE = 3600.0
-
-
-def kinds(measurement):
-    return [warning.kind for warning in measurement.warnings]
-"""
-
-_END = "os._exit(0)  # sooner than Python, which would free torch"
 
 CASES = {
     "measure_runs_on_torchs_own_cuda": """
@@ -227,5 +206,4 @@ assert found.times.round(9).tolist() == [0.002] * 8, found
 
 @pytest.mark.parametrize("case", CASES)
 def test_measure_on_torch(forking_with_gpus: Forking, case: str) -> None:
-    done = forking_with_gpus.run(f"{_BEGIN}\n{CASES[case]}\n{_END}")
-    assert (done.returncode, done.stderr) == (0, "")
+    run_measuring(forking_with_gpus, CASES[case])

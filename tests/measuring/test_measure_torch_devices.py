@@ -6,33 +6,11 @@ from __future__ import annotations
 import pytest
 from forked import Forking
 from simulated_cuda import torch_can_be_simulated
+from simulated_measuring import run_measuring
 
 pytestmark = pytest.mark.skipif(
     not torch_can_be_simulated(), reason="torch here is not built for CUDA 13"
 )
-
-_BEGIN = """
-import os
-import threading
-import warnings
-
-import fasttime
-import torch
-from fasttime import _native
-from fasttime.measuring import held, machine
-from fasttime.streams import pooled_streams
-from simulated_cuda import Simulated
-
-sim = Simulated.preloaded()
-machine.clock = lambda: sim.now_ns * 1e-9
-held._PATIENCE = 3600.0
-
-
-def kinds(measurement):
-    return [warning.kind for warning in measurement.warnings]
-"""
-
-_END = "os._exit(0)  # sooner than Python, which would free torch"
 
 CASES = {
     "work_on_another_device_is_waited_for": """
@@ -262,5 +240,4 @@ sim.set_sticky(0)
 
 @pytest.mark.parametrize("case", CASES)
 def test_measure_beside_others(forking_with_gpus: Forking, case: str) -> None:
-    done = forking_with_gpus.run(f"{_BEGIN}\n{CASES[case]}\n{_END}")
-    assert (done.returncode, done.stderr) == (0, "")
+    run_measuring(forking_with_gpus, CASES[case])

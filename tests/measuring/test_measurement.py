@@ -9,7 +9,6 @@ import json
 import math
 import pickle
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -232,12 +231,6 @@ def test_host_times_of_other_runs_are_nan(changes: dict[str, Any]) -> None:
     frame = measurement([1.0, 2.0], **changes).to_pandas()
     assert frame["time"].tolist() == [1.0, 2.0]
     assert frame["host_time"].isna().all()
-
-
-def test_without_pandas_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'fasttime\[pandas\]'"):
-        measurement([1.0]).to_pandas()
 
 
 def test_a_notebook_shows_a_table_with_warnings() -> None:

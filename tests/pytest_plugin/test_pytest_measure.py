@@ -100,7 +100,7 @@ def test_statistics_are_pytest_benchmark_s() -> None:
     alike = ("min", "max", "mean", "stddev", "rounds", "median", "ops", "total")
     for field in (*alike, "stddev_outliers"):
         assert ours[field] == pytest.approx(getattr(stats, field)), field
-    for field in ("q1", "q3"):  # of which there are many definitions
+    for field in ("q1", "q3"):  # quartiles have many definitions
         assert ours[field] == pytest.approx(getattr(stats, field), rel=0.05)
 
 

@@ -84,7 +84,7 @@ def test_markdown_reads_like_this() -> None:
 
 
 def test_markdown_of_an_empty_report_says_so() -> None:
-    assert report().to_markdown() == "fasttime: no scope has ended in this time.\n"
+    assert report().to_markdown() == "fasttime: no scope has ended in this interval.\n"
 
 
 # --- HTML ---

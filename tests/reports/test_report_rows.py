@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,12 +50,6 @@ def test_an_empty_report_is_a_frame_with_columns() -> None:
     pytest.importorskip("pandas")
     frame = report().to_pandas()
     assert (len(frame), tuple(frame.columns)) == (0, COLUMNS)
-
-
-def test_without_pandas_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'fasttime\[pandas\]'$"):
-        training().to_pandas()
 
 
 def test_csv_holds_the_same_rows(tmp_path: Path) -> None:

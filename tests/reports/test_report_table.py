@@ -193,7 +193,7 @@ def test_print_in_a_notebook_writes_text(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_empty_report_says_so() -> None:
-    assert "no scope has ended in this time" in str(Recorder().report())
+    assert "no scope has ended in this interval" in str(Recorder().report())
 
 
 def test_printing_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import math
-import sys
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -264,12 +263,6 @@ def test_an_empty_frame_has_all_columns() -> None:
     assert len(frame) == 0
 
 
-def test_without_pandas_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'fasttime\[pandas\]'"):
-        Timeline.from_spans(STEP).to_pandas()
-
-
 def test_csv_has_a_heading_and_one_line_per_span() -> None:
     file = io.StringIO()
     export.write_csv(Timeline.from_spans(STEP), file)
@@ -365,7 +358,7 @@ def test_a_file_of_csv_is_the_table(step: Timeline, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.htm", "a", "a.gz", "json"])
 def test_an_unknown_suffix_is_refused_by_name(step: Timeline, tmp_path: Path, name: str) -> None:
-    known = r"the suffix must be one of \.json, \.json\.gz, \.csv, \.html, \.svg, \.png, \.pdf"
+    known = r"one of \.json, \.json\.gz, \.csv, \.html, \.svg, \.png, \.pdf; got .*"
     with pytest.raises(ValueError, match=known):
         step.save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []

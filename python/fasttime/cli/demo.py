@@ -33,7 +33,9 @@ def add_to(commands: Commands) -> None:
         _EXAMPLES,
     )
     parser.add_argument("--device", help="cpu, cuda or cuda:<index>; default: cuda if available")
-    parser.add_argument("--quick", action="store_true", help="take about 15 seconds, less steady")
+    parser.add_argument(
+        "--quick", action="store_true", help="take about 15 seconds on an idle machine; less steady"
+    )
     parser.set_defaults(command=run)
 
 

@@ -232,14 +232,17 @@ def _check_candidates(candidates: Mapping[str, Callable[..., object]]) -> None:
             "callable by several methods, call compare_methods(fn)"
         )
     for name, candidate in candidates.items():
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"candidate names must be non-empty strings, got {name!r}")
-        if not callable(candidate):
-            raise TypeError(
-                f"candidate {name!r} is not callable, got {what_is_no_callable(candidate)}"
-            )
+        check_candidate(name, candidate)
         with naming(name):
             check_call("compare", candidate)
+
+
+def check_candidate(name: object, candidate: object) -> None:
+    """Raise TypeError unless the name is a non-empty string and the candidate is callable."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"candidate names must be non-empty strings, got {name!r}")
+    if not callable(candidate):
+        raise TypeError(f"candidate {name!r} is not callable, got {what_is_no_callable(candidate)}")
 
 
 def _check_rounds(rounds: object) -> int:

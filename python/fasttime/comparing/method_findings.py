@@ -131,8 +131,8 @@ def _judge_sync(
     if _agree(measurement, yardstick):
         agrees = f"{difference}: it agrees, but the host waited in every run"
         return MethodFinding("right", _sentences(agrees, loop))
-    way = "It includes the way from the host to the device and back, which matters in short runs"
-    return MethodFinding("unclear", _sentences(difference, way, loop))
+    more = "It includes launch latency and the time until the host notices the end of the work"
+    return MethodFinding("unclear", _sentences(difference, more, loop))
 
 
 def _missed_work(measurement: Measurement) -> TimingWarning | None:

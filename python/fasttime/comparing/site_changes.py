@@ -13,7 +13,7 @@ from ..documents import REPORT_COMPARISON, Fields, plain
 from ..environment.differences import OF_THE_MACHINE, EnvironmentDifference
 from ..html.elements import TreeRow
 from ..tabular import TabularResult
-from ..text import format_seconds, printable
+from ..text import format_count, format_seconds, printable
 from ..timing_warning import TimingWarning
 from .verdict import (
     NOT_COMPARABLE,
@@ -185,7 +185,8 @@ class ReportComparison(TabularResult):
         return interval_bars([one.verdict for one in self.changes])
 
     def _title(self) -> str:
-        return f"{_count(self.new_reports)} against {_count(self.old_reports)}, new against old"
+        new, old = (format_count(n, "report") for n in (self.new_reports, self.old_reports))
+        return f"{new} against {old}, new against old"
 
     def _rows(self) -> Iterator[tuple[str | Text, ...]]:
         for one in self.changes:
@@ -285,7 +286,3 @@ def _time(seconds: float) -> str:
 
 def _listed(differences: Iterable[EnvironmentDifference]) -> str:
     return "; ".join(map(str, differences))
-
-
-def _count(reports: int) -> str:
-    return "1 report" if reports == 1 else f"{reports} reports"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..text import format_change, format_seconds
+from ..text import format_change, format_count, format_seconds
 from . import models
 from .output import table as make_table
 from .output import within
@@ -112,7 +112,7 @@ def table(result: Pipeline) -> Table:
     bound = f", {result.bound}" if settings.on_gpu else ""
     return make_table(
         f"Pipeline, batch {settings.batch}{bound}; "
-        f"{settings.kept} of {settings.repeat} runs, {settings.rounds} rounds",
+        f"{settings.kept} of {settings.repeat} runs, {format_count(settings.rounds, 'round')}",
         ["timed by", "large", "small", "pipeline", "change", "lowest", "highest"],
         [
             (

@@ -18,7 +18,7 @@ import torch
 
 from ..measuring.measure import measure
 from ..measuring.options import METHODS, Method
-from ..text import format_change, format_seconds
+from ..text import format_change, format_count, format_seconds
 from . import models
 from .output import table as make_table
 from .output import within
@@ -98,7 +98,7 @@ def table(result: SingleModel) -> Table:
     settings = result.settings
     return make_table(
         f"Single model, batch {settings.batch}; "
-        f"{settings.kept} of {settings.repeat} runs, {settings.rounds} rounds",
+        f"{settings.kept} of {settings.repeat} runs, {format_count(settings.rounds, 'round')}",
         ["method", "time per run", "lowest round", "highest round", "vs sync"],
         [
             (

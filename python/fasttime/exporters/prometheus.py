@@ -45,10 +45,18 @@ def register(
     ``registry.unregister(collector)`` removes the collector. With ``PROMETHEUS_MULTIPROC_DIR``, the
     library ignores collectors, so serve each process on a port of its own.
 
-    Raises ValueError for bad bounds, and if the registry already has such a collector.
+    Raises ValueError for bad bounds, and if the registry already has such a collector. Two
+    recorders need two registries.
     """
     collector = ScopeCollector(recorder or default_recorder(), check_bounds(bounds))
-    registry.register(collector)
+    try:
+        registry.register(collector)
+    except ValueError as error:  # a name is taken
+        raise ValueError(
+            f"this registry already has metrics of fasttime ({error}); call register() once per "
+            "registry, or first registry.unregister(collector) with the collector that register() "
+            "returned"
+        ) from error
     return collector
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from .elements import escaped
 
-_MOST_POINTS = 600  # more are not told apart on a screen
+_MOST_POINTS = 600  # a screen cannot show more of them apart
+_HEIGHT = 120  # of `run_order`, in pixels
 
 
 def histogram(counts: Sequence[int], label: str = "", height: int = 18) -> str:
@@ -35,14 +36,13 @@ def histogram(counts: Sequence[int], label: str = "", height: int = 18) -> str:
     return _svg("histogram", len(counts), height, bars, label)
 
 
-def run_order(times: Sequence[float], middle: float, label: str = "", height: int = 120) -> str:
+def run_order(times: Sequence[float], middle: float, label: str) -> str:
     """Return one point per run in the order of the runs, and a line at `middle`.
 
     Args:
         times: seconds. Of many runs, evenly spaced ones are drawn.
         middle: seconds, such as the median.
         label: what the chart shows.
-        height: in pixels.
     """
     finite = [time for time in times if math.isfinite(time)]
     if not finite or not math.isfinite(middle):
@@ -53,16 +53,16 @@ def run_order(times: Sequence[float], middle: float, label: str = "", height: in
     room = (high - low) or 1.0
 
     def y(value: float) -> float:
-        return (height - 6) * (1 - (value - low) / room) + 3
+        return (_HEIGHT - 6) * (1 - (value - low) / room) + 3
 
     width = max(len(drawn), 2)
     points = "".join(f'<path d="M{i + 0.5:g} {y(value):.1f}h0"/>' for i, value in enumerate(drawn))
     line = f'<path class="middle" d="M0 {y(middle):.1f}H{width}"/>'
-    return _svg("runs", width, height, line + points, label)
+    return _svg("runs", width, _HEIGHT, line + points, label)
 
 
 def interval_bar(
-    low: float, value: float, high: float, whole: tuple[float, float], mark: float | None = None
+    low: float, value: float, high: float, whole: tuple[float, float], mark: float
 ) -> str:
     """Return a bar from `low` to `high` with a dot at `value`, on an axis over `whole`.
 
@@ -78,7 +78,7 @@ def interval_bar(
     def x(at: float) -> float:
         return 2 + 96 * min(1.0, max(0.0, (at - begin) / (end - begin)))
 
-    line = "" if mark is None else f'<path class="mark" d="M{x(mark):.2f} 0V14"/>'
+    line = f'<path class="mark" d="M{x(mark):.2f} 0V14"/>'
     bar = f'<path class="bar" d="M{x(low):.2f} 7H{x(high):.2f}"/>'
     dot = f'<path class="dot" d="M{x(value):.2f} 7h0"/>'
     return _svg("interval", 100, 14, line + bar + dot, "")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..optional import require
 from .clocks import CLOCK_CHANGE
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ def draw(measurement: Measurement) -> Figure:
 
     Raises ImportError without matplotlib.
     """
-    try:
-        figures: Any = importlib.import_module("matplotlib.figure")
-    except ImportError:
-        raise ImportError("plot() needs matplotlib: pip install 'fasttime[plot]'") from None
+    figures = require("matplotlib.figure", "plot()", "plot")
     scale, unit = next(
         (pair for pair in _UNITS if measurement.median >= pair[0]),
         _UNITS[-1],

@@ -280,7 +280,7 @@ def not_held(why: str) -> TimingWarning:
     return TimingWarning(
         "not_held",
         f"The stream was not held, so times include launch latency: {why}. Compare them only with "
-        "times that were not held either.",
+        "other times measured without a hold.",
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..console import line, warning_lines
+from ..console import MOST_ROWS, column_widths, columns_to_hide, hidden_columns, line, warning_lines
 from ..console import table as rich_table
 from ..html.elements import Markup, TreeRow, escaped, paragraphs, warning_list
 from ..html.elements import table as html_table
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN = "-"
 _MODEL = "(model)"  # the row with the empty path
-_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _RESOLUTION = 1e-9
-_GAP = 2
 _NARROWEST = 16  # columns for the names of modules
 _LATE = ("calls", "bottleneck")
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
@@ -66,10 +64,9 @@ def as_renderable(table: ModuleTable, width: int) -> RenderableType:
     rows, left_out = _shown(table)
     known = columns(table, as_tree=True)
     texts = {column.title: [column.text(row) for row in rows] for column in known}
-    shown = _fitting(known, texts, width)
-    hidden = [column.title for column in known if column not in shown]
-    if hidden:
-        left_out.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
+    hidden = _hidden(texts, width)
+    left_out.extend(hidden_columns(hidden))
+    shown = [column for column in known if column.title not in hidden]
     made = rich_table(
         [column.title.replace(" ", "\n") for column in shown],
         left={index for index, column in enumerate(shown) if column.is_text},
@@ -275,31 +272,24 @@ def _error(table: ModuleTable) -> str:
     return f", with a standard error of {row.error / row.total:.1%} for the largest total"
 
 
-def _fitting(known: list[Column], texts: dict[str, list[str]], width: int) -> list[Column]:
-    """Return the columns that fit into the width beside the names."""
-    widths = {
-        column.title: _GAP + max([*map(len, column.title.split()), *map(len, texts[column.title])])
-        for column in known
-    }
-    first = known[0].title
-    shown = list(known)
-    for title in _LEAST_IMPORTANT_FIRST:
-        wanted = min(widths[first], max(_NARROWEST, width // 3))
-        if wanted + sum(widths[column.title] for column in shown[1:]) <= width:
-            break
-        shown = [column for column in shown if column.title != title or column.title == first]
-    return shown
+def _hidden(texts: dict[str, list[str]], width: int) -> list[str]:
+    """Return the titles of the columns that do not fit into the width beside the names."""
+    widths = column_widths({title: [*title.split(), *cells] for title, cells in texts.items()})
+    names = widths.pop(next(iter(texts)))
+    return columns_to_hide(
+        widths, _LEAST_IMPORTANT_FIRST, width - min(names, max(_NARROWEST, width // 3))
+    )
 
 
 def _shown(table: ModuleTable) -> tuple[list[ModuleRow], list[str]]:
     """Return the rows with the greatest totals, and a note if some are left out."""
     rows = list(table)
-    if len(rows) <= _MOST_ROWS:
+    if len(rows) <= MOST_ROWS:
         return rows, []
     ranked = sorted(range(len(rows)), key=lambda position: -rows[position].total)
-    chosen = set(ranked[:_MOST_ROWS])
+    chosen = set(ranked[:MOST_ROWS])
     note = (
-        f"{_MOST_ROWS} of {len(rows):,} rows are shown; "
+        f"{MOST_ROWS} of {len(rows):,} rows are shown; "
         'table.save("modules.html") writes all of them.'
     )
     return [row for position, row in enumerate(rows) if position in chosen], [note]

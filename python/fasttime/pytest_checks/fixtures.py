@@ -21,7 +21,7 @@ from ..measuring.measurement import Measurement
 from ..text import format_count, format_seconds
 from . import processes
 from .benchmark_json import benchmark
-from .judging import Outcome, judge, judge_saved, limit_of
+from .judging import Outcome, in_pytest, judge, judge_saved, limit_of
 
 _PAIRS = 10  # processes per side for --fasttime-against
 _MARKER_OPTIONS = ("fail_above", "strict", "processes")
@@ -65,20 +65,24 @@ class _Timer:
         """Add a result to the report of the test. It consists of builtins only."""
         title = self._title(name)
         lines = [] if outcome is None else [f"{title}: {outcome.word}, {outcome.text}"]
+        undecided = outcome.reason if outcome and outcome.word == "undecided" else ""
+        one_process = bool(outcome and outcome.one_process)
+        if undecided and not one_process:  # the end of the summary covers all checks of one process
+            lines.append(f"    {undecided}")
         entry = None
         if measurement is not None:
             if outcome is None:
                 word = "saved as the baseline, " if saved else ""
                 lines.append(f"{title}: {word}{_figures(measurement)}")
-            lines += [f"    {warning}" for warning in measurement.warnings]
+            lines += [f"    {in_pytest(str(warning))}" for warning in measurement.warnings]
             parameters = getattr(getattr(self._item, "callspec", None), "params", {})
             suffix = f" ({name})" if name else ""
             entry = benchmark(measurement, self._item.name + suffix, title, parameters)
         self._item._fasttime_results.append(
             {
                 "lines": lines,
-                "undecided": outcome.reason if outcome and outcome.word == "undecided" else "",
-                "one_process": bool(outcome and outcome.one_process),
+                "undecided": undecided,
+                "one_process": one_process,
                 "strict": strict,
                 "benchmark": entry,
             }

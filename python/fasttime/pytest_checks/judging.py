@@ -11,13 +11,20 @@ from ..comparing.saved import SavedComparison
 from ..comparing.verdict import Verdict
 from ..measuring.arguments import is_real
 
+_IN_PYTEST = {
+    "fasttime bench TARGET --against REV --processes": (
+        "pytest --fasttime-against REV --fasttime-processes"
+    ),
+    "fasttime bench TARGET --processes": "pytest --fasttime-processes",
+}
+
 
 class Outcome(NamedTuple):
     """What a check found.
 
     Attributes:
         word: ``passed``: a slowdown of more than the limit is ruled out. ``failed``: it is proven.
-            ``undecided``: neither.
+            ``undecided``: both are possible.
         text: the ratio with its interval and the limit, or why there is no ratio.
         reason: for ``undecided``, what would decide.
         one_process: whether more processes would decide.
@@ -43,7 +50,7 @@ def limit_of(fail_above: object) -> float:
         except argparse.ArgumentTypeError as error:
             raise ValueError(f"fail_above {error}") from None
     if not is_real(fail_above):
-        raise TypeError(f"fail_above must be a number or a text like '5%', got {fail_above!r}")
+        raise TypeError(f"fail_above must be a number or a string such as '5%', got {fail_above!r}")
     return 0.0
 
 
@@ -84,7 +91,14 @@ def judge(verdict: Verdict, limit: float, *, few_processes: bool = False) -> Out
         remedy = "measure both sides with --fasttime-processes 5"
         return Outcome("undecided", text, f"{reason}; {remedy}", one_process=True)
     reason = f"too noisy to rule out a slowdown of {100 * limit:g} % ({_change(verdict)})"
-    return Outcome("undecided", text, f"{reason}; {verdict.reason}")
+    return Outcome("undecided", text, f"{reason}; {in_pytest(verdict.reason)}")
+
+
+def in_pytest(text: str) -> str:
+    """Return advice with the options of this plugin in place of ``fasttime bench``."""
+    for command, options in _IN_PYTEST.items():
+        text = text.replace(command, options)
+    return text
 
 
 def _change(verdict: Verdict) -> str:

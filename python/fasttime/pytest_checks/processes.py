@@ -69,7 +69,7 @@ def against(item: pytest.Item, trees: Trees, pairs: int) -> dict[str, Sides]:
     """Run a test in both trees in turns, and return the measurements by check.
 
     Both sides run the test's file of your working tree, so the same test times both revisions. All
-    other files are those of each side.
+    other files come from the side's own tree.
 
     Waits for the processes. Raises NotMeasured if a process fails, such as one of a revision that
     lacks what the test needs.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..console import line, warning_lines
+from ..console import MOST_ROWS, column_widths, columns_to_hide, hidden_columns, line, warning_lines
 from ..console import table as rich_table
 from ..html.elements import TreeRow
 from ..text import format_count, format_seconds, printable
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from .rank_site import RankSite
     from .rank_table import RankTable
 
-_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _HEADINGS = ("site", "min", "median", "max", "slowest", "imbalance", "ranks")
 # In a narrow terminal these columns are hidden, in this order.
 _LEAST_IMPORTANT_FIRST = ("ranks", "min", "imbalance", "median", "max")
-_GAP = 2
 _NARROWEST = 16  # columns for the names of sites
 
 
@@ -32,14 +30,18 @@ def as_renderable(table: RankTable, width: int) -> RenderableType:
 
     shown, left_out = _shown(table)
     cells = [_cells(table, site) for site in shown]
-    columns = _fitting(table, cells, width)
+    columns = headings(table)
+    widths = column_widths(
+        {heading: [heading, *(row[heading] for row in cells)] for heading in columns}
+    )
+    names = widths.pop("site")
+    hidden = columns_to_hide(widths, _LEAST_IMPORTANT_FIRST, width - min(names, _NARROWEST))
+    columns = [heading for heading in columns if heading not in hidden]
+    left_out.extend(hidden_columns(hidden))
     made = rich_table(columns)
     for row in cells:
         name = Text(row["site"], no_wrap=True, overflow="ellipsis")
         made.add_row(name, *(row[heading] for heading in columns[1:]))
-    hidden = [heading for heading in headings(table) if heading not in columns]
-    if hidden:
-        left_out.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
     parts = [made] if shown else []
     return Group(
         line(title(table)),
@@ -104,31 +106,16 @@ def _cells(table: RankTable, site: RankSite) -> dict[str, str]:
     }
 
 
-def _fitting(table: RankTable, cells: list[dict[str, str]], width: int) -> list[str]:
-    columns = headings(table)
-    widths = {
-        heading: _GAP + max([len(heading), *(len(row[heading]) for row in cells)])
-        for heading in columns
-    }
-    names = min(widths["site"], _NARROWEST)
-    for heading in _LEAST_IMPORTANT_FIRST:
-        if names + sum(widths[one] for one in columns[1:]) <= width:
-            break
-        if heading in columns:
-            columns.remove(heading)
-    return columns
-
-
 def _shown(table: RankTable) -> tuple[list[RankSite], list[str]]:
     """Return the sites with the largest differences and the sites above them, and a note."""
     sites = table.sites
-    if len(sites) <= _MOST_ROWS:
+    if len(sites) <= MOST_ROWS:
         return list(sites), []
     ranked = sorted(range(len(sites)), key=lambda position: -sites[position].weight)
     chosen: set[int] = set()
     for position in ranked:
         above = {position, *_above(sites, position)}
-        if len(chosen | above) > _MOST_ROWS:
+        if len(chosen | above) > MOST_ROWS:
             break
         chosen |= above
     note = (

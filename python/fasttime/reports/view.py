@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .report import Report
     from .site import SiteReport
 
-# What a report can be sorted by, greatest first. Times are those of `SiteReport.time`.
+# What a report can be sorted by, greatest first. Times come from `SiteReport.time`.
 _KEYS: dict[str, Callable[[SiteReport], float | None]] = {
     "total": lambda site: site.time.total,
     "self": lambda site: site.self_time,

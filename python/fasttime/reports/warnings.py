@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..text import format_seconds, printable
+from ..text import format_count, format_seconds, printable
 from ..timing_warning import TimingWarning
 from .concurrency import root_time, roots_overlap
 
@@ -194,7 +194,7 @@ def _unfinished(report: Report) -> str:
 
 
 def _scopes(count: int) -> str:
-    return f"{count:,} scope" if count == 1 else f"{count:,} scopes"
+    return format_count(count, "scope")
 
 
 def _are(count: int) -> str:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..optional import require
 from ..rates.rate import UNITS
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def draw(
 
     Raises ImportError without matplotlib, and ValueError if there is nothing to draw.
     """
-    try:
-        figures: Any = importlib.import_module("matplotlib.figure")
-    except ImportError:
-        raise ImportError("plot() needs matplotlib: pip install 'fasttime[plot]'") from None
+    figures = require("matplotlib.figure", "plot()", "plot")
     across = _horizontal(axes)
     if not any(point.timed for point in points):
         raise ValueError("no point of the sweep has times, so there is nothing to draw")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from ..comparing.candidates import compare
+from ..comparing.candidates import check_candidate, compare
 from ..comparing.checking import Check
 from ..comparing.comparison import Comparison
 from ..comparing.verdict import MARGIN, check_margin
@@ -200,12 +200,7 @@ def _named(candidates: object) -> dict[str, Callable[..., object]]:
             f'{{"a": f, "b": g}}, got {what_is_no_callable(candidates)}'
         )
     for name, candidate in candidates.items():
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"candidate names must be non-empty strings, got {name!r}")
-        if not callable(candidate):
-            raise TypeError(
-                f"candidate {name!r} is not callable, got {what_is_no_callable(candidate)}"
-            )
+        check_candidate(name, candidate)
     return dict(candidates)
 
 

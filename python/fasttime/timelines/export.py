@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from ..atomic_file import open_for_replacement
 from ..data_frame import data_frame
+from ..documents import TIMELINE, wrong_suffix
 from ..html.page import asset, page
 from . import trace
 from .span import Span
@@ -37,8 +38,7 @@ def save(timeline: Timeline, path: str | os.PathLike[str], options: Mapping[str,
         return
     kind = os.path.splitext(lowered)[1][1:]
     if f".{kind}" not in PICTURE_SUFFIXES:
-        known = ", ".join((*DATA_SUFFIXES, *PICTURE_SUFFIXES))
-        raise ValueError(f"unknown format {name!r}; the suffix must be one of {known}")
+        raise wrong_suffix(TIMELINE, name, (*DATA_SUFFIXES, *PICTURE_SUFFIXES))
     known_options = list(inspect.signature(timeline.plot).parameters)
     if unknown := sorted(options.keys() - set(known_options)):
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..console import line
+from ..console import GAP, MOST_ROWS, column_widths, columns_to_hide, hidden_columns, line
 from ..html.elements import TreeRow, escaped
 from ..html.elements import table as html_table
 from ..text import format_seconds
@@ -22,8 +22,7 @@ _HEADINGS = ("scope", "scopes", "host total", "host mean", "device total", "devi
 _ON_PAGES = (0, 2, 3, 4, 5, 1)  # the order of the columns: a phone shows only the first
 # In a narrow terminal these columns are hidden, in this order. The path always stays.
 _LEAST_IMPORTANT_FIRST = ("host mean", "device mean", "scopes", "host total", "device total")
-_GAP = 2
-_MOST_ROWS = 200  # rich takes seconds for thousands
+_NARROWEST = 16  # columns for the paths
 _UNKNOWN = "-"
 
 
@@ -60,32 +59,20 @@ def as_renderable(columns: Columns, width: int) -> RenderableType:
     from rich.table import Table
 
     rows, left_out = _rows(columns)
-    shown = _fitting(rows, width)
-    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    made.add_column(_HEADINGS[0], overflow="fold", min_width=min(16, width))
+    figures = [dict(zip(_HEADINGS, row.cells, strict=True)) for row in rows]
+    widths = column_widths(
+        {heading: [heading, *(row[heading] for row in figures)] for heading in _HEADINGS[1:]}
+    )
+    hidden = columns_to_hide(widths, _LEAST_IMPORTANT_FIRST, width - _NARROWEST - GAP)
+    shown = [heading for heading in widths if heading not in hidden]
+    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    made.add_column(_HEADINGS[0], overflow="fold", min_width=min(_NARROWEST, width))
     for heading in shown:
         made.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        figures = dict(zip(_HEADINGS, row.cells, strict=True))
-        made.add_row(line(row.path), *(figures[heading] for heading in shown))
-    hidden = [heading for heading in _HEADINGS[1:] if heading not in shown]
-    notes = [f"Hidden columns (narrow terminal): {', '.join(hidden)}."] if hidden else []
-    return Group(made, *(line(note, "dim") for note in (*notes, left_out) if note))
-
-
-def _fitting(rows: list[_Row], width: int) -> list[str]:
-    """Return the headings of the figures that fit beside 16 columns for the path."""
-    cells = [_HEADINGS, *(row.cells for row in rows)]
-    widths = {
-        heading: _GAP + max(len(row[index]) for row in cells)
-        for index, heading in enumerate(_HEADINGS)
-    }
-    shown = list(_HEADINGS[1:])
-    for heading in _LEAST_IMPORTANT_FIRST:
-        if 16 + _GAP + sum(widths[one] for one in shown) <= width:
-            break
-        shown.remove(heading)
-    return shown
+    for row in figures:
+        made.add_row(line(row["scope"]), *(row[heading] for heading in shown))
+    notes = [*hidden_columns(hidden), left_out]
+    return Group(made, *(line(note, "dim") for note in notes if note))
 
 
 def as_html(columns: Columns) -> str:
@@ -117,7 +104,7 @@ def _rows(columns: Columns) -> tuple[list[_Row], str]:
             float(device_totals[site]),
             int(devices[site]),
         )
-        for site in in_order[:_MOST_ROWS]
+        for site in in_order[:MOST_ROWS]
     ]
     more = len(in_order) - len(rows)
     return rows, f'{more:,} more paths; save("timeline.csv") writes all.' if more else ""

@@ -13,7 +13,7 @@ import numpy as np
 from ..console import line, warning_lines
 from ..html.elements import escaped, warning_list
 from ..result import Result
-from ..text import format_seconds
+from ..text import format_count, format_seconds
 from . import export, loaded, table
 from .columns import Columns, Spans
 from .span import Span
@@ -309,15 +309,12 @@ def _summary(contents: _Contents | None) -> str:
     on_device = columns.device >= 0
     streams = set(zip(columns.device[on_device], columns.stream[on_device], strict=True))
     return (
-        f"Timeline: {_count(len(columns), 'scope')} in "
+        f"Timeline: {format_count(len(columns), 'scope')} in "
         f"{format_seconds((contents.end_ns - contents.begin_ns) / 1e9)}, "
         f"{int(columns.is_placed.sum()):,} placed on a device, "
-        f"{_count(len(np.unique(columns.thread)), 'thread')}, {_count(len(streams), 'stream')}"
+        f"{format_count(len(np.unique(columns.thread)), 'thread')}, "
+        f"{format_count(len(streams), 'stream')}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _extent(columns: Columns) -> tuple[int, int]:

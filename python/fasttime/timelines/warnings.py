@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..sample import STATUSES, Status
+from ..text import format_count
 from ..timing_warning import TimingWarning
 
 if TYPE_CHECKING:
@@ -104,4 +105,4 @@ def _have(columns: Columns, status: Status) -> npt.NDArray[np.bool_]:
 
 
 def _scopes(count: int) -> str:
-    return f"{count:,} scope" if count == 1 else f"{count:,} scopes"
+    return format_count(count, "scope")

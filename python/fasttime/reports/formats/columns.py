@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...text import format_seconds
+from ...text import format_count, format_seconds
 
 if TYPE_CHECKING:
     from ..durations import Durations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "-"
 MARK = "*"  # before a host time that may include waiting
-NO_SITES = "fasttime: no scope has ended in this time."
+NO_SITES = "fasttime: no scope has ended in this interval."
 
 
 class Column(NamedTuple):
@@ -114,9 +114,8 @@ def summary(report: Report) -> str:
     calls = sum(site.count for site in report.walk())
     cost = report.cost
     device = f" and {rough_seconds(cost.device)} on the device" if cost.device else ""
-    noun = "call" if calls == 1 else "calls"
     return (
-        f"{calls:,} {noun} in {period(report)}. Timing itself took about "
+        f"{format_count(calls, 'call')} in {period(report)}. Timing itself took about "
         f"{rough_seconds(cost.host)} on the host{device} (estimate)."
     )
 

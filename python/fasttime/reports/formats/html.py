@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...html.charts import histogram
 from ...html.elements import escaped, shown, warning_list
 from ...html.page import asset, page
-from ...text import format_seconds
+from ...text import format_count, format_seconds
 from ..view import hidden_sites, visible
 from .columns import columns_of, has_device_times, host_mean, rough_seconds, summary
 from .picture import last_scopes, svg_of
@@ -99,7 +99,7 @@ def _tiles(report: Report) -> str:
     tiles = [
         ("Period", format_seconds(report.duration), _longest(report)),
         ("Device time" if on_device else "Host time", format_seconds(total), "all root sites"),
-        ("Calls", f"{calls:,}", f"at {sites:,} {'site' if sites == 1 else 'sites'}"),
+        ("Calls", f"{calls:,}", f"at {format_count(sites, 'site')}"),
         ("Timing itself took", spent, f"{of_whom}, an estimate"),
     ]
     cells = "".join(

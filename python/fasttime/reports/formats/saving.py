@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ...atomic_file import open_for_replacement
+from ...documents import REPORT, wrong_suffix
 from .document import as_json
 from .html import as_page
 from .markdown import as_markdown
@@ -30,11 +31,7 @@ def save(
     """Write a report; see `Report.save`."""
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _SUFFIXES:
-        known = ", ".join(_SUFFIXES)
-        raise ValueError(
-            f"the suffix of a report's file names its format, one of {known}; got "
-            f"{os.fspath(path)!r} with the suffix {suffix!r}"
-        )
+        raise wrong_suffix(REPORT, path, _SUFFIXES)
     if timeline is not None and suffix != ".html":
         raise ValueError(
             f"only an HTML page shows a timeline, got {os.fspath(path)!r}; save the timeline to "

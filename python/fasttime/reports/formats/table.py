@@ -10,7 +10,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ...console import line, plain_text
+from ...console import (
+    GAP,
+    MOST_ROWS,
+    column_widths,
+    columns_to_hide,
+    hidden_columns,
+    line,
+    plain_text,
+    warning_lines,
+)
 from ...text import printable
 from ..view import View, guides, hidden_sites, visible
 from .columns import NO_SITES, columns_of, summary
@@ -22,9 +31,7 @@ if TYPE_CHECKING:
     from ..report import Report
 
 _UNLIMITED = 10_000
-_MOST_ROWS = 200  # a longer table is hard to read, and rich takes seconds for thousands of rows
 _SCOPE = "scope"
-_GAP = 2
 _NARROWEST = 6  # terminal columns for names, even if the bottleneck has to go
 _STYLES = {"host-bound": "yellow", "unclear": "dim"}
 
@@ -54,7 +61,7 @@ def as_text(report: Report, width: int | None) -> str:
 
 def as_renderable(report: Report, width: int) -> RenderableType:
     """Return what rich prints: the table, the summary and the warnings."""
-    warnings = [line(str(warning), "yellow") for warning in report.warnings]
+    warnings = warning_lines(report.warnings)
     if not report.sites:
         return Group(NO_SITES, *warnings)
     table, notes = _table(report, width)
@@ -64,21 +71,20 @@ def as_renderable(report: Report, width: int) -> RenderableType:
 
 def _table(report: Report, width: int) -> tuple[Table, list[str]]:
     """Return the table, and sentences on what the table hides."""
-    rows = visible(report, _MOST_ROWS)
+    rows = visible(report, MOST_ROWS)
     sites = [site for site, _ in rows]
     lines = guides([depth for _, depth in rows])
     names = [(guide, printable(site.name)) for site, guide in zip(sites, lines, strict=True)]
     columns = {column.key: column for column in columns_of(report)}
     cells = {key: [column.text(site) for site in sites] for key, column in columns.items()}
-    widths = {
-        key: _GAP + max(map(cell_len, [column.title, column.group, *cells[key]]))
-        for key, column in columns.items()
-    }
+    widths = column_widths(
+        {key: [column.title, column.group, *cells[key]] for key, column in columns.items()}
+    )
     longest = max(len(_SCOPE), *(len(guide) + cell_len(name) for guide, name in names))
     hidden = _hide_columns(widths, longest, width)
     room = max(1, min(longest, width - sum(widths.values())))
 
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     table.add_column(f"\n{_SCOPE}", no_wrap=True, width=room)
     for key in widths:
         title = Text.assemble((columns[key].group, "not bold dim"), f"\n{columns[key].title}")
@@ -94,9 +100,7 @@ def _table(report: Report, width: int) -> tuple[Table, list[str]]:
         texts = (cells[key][row] for key in widths)
         table.add_row(scope, *(Text(text, _STYLES.get(text, "")) for text in texts))
 
-    notes = []
-    if hidden:
-        notes.append(f"Hidden columns (narrow terminal): {', '.join(hidden)}.")
+    notes = hidden_columns(hidden)
     if note := hidden_sites(report, len(sites)):
         whole = report.shown_as == View()
         notes.append(f'{note} report.save("report.html") writes all of them.' if whole else note)
@@ -108,14 +112,10 @@ def _hide_columns(widths: dict[str, int], longest: int, width: int) -> list[str]
 
     Names longer than half of the table get half of the table.
     """
-    hidden: list[str] = []
     wanted = min(longest, max(16, width // 2))
-    for key in _LEAST_IMPORTANT_FIRST:
-        if wanted + sum(widths.values()) <= width:
-            return hidden
-        if key in widths:
-            del widths[key]
-            hidden.append(key)
+    hidden = columns_to_hide(widths, _LEAST_IMPORTANT_FIRST, width - wanted)
+    for key in hidden:
+        del widths[key]
     if min(longest, _NARROWEST) + sum(widths.values()) > width and "bottleneck" in widths:
         del widths["bottleneck"]
         hidden.append("bottleneck")

@@ -89,7 +89,7 @@ def _shown(timeline: Timeline, begin: float | None, end: float | None) -> Column
         )
     if count > _MAX_SPANS:
         raise ValueError(
-            f"a picture shows at most {_MAX_SPANS:,} scopes, and here are {count:,}; draw a part "
+            f"a picture shows at most {_MAX_SPANS:,} scopes, but there are {count:,}; draw a part "
             "with begin= and end=, or save a trace: save('trace.json')"
         )
     return columns[is_shown]

@@ -60,7 +60,7 @@ def palette() -> list[str]:
     ]
 
 
-def colours_of(paths: Iterable[str], last: Collection[str] = ()) -> dict[str, str]:
+def colours_of(paths: Iterable[str], last: Collection[str]) -> dict[str, str]:
     """Return a colour for each path.
 
     The colours depend on the paths and not on their order. Each path prefers one hue. If that hue
