@@ -10,7 +10,9 @@
 #   overhead     scope_overhead.py                                                   1.5
 #   threads      core_threads.py                                                     1
 #   layers       leaf_layers.py                                                      2
+#   modules      module_layers.py                                                    4
 #   graphs       graph_scopes.py                                                     0.5
+#   streams      streams.py, other_threads.py                                        1
 #   soak         soak.py                                                             0.5
 #   accuracy     accuracy.py; needs nvcc, includes triton and cupy if installed      6
 #   sweep        sweep.py; needs nvcc, includes triton if installed                  2
@@ -21,7 +23,7 @@
 #   build        nothing else; the build runs before the first step                  1
 #
 # Calls of less than 10 minutes each: `tests report commands`, `overhead threads layers soak`,
-# `accuracy`, `experiments figures` and, with two GPUs, `devices`.
+# `modules graphs streams`, `accuracy`, `sweep experiments figures` and, with two GPUs, `devices`.
 #
 # A step that fails or takes too long does not stop later steps. The exit code is 1 if a step failed.
 # JSON files and logs go to build/gpu-results, which later calls extend. After each step, all of it
@@ -32,12 +34,12 @@ out=${OUT:-benchmarks/results}
 results=build/gpu-results
 mkdir -p "$out" "$results"
 export PYTHONUNBUFFERED=1
-(($#)) || set -- tests report commands overhead threads layers graphs soak accuracy sweep experiments \
-  figures
+(($#)) || set -- tests report commands overhead threads layers modules graphs streams soak accuracy \
+  sweep experiments figures
 for name in "$@"; do
   case $name in
-    tests | devices | overhead | threads | layers | graphs | soak | accuracy | sweep) ;;
-    experiments) ;;
+    tests | devices | overhead | threads | layers | modules | graphs | streams | soak) ;;
+    accuracy | sweep | experiments) ;;
     figures | report | commands | build) ;;
     *)
       echo "unknown step $name" >&2
@@ -86,7 +88,12 @@ for name in "$@"; do
     overhead) benchmark 300 scope_overhead ;;
     threads) benchmark 240 core_threads ;;
     layers) benchmark 300 leaf_layers ;;
+    modules) benchmark 420 module_layers ;;
     graphs) benchmark 120 graph_scopes ;;
+    streams)
+      benchmark 120 streams
+      benchmark 60 other_threads
+      ;;
     soak) benchmark 180 soak ;;
     accuracy) benchmark 540 accuracy ;;
     sweep) benchmark 300 sweep ;;
