@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..measuring import machine
+from ..measuring.arguments import close_option
 from ..measuring.batch import Sampler
 from ..measuring.options import Cache, Method
 from ..measuring.samplers import open_sampler
@@ -96,10 +97,10 @@ def note_options(
         error: what the callable raised.
         caller: the function that passed the arguments on, such as ``compare``.
         given: the callable's arguments by name.
-        options: names that are options of another function.
+        options: names of options of other functions. Similar names count, too.
         help_: which options the caller takes.
     """
-    names = [name for name in given if name in options]
+    names = [name for name in given if close_option(name, options)]
     if names:
         add_note(error, f"{caller}() passed {', '.join(names)} on to the callable. {help_}")
 

@@ -27,7 +27,7 @@ from ..measuring.measurement import Measurement
 from ..measuring.options import Cache, Method
 from ..measuring.progress import ProgressBar
 from ..measuring.waiting import in_most
-from ..measuring.warnings import judge_host_resolution, raw_times
+from ..measuring.warnings import MORE_WORK, judge_host_resolution, raw_times
 from ..stats import Times
 from ..stats.interim import ALPHA, InterimAnalysis, plan_interim_analyses
 from ..stats.signed_rank import fewest_pairs
@@ -94,6 +94,7 @@ class Rounds:
         kept: batches by candidate, one per round.
         ignored: the batches of the ignored rounds, likewise.
         duration: of all kept batches, in seconds.
+        was_interrupted: whether Ctrl-C ended the rounds. Only complete rounds are then kept.
         gpu_states: before the first kept round, in between, and after the last round.
         clocks: the SM clock after batches of kept rounds, by candidate.
     """
@@ -114,6 +115,7 @@ class Rounds:
         self.batch_runs = self._plan_batch_runs()
         self.kept: dict[str, list[Batch]] = {name: [] for name in samplers}
         self.duration = 0.0
+        self.was_interrupted = False
         self.ignored: dict[str, list[Batch]] = {name: [] for name in samplers}
         self._round_time = self._ignore_rounds()
         self.gpu_states: list[GpuState | None] = []
@@ -134,21 +136,47 @@ class Rounds:
         return plan_interim_analyses(self._most, len(self._samplers) - 1)
 
     def run(self, rounds: int) -> bool:
-        """Run until there are `rounds` rounds; return False if the budget was spent before."""
-        first = next(iter(self.kept.values()))
-        while len(first) < rounds:
+        """Run until there are `rounds` rounds; return False if they ended before.
+
+        They end when the budget is spent, and on Ctrl-C. Raises KeyboardInterrupt if no round is
+        complete.
+        """
+        try:
+            is_done = self._run(rounds)
+        except KeyboardInterrupt:
+            self._keep_complete_rounds()
+            if not self._count:
+                raise
+            self.was_interrupted = True
+            is_done = False
+        self._read_gpu_state()
+        return is_done
+
+    def _run(self, rounds: int) -> bool:
+        while self._count < rounds:
             # The fewest rounds were planned to fit. They may take longer than planned, but not
             # twice as long.
-            limit = self._budget if len(first) >= self._fewest else 2 * self._budget
-            if first and self.duration >= limit:
-                break
+            limit = self._budget if self._count >= self._fewest else 2 * self._budget
+            if self._count and self.duration >= limit:
+                return False
             # Between rounds the device is idle and nothing is timed.
             if machine.clock() - self._gpu_state_read_at >= _GPU_STATE_EVERY:
                 self._read_gpu_state()
             self.duration += self._round(self.kept)
-            self._done = max(len(first) / self._most, self.duration / self._budget)
-        self._read_gpu_state()
-        return len(first) >= rounds
+            self._done = max(self._count / self._most, self.duration / self._budget)
+        return True
+
+    @property
+    def _count(self) -> int:
+        """How many rounds are complete."""
+        return min(map(len, self.kept.values()))
+
+    def _keep_complete_rounds(self) -> None:
+        count = self._count
+        for name, batches in self.kept.items():
+            del batches[count:]
+            runs = count * self.batch_runs
+            self.clocks[name] = [one for one in self.clocks[name] if one.run <= runs]
 
     def _read_gpu_state(self) -> None:
         self.gpu_states.append(machine.gpu_state())
@@ -299,7 +327,7 @@ def _warnings(
     median = float(np.median(times))
     warnings = [kept[-1].warning]
     if event_overhead is not None and not machine.cuda_is_up():
-        warnings.append(judge_host_resolution(median, event_overhead))
+        warnings.append(judge_host_resolution(median, event_overhead, MORE_WORK))
     if method in ("event", "graph") and device.startswith("cuda"):
         others = [batch.others for batch in kept]
         waiting = in_most([batch.work_was_waiting for batch in kept])

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from ..measuring.arguments import check_takes
 from ..timing_warning import TimingWarning
 from .flops import count_flops
 
@@ -48,14 +49,20 @@ def format_rate(value: float, kind: str) -> str:
     >>> format_rate(3.912e12, "bytes")
     '3.91 TB/s'
     """
-    unit = UNITS[kind]
     if not math.isfinite(value):
-        return f"- {unit}"
+        return f"- {UNITS[kind]}"
     value = float(f"{value:.2e}")  # before the prefix, so that 999.9 G becomes 1.00 T
+    unit, scale = rate_unit(value, kind)
+    digits = f"{value / scale:#.3g}".rstrip(".") if scale > 1 else f"{value:.3g}"
+    return f"{digits} {unit}"
+
+
+def rate_unit(value: float, kind: str) -> tuple[str, float]:
+    """Return a suitable unit for a rate, such as ``GB/s``, and the unit's size."""
     for scale, prefix in _PREFIXES:
         if value >= scale:
-            return f"{f'{value / scale:#.3g}'.rstrip('.')} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+            return f"{prefix}{UNITS[kind]}", scale
+    return UNITS[kind], 1.0
 
 
 def rate(kind: str, amount: float, median: float, interval: tuple[float, float]) -> Rate:
@@ -116,7 +123,8 @@ def work_of(
         call: the call itself.
         args, kwargs: its arguments.
 
-    Raises TypeError unless the amounts are numbers, and ValueError if one is not above 0.
+    Raises TypeError unless the amounts are numbers or functions that take the call's arguments and
+    return one, and ValueError if a number is not above 0.
     """
     amounts: dict[str, float] = {}
     warnings: tuple[TimingWarning, ...] = ()
@@ -131,6 +139,7 @@ def work_of(
             if not amount:  # the warning says why
                 continue
         elif callable(amount):
+            check_takes(kind, amount, args, kwargs)
             amount = amount(*args, **kwargs)
         amounts[kind] = check_amount(kind, amount)
     return Work(amounts, warnings)
