@@ -259,16 +259,12 @@ def test_functions_with_wrong_parameters_are_refused(
     option: str, function: Any, args: Any, message: str
 ) -> None:
     calls: list[object] = []
-    with pytest.raises(
-        TypeError, match=f"^{option}= is called with the call's arguments, {message}"
-    ):
+    message = f"^{option}= is called with the call's arguments, {message}"
+    with pytest.raises(TypeError, match=message):
         fasttime.measure(calls.append, *args, **{option: function})
-    pair: Any = {"a": len, "b": len}
     if option == "setup":
-        with pytest.raises(
-            TypeError, match=f"^setup= is called with the call's arguments, {message}"
-        ):
-            fasttime.compare(pair, *args, setup=function)
+        with pytest.raises(TypeError, match=message):
+            fasttime.compare({"a": calls.append, "b": len}, *args, setup=function)
     assert calls == []
 
 
