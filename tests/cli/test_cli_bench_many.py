@@ -143,12 +143,13 @@ def test_work_of_a_call_gives_rates() -> None:
     assert dict(loaded.work) == {"bytes": 8e6, "flops": 16.0, "items": 3.0}
 
 
-def test_work_of_a_sweep_gets_its_values() -> None:
+def test_work_of_a_sweep_gets_its_values(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["bench", "many_ops:takes", "--arg", "n=2,4", "--budget", "0.02", "-o", "s.json"]
     assert main([*command, "--bytes", "many_ops:size"]) == 0
     loaded = fasttime.load("s.json")
     assert isinstance(loaded, Sweep)
     assert [dict(point.work) for point in loaded] == [{"bytes": 8.0}, {"bytes": 16.0}]
+    assert capsys.readouterr().out.endswith(f"bytes per second:\n{loaded.table('bytes')}\n")
 
 
 def test_candidates_have_rates() -> None:

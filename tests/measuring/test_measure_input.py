@@ -209,7 +209,7 @@ def test_an_unknown_cache_raises_with_the_choices() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "option"),
-    [("repeats", "repeat"), ("warm_up", "warmup"), ("methods", "method"), ("holds", "hold")],
+    [("repeats", "repeat"), ("warm_up", "warmup"), ("holds", "hold"), ("rep", "repeat")],
 )
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="notes came with Python 3.11")
 def test_a_misspelt_option_is_named_in_a_note(wrong: str, option: str) -> None:

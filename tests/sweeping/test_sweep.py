@@ -16,6 +16,7 @@ from made_up import measurement
 
 import fasttime
 from fasttime import Comparison, Measurement, Sweep
+from fasttime.comparing.rounds import BudgetTooSmall
 from fasttime.sweeping import sweep as module
 
 Calls = list[int]
@@ -121,6 +122,8 @@ def test_rates_come_from_the_work_of_a_call(calls: Calls) -> None:
     assert made[100].rate("linear", "flops") is None
     with pytest.raises(ValueError, match="one of time, bytes, items, got 'flops'; pass flops="):
         made.table("flops")
+    with pytest.raises(ValueError, match=r"one of time, bytes, items, got 'gbps'$"):
+        made.table("gbps")
 
 
 def test_a_negative_amount_fails_the_point(calls: Calls) -> None:
@@ -208,6 +211,7 @@ def test_rows_have_one_line_per_candidate(calls: Calls) -> None:
     pytest.importorskip("pandas")
     frame = swept(bytes=8).to_pandas()
     assert len(frame) == 6
+    assert not {"flops_per_second", "items_per_second"} & set(frame.columns)
     assert list(frame["is_fastest"]) == [True, False, False, False, False, True]
     assert math.isfinite(frame["bytes_per_second"].iloc[0])
 
@@ -306,6 +310,18 @@ def test_a_check_that_raises_is_noted_at_the_point() -> None:
         budget=0.02,
     )
     assert made[10].error.startswith('RuntimeError: check= failed on the results of "b" and "a"')
+
+
+def test_a_small_budget_names_the_budget_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compare(*_: object, **__: object) -> None:
+        raise BudgetTooSmall("of compare()", "a run takes 1.000 s", 24.0)
+
+    monkeypatch.setattr(module, "compare", compare)
+    made = fasttime.sweep(CANDIDATES, {"n": [1]}, lambda n: n)
+    assert made[1].error == (
+        "ValueError: a run takes 1.000 s; pass budget=12 or more, the seconds per candidate and "
+        "point"
+    )
 
 
 def test_a_check_needs_two_candidates() -> None:

@@ -127,7 +127,7 @@ def compare(
     check_margin(margin)
     check_choice("statistic", statistic, STATISTICS)
     if check is not None and not callable(check):
-        raise TypeError(f"check must be a function of two results, got {check!r}")
+        raise TypeError(f"check must be a function of two results, got {type(check).__name__}")
     given = candidates_of(candidates, args, kwargs, setup, inputs, method)
     calls = {name: candidate.call for name, candidate in given.items()}
 

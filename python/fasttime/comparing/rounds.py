@@ -76,6 +76,19 @@ MOST_ROUNDS = 1024
 _new_random: Callable[[], random.Random] = random.SystemRandom
 
 
+class BudgetTooSmall(ValueError):
+    """There is no room for a verdict in the budget.
+
+    Attributes:
+        why: what takes so long.
+        needed: a budget with room for a verdict, in seconds.
+    """
+
+    def __init__(self, message: str, why: str = "", needed: float = 0.0) -> None:
+        super().__init__(message)
+        self.why, self.needed = why, needed
+
+
 class Rounds:
     """Rounds in progress. In each round, each candidate runs one batch, in random order.
 
@@ -86,8 +99,8 @@ class Rounds:
         budget: seconds for all kept rounds.
         rounds: the most rounds to make; None for as many as the budget allows.
 
-    Raises ValueError if the budget has no room for the fewest rounds that allow a verdict, with one
-    run per candidate in each.
+    Raises BudgetTooSmall if the budget has no room for the fewest rounds that allow a verdict, with
+    one run per candidate in each.
 
     Attributes:
         batch_runs: runs per batch.
@@ -240,19 +253,24 @@ class Rounds:
         return duration / runs
 
     def _check_budget(self, round_time: float) -> None:
-        """Raise ValueError if there is no room for a verdict; `round_time` is for single runs."""
+        """Raise BudgetTooSmall if a verdict does not fit; `round_time` is for single runs."""
         needed = self._fewest * round_time
         if needed <= self._budget:
             return
-        raise ValueError(
-            f"budget={self._budget:g} is too small for a verdict: one run of each candidate takes "
-            f"{format_seconds(round_time)}, and a verdict takes at least "
-            f"{format_count(self._fewest, 'round')}; pass budget={_rounded_up(1.2 * needed):g} or "
-            "more, or time each candidate with fasttime.measure()"
+        enough = rounded_up(1.2 * needed)
+        why = (
+            f"one run of each candidate takes {format_seconds(round_time)}, and a verdict takes at "
+            f"least {format_count(self._fewest, 'round')}"
+        )
+        raise BudgetTooSmall(
+            f"budget={self._budget:g} is too small for a verdict: {why}; pass budget={enough:g} or "
+            "more, or time each candidate with fasttime.measure()",
+            why,
+            enough,
         )
 
 
-def _rounded_up(seconds: float) -> float:
+def rounded_up(seconds: float) -> float:
     """Return seconds rounded up to two digits."""
     unit = 10.0 ** (math.floor(math.log10(seconds)) - 1)
     return math.ceil(seconds / unit) * unit

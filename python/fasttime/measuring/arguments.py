@@ -23,6 +23,16 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _CLOSE = 0.75
 _CLOSER = 0.82
 
+# What triton, timeit and others call an option.
+_ELSEWHERE = {
+    "rep": "repeat",
+    "iters": "repeat",
+    "iterations": "repeat",
+    "number": "calls",
+    "n_warmup": "warmup",
+    "args": "inputs",
+}
+
 _NAMES = ("x", "y", "z")  # of arguments in an example
 
 _OF_TORCH = ("input",)  # an argument of torch's functions, not a misspelt `inputs`
@@ -100,6 +110,8 @@ def note_near_misses(
 
 def close_option(name: str, options: Sequence[str], cutoff: float = _CLOSE) -> str | None:
     """Return the option whose name resembles a given name most; None if there is none."""
+    if cutoff == _CLOSE and _ELSEWHERE.get(name) in options:
+        return _ELSEWHERE[name]
     close = difflib.get_close_matches(name, options, 1, cutoff=cutoff)
     return close[0] if close else None
 

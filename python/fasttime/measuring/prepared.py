@@ -142,7 +142,10 @@ def check_preparation(
     """Raise TypeError or ValueError if the options contradict each other."""
     if setup is not None:
         if not callable(setup):
-            raise TypeError(f"setup must be a function that returns arguments, got {setup!r}")
+            raise TypeError(
+                "setup must be a function that returns arguments, such as lambda: (x.clone(),), "
+                f"got {type(setup).__name__}"
+            )
         if inputs is not None and caller == "measure":
             raise ValueError(
                 "setup= makes the arguments of each run, and inputs= lists them; pass one of them"

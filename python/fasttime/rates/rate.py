@@ -77,6 +77,15 @@ def rate(kind: str, amount: float, median: float, interval: tuple[float, float])
     return Rate(kind, _per(amount, median), (_per(amount, high), _per(amount, low)))
 
 
+class _Rates(dict[str, Rate]):
+    """Rates by kind. A KeyError says how to get a rate."""
+
+    def __missing__(self, kind: str) -> Rate:
+        if kind in KINDS:
+            raise KeyError(f"the {kind} of a call are unknown; pass {kind}= to get their rate")
+        raise KeyError(f"no rate {kind!r}; there are {', '.join(self) or 'none'}")
+
+
 def rates_of(
     work: Mapping[str, float],
     peaks: Mapping[str, float],
@@ -90,7 +99,7 @@ def rates_of(
         peaks: per second, by kind.
         median, interval: the time of a call, in seconds.
     """
-    rates = {}
+    rates = _Rates()
     for kind, amount in work.items():
         found = rate(kind, amount, median, interval)
         peak = peaks.get(kind)
@@ -134,7 +143,12 @@ def work_of(
             continue
         if isinstance(amount, str):
             if kind != "flops" or amount != "auto":
-                raise TypeError(f"{kind} must be a number or a function, got {amount!r}")
+                choices = (
+                    "a number, a function or 'auto'"
+                    if kind == "flops"
+                    else "a number or a function"
+                )
+                raise TypeError(f"{kind} must be {choices}, got {amount!r}")
             amount, warnings = count_flops(call)
             if not amount:  # the warning says why
                 continue

@@ -189,15 +189,17 @@ class Sweep(TabularResult):
         )
         return content
 
-    def _kinds(self) -> list[Kind]:
-        """Return the kinds of work that are known at any point."""
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of work that are known at any point: ``bytes``, ``flops``, ``items``."""
         return [kind for kind in KINDS if any(kind in point.work for point in self.points)]
 
     def _check_shown(self, show: str) -> None:
-        kinds = self._kinds()
+        kinds = self.kinds
         if show != "time" and show not in kinds:
             known = ", ".join(["time", *kinds])
-            raise ValueError(f"show must be one of {known}, got {show!r}; pass {show}= to sweep()")
+            remedy = f"; pass {show}= to sweep()" if show in KINDS else ""
+            raise ValueError(f"show must be one of {known}, got {show!r}{remedy}")
 
     def _cells(self, show: str) -> Iterator[tuple[str, ...]]:
         for point in self.points:
@@ -257,7 +259,7 @@ class Sweep(TabularResult):
                     "verdict": one and one.verdict,
                     "is_fastest": point.fastest == name,
                 }
-                for kind in self._kinds():
+                for kind in self.kinds:
                     rate = point.rate(name, kind) if one else None
                     row[f"{kind}_per_second"] = rate and rate.value
                 rows.append({**row, "error": point.error})

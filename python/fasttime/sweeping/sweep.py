@@ -18,6 +18,7 @@ import torch
 from ..comparing.candidates import compare
 from ..comparing.checking import Check
 from ..comparing.comparison import Comparison
+from ..comparing.rounds import BudgetTooSmall, rounded_up
 from ..comparing.verdict import MARGIN, check_margin
 from ..documents import SWEEP, Fields, read_document
 from ..environment.differences import environment_differences
@@ -223,9 +224,15 @@ def _timed(
     }
     work = mean_work(given, examples_of(prepared(baseline, args, {}, options["setup"])))
     if len(named) > 1:
-        result: Comparison | Measurement = compare(
-            named, *args, budget=budget * len(named), margin=margin, check=check, **options
-        )
+        try:
+            result: Comparison | Measurement = compare(
+                named, *args, budget=budget * len(named), margin=margin, check=check, **options
+            )
+        except BudgetTooSmall as error:
+            needed = rounded_up(error.needed / len(named))
+            raise ValueError(
+                f"{error.why}; pass budget={needed:g} or more, the seconds per candidate and point"
+            ) from None
     else:
         result = measure(baseline, *args, budget=budget, **options)
     point = point_of(plain, result, first, work.amounts, peaks_of(args))
@@ -294,7 +301,7 @@ def _combinations(axes: Mapping[str, Sequence[object]]) -> Iterator[dict[str, ob
 
 def _check_takes(name: str, function: object, axes: Mapping[str, object]) -> None:
     if not callable(function):
-        raise TypeError(f"{name} must be a function, got {function!r}")
+        raise TypeError(f"{name} must be a function, got {type(function).__name__}")
     try:
         inspect.signature(function).bind(**dict.fromkeys(axes))
     except TypeError as error:
