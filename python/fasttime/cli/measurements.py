@@ -43,11 +43,9 @@ def load(path: Path) -> Measurement:
 
 def as_text(result: Saved) -> str:
     """Return the printed result; of a sweep, with a table of each kind of rate."""
-    tables = (
-        [f"{kind} per second:\n{result.table(kind)}" for kind in result.kinds]
-        if isinstance(result, Sweep)
-        else []
-    )
+    if not isinstance(result, Sweep):
+        return str(result)
+    tables = [f"{kind} per second:\n{result.table(kind)}" for kind in result.kinds]
     return "\n\n".join([str(result), *tables])
 
 

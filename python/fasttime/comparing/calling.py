@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..measuring.arguments import note_near_misses, warn_of_near_misses
 from ..measuring.batch import nothing
 from ..measuring.calls import call_once
 from ..measuring.machine import Call
+from ..measuring.option_names import note_near_misses, warn_of_near_misses
 from ..measuring.prepared import (
     Arguments,
     Fresh,

@@ -15,7 +15,6 @@ from ..measuring.arguments import (
     check_seconds,
     is_whole,
     label_of,
-    options_of,
     what_is_no_callable,
 )
 from ..measuring.batch import BatchInterrupted
@@ -23,6 +22,7 @@ from ..measuring.held import CannotBeHeld
 from ..measuring.interrupted import Interrupted, interrupted_after_rounds
 from ..measuring.machine import Call
 from ..measuring.measure import MeasuredWork, measured_work
+from ..measuring.option_names import options_of
 from ..measuring.options import Cache, EndedBy, Method
 from ..measuring.prepared import Setup
 from ..measuring.progress import ProgressBar

@@ -19,8 +19,6 @@ from ..measuring.arguments import (
     check_runs,
     is_whole,
     label_of,
-    note_near_misses,
-    options_of,
 )
 from ..measuring.calls import call_once
 from ..measuring.document import saved_content
@@ -28,6 +26,7 @@ from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
+from ..measuring.option_names import note_near_misses, options_of
 from ..measuring.options import METHODS, Method, Options
 from ..measuring.progress import ProgressBar
 from ..tabular import TabularResult

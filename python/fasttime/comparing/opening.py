@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..measuring import machine
-from ..measuring.arguments import close_option
 from ..measuring.batch import Sampler
+from ..measuring.option_names import close_option, refuses_a_name
 from ..measuring.options import Cache, Method
 from ..measuring.samplers import open_sampler
 from ..measuring.warnings import not_held
@@ -97,10 +97,14 @@ def note_options(
         error: what the callable raised.
         caller: the function that passed the arguments on, such as ``compare``.
         given: the callable's arguments by name.
-        options: names of options of other functions. Similar names count, too.
+        options: names of options of other functions. Similar names count if the callable refused
+            a name.
         help_: which options the caller takes.
     """
-    names = [name for name in given if close_option(name, options)]
+    is_refusal = refuses_a_name(error)
+    names = [
+        name for name in given if name in options or (is_refusal and close_option(name, options))
+    ]
     if names:
         add_note(error, f"{caller}() passed {', '.join(names)} on to the callable. {help_}")
 

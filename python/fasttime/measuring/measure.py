@@ -24,9 +24,6 @@ from .arguments import (
     check_runs,
     check_seconds,
     label_of,
-    note_near_misses,
-    options_of,
-    warn_of_near_misses,
 )
 from .batch import BatchInterrupted
 from .bottleneck import judge
@@ -37,6 +34,7 @@ from .graph import captured
 from .held import MOST_HELD
 from .interrupted import Interrupted, interrupted_after
 from .measurement import Measurement
+from .option_names import note_near_misses, options_of, warn_of_near_misses
 from .options import Auto, Cache, Method, Options
 from .prepared import (
     Arguments,

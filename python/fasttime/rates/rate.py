@@ -143,12 +143,8 @@ def work_of(
             continue
         if isinstance(amount, str):
             if kind != "flops" or amount != "auto":
-                choices = (
-                    "a number, a function or 'auto'"
-                    if kind == "flops"
-                    else "a number or a function"
-                )
-                raise TypeError(f"{kind} must be {choices}, got {amount!r}")
+                auto = ", or 'auto'" if kind == "flops" else ""
+                raise TypeError(f"{kind} must be a number or a function{auto}, got {amount!r}")
             amount, warnings = count_flops(call)
             if not amount:  # the warning says why
                 continue

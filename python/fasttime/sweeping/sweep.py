@@ -27,12 +27,12 @@ from ..measuring.arguments import (
     check_options,
     check_seconds,
     label_of,
-    refusing_other_options,
     what_is_no_callable,
 )
 from ..measuring.interrupted import Interrupted
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
+from ..measuring.option_names import refusing_other_options
 from ..measuring.options import Cache, Method
 from ..measuring.prepared import Setup, check_preparation, examples_of, prepared
 from ..rates.peaks import peaks_of
@@ -157,9 +157,10 @@ def sweep(
                     points.append(point)
                     if save_to is not None:
                         _with_points(made, points).save(save_to)
+                    progress.advance(plain)
                 else:
                     points.append(point)
-                progress.advance(plain)
+                    progress.advance(plain, was_timed=False)
         except KeyboardInterrupt:
             if not points:
                 raise
