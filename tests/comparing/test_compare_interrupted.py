@@ -54,6 +54,7 @@ def test_complete_rounds_are_kept(machine: Machine, before: int) -> None:
     assert isinstance(found, Comparison)
     assert found.rounds == 3
     assert found.verdicts["b"].verdict == "can't tell"
+    assert found.verdicts["b"].reason.endswith(": do not interrupt it.")
     assert [one.kind for one in found.warnings].count("interrupted") == 1
     assert {one.ended_by for one in found.measurements.values()} == {"interrupt"}
 
