@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from ab_simulation import normal
 from scripted_sampler import Machine
+from simulated_cuda import Simulated
+from simulated_machine import US, SimulatedMachine
 
 import fasttime
 from fasttime import Comparison, Interrupted
@@ -83,3 +85,30 @@ def test_kept_rounds_can_be_saved(machine: Machine, before: int, tmp_path: Path)
     loaded = fasttime.load(tmp_path / "some.json")
     assert loaded.to_dict() == caught.value.result.to_dict()
     assert pickle.loads(pickle.dumps(caught.value)).result.rounds == 3
+
+
+def test_an_interrupt_in_a_held_run_keeps_the_rounds(
+    cuda: Simulated, simulated: SimulatedMachine
+) -> None:
+    made = 0
+    last = 10**6
+
+    def call() -> None:
+        nonlocal made
+        made += 1
+        if made > last:
+            raise KeyboardInterrupt
+        simulated.work(10 * US, 100 * US)
+
+    pair = {"a": call, "b": call}
+    whole = fasttime.compare(pair, rounds=2)
+    # The next call makes as many calls before the same rounds, because time is simulated.
+    last, made = made - 3, 0
+    with pytest.raises(Interrupted) as caught:
+        fasttime.compare(pair, rounds=2)
+    found = caught.value.result
+    assert found.rounds == 1
+    assert found.batch_runs == whole.batch_runs
+    assert all(one.held for one in found.measurements.values())
+    last = 10**6
+    assert fasttime.compare(pair, rounds=2).rounds == 2  # the stream is free again
