@@ -134,9 +134,9 @@ def test_a_reading_of_mostly_overhead_has_a_warning(
     assert found.warnings == (
         TimingWarning(
             "below_resolution",
-            "A run reads 2.000 µs after the event overhead of 1.250 µs is subtracted, so the "
-            "reading was mostly overhead. Pass calls=100, which times so many calls in a row and "
-            "divides.",
+            "A run takes 2.000 µs after the event overhead of 1.250 µs is subtracted, so most of "
+            "the reading was overhead. Pass calls=100: a run then makes so many calls, and times "
+            "are per call.",
         ),
     )
 
@@ -150,14 +150,14 @@ def test_a_reading_without_subtraction_is_quoted() -> None:
     found = judge_resolution(2e-6, 1e-6, 0.0, "Do more.")
     assert found is not None
     assert found.message == (
-        "A run reads 2.000 µs and an empty run 1.000 µs, so the reading is mostly overhead. "
+        "A run reads 2.000 µs and an empty run 1.000 µs, so most of the reading is overhead. "
         "Do more."
     )
 
 
 @pytest.mark.parametrize(
     ("calls", "has_setup", "remedy"),
-    [(1, False, "Pass calls=100,"), (7, False, "Pass calls=700,"), (1, True, MORE_WORK)],
+    [(1, False, "Pass calls=100:"), (7, False, "Pass calls=700:"), (1, True, MORE_WORK)],
 )
 def test_short_runs_get_a_possible_remedy(calls: int, has_setup: bool, remedy: str) -> None:
     assert longer_runs(calls, has_setup).startswith(remedy)

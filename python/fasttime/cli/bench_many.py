@@ -128,9 +128,8 @@ def _check_takes(label: str, fn: Callable[..., object], values: Values) -> None:
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in _OPTIONS}
-    return {name: value for name, value in given.items() if value is not None} | rates_asked(
-        options
-    )
+    asked = {name: value for name, value in given.items() if value is not None}
+    return asked | rates_asked(options)
 
 
 def rates_asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def measure_in_processes(arguments: Sequence[str], count: int) -> tuple[Measurem
             path = Path(folder, f"{number}.json")
             try:
                 _bench([*arguments, "--output", str(path)], f"process {number} of {count}")
+                measurements.append(load(path))
             except KeyboardInterrupt:
                 if not measurements:
                     raise
@@ -130,8 +131,6 @@ def measure_in_processes(arguments: Sequence[str], count: int) -> tuple[Measurem
                     raise
                 say(f"error: {failure}; the result is about the other processes")
                 code = failure.code
-                continue
-            measurements.append(load(path))
     try:
         merged = Measurement.merge(*measurements)
         ended_by: EndedBy = "interrupt" if code == INTERRUPTED else merged.ended_by

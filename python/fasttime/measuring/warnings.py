@@ -203,7 +203,7 @@ def longer_runs(calls: int, has_setup: bool) -> str:
     """Return what makes a run of `measure` longer."""
     if has_setup:  # the arguments are for one call
         return MORE_WORK
-    return f"Pass calls={100 * calls}, which times so many calls in a row and divides."
+    return f"Pass calls={100 * calls}: a run then makes so many calls, and times are per call."
 
 
 def judge_resolution(
@@ -219,15 +219,13 @@ def judge_resolution(
     """
     if reading >= _RESOLUTION * event_overhead:
         return None
-    overhead = format_seconds(event_overhead)
-    is_left = "was mostly" if subtracted else "is mostly"
-    after = f" after the event overhead of {overhead} is subtracted" if subtracted else ""
-    beside = "" if subtracted else f" and an empty run {overhead}"
-    return TimingWarning(
-        "below_resolution",
-        f"A run reads {format_seconds(reading - subtracted)}{after}{beside}, so the reading "
-        f"{is_left} overhead. {remedy}",
-    )
+    time, overhead = format_seconds(reading - subtracted), format_seconds(event_overhead)
+    if subtracted:
+        what = f"A run takes {time} after the event overhead of {overhead} is subtracted, so most "
+        what += "of the reading was overhead"
+    else:
+        what = f"A run reads {time} and an empty run {overhead}, so most of the reading is overhead"
+    return TimingWarning("below_resolution", f"{what}. {remedy}")
 
 
 # On the host, a run below this multiple of the loop's own cost may be off by several per cent.

@@ -23,12 +23,7 @@ from ..comparing.verdict import MARGIN, check_margin
 from ..documents import SWEEP, Fields, read_document
 from ..environment.differences import environment_differences
 from ..measuring import machine
-from ..measuring.arguments import (
-    check_options,
-    check_seconds,
-    label_of,
-    what_is_no_callable,
-)
+from ..measuring.arguments import check_options, check_seconds, label_of, what_is_no_callable
 from ..measuring.interrupted import Interrupted
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
@@ -43,7 +38,7 @@ from .result import Option, Sweep, from_content
 
 _MOST_POINTS = 100_000
 
-# Points that differ in one of these options do not belong into one table.
+# Points that differ in one of these options do not belong in one table.
 _DECISIVE = ("method", "hold", "cache", "setup")
 
 
@@ -97,7 +92,7 @@ def sweep(
         margin: candidates that differ by less are the ``same``; see `fasttime.compare`.
         save_to: a JSON file that receives each point as soon as it is known. If the file already
             holds a part of the same sweep, the sweep keeps these points and continues. It tries
-            failed points again. A warning says so, and names the options that differ.
+            failed points again. A warning counts the kept points and names options that differ.
 
     If a point raises an exception, such as for lack of memory, the point keeps the message and the
     sweep goes on. On Ctrl-C, raises `fasttime.Interrupted`, a KeyboardInterrupt that carries the
