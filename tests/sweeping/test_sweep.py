@@ -126,6 +126,15 @@ def test_rates_come_from_the_work_of_a_call(calls: Calls) -> None:
         made.table("gbps")
 
 
+def test_rates_are_shown_in_every_form(calls: Calls) -> None:
+    made = swept(bytes=lambda n: 1000 * n)
+    assert "bytes per second" not in str(swept())
+    for text in (str(made), made.to_markdown(), made.to_html()):
+        times, _, rates = text.partition("bytes per second")
+        assert ("10.00 µs" in times, "1.00 GB/s" in times) == (True, False)
+        assert ("10.00 µs" in rates, "1.00 GB/s" in rates) == (False, True)
+
+
 def test_a_negative_amount_fails_the_point(calls: Calls) -> None:
     made = swept(bytes=lambda n: 50 - n)
     assert [bool(point.error) for point in made] == [False, True, True]

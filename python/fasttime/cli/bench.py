@@ -39,7 +39,7 @@ from .arguments import (
     seconds,
 )
 from .bench_many import check_many, compare_targets, rates_asked, sweep_targets
-from .measurements import as_json, as_text, measure_against, measure_in_processes, save
+from .measurements import as_json, measure_against, measure_in_processes, save
 from .output import Failure, first_sentence, flush_if_possible, put, say_saved
 from .user_code import INTERRUPTED, is_message, path_beginning_with, show_error, user_frames
 
@@ -242,7 +242,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     # The result is saved even if it cannot be printed.
     try:
-        put(as_json(result) if options.json else as_text(result))
+        put(as_json(result) if options.json else str(result))
         flush_if_possible()
     finally:
         for path, name in files:

@@ -41,14 +41,6 @@ def load(path: Path) -> Measurement:
     return loaded
 
 
-def as_text(result: Saved) -> str:
-    """Return the printed result; of a sweep, with a table of each kind of rate."""
-    if not isinstance(result, Sweep):
-        return str(result)
-    tables = [f"{kind} per second:\n{result.table(kind)}" for kind in result.kinds]
-    return "\n\n".join([str(result), *tables])
-
-
 def as_json(result: Saved) -> str:
     """Return the text that `save` writes."""
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:

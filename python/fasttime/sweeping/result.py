@@ -38,8 +38,9 @@ Option = int | float | str | bool | None
 class Sweep(TabularResult):
     """Several callables over all combinations of some values. All times are in seconds.
 
-    Prints as a table with one row per point and one column per candidate. ``*`` marks a candidate
-    that is proven to be the fastest of its point. Iterating yields the points.
+    Prints as a table of times, and a table per kind of rate. A row is a point, and a column is a
+    candidate. ``*`` marks a candidate that is proven to be the fastest of its point. Iterating
+    yields the points.
 
     Attributes:
         axes: the values of each axis, by name.
@@ -232,6 +233,9 @@ class Sweep(TabularResult):
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         return self._cells("time")
+
+    def _more_tables(self) -> list[tuple[str, Iterator[tuple[str, ...]]]]:
+        return [(f"{kind} per second", self._cells(kind)) for kind in self.kinds]
 
     def _notes(self) -> list[str]:
         if len(self.candidates) < 2:
