@@ -46,6 +46,10 @@ class TabularResult(Result):
     def _records(self) -> list[dict[str, Any]]:
         """Return the rows of a data frame and of a CSV file, with equal keys."""
 
+    def _more_tables(self) -> Iterable[tuple[str, Iterable[tuple[str | Text, ...]]]]:
+        """Return further tables with the same headings: a caption and the rows of each."""
+        return ()
+
     def _to_save(self) -> dict[str, Any]:
         """Return the content of the JSON file."""
         return self.to_dict()
@@ -76,11 +80,13 @@ class TabularResult(Result):
 
     def to_markdown(self) -> str:
         """Return title, table, notes and warnings as Markdown."""
-        rows = [[str(cell) for cell in row] for row in self._rows()]
         headings = [heading.replace("\n", " ") for heading in self._column_headings()]
-        parts = [
-            markdown_text(self._title()),
-            "\n".join(markdown_table(headings, rows, self._text_columns())),
+        parts = [markdown_text(self._title())]
+        for caption, rows in (("", self._rows()), *self._more_tables()):
+            cells = [[str(cell) for cell in row] for row in rows]
+            parts.append(markdown_text(caption))
+            parts.append("\n".join(markdown_table(headings, cells, self._text_columns())))
+        parts += [
             *map(markdown_text, self._notes()),
             "\n".join(f"* {markdown_text(str(warning))}" for warning in self._shown_warnings()),
         ]
@@ -127,12 +133,14 @@ class TabularResult(Result):
     def _renderable(self, width: int) -> RenderableType:
         from rich.console import Group
 
-        rows = table(self._headings, left=self._text_columns())
-        for row in self._rows():
-            rows.add_row(*row)
+        parts: list[RenderableType] = []
+        for caption, rows in ((self._title(), self._rows()), *self._more_tables()):
+            grid = table(self._headings, left=self._text_columns())
+            for row in rows:
+                grid.add_row(*row)
+            parts += [line(caption), grid]
         return Group(
-            line(self._title()),
-            rows,
+            *parts,
             *map(line, self._notes()),
             *warning_lines(self._shown_warnings()),
         )
@@ -148,10 +156,18 @@ class TabularResult(Result):
             headings, left = [*headings, ""], (*left, len(headings))
         return (
             elements.table(headings, rows, caption=self._title(), left=left, tree=self._tree())
+            + "".join(map(self._html_table, self._more_tables()))
             + elements.paragraphs(self._notes())
             + self._charts()
             + elements.warning_list(self._shown_warnings())
         )
+
+    def _html_table(self, captioned: tuple[str, Iterable[tuple[str | Text, ...]]]) -> str:
+        caption, rows = captioned
+        cells = [[str(cell) for cell in row] for row in rows]
+        headings = self._column_headings()
+        made = elements.table(headings, cells, caption=caption, left=self._text_columns())
+        return elements.paragraphs([caption]) + made  # a caption is for screen readers
 
     def _column_headings(self) -> list[str]:
         return list(self._headings)

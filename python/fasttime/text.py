@@ -64,9 +64,14 @@ def format_seconds(seconds: float) -> str:
     rounded = float(f"{seconds:.3e}")
     if not math.isfinite(seconds) or seconds == 0 or abs(rounded) >= 1e4:
         return f"{seconds + 0.0:.0f} s"  # + 0.0 turns -0.0 into 0.0
-    unit, scale = next((pair for pair in _UNITS if abs(rounded) >= pair[1]), _UNITS[-1])
+    unit, scale = time_unit(abs(rounded))
     digits = f"{rounded / scale:#.4g}"
     return f"{digits.rstrip('.')} {unit}"
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    """Return a suitable unit for a duration, such as ``µs``, and the unit's length in seconds."""
+    return next((pair for pair in _UNITS if seconds >= pair[1]), _UNITS[-1])
 
 
 def format_change(change: float) -> str:

@@ -316,7 +316,7 @@ def test_a_failing_model_is_one_line(
 
 
 def test_options_are_passed_on_to_measure(asked: Asked) -> None:
-    options = "--method sync --warmup auto --repeat 9 --budget 1.5 --no-hold --cache cold"
+    options = "--method sync --warmup auto --repeat 9 --budget 1.5 --no-hold --cache cold --calls 3"
     assert main(["bench", "model_to_bench:forward", *options.split()]) == 0
     assert asked[0][2] == {
         "method": "sync",
@@ -325,6 +325,7 @@ def test_options_are_passed_on_to_measure(asked: Asked) -> None:
         "budget": 1.5,
         "hold": False,
         "cache": "cold",
+        "calls": 3,
     }
 
 
@@ -521,6 +522,27 @@ def test_a_failing_process_is_reported(
     assert main(["bench", "a:b", "--processes", "2"]) == 1
     assert capsys.readouterr().err == (
         f"its words\nfasttime: error: process 1 of 2 {how}; its messages are above\n"
+    )
+
+
+def test_one_failing_process_keeps_the_others(
+    children: list[list[str]],
+    files: dict[str, Measurement],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = subprocess.run
+
+    def failing(command: list[str], **options: Any) -> Any:
+        done = run(command, **options)
+        return SimpleNamespace(returncode=-11 if len(children) == 2 else 0, stderr=done.stderr)
+
+    monkeypatch.setattr(subprocess, "run", failing)
+    assert main(["bench", "a:b", "--processes", "4", "-o", "all.json"]) == 1
+    assert files["all.json"].processes == (3, 3, 3)
+    assert files["all.json"].ended_by != "interrupt"
+    assert "error: process 2 of 4 was ended by signal 11; its messages are above; the result" in (
+        capsys.readouterr().err
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from made_up import origin
+from made_up import measurement, origin
 
 import fasttime
-from fasttime.cli import main
+from fasttime.cli import bench_many, main
 
 MODULE = """
 import itertools
@@ -24,6 +25,9 @@ runs = itertools.count()
 def forward():
     if next(runs) == 7:
         raise KeyboardInterrupt
+
+def other():
+    pass
 """
 
 
@@ -76,6 +80,24 @@ def test_processes_that_have_ended_are_kept(
     assert isinstance(loaded, fasttime.Measurement)
     assert loaded.processes == (19,) * interrupted
     assert loaded.ended_by == "interrupt"
+
+
+def test_complete_rounds_are_printed_and_saved(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = {name: measurement(2e-3 + 1e-5 * np.arange(20), label=name) for name in "ab"}
+    kept = fasttime.Comparison(sides, 10, 0.01, 0.95, 1.0)
+
+    def compare(*_: Any, **__: Any) -> None:
+        raise fasttime.Interrupted(kept, "2 rounds")
+
+    monkeypatch.setattr(bench_many, "compare", compare)
+    targets = ["interrupted_model:forward", "interrupted_model:other"]
+    assert main(["bench", *targets, "-o", "some.json"]) == 130
+    loaded = fasttime.load("some.json")
+    assert isinstance(loaded, fasttime.Comparison)
+    assert loaded.rounds == 2
+    assert "2 rounds in random order" in capsys.readouterr().out
 
 
 def test_an_interrupt_in_the_first_process_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

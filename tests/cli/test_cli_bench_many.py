@@ -36,6 +36,12 @@ MODULE = """
         return torch.ones(n, dtype=dtype) * scale
     def backwards(dtype, n):
         seen.append((n, dtype))
+    def three():
+        return 3
+    def product():
+        return torch.ones(2, 2) @ torch.ones(2, 2)
+    def size(n):
+        return 4 * n
     def fails(n):
         raise MemoryError("too large")
     def stops(n):
@@ -128,6 +134,40 @@ def test_setup_makes_fresh_arguments() -> None:
     assert not any(x.any() for x in seen())
 
 
+def test_work_of_a_call_gives_rates() -> None:
+    work = ["--bytes", "8e6", "--items", "many_ops:three", "--flops", "auto"]
+    command = ["bench", "many_ops:product", "--budget", "0.02", *work, "-o", "m.json"]
+    assert main(command) == 0
+    loaded = fasttime.load("m.json")
+    assert isinstance(loaded, Measurement)
+    assert dict(loaded.work) == {"bytes": 8e6, "flops": 16.0, "items": 3.0}
+
+
+def test_work_of_a_sweep_gets_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "many_ops:takes", "--arg", "n=2,4", "--budget", "0.02", "-o", "s.json"]
+    assert main([*command, "--bytes", "many_ops:size"]) == 0
+    loaded = fasttime.load("s.json")
+    assert isinstance(loaded, Sweep)
+    assert [dict(point.work) for point in loaded] == [{"bytes": 8.0}, {"bytes": 16.0}]
+    assert f"bytes per second\n{loaded.table('bytes')}\n" in capsys.readouterr().out
+
+
+def test_candidates_have_rates() -> None:
+    command = ["bench", "many_ops:plain", "many_ops:other", "--budget", "0.05"]
+    assert main([*command, "--items", "5", "-o", "c.json"]) == 0
+    loaded = fasttime.load("c.json")
+    assert isinstance(loaded, Comparison)
+    assert [dict(one.work) for one in loaded.measurements.values()] == [{"items": 5.0}] * 2
+
+
+@pytest.mark.parametrize("amount", ["-3", "many", "inf"])
+def test_impossible_work_is_bad_usage(amount: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["bench", "many_ops:plain", f"--bytes={amount}"])
+    assert exit_.value.code == 2
+    assert "must be a number above 0, such as 8e6, or module:callable" in capsys.readouterr().err
+
+
 def test_setup_gets_the_values_of_a_sweep() -> None:
     command = ["bench", "many_ops:add", "--setup", "many_ops:fresh", "--arg", "n=5,7"]
     assert main([*command, "--budget", "0.02"]) == 0
@@ -137,15 +177,15 @@ def test_setup_gets_the_values_of_a_sweep() -> None:
 def test_precision_and_setup_reach_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def in_processes(arguments: list[str], count: int) -> Measurement:
+    def in_processes(arguments: list[str], count: int) -> tuple[Measurement, int]:
         asked.append(arguments)
-        return fasttime.measure(list, warmup=0, repeat=12)
+        return fasttime.measure(list, warmup=0, repeat=12), 0
 
     monkeypatch.setattr(bench, "measure_in_processes", in_processes)
     command = ["bench", "many_ops:add", "--setup", "many_ops:fresh", "--precision", "2%"]
-    assert main([*command, "--processes", "3"]) == 0
+    assert main([*command, "--bytes", "8e6", "--processes", "3"]) == 0
     assert asked == [
-        ["many_ops:add", "--setup", "many_ops:fresh", "--precision", "0.02"],
+        ["many_ops:add", "--setup", "many_ops:fresh", "--precision", "0.02", "--bytes", "8000000.0"]
     ]
 
 

@@ -113,6 +113,31 @@ def test_a_number_of_rounds_ends_the_comparison(machine: Machine) -> None:
     assert found.measurements["a"].ended_by == "count"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="notes came with Python 3.11")
+@pytest.mark.parametrize(
+    ("wrong", "note"),
+    [
+        ("bugdet", "compare() passed bugdet= on to the callable; did you mean budget=?"),
+        ("warmpu", "compare() passed warmpu on to the callable. Its own options are method,"),
+    ],
+)
+def test_a_misspelt_option_is_named_in_a_note(machine: Machine, wrong: str, note: str) -> None:
+    given: Any = {wrong: 3}
+    with pytest.raises(TypeError) as caught:
+        fasttime.compare({"a": taking(1e-3), "b": taking(1e-3)}, **given)
+    notes = caught.value.__notes__  # type: ignore[attr-defined]
+    assert any(one.startswith(note) for one in notes)
+
+
+def test_a_callable_of_any_name_brings_a_warning(machine: Machine) -> None:
+    def fn(**_: object) -> float:
+        return 1e-3
+
+    found = fasttime.compare({"a": fn, "b": fn}, bugdet=3, rounds=6)
+    (message,) = (one.message for one in found.warnings if one.kind == "option_passed_on")
+    assert message.startswith("compare() passed bugdet= on to the callable")
+
+
 # --- a budget has room for a verdict ---
 
 

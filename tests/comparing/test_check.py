@@ -193,7 +193,7 @@ def test_the_work_of_setup_is_not_compared(
         ({"inputs": {"a": (), "b": (), "c": ()}}, ValueError, r"names unknown \['c'\]"),
         ({"inputs": {"a": (), "b": 3}}, TypeError, "list of tuples of arguments"),
         ({"setup": tuple, "method": "graph"}, ValueError, "graph replays with the arguments"),
-        ({"check": 3}, TypeError, "check must be a function of two results, got 3"),
+        ({"check": 3}, TypeError, "check must be a function of two results, got int"),
         ({"bytes": -1}, ValueError, "bytes must be above 0"),
     ],
 )

@@ -430,7 +430,7 @@ def test_only_measurements_are_compared(tmp_path: Path) -> None:
         TypeError, match=r"but old \(.*r\.json\) is a report: a report has no single runs"
     ):
         compare_saved(tmp_path / "r.json", 1.0)
-    with pytest.raises(TypeError, match=r"but old is a float$"):
+    with pytest.raises(TypeError, match=r"but old is of type float$"):
         compare_saved(1.0, runs(1.0))  # type: ignore[arg-type]
 
 

@@ -184,6 +184,10 @@ def test_steps_of_the_clock_are_not_modes() -> None:
 # --- numbers that cannot be judged ---
 
 
+def test_few_runs_below_zero_raise_a_warning() -> None:
+    assert kinds(-normal(5)) == ["few_samples"]
+
+
 def test_impossible_times_are_not_judged() -> None:
     assert kinds(np.zeros(100)) == []
     assert kinds(np.full(100, np.nan)) == []

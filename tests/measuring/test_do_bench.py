@@ -48,7 +48,8 @@ def test_the_return_mode_picks_the_statistic(
         )
     assert read == pytest.approx(expected, rel=0.02)
     kinds = {getattr(one.message, "kind", "") for one in caught}
-    assert kinds == {"rare_cost", "two_modes"}
+    contains_long_runs = mode in ("mean", "max")
+    assert kinds == ({"two_modes"} if contains_long_runs else {"rare_cost", "two_modes"})
 
 
 def test_each_warning_reaches_python(cuda: Simulated, host: SimulatedMachine) -> None:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from scripted_loop import ScriptedLoop, machine
 
 import fasttime
+from fasttime.text import format_seconds
 
 READING = 40e-9
 
@@ -36,6 +38,25 @@ def test_the_loops_own_cost_is_subtracted(
     assert found.is_calibrated
     assert found.times == pytest.approx([5e-6] * len(found), rel=1e-3)
     assert "the loop's own" in str(found)
+
+
+def test_warnings_quote_the_reported_times(slow_clock: ScriptedLoop) -> None:
+    calls = itertools.count()
+
+    def sometimes_slow() -> None:
+        slow_clock.work(1e-6 if next(calls) % 5 else 1e-5, 0.0)
+
+    found = fasttime.measure(sometimes_slow, method="naive", warmup=0, repeat=40)
+    (message,) = (one.message for one in found.warnings if one.kind == "rare_cost")
+    assert message.startswith(f"The mean of {format_seconds(found.mean)} is ")
+    assert format_seconds(found.mean) == "2.800 µs"
+
+
+def test_a_cost_of_zero_is_not_said_to_be_subtracted(script: ScriptedLoop) -> None:
+    script.cuda_is_up = False
+    found = fasttime.measure(script.work, 5e-6, 0.0, method="naive", warmup=1, repeat=20)
+    assert found.event_overhead == 0.0
+    assert "subtracted" not in str(found)
 
 
 def test_compare_subtracts_the_loops_own_cost(slow_clock: ScriptedLoop) -> None:

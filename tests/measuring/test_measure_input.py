@@ -209,7 +209,7 @@ def test_an_unknown_cache_raises_with_the_choices() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "option"),
-    [("repeats", "repeat"), ("warm_up", "warmup"), ("methods", "method"), ("holds", "hold")],
+    [("repeats", "repeat"), ("warm_up", "warmup"), ("holds", "hold"), ("rep", "repeat")],
 )
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="notes came with Python 3.11")
 def test_a_misspelt_option_is_named_in_a_note(wrong: str, option: str) -> None:
@@ -218,6 +218,59 @@ def test_a_misspelt_option_is_named_in_a_note(wrong: str, option: str) -> None:
     assert caught.value.__notes__ == [  # type: ignore[attr-defined]
         f"measure() passed {wrong}= on to the callable; did you mean {option}=?"
     ]
+
+
+def test_a_callable_of_any_name_brings_a_warning() -> None:
+    class Layer(torch.nn.Module):
+        def forward(self, x: torch.Tensor, **options: object) -> torch.Tensor:
+            return x
+
+    for fn in (Layer(), lambda x, **options: x):
+        found = fasttime.measure(fn, torch.ones(2), warmpu=3, warmup=0, repeat=20)
+        (message,) = (one.message for one in found.warnings if one.kind == "option_passed_on")
+        assert message.startswith("measure() passed warmpu= on to the callable, which takes any")
+        assert "so the option warmup has its default" in message
+
+
+@pytest.mark.parametrize("name", ["repeats", "input", "input_ids", "use_cache"])
+def test_arguments_of_the_callable_bring_no_warning(name: str) -> None:
+    def fn(repeats: int = 1, **options: object) -> None:
+        return None
+
+    found = fasttime.measure(fn, warmup=0, repeat=20, **{name: 3})  # type: ignore[arg-type]
+    assert "option_passed_on" not in {one.kind for one in found.warnings}
+
+
+@pytest.mark.parametrize(
+    ("option", "function", "args", "message"),
+    [
+        ("setup", lambda: (1,), (1,), r"here 1, but: too many .*setup=lambda x: \.\.\."),
+        (
+            "setup",
+            lambda y: (y,),
+            (),
+            r"here none, but: missing .* 'y'; write setup=lambda: \.\.\.",
+        ),
+        ("bytes", lambda: 3, (1, 2), r"here 2, but: too many .* write bytes=lambda x, y: \.\.\."),
+        ("items", lambda a, b: 3, (1,), "here 1, but: missing .* write items=lambda x:"),
+    ],
+)
+def test_functions_with_wrong_parameters_are_refused(
+    option: str, function: Any, args: Any, message: str
+) -> None:
+    calls: list[object] = []
+    message = f"^{option}= is called with the call's arguments, {message}"
+    with pytest.raises(TypeError, match=message):
+        fasttime.measure(calls.append, *args, **{option: function})
+    if option == "setup":
+        with pytest.raises(TypeError, match=message):
+            fasttime.compare({"a": calls.append, "b": len}, *args, setup=function)
+    assert calls == []
+
+
+def test_keyword_arguments_reach_functions_of_work() -> None:
+    with pytest.raises(TypeError, match=r"here 2, but: .* write bytes=lambda x, reverse: \.\.\."):
+        fasttime.measure(sorted, [1], reverse=True, bytes=lambda x: 3)
 
 
 def test_other_errors_get_no_note() -> None:

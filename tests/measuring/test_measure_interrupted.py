@@ -36,7 +36,7 @@ def test_counted_runs_are_kept(script: ScriptedLoop, method: str) -> None:
     call = interrupted_in(7, lambda run: script.sleep(0.25))
     with pytest.raises(Interrupted) as caught:
         fasttime.measure(call, method=method, warmup=2, repeat=50)
-    found = caught.value.measurement
+    found = caught.value.result
     assert (len(found), found.warmup, found.repeat) == (5, 2, 7)
     assert (found.ended_by, found.warnings[-1].kind) == ("interrupt", "interrupted")
     if method != "event":  # the scopes have their own clock
@@ -48,7 +48,7 @@ def test_counted_runs_on_a_device_are_kept(cuda: Simulated, simulated: Simulated
     call = interrupted_in(7, lambda run: simulated.work(10 * US, (run + 1) * MS))
     with pytest.raises(Interrupted) as caught:
         fasttime.measure(call, warmup=2, repeat=50)
-    assert caught.value.measurement.times == pytest.approx([3e-3, 4e-3, 5e-3, 6e-3, 7e-3])
+    assert caught.value.result.times == pytest.approx([3e-3, 4e-3, 5e-3, 6e-3, 7e-3])
 
 
 def test_held_runs_are_kept(cuda: Simulated, simulated: SimulatedMachine) -> None:
@@ -56,7 +56,7 @@ def test_held_runs_are_kept(cuda: Simulated, simulated: SimulatedMachine) -> Non
     call = interrupted_in(8, lambda run: simulated.work(10 * US, MS))
     with pytest.raises(Interrupted) as caught:
         fasttime.measure(call, warmup=2, repeat=50, hold=True)
-    found = caught.value.measurement
+    found = caught.value.result
     assert found.held
     assert found.times == pytest.approx([1e-3] * 5)
 
@@ -65,7 +65,7 @@ def test_automatic_runs_are_kept(cuda: Simulated, simulated: SimulatedMachine) -
     call = interrupted_in(1600, lambda run: simulated.work(10 * US, (950 + run % 100) * US))
     with pytest.raises(Interrupted) as caught:
         fasttime.measure(call, precision=1e-6, budget=5.0)
-    found = caught.value.measurement
+    found = caught.value.result
     assert 20 <= len(found) < 1600
     assert found.median == pytest.approx(1e-3, rel=0.05)
     assert found.ended_by == "interrupt"
@@ -87,8 +87,8 @@ def test_what_is_kept_can_be_saved(script: ScriptedLoop, tmp_path: Path) -> None
     call = interrupted_in(7, lambda run: script.sleep(0.25))
     with pytest.raises(Interrupted, match="interrupted after 5 kept runs") as caught:
         fasttime.measure(call, method="sync", warmup=2, repeat=50)
-    caught.value.measurement.save(tmp_path / "some.json")
+    caught.value.result.save(tmp_path / "some.json")
     loaded = fasttime.load(tmp_path / "some.json")
-    assert loaded.to_dict() == caught.value.measurement.to_dict()
+    assert loaded.to_dict() == caught.value.result.to_dict()
     again = pickle.loads(pickle.dumps(caught.value))
-    assert again.measurement.median == caught.value.measurement.median
+    assert again.result.median == caught.value.result.median

@@ -86,6 +86,13 @@ def test_rates_have_the_ends_of_the_interval() -> None:
     assert rate.interval == pytest.approx((1e6 / high, 1e6 / low))
 
 
+def test_unknown_rates_say_what_to_pass() -> None:
+    with pytest.raises(KeyError, match="the flops of a call are unknown; pass flops="):
+        measurement([1.0], work={"bytes": 3.0}).rates["flops"]
+    with pytest.raises(KeyError, match="no rate 'gbps'; there are bytes"):
+        measurement([1.0], work={"bytes": 3.0}).rates["gbps"]
+
+
 def test_rates_are_saved_and_loaded(tmp_path: Path) -> None:
     saved = made(calls=3, has_setup=True)
     saved.save(tmp_path / "m.json")

@@ -163,7 +163,7 @@ def test_an_error_of_setup_passes(simulated: SimulatedMachine) -> None:
 
 
 def test_setup_returns_a_tuple() -> None:
-    with pytest.raises(TypeError, match=r"such as \(x.clone\(\),\), got a Tensor"):
+    with pytest.raises(TypeError, match=r"such as \(x.clone\(\),\), got Tensor"):
         fasttime.measure(torch.abs, setup=lambda: torch.ones(1))  # type: ignore[arg-type,return-value]
 
 
@@ -264,8 +264,8 @@ def test_inputs_and_arguments_exclude_each_other() -> None:
     ("options", "message"),
     [
         ({"setup": 3}, "setup must be a function"),
-        ({"inputs": torch.ones(2)}, "list of tuples of arguments, such as .*, got a Tensor"),
-        ({"inputs": [torch.ones(2)]}, "got a Tensor in it"),
+        ({"inputs": torch.ones(2)}, "list of tuples of arguments, such as .*, got Tensor"),
+        ({"inputs": [torch.ones(2)]}, "got Tensor in it"),
         ({"calls": 1.5}, "calls must be an int"),
         ({"bytes": "many"}, "bytes must be a number"),
     ],

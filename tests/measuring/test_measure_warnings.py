@@ -14,7 +14,7 @@ import fasttime
 from fasttime import TimingWarning
 from fasttime.environment.gpu_state import GpuState
 from fasttime.measuring.elsewhere import Elsewhere, judge_elsewhere, judge_work
-from fasttime.measuring.warnings import judge_resolution
+from fasttime.measuring.warnings import MORE_WORK, judge_resolution, longer_runs
 
 
 def kinds(measurement: fasttime.Measurement) -> list[str]:
@@ -134,15 +134,33 @@ def test_a_reading_of_mostly_overhead_has_a_warning(
     assert found.warnings == (
         TimingWarning(
             "below_resolution",
-            "A run reads 3.250 µs and an empty run 1.250 µs, so most of the reading is overhead. "
-            "Put several calls into fn, and divide by their number.",
+            "A run takes 2.000 µs after the event overhead of 1.250 µs is subtracted, so most of "
+            "the reading was overhead. Pass calls=100: a run then makes so many calls, and times "
+            "are per call.",
         ),
     )
 
 
 @pytest.mark.parametrize(("reading", "warned"), [(2.9e-6, True), (3.0e-6, False), (0.0, True)])
 def test_three_times_the_event_overhead_is_enough(reading: float, warned: bool) -> None:
-    assert (judge_resolution(reading, 1e-6) is not None) is warned
+    assert (judge_resolution(reading, 1e-6, 0.0, "Do more.") is not None) is warned
+
+
+def test_a_reading_without_subtraction_is_quoted() -> None:
+    found = judge_resolution(2e-6, 1e-6, 0.0, "Do more.")
+    assert found is not None
+    assert found.message == (
+        "A run reads 2.000 µs and an empty run 1.000 µs, so most of the reading is overhead. "
+        "Do more."
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "has_setup", "remedy"),
+    [(1, False, "Pass calls=100:"), (7, False, "Pass calls=700:"), (1, True, MORE_WORK)],
+)
+def test_short_runs_get_a_possible_remedy(calls: int, has_setup: bool, remedy: str) -> None:
+    assert longer_runs(calls, has_setup).startswith(remedy)
 
 
 def test_host_methods_read_overhead_from_empty_runs(

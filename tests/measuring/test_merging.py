@@ -79,7 +79,7 @@ def test_merge_takes_measurements_only(given: Any) -> None:
     with pytest.raises(TypeError) as caught:
         Measurement.merge(given)
     assert str(caught.value) == (
-        f"merge() takes measurements, got a {kind}; for a list, write "
+        f"merge() takes measurements, got {kind}; for a list, write "
         "Measurement.merge(*measurements), for a file, fasttime.load(path)"
     )
 

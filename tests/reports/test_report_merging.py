@@ -207,7 +207,7 @@ def test_merging_nothing_is_an_error() -> None:
 
 @pytest.mark.parametrize("wrong", [None, [training()], "report.json"])
 def test_only_reports_can_be_merged(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=f"takes reports, got a {type(wrong).__name__}; for"):
+    with pytest.raises(TypeError, match=f"takes reports, got {type(wrong).__name__}; for"):
         Report.merge(training(), wrong)
 
 

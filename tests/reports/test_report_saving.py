@@ -215,6 +215,6 @@ def test_lone_surrogates_are_written_as_escapes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [3, "timeline.json", Timeline])
 def test_a_page_takes_a_timeline_only(wrong: Any, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"^timeline must be a fasttime\.Timeline, got a "):
+    with pytest.raises(TypeError, match=r"^timeline must be a fasttime\.Timeline, got "):
         training().save(tmp_path / "r.html", timeline=wrong)
     assert list(tmp_path.iterdir()) == []

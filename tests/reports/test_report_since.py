@@ -165,5 +165,5 @@ def test_merged_reports_are_refused(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("wrong", [None, "report.json"])
 def test_only_a_report_can_be_the_earlier(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=f"takes an earlier report, got a {type(wrong).__name__}"):
+    with pytest.raises(TypeError, match=f"takes an earlier report, got {type(wrong).__name__}"):
         training().since(wrong)

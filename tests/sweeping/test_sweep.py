@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from made_up import measurement
 
 import fasttime
 from fasttime import Comparison, Measurement, Sweep
+from fasttime.comparing.rounds import BudgetTooSmall
 from fasttime.sweeping import sweep as module
 
 Calls = list[int]
@@ -107,7 +109,7 @@ def test_a_failing_point_says_why(calls: Calls) -> None:
     assert made[100].error == "OutOfMemoryError: CUDA out of memory. Tried to allocate 99 GiB."
     assert made[1000].timed
     assert "failed" in made.table()
-    assert "1 point failed" in made.warnings[0].message
+    assert "1 point failed (n=100), so there are no times there" in made.warnings[0].message
     assert made.geometric_mean("constant") == pytest.approx(1.0, rel=0.01)
 
 
@@ -120,6 +122,17 @@ def test_rates_come_from_the_work_of_a_call(calls: Calls) -> None:
     assert made[100].rate("linear", "flops") is None
     with pytest.raises(ValueError, match="one of time, bytes, items, got 'flops'; pass flops="):
         made.table("flops")
+    with pytest.raises(ValueError, match=r"one of time, bytes, items, got 'gbps'$"):
+        made.table("gbps")
+
+
+def test_rates_are_shown_in_every_form(calls: Calls) -> None:
+    made = swept(bytes=lambda n: 1000 * n)
+    assert "bytes per second" not in str(swept())
+    for text in (str(made), made.to_markdown(), made.to_html()):
+        times, _, rates = text.partition("bytes per second")
+        assert ("10.00 µs" in times, "1.00 GB/s" in times) == (True, False)
+        assert ("10.00 µs" in rates, "1.00 GB/s" in rates) == (False, True)
 
 
 def test_a_negative_amount_fails_the_point(calls: Calls) -> None:
@@ -159,9 +172,9 @@ def test_an_interrupted_sweep_goes_on(calls: Calls, tmp_path: Path) -> None:
             raise KeyboardInterrupt
         return n
 
-    with pytest.raises(KeyboardInterrupt) as caught:
+    with pytest.raises(fasttime.Interrupted, match="after 2 of 3 points") as caught:
         fasttime.sweep(CANDIDATES, AXES, interrupted, save_to=path)
-    partial = caught.value.result  # type: ignore[attr-defined]
+    partial = caught.value.result
     assert len(partial) == 2
     assert not partial.is_complete
     assert [warning.kind for warning in partial.warnings] == ["incomplete"]
@@ -170,6 +183,15 @@ def test_an_interrupted_sweep_goes_on(calls: Calls, tmp_path: Path) -> None:
     assert calls == [1]
     assert made.is_complete
     assert made[10] == partial[10]
+
+
+def test_without_a_point_the_interrupt_is_plain(calls: Calls) -> None:
+    def interrupted(n: int) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fasttime.sweep(CANDIDATES, AXES, interrupted)
+    assert type(caught.value) is KeyboardInterrupt
 
 
 def test_failed_points_are_tried_again(calls: Calls, tmp_path: Path) -> None:
@@ -185,6 +207,10 @@ def test_another_sweep_is_not_overwritten(calls: Calls, tmp_path: Path) -> None:
     swept(save_to=path)
     with pytest.raises(ValueError, match="other axes, candidates or margin; choose another name"):
         swept(save_to=path, margin=0.02)
+    with pytest.raises(ValueError, match="other options: cache was 'warm', is 'cold'; choose"):
+        swept(save_to=path, cache="cold")
+    with pytest.raises(ValueError, match="other options: setup was None, is 'function'"):
+        swept(save_to=path, setup=lambda n: (n,))
     measurement([1.0]).save(path)
     with pytest.raises(ValueError, match="not a sweep"):
         swept(save_to=path)
@@ -194,6 +220,7 @@ def test_rows_have_one_line_per_candidate(calls: Calls) -> None:
     pytest.importorskip("pandas")
     frame = swept(bytes=8).to_pandas()
     assert len(frame) == 6
+    assert not {"flops_per_second", "items_per_second"} & set(frame.columns)
     assert list(frame["is_fastest"]) == [True, False, False, False, False, True]
     assert math.isfinite(frame["bytes_per_second"].iloc[0])
 
@@ -207,8 +234,10 @@ def test_a_plot_has_a_panel_per_combination(calls: Calls) -> None:
     assert [axes.get_title() for axes in figure.axes] == ["kind = a", "kind = b"]
     line = figure.axes[0].lines[0]
     assert list(line.get_xdata()) == [1, 10, 100]
-    assert line.get_ydata()[0] == pytest.approx(8e6, rel=0.01)
+    assert line.get_ydata()[0] == pytest.approx(8000, rel=0.01)
+    assert figure.axes[0].get_ylabel() == "kB/s"
     assert figure.axes[0].get_xscale() == "log"
+    assert made.plot().axes[0].get_ylabel() == "time (µs)"
 
 
 def test_a_plot_needs_an_axis_of_numbers(calls: Calls) -> None:
@@ -216,6 +245,13 @@ def test_a_plot_needs_an_axis_of_numbers(calls: Calls) -> None:
     made = fasttime.sweep(CANDIDATES, {"kind": ["a", "b"]}, lambda kind: 3.0)
     with pytest.raises(ValueError, match="no horizontal axis"):
         made.plot()
+
+
+def test_an_unknown_option_brings_a_guess() -> None:
+    with pytest.raises(TypeError, match=r"sweep\(\) has no option bugdet=; did you mean budget=\?"):
+        swept(bugdet=1)
+    with pytest.raises(TypeError, match=r"no option repeat=; there are candidates, axes, make,"):
+        swept(repeat=1)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +266,8 @@ def test_a_plot_needs_an_axis_of_numbers(calls: Calls) -> None:
         ({"candidates": {}}, "takes a callable, or a mapping"),
         ({"candidates": {"a": 3}}, "candidate 'a' is not callable"),
         ({"bytes": lambda m: 3}, "bytes is called with the axes n"),
+        ({"bytes": -3}, "bytes must be above 0"),
+        ({"bytes": "auto"}, "bytes must be a number"),
     ],
 )
 def test_mistakes_are_explained(options: dict[str, Any], message: str) -> None:
@@ -283,6 +321,18 @@ def test_a_check_that_raises_is_noted_at_the_point() -> None:
     assert made[10].error.startswith('RuntimeError: check= failed on the results of "b" and "a"')
 
 
+def test_a_small_budget_names_the_budget_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compare(*_: object, **__: object) -> None:
+        raise BudgetTooSmall("of compare()", "a run takes 1.000 s", 24.0)
+
+    monkeypatch.setattr(module, "compare", compare)
+    made = fasttime.sweep(CANDIDATES, {"n": [1]}, lambda n: n)
+    assert made[1].error == (
+        "ValueError: a run takes 1.000 s; pass budget=12 or more, the seconds per candidate and "
+        "point"
+    )
+
+
 def test_a_check_needs_two_candidates() -> None:
     with pytest.raises(ValueError, match="got one candidate"):
         fasttime.sweep(double, AXES, lambda n: n, check=torch.equal)
@@ -327,6 +377,24 @@ def test_points_of_the_file_are_named(calls: Calls, tmp_path: Path) -> None:
     again = swept(save_to=path)
     (warning,) = (one for one in again.warnings if one.kind == "reused")
     assert "3 points of 3 come from the file" in warning.message
+    assert "even if your code changed. Delete the file" in warning.message
+
+
+def test_options_that_differ_are_named(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    swept(save_to=path)
+    again = swept(save_to=path, budget=0.5, bytes=lambda n: n)
+    (warning,) = (one for one in again.warnings if one.kind == "reused")
+    assert "changed. Options differ: budget was 1.0, is 0.5, bytes was None, is" in warning.message
+
+
+def test_a_file_without_options_is_resumed(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    swept(save_to=path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["options"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert swept(save_to=path, cache="cold").reused == 3
 
 
 def test_a_file_to_resume_from_is_json(calls: Calls, tmp_path: Path) -> None:

@@ -71,6 +71,18 @@ def seconds(text: str) -> float:
     return value
 
 
+def amount(text: str) -> float | str:
+    """Read an amount of work: a number above 0, ``auto``, or ``module:callable``."""
+    if text == "auto" or ":" in text:
+        return text
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"must be a number above 0, such as 8e6, or module:callable, got {text!r}"
+        )
+    return value
+
+
 def device(text: str) -> str:
     """Read ``cpu``, ``cuda`` or ``cuda:<index>``."""
     if not re.fullmatch(r"cpu|cuda(:\d+)?", text):

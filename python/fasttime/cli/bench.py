@@ -22,10 +22,12 @@ from ..environment.describe import describe
 from ..measuring.interrupted import Interrupted
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
+from ..rates.rate import KINDS
 from ..sweeping.result import Sweep
 from . import target as targets
 from .arguments import (
     add_command,
+    amount,
     device,
     fraction,
     ignored_runs,
@@ -36,7 +38,7 @@ from .arguments import (
     runs,
     seconds,
 )
-from .bench_many import check_many, compare_targets, sweep_targets
+from .bench_many import check_many, compare_targets, rates_asked, sweep_targets
 from .measurements import as_json, measure_against, measure_in_processes, save
 from .output import Failure, first_sentence, flush_if_possible, put, say_saved
 from .user_code import INTERRUPTED, is_message, path_beginning_with, show_error, user_frames
@@ -54,7 +56,7 @@ _EXAMPLES = """examples:
   fasttime bench my_model:forward --against HEAD --build "python setup.py build_ext -i"
   fasttime bench my_ops:fused my_ops:eager
   fasttime bench my_ops:fused --arg n=1024,4096 --arg dtype=float16,bfloat16 --csv fused.csv
-  fasttime bench my_ops:add_in_place --setup my_ops:fresh_inputs
+  fasttime bench my_ops:add_in_place --setup my_ops:fresh_inputs --bytes 8e6
 
 my_model:forward is the function `forward` of ./my_model.py or of an installed module.
 It is called without arguments. The module creates models and inputs when it is imported.
@@ -67,7 +69,7 @@ Several targets are judged against the first one.
 _PAIRS = 10
 
 # Options that are passed on to `measure` if they are given.
-_MEASURE_OPTIONS = ("method", "warmup", "repeat", "budget", "precision", "hold", "cache")
+_MEASURE_OPTIONS = ("method", "warmup", "repeat", "budget", "precision", "hold", "cache", "calls")
 
 
 def add_to(commands: Commands) -> None:
@@ -135,6 +137,18 @@ def add_to(commands: Commands) -> None:
         help="end once the median is known to within this: 1%% or 0.01; default: 0.5%%",
     )
     parser.add_argument(
+        "--calls", type=positive, metavar="N", help="calls per run; times are per call; default: 1"
+    )
+    for kind in KINDS:
+        auto = ", or auto, which lets torch count" if kind == "flops" else ""
+        parser.add_argument(
+            f"--{kind}",
+            type=amount,
+            metavar="N",
+            help=f"the {kind} of one call, for rates: a number{auto}, or module:callable, which "
+            "gets the arguments of the target",
+        )
+    parser.add_argument(
         "--hold",
         action=argparse.BooleanOptionalAction,
         help="hold the stream while work is queued, so that times include no launch latency; "
@@ -201,7 +215,7 @@ def run(options: argparse.Namespace) -> int:
             given = _arguments(options), options.against, options.build
             result, code = measure_against(*given, pairs)
         elif processes is not None and processes > 1:
-            result = measure_in_processes(_arguments(options), processes)
+            result, code = measure_in_processes(_arguments(options), processes)
         else:
             # The target's own output must not mix with the data.
             chatter = contextlib.redirect_stdout(sys.stderr) if options.json else None
@@ -308,7 +322,7 @@ def _measure_many(
             for module, name in parts
         ]
         if not options.arg:
-            return compare_targets(found, options), 0
+            return compare_targets(found, options)
         values = dict(options.arg)
         if len(values) < len(options.arg):
             raise Failure("an --arg is given twice; list all of its values in one")
@@ -337,9 +351,10 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
     try:
         if options.setup is not None:
             given["setup"] = targets.find_setup(options.setup)
+        given |= rates_asked(options)
         measurement = measure(target.fn, *target.arguments, **given)
     except Interrupted as interrupted:  # the complete runs are printed and saved
-        measurement = interrupted.measurement
+        measurement = interrupted.result
     except Exception as error:
         if is_message(error):
             raise Failure(str(error), code=1 if isinstance(error, RuntimeError) else 2) from error
@@ -355,7 +370,7 @@ def _time(target: targets.Target, options: argparse.Namespace) -> Measurement:
 def _arguments(options: argparse.Namespace) -> list[str]:
     """Return the arguments for a process that makes the same measurement once."""
     arguments = [options.target]
-    for name in ("device", "batch", "dtype", "setup", *_MEASURE_OPTIONS):
+    for name in ("device", "batch", "dtype", "setup", *_MEASURE_OPTIONS, *KINDS):
         value = getattr(options, name)
         if isinstance(value, bool):
             arguments.append(f"--{name}" if value else f"--no-{name}")

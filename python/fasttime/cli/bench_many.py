@@ -13,6 +13,8 @@ import torch
 
 from ..comparing.candidates import compare
 from ..comparing.comparison import Comparison
+from ..measuring.interrupted import Interrupted
+from ..rates.rate import KINDS
 from ..sweeping.result import Sweep
 from ..sweeping.sweep import sweep
 from . import target as targets
@@ -20,7 +22,7 @@ from .output import Failure, say
 from .user_code import INTERRUPTED, is_message
 
 # Options of `bench` that only a single measurement has.
-_FOR_ONE = ("warmup", "repeat", "precision", "processes", "against", "build")
+_FOR_ONE = ("warmup", "repeat", "precision", "calls", "processes", "against", "build")
 _OPTIONS = ("method", "budget", "hold", "cache")
 
 Values = Mapping[str, Sequence[object]]
@@ -37,15 +39,24 @@ def check_many(options: argparse.Namespace) -> None:
         raise Failure(f"{twice[0]} is named twice; name different targets")
 
 
-def compare_targets(found: Sequence[targets.Target], options: argparse.Namespace) -> Comparison:
-    """Compare the targets; the first is the baseline."""
+def compare_targets(
+    found: Sequence[targets.Target], options: argparse.Namespace
+) -> tuple[Comparison, int]:
+    """Compare the targets; the first is the baseline. Return the comparison and the exit code.
+
+    After Ctrl-C, the comparison has the rounds that are complete.
+    """
     with _messages_in_one_line():
-        return compare(
-            {one.label: one.fn for one in found},
-            setup=targets.find_setup(options.setup),
-            inputs=None if options.setup else {one.label: one.arguments for one in found},
-            **_given(options),
-        )
+        try:
+            comparison = compare(
+                {one.label: one.fn for one in found},
+                setup=targets.find_setup(options.setup),
+                inputs=None if options.setup else {one.label: one.arguments for one in found},
+                **_given(options),
+            )
+        except Interrupted as interrupted:
+            return interrupted.result, INTERRUPTED
+    return comparison, 0
 
 
 def sweep_targets(
@@ -78,11 +89,8 @@ def sweep_targets(
                 save_to=output,
                 **_given(options),
             )
-        except KeyboardInterrupt as interrupt:
-            made = getattr(interrupt, "result", None)  # type: ignore[assignment]
-            if not made:
-                raise
-            code = INTERRUPTED
+        except Interrupted as interrupted:
+            made, code = interrupted.result, INTERRUPTED
     if not tried and output:
         say(f"{output} has all points already; delete it to time them again")
     failed = all(point.error for point in made)
@@ -119,7 +127,21 @@ def _check_takes(label: str, fn: Callable[..., object], values: Values) -> None:
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
+    given = {name: getattr(options, name) for name in _OPTIONS}
+    asked = {name: value for name, value in given.items() if value is not None}
+    return asked | rates_asked(options)
+
+
+def rates_asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the work of one call, by kind, as `measure` takes it."""
+    given = {kind: getattr(options, kind) for kind in KINDS}
+    return {
+        kind: targets.find_callable(*targets.split(amount), takes_arguments=True).fn
+        if isinstance(amount, str) and amount != "auto"
+        else amount
+        for kind, amount in given.items()
+        if amount is not None
+    }
 
 
 @contextlib.contextmanager

@@ -92,17 +92,19 @@ def measure_against(
         raise Failure(f"the processes measured different things: {error}", code=1) from error
 
 
-def measure_in_processes(arguments: Sequence[str], count: int) -> Measurement:
+def measure_in_processes(arguments: Sequence[str], count: int) -> tuple[Measurement, int]:
     """Run ``fasttime bench`` in fresh processes, one after another, and merge the measurements.
+
+    Returns the measurement and the exit code. Ctrl-C keeps the measurements of the processes that
+    have ended. If a process fails, its messages are passed on, and the others are kept.
 
     Some things differ from process to process and stay the same within one: the addresses of
     memory, or the algorithms that cuDNN picks. More runs in one process do not average them out.
 
-    Ctrl-C keeps the measurements of the processes that have ended.
-
-    Raises Failure if a process fails. The process's own messages are passed on first.
+    Raises Failure if the first process fails, because the others would most likely fail as well.
     """
     measurements: list[Measurement] = []
+    code = 0
     with tempfile.TemporaryDirectory(prefix="fasttime-") as folder:
         for number in range(1, count + 1):
             if sys.stderr.isatty():
@@ -110,15 +112,21 @@ def measure_in_processes(arguments: Sequence[str], count: int) -> Measurement:
             path = Path(folder, f"{number}.json")
             try:
                 _bench([*arguments, "--output", str(path)], f"process {number} of {count}")
+                measurements.append(load(path))
             except KeyboardInterrupt:
                 if not measurements:
                     raise
+                code = INTERRUPTED
                 break
-            measurements.append(load(path))
+            except Failure as failure:
+                if not measurements:
+                    raise
+                say(f"error: {failure}; the result is about the other processes")
+                code = failure.code
     try:
         merged = Measurement.merge(*measurements)
-        ended_by: EndedBy = merged.ended_by if len(measurements) == count else "interrupt"
-        return dataclasses.replace(merged, ended_by=ended_by)
+        ended_by: EndedBy = "interrupt" if code == INTERRUPTED else merged.ended_by
+        return dataclasses.replace(merged, ended_by=ended_by), code
     except ValueError as error:
         raise Failure(f"the processes measured different things: {error}", code=1) from error
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..measuring.batch import nothing
 from ..measuring.calls import call_once
 from ..measuring.machine import Call
+from ..measuring.option_names import note_near_misses, warn_of_near_misses
 from ..measuring.prepared import (
     Arguments,
     Fresh,
@@ -94,14 +95,21 @@ def _inputs_by_name(
 
 
 def call_each_once(
-    candidates: Mapping[str, Candidate], check: Check | None, options: Sequence[str], help_: str
+    candidates: Mapping[str, Candidate],
+    kwargs: Mapping[str, object],
+    check: Check | None,
+    own_options: Sequence[str],
+    options: Sequence[str],
+    help_: str,
 ) -> tuple[TimingWarning, ...]:
     """Do the one-off work of each candidate. Return the warnings that hold for all candidates.
 
     Args:
         candidates: by name, the baseline first.
+        kwargs: the keyword arguments of every candidate.
         check: compares the results with the baseline's; None to do without. If all candidates
             return None, their arguments are compared instead.
+        own_options: the names of the options of `compare`.
         options: names of options that `compare` does not have, for a note on a TypeError.
         help_: which options it has.
 
@@ -119,7 +127,8 @@ def call_each_once(
             try:
                 result = call_once(call)
             except TypeError as error:
-                note_options(error, "compare", candidate.kwargs, options, help_)
+                note_options(error, "compare", kwargs, options, help_)
+                note_near_misses("compare", error, kwargs, own_options)
                 raise
         if check is not None:
             results[name] = kept(result)
@@ -131,7 +140,13 @@ def call_each_once(
     if check is not None:
         check_results(check, _to_check(candidates, results, arguments))
     observed = judge_process()
+    near_misses = dict.fromkeys(
+        warning
+        for candidate in candidates.values()
+        for warning in warn_of_near_misses("compare", candidate.fn, kwargs, own_options)
+    )
     return (
+        *near_misses,
         *([states_changed(changes)] if changes else []),
         *([observed] if observed is not None else []),
     )

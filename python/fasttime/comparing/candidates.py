@@ -19,13 +19,17 @@ from ..measuring.arguments import (
 )
 from ..measuring.batch import BatchInterrupted
 from ..measuring.held import CannotBeHeld
+from ..measuring.interrupted import Interrupted, interrupted_after_rounds
 from ..measuring.machine import Call
 from ..measuring.measure import MeasuredWork, measured_work
+from ..measuring.option_names import options_of
 from ..measuring.options import Cache, EndedBy, Method
 from ..measuring.prepared import Setup
 from ..measuring.progress import ProgressBar
 from ..measuring.warnings import not_held
 from ..rates.rate import Amount
+from ..text import format_count
+from ..timing_warning import TimingWarning
 from ..torch_compile.not_compiled import not_compiled
 from .calling import Candidate, Inputs, call_each_once, candidates_of
 from .checking import Check
@@ -112,6 +116,8 @@ def compare(
     unchanged. A note on them names the candidate. If you passed an option of `compare_methods`, the
     note names the right options (Python 3.11 and later).
 
+    On Ctrl-C, raises `fasttime.Interrupted`, a KeyboardInterrupt that carries the complete rounds.
+
     >>> print(compare({"sorted": sorted, "sum": sum}, [3, 1, 2]))  # doctest: +SKIP
     """
     _check_candidates(candidates)
@@ -121,12 +127,14 @@ def compare(
     check_margin(margin)
     check_choice("statistic", statistic, STATISTICS)
     if check is not None and not callable(check):
-        raise TypeError(f"check must be a function of two results, got {check!r}")
+        raise TypeError(f"check must be a function of two results, got {type(check).__name__}")
     given = candidates_of(candidates, args, kwargs, setup, inputs, method)
     calls = {name: candidate.call for name, candidate in given.items()}
 
     with ProgressBar(f"{len(calls)} candidates", "comparing") as bar:
-        warnings = call_each_once(given, check, _OTHER_OPTIONS, _OPTIONS_HELP)
+        warnings = call_each_once(
+            given, kwargs, check, options_of(compare), _OTHER_OPTIONS, _OPTIONS_HELP
+        )
         work = _work(calls, bytes, flops, items)
         facts = {name: _facts(given[name], work[name]) for name in given}
 
@@ -145,7 +153,7 @@ def compare(
                     warning = not_held(str(error))
             with open_samplers(calls, method=method, hold=False, cache=cache) as opened:
                 return run(opened._replace(warnings=(*opened.warnings, warning)))
-        except BatchInterrupted:  # a part of a round supports no verdict
+        except BatchInterrupted:  # before the first round was complete
             raise KeyboardInterrupt from None
 
 
@@ -183,7 +191,8 @@ def _run(
     analyses = made.plan()
     for analysis in analyses:
         in_budget = made.run(analysis.rounds)
-        # If time is up, this analysis is the last one, and takes the last one's share of errors.
+        # If time is up, or on Ctrl-C, this analysis is the last one, and takes the last one's share
+        # of errors. Ratios are only shown at the end, so Ctrl-C cannot depend on them.
         deciding = analysis if in_budget else analyses[-1]
         comparison = Comparison(
             measurements_of(made, opened, method, cache, facts),
@@ -197,6 +206,9 @@ def _run(
         if is_clear or not in_budget:
             break
     ended: EndedBy = "budget"
+    if made.was_interrupted:
+        stopped = _completed(comparison, "interrupt", interrupted_after_rounds(comparison.rounds))
+        raise Interrupted(stopped, format_count(stopped.rounds, "round"))
     if is_clear:
         ended = "precision"
     elif in_budget and rounds == comparison.rounds:
@@ -204,11 +216,16 @@ def _run(
     return _completed(comparison, ended)
 
 
-def _completed(comparison: Comparison, ended_by: EndedBy) -> Comparison:
+def _completed(comparison: Comparison, ended_by: EndedBy, *warnings: TimingWarning) -> Comparison:
     """Return the comparison with facts that are only known at the end."""
     environment = machine.environment()
     measurements = {
-        name: dataclasses.replace(measurement, ended_by=ended_by, environment=environment)
+        name: dataclasses.replace(
+            measurement,
+            ended_by=ended_by,
+            environment=environment,
+            warnings=(*measurement.warnings, *warnings),
+        )
         for name, measurement in comparison.measurements.items()
     }
     return dataclasses.replace(comparison, measurements=measurements)

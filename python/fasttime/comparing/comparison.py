@@ -264,9 +264,10 @@ class Comparison(TabularResult):
             most = f"compare() makes at most {MOST_ROUNDS}, which would not decide it"
             return f"{so_far}, and {most}. Do more work in each call."
         time = format_seconds(needed * self.duration / self.rounds)
-        was_given = self.measurements[self.baseline].ended_by == "count"
-        option = f"rounds={needed}" if was_given else "a larger budget"
-        return f"{so_far}. About {needed} rounds would, in {time}: call compare() with {option}."
+        ended_by = self.measurements[self.baseline].ended_by
+        option = f"rounds={needed}" if ended_by == "count" else "a larger budget"
+        do = "do not interrupt it" if ended_by == "interrupt" else f"call compare() with {option}"
+        return f"{so_far}. About {needed} rounds would, in {time}: {do}."
 
     def _bars(self) -> list[str]:
         return interval_bars([self.verdicts.get(name) for name in self.measurements])

@@ -13,13 +13,20 @@ from typing import Any
 
 from ..documents import METHOD_COMPARISON, Fields, plain
 from ..measuring import machine
-from ..measuring.arguments import check_call, check_choice, check_runs, is_whole, label_of
+from ..measuring.arguments import (
+    check_call,
+    check_choice,
+    check_runs,
+    is_whole,
+    label_of,
+)
 from ..measuring.calls import call_once
 from ..measuring.document import saved_content
 from ..measuring.document import to_content as measurement_to_content
 from ..measuring.measure import take_measurement
 from ..measuring.measurement import Measurement
 from ..measuring.measurement import from_content as measurement_from_content
+from ..measuring.option_names import note_near_misses, options_of
 from ..measuring.options import METHODS, Method, Options
 from ..measuring.progress import ProgressBar
 from ..tabular import TabularResult
@@ -322,6 +329,7 @@ def _noting_a_mix_up(
                 'argument. To compare the two, call compare({"a": f, "b": g}, x)',
             )
         note_options(error, "compare_methods", kwargs, _OTHER_OPTIONS, _OPTIONS_HELP)
+        note_near_misses("compare_methods", error, kwargs, options_of(compare_methods))
         raise
 
 

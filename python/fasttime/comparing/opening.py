@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..measuring import machine
 from ..measuring.batch import Sampler
+from ..measuring.option_names import close_option, refuses_a_name
 from ..measuring.options import Cache, Method
 from ..measuring.samplers import open_sampler
 from ..measuring.warnings import not_held
@@ -96,10 +97,14 @@ def note_options(
         error: what the callable raised.
         caller: the function that passed the arguments on, such as ``compare``.
         given: the callable's arguments by name.
-        options: names that are options of another function.
+        options: names of options of other functions. Similar names count if the callable refused
+            a name.
         help_: which options the caller takes.
     """
-    names = [name for name in given if name in options]
+    is_refusal = refuses_a_name(error)
+    names = [
+        name for name in given if name in options or (is_refusal and close_option(name, options))
+    ]
     if names:
         add_note(error, f"{caller}() passed {', '.join(names)} on to the callable. {help_}")
 

@@ -27,7 +27,7 @@ from ..measuring.measurement import Measurement
 from ..measuring.options import Cache, Method
 from ..measuring.progress import ProgressBar
 from ..measuring.waiting import in_most
-from ..measuring.warnings import judge_host_resolution, raw_times
+from ..measuring.warnings import MORE_WORK, judge_host_resolution, raw_times
 from ..stats import Times
 from ..stats.interim import ALPHA, InterimAnalysis, plan_interim_analyses
 from ..stats.signed_rank import fewest_pairs
@@ -76,6 +76,19 @@ MOST_ROUNDS = 1024
 _new_random: Callable[[], random.Random] = random.SystemRandom
 
 
+class BudgetTooSmall(ValueError):
+    """There is no room for a verdict in the budget.
+
+    Attributes:
+        why: what takes so long.
+        needed: a budget with room for a verdict, in seconds.
+    """
+
+    def __init__(self, message: str, why: str = "", needed: float = 0.0) -> None:
+        super().__init__(message)
+        self.why, self.needed = why, needed
+
+
 class Rounds:
     """Rounds in progress. In each round, each candidate runs one batch, in random order.
 
@@ -86,14 +99,15 @@ class Rounds:
         budget: seconds for all kept rounds.
         rounds: the most rounds to make; None for as many as the budget allows.
 
-    Raises ValueError if the budget has no room for the fewest rounds that allow a verdict, with one
-    run per candidate in each.
+    Raises BudgetTooSmall if the budget has no room for the fewest rounds that allow a verdict, with
+    one run per candidate in each.
 
     Attributes:
         batch_runs: runs per batch.
         kept: batches by candidate, one per round.
         ignored: the batches of the ignored rounds, likewise.
         duration: of all kept batches, in seconds.
+        was_interrupted: whether Ctrl-C ended the rounds. Only complete rounds are then kept.
         gpu_states: before the first kept round, in between, and after the last round.
         clocks: the SM clock after batches of kept rounds, by candidate.
     """
@@ -114,6 +128,7 @@ class Rounds:
         self.batch_runs = self._plan_batch_runs()
         self.kept: dict[str, list[Batch]] = {name: [] for name in samplers}
         self.duration = 0.0
+        self.was_interrupted = False
         self.ignored: dict[str, list[Batch]] = {name: [] for name in samplers}
         self._round_time = self._ignore_rounds()
         self.gpu_states: list[GpuState | None] = []
@@ -134,21 +149,47 @@ class Rounds:
         return plan_interim_analyses(self._most, len(self._samplers) - 1)
 
     def run(self, rounds: int) -> bool:
-        """Run until there are `rounds` rounds; return False if the budget was spent before."""
-        first = next(iter(self.kept.values()))
-        while len(first) < rounds:
+        """Run until there are `rounds` rounds; return False if they ended before.
+
+        They end when the budget is spent, and on Ctrl-C. Raises KeyboardInterrupt if no round is
+        complete.
+        """
+        try:
+            is_done = self._run(rounds)
+        except KeyboardInterrupt:
+            self._keep_complete_rounds()
+            if not self._count:
+                raise
+            self.was_interrupted = True
+            is_done = False
+        self._read_gpu_state()
+        return is_done
+
+    def _run(self, rounds: int) -> bool:
+        while self._count < rounds:
             # The fewest rounds were planned to fit. They may take longer than planned, but not
             # twice as long.
-            limit = self._budget if len(first) >= self._fewest else 2 * self._budget
-            if first and self.duration >= limit:
-                break
+            limit = self._budget if self._count >= self._fewest else 2 * self._budget
+            if self._count and self.duration >= limit:
+                return False
             # Between rounds the device is idle and nothing is timed.
             if machine.clock() - self._gpu_state_read_at >= _GPU_STATE_EVERY:
                 self._read_gpu_state()
             self.duration += self._round(self.kept)
-            self._done = max(len(first) / self._most, self.duration / self._budget)
-        self._read_gpu_state()
-        return len(first) >= rounds
+            self._done = max(self._count / self._most, self.duration / self._budget)
+        return True
+
+    @property
+    def _count(self) -> int:
+        """How many rounds are complete."""
+        return min(map(len, self.kept.values()))
+
+    def _keep_complete_rounds(self) -> None:
+        count = self._count
+        for name, batches in self.kept.items():
+            del batches[count:]
+            runs = count * self.batch_runs
+            self.clocks[name] = [one for one in self.clocks[name] if one.run <= runs]
 
     def _read_gpu_state(self) -> None:
         self.gpu_states.append(machine.gpu_state())
@@ -212,19 +253,24 @@ class Rounds:
         return duration / runs
 
     def _check_budget(self, round_time: float) -> None:
-        """Raise ValueError if there is no room for a verdict; `round_time` is for single runs."""
+        """Raise BudgetTooSmall if a verdict does not fit; `round_time` is for single runs."""
         needed = self._fewest * round_time
         if needed <= self._budget:
             return
-        raise ValueError(
-            f"budget={self._budget:g} is too small for a verdict: one run of each candidate takes "
-            f"{format_seconds(round_time)}, and a verdict takes at least "
-            f"{format_count(self._fewest, 'round')}; pass budget={_rounded_up(1.2 * needed):g} or "
-            "more, or time each candidate with fasttime.measure()"
+        enough = rounded_up(1.2 * needed)
+        why = (
+            f"one run of each candidate takes {format_seconds(round_time)}, and a verdict takes at "
+            f"least {format_count(self._fewest, 'round')}"
+        )
+        raise BudgetTooSmall(
+            f"budget={self._budget:g} is too small for a verdict: {why}; pass budget={enough:g} or "
+            "more, or time each candidate with fasttime.measure()",
+            why,
+            enough,
         )
 
 
-def _rounded_up(seconds: float) -> float:
+def rounded_up(seconds: float) -> float:
     """Return seconds rounded up to two digits."""
     unit = 10.0 ** (math.floor(math.log10(seconds)) - 1)
     return math.ceil(seconds / unit) * unit
@@ -299,7 +345,7 @@ def _warnings(
     median = float(np.median(times))
     warnings = [kept[-1].warning]
     if event_overhead is not None and not machine.cuda_is_up():
-        warnings.append(judge_host_resolution(median, event_overhead))
+        warnings.append(judge_host_resolution(median, event_overhead, MORE_WORK))
     if method in ("event", "graph") and device.startswith("cuda"):
         others = [batch.others for batch in kept]
         waiting = in_most([batch.work_was_waiting for batch in kept])

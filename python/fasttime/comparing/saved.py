@@ -350,7 +350,7 @@ def _measurement(which: str, given: object) -> Measurement:
         which = f"{which} ({os.fspath(given)})"
         is_a = f"a {document['format'].removeprefix('fasttime ')}"
     else:
-        is_a = "a report" if isinstance(given, Report) else f"a {type(given).__name__}"
+        is_a = "a report" if isinstance(given, Report) else f"of type {type(given).__name__}"
     if is_a == "a report":
         is_a += f": {NO_SINGLE_RUNS}"
     elif "omparison" in is_a:

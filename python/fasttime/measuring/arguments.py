@@ -7,13 +7,15 @@ import difflib
 import functools
 import inspect
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeGuard, get_args
 
 import torch
 
 from . import machine
 from .options import Auto, Cache, Method
+
+_NAMES = ("x", "y", "z")  # of arguments in an example
 
 
 def check_call(caller: str, fn: object) -> None:
@@ -64,27 +66,32 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}{hint}")
 
 
-def note_near_misses(
-    caller: str, error: TypeError, given: Iterable[str], options: Sequence[str]
+def check_takes(
+    option: str,
+    function: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object] | None = None,
 ) -> None:
-    """Add a note to a TypeError about a keyword argument that is nearly an option of `caller`.
-
-    ``measure(f, repeats=5)`` passes ``repeats=5`` to ``f``, which may not know it. On Python 3.10,
-    which has no notes, the error stays as it is.
+    """Raise TypeError unless a function takes the arguments with which it will be called.
 
     Args:
-        caller: the function with the options.
-        error: what the callable raised.
-        given: the names of the keyword arguments that were passed to the callable.
-        options: the names of the caller's options.
+        option: the option that the function was passed as.
+        function: what was passed.
+        args, kwargs: what fasttime will call it with.
     """
-    if "keyword argument" not in str(error) or not hasattr(error, "add_note"):
-        return
-    for name in given:
-        if close := difflib.get_close_matches(name, options, 1, cutoff=0.75):
-            error.add_note(
-                f"{caller}() passed {name}= on to the callable; did you mean {close[0]}=?"
-            )
+    kwargs = kwargs or {}
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        count = len(args) + len(kwargs)
+        given = count or "none"
+        names = [*_NAMES[: len(args)], *kwargs] if len(args) <= len(_NAMES) else ["*args", *kwargs]
+        raise TypeError(
+            f"{option}= is called with the call's arguments, here {given}, but: {error}; write "
+            f"{option}=lambda{' ' if names else ''}{', '.join(names)}: ..."
+        ) from None
+    except ValueError:
+        pass  # a builtin without a signature
 
 
 def check_options(method: object, hold: object, cache: object) -> None:

@@ -52,15 +52,16 @@ def judge_times(times: Times, processes: Sequence[int] = ()) -> tuple[TimingWarn
     """
     parts = [part for part in by_process(times, processes) if len(part)]
     medians = [float(np.median(part)) for part in parts]
-    few_processes = _few_processes(len(parts))
-    if not medians or min(medians) <= 0 or not np.isfinite(times).all():
-        return () if few_processes is None else (few_processes,)
+    few = _few(times), _few_processes(len(parts))
+    if not medians:
+        return ()
+    if min(medians) <= 0 or not np.isfinite(times).all():
+        return tuple(warning for warning in few if warning is not None)
     level = at_one_level(parts)
     # From the unscaled times: after scaling, the steps of two processes no longer coincide.
     step = coarsest_step(parts)
     found = (
-        _few(times),
-        few_processes,
+        *few,
         rare_cost := _rare_cost(level),
         None if rare_cost else _outliers(level, step),
         drift := _drift(parts),

@@ -1,40 +1,45 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What Ctrl-C leaves of a measurement."""
+"""What Ctrl-C leaves of a measurement, a comparison or a sweep."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..text import format_count
 from ..timing_warning import TimingWarning
 
 if TYPE_CHECKING:
+    from ..comparing.comparison import Comparison
+    from ..sweeping.result import Sweep
     from .measurement import Measurement
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C ended `fasttime.measure`. The complete runs are in `measurement`.
+    """Ctrl-C ended `measure`, `compare` or `sweep`. The complete part is in `result`.
 
         try:
-            result = fasttime.measure(model, x, budget=60)
+            found = fasttime.measure(model, x, budget=60)
         except fasttime.Interrupted as interrupted:
-            result = interrupted.measurement
+            found = interrupted.result
 
-    `measure` only raises this if at least one kept run was complete. Otherwise it raises the
-    KeyboardInterrupt unchanged.
+    You only get this exception if at least one kept run, one round or one point was complete.
+    Otherwise the KeyboardInterrupt passes unchanged.
 
     Attributes:
-        measurement: a measurement with a warning of the kind ``interrupted``.
+        result: a measurement or a comparison with a warning of the kind ``interrupted``, or a sweep
+            with a warning of the kind ``incomplete``.
+        parts: how many runs, rounds or points are in it, such as ``5 kept runs``.
     """
 
-    def __init__(self, measurement: Measurement) -> None:
-        super().__init__(measurement)
-        self.measurement = measurement
+    result: Any  # of the type that the interrupted function returns
+
+    def __init__(self, result: Measurement | Comparison | Sweep, parts: str) -> None:
+        super().__init__(result, parts)
+        self.result, self.parts = result, parts
 
     def __str__(self) -> str:
         return (
-            f"interrupted after {format_count(len(self.measurement), 'kept run')}, which are in "
-            "the attribute `measurement` of this exception"
+            f"interrupted after {self.parts}, which are in the attribute `result` of this exception"
         )
 
 
@@ -44,4 +49,13 @@ def interrupted_after(runs: int) -> TimingWarning:
         "interrupted",
         f"Ctrl-C ended the measurement after {format_count(runs, 'kept run')}, so the median may "
         "be less precise than you asked for. Measure again to get all runs.",
+    )
+
+
+def interrupted_after_rounds(rounds: int) -> TimingWarning:
+    """Return the warning about rounds of `compare` that Ctrl-C ended."""
+    return TimingWarning(
+        "interrupted",
+        f"Ctrl-C ended the comparison after {format_count(rounds, 'round')}, so a verdict may be "
+        "missing that more rounds would give. Compare again to get all rounds.",
     )

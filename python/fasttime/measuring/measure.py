@@ -13,6 +13,7 @@ from ..bottleneck import Bottleneck
 from ..environment.origin import origin_now
 from ..rates.peaks import peaks_of
 from ..rates.rate import Amount, Work, mean_work
+from ..text import format_count
 from ..timing_warning import TimingWarning
 from ..torch_compile.not_compiled import not_compiled
 from . import machine
@@ -23,7 +24,6 @@ from .arguments import (
     check_runs,
     check_seconds,
     label_of,
-    note_near_misses,
 )
 from .batch import BatchInterrupted
 from .bottleneck import judge
@@ -34,6 +34,7 @@ from .graph import captured
 from .held import MOST_HELD
 from .interrupted import Interrupted, interrupted_after
 from .measurement import Measurement
+from .option_names import note_near_misses, options_of, warn_of_near_misses
 from .options import Auto, Cache, Method, Options
 from .prepared import (
     Arguments,
@@ -49,11 +50,12 @@ from .process_state import judge_process
 from .progress import ProgressBar
 from .runner import RunResult, find_event_overhead, run_auto, run_counted
 from .state import State, judge_first_run, state_changed
-from .warnings import judge_host_resolution, judge_resolution, judge_wall_time, raw_times
-
-_OPTIONS = (
-    *(field.name for field in dataclasses.fields(Options)),
-    *("setup", "inputs", "bytes", "flops", "items"),
+from .warnings import (
+    judge_host_resolution,
+    judge_resolution,
+    judge_wall_time,
+    longer_runs,
+    raw_times,
 )
 
 
@@ -150,6 +152,7 @@ def measure(
 
     Exceptions from `fn` pass unchanged. If `fn` does not know a keyword argument that resembles an
     option, such as ``repeats=``, a note on the exception names the option (Python 3.11 and later).
+    If `fn` takes any keyword argument, a warning names the option instead.
 
     >>> times = measure(sorted, [3, 1, 2], warmup=2, repeat=12)
     >>> len(times)
@@ -174,14 +177,17 @@ def measure(
     options = Options(method, warmup, repeat, hold, cache, budget, precision, calls, least)
     call = prepared(fn, args, kwargs, setup, listed)
     works_on = (args, kwargs) if listed is None else ((), {"inputs": listed, **kwargs})
+    near_misses = warn_of_near_misses("measure", fn, kwargs, options_of(measure))
     with ProgressBar(label_of(fn)) as bar:
         try:
             work = measured_work(call, bytes, flops, items)
-            return take_measurement(fn, *works_on, options, bar, call=call, work=work)
+            return take_measurement(
+                fn, *works_on, options, bar, call=call, work=work, warnings=near_misses
+            )
         except BatchInterrupted as error:  # in the warm-up, so there is nothing to keep
             raise KeyboardInterrupt from error
         except TypeError as error:
-            note_near_misses("measure", error, kwargs, _OPTIONS)
+            note_near_misses("measure", error, kwargs, options_of(measure))
             raise
 
 
@@ -194,6 +200,7 @@ def take_measurement(
     *,
     call: machine.Call | None = None,
     work: MeasuredWork | None = None,
+    warnings: Sequence[TimingWarning] = (),
 ) -> Measurement:
     """Do the work of `measure`, with the caller's progress bar and without checking options.
 
@@ -203,6 +210,7 @@ def take_measurement(
         bar: drawn between batches.
         call: what to run instead of ``fn(*args, **kwargs)``, if arguments are prepared.
         work: the work of one call, if it is known.
+        warnings: what is known before the runs.
 
     Raises Interrupted like `measure`.
     """
@@ -225,7 +233,7 @@ def take_measurement(
         found.warnings.append(lacks)
     if changed := state.changed():
         found.warnings.append(state_changed(changed))
-    found.warnings += work.warnings
+    found.warnings += [*work.warnings, *warnings]
     event_overhead = find_event_overhead(options, found)
     event_overhead = None if event_overhead is None else event_overhead / options.calls
     found = found.per_call(options.calls)
@@ -235,8 +243,9 @@ def take_measurement(
     )
     subtracted = event_overhead if is_calibrated and event_overhead is not None else 0.0
     bottleneck = _bottleneck(found, subtracted) if on_device else None
-    found.warnings += _warnings(options, found, on_device, event_overhead)
-    found.warnings += judge_times(found.times)
+    remedy = longer_runs(options.calls, has_setup)
+    found.warnings += _warnings(options, found, on_device, event_overhead, subtracted, remedy)
+    found.warnings += judge_times(found.times - subtracted)
     if found.ended_by == "interrupt":
         found.warnings.append(interrupted_after(len(found.times)))
     measurement = Measurement(
@@ -266,7 +275,7 @@ def take_measurement(
         clocks=found.clocks,
     )
     if found.ended_by == "interrupt":
-        raise Interrupted(measurement)
+        raise Interrupted(measurement, format_count(len(measurement), "kept run"))
     return measurement
 
 
@@ -310,7 +319,12 @@ def _bottleneck(found: RunResult, subtracted: float) -> Bottleneck:
 
 
 def _warnings(
-    options: Options, found: RunResult, on_device: bool, event_overhead: float | None
+    options: Options,
+    found: RunResult,
+    on_device: bool,
+    event_overhead: float | None,
+    subtracted: float,
+    remedy: str,
 ) -> list[TimingWarning]:
     reading = float(np.median(found.times))
     host_time = float(np.median(found.host_times))
@@ -328,9 +342,9 @@ def _warnings(
     else:
         if event_overhead is not None and overhead_matters:
             warnings.append(
-                judge_resolution(reading, event_overhead)
+                judge_resolution(reading, event_overhead, subtracted, remedy)
                 if machine.cuda_is_up()
-                else judge_host_resolution(reading - event_overhead, event_overhead)
+                else judge_host_resolution(reading - event_overhead, event_overhead, remedy)
             )
         beside = judge_elsewhere(found.others, reading, found.runs_in_a_row) if on_device else []
         warnings += beside

@@ -262,7 +262,7 @@ class Measurement(TabularResult):
         for part in measurements:
             if not isinstance(part, Measurement):
                 raise TypeError(
-                    f"merge() takes measurements, got a {type(part).__name__}; for a list, write "
+                    f"merge() takes measurements, got {type(part).__name__}; for a list, write "
                     "Measurement.merge(*measurements), for a file, fasttime.load(path)"
                 )
         fields = merged_fields(measurements)
@@ -336,7 +336,7 @@ class Measurement(TabularResult):
         title += ", cold L2 cache" if self.cache == "cold" else ""
         title += ", fresh arguments in each run" if self.has_setup else ""
         title += f", {self.calls} calls per run" if self.calls > 1 else ""
-        if self.is_calibrated and self.event_overhead is not None:
+        if self.is_calibrated and self.event_overhead:
             what = "the loop's own" if self.device == "cpu" else "event overhead of"
             title += f", {what} {format_seconds(self.event_overhead)} subtracted"
         return title

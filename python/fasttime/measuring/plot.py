@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..optional import require
+from ..text import time_unit
 from .clocks import CLOCK_CHANGE
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ _TIMES, _MEDIAN, _CLOCK = "#0072B2", "#D55E00", "#009E73"
 # The axis of the times ends here, because a far outlier would squeeze all others.
 _SHOWN_UP_TO = 0.995
 
-_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-
 
 def draw(measurement: Measurement) -> Figure:
     """Return a figure with the times in run order and their cumulative distribution.
@@ -33,10 +32,7 @@ def draw(measurement: Measurement) -> Figure:
     Raises ImportError without matplotlib.
     """
     figures = require("matplotlib.figure", "plot()", "plot")
-    scale, unit = next(
-        (pair for pair in _UNITS if measurement.median >= pair[0]),
-        _UNITS[-1],
-    )
+    unit, scale = time_unit(measurement.median)
     figure = figures.Figure(figsize=(9.2, 3.6), layout="constrained")
     order, distribution = figure.subplots(
         1, 2, sharey=True, gridspec_kw={"width_ratios": [2.0, 1.0]}

@@ -8,7 +8,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .arguments import label_of
+from .arguments import check_takes, label_of
 from .machine import Call
 
 Arguments = tuple[object, ...]
@@ -45,6 +45,7 @@ class Fresh(Prepared):
         kwargs: Mapping[str, object],
     ) -> None:
         super().__init__(fn)
+        check_takes("setup", setup, args)
         self._fn, self._kwargs = fn, kwargs
         self._make = functools.partial(setup, *args)
 
@@ -60,7 +61,7 @@ class Fresh(Prepared):
         made = self._make()
         if not isinstance(made, tuple):
             raise TypeError(
-                "setup must return a tuple of arguments, such as (x.clone(),), got a "
+                "setup must return a tuple of arguments, such as (x.clone(),), got "
                 f"{type(made).__name__}"
             )
         return made
@@ -141,7 +142,10 @@ def check_preparation(
     """Raise TypeError or ValueError if the options contradict each other."""
     if setup is not None:
         if not callable(setup):
-            raise TypeError(f"setup must be a function that returns arguments, got {setup!r}")
+            raise TypeError(
+                "setup must be a function that returns arguments, such as lambda: (x.clone(),), "
+                f"got {type(setup).__name__}"
+            )
         if inputs is not None and caller == "measure":
             raise ValueError(
                 "setup= makes the arguments of each run, and inputs= lists them; pass one of them"
@@ -177,10 +181,10 @@ def check_inputs(inputs: object) -> list[Arguments]:
     """Return the arguments of the runs. Raise TypeError unless they are a list of tuples."""
     must = "inputs must be a list of tuples of arguments, such as [(x,), (y,)]"
     if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
-        raise TypeError(f"{must}, got a {type(inputs).__name__}")
+        raise TypeError(f"{must}, got {type(inputs).__name__}")
     for one in inputs:
         if not isinstance(one, tuple):
-            raise TypeError(f"{must}, got a {type(one).__name__} in it")
+            raise TypeError(f"{must}, got {type(one).__name__} in it")
     if not inputs:
         raise ValueError("inputs is empty; give at least one tuple of arguments")
     return list(inputs)

@@ -48,6 +48,7 @@ WarningKind = Literal[
     "first_run",
     "traced",
     "interrupted",
+    "option_passed_on",
 ]
 
 # What each kind means:
@@ -84,7 +85,8 @@ WarningKind = Literal[
 # ``arguments_changed``: the callable changes what it works on, so each run works on different data;
 # ``first_run``: the first run took far longer than the others;
 # ``traced``: a trace function, a profile function or a profiler was active;
-# ``interrupted``: Ctrl-C ended the runs.
+# ``interrupted``: Ctrl-C ended the runs;
+# ``option_passed_on``: a keyword argument of the callable resembles an option.
 
 
 # A naive reading agrees with the device if it is at least this share of the device time.
@@ -194,29 +196,49 @@ def judge_samples(
 # A reading below this multiple of the event overhead is more overhead than work.
 _RESOLUTION = 3.0
 
+MORE_WORK = "Do more work in each call."
 
-def judge_resolution(reading: float, event_overhead: float) -> TimingWarning | None:
-    """Return a warning if a reading is mostly event overhead. Times are in seconds."""
+
+def longer_runs(calls: int, has_setup: bool) -> str:
+    """Return what makes a run of `measure` longer."""
+    if has_setup:  # the arguments are for one call
+        return MORE_WORK
+    return f"Pass calls={100 * calls}: a run then makes so many calls, and times are per call."
+
+
+def judge_resolution(
+    reading: float, event_overhead: float, subtracted: float, remedy: str
+) -> TimingWarning | None:
+    """Return a warning if a reading is mostly event overhead. Times are in seconds.
+
+    Args:
+        reading: the median reading of a run.
+        event_overhead: what an empty run reads.
+        subtracted: the part of the event overhead that is subtracted from the reported times.
+        remedy: what makes a run longer.
+    """
     if reading >= _RESOLUTION * event_overhead:
         return None
-    return TimingWarning(
-        "below_resolution",
-        f"A run reads {format_seconds(reading)} and an empty run {format_seconds(event_overhead)}, "
-        "so most of the reading is overhead. Put several calls into fn, and divide by their "
-        "number.",
-    )
+    time, overhead = format_seconds(reading - subtracted), format_seconds(event_overhead)
+    if subtracted:
+        what = f"A run takes {time} after the event overhead of {overhead} is subtracted, so most "
+        what += "of the reading was overhead"
+    else:
+        what = f"A run reads {time} and an empty run {overhead}, so most of the reading is overhead"
+    return TimingWarning("below_resolution", f"{what}. {remedy}")
 
 
 # On the host, a run below this multiple of the loop's own cost may be off by several per cent.
 _HOST_RESOLUTION = 50.0
 
 
-def judge_host_resolution(time: float, loop_overhead: float) -> TimingWarning | None:
+def judge_host_resolution(time: float, loop_overhead: float, remedy: str) -> TimingWarning | None:
     """Return a warning if a host time is not far above the loop's own cost. Times are in seconds.
 
     Args:
         time: the median time of a run, without the loop's own cost.
         loop_overhead: the loop's own cost per run.
+        remedy: what makes a run longer.
     """
     if time >= _HOST_RESOLUTION * loop_overhead:
         return None
@@ -224,7 +246,7 @@ def judge_host_resolution(time: float, loop_overhead: float) -> TimingWarning | 
         "below_resolution",
         f"A run takes {format_seconds(time)}. The loop's own cost of "
         f"{format_seconds(loop_overhead)} is subtracted, but only known to within a few "
-        "nanoseconds: put several calls into fn, and divide by their number.",
+        f"nanoseconds. {remedy}",
     )
 
 

@@ -37,7 +37,7 @@ def iterate(iterable: Iterable[T], name: str = "data") -> TimedIterable[T]:
     """
     if not _is_iterable(iterable):
         raise TypeError(
-            f"iterate() takes an iterable such as a DataLoader, got a {type(iterable).__name__}; "
+            f"iterate() takes an iterable such as a DataLoader, got {type(iterable).__name__}; "
             "write fasttime.iterate(loader, name)"
         )
     default_recorder().scope(name)  # refuses a wrong name here, and not in the first loop

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from ..measuring.arguments import check_takes
 from ..timing_warning import TimingWarning
 from .flops import count_flops
 
@@ -48,14 +49,20 @@ def format_rate(value: float, kind: str) -> str:
     >>> format_rate(3.912e12, "bytes")
     '3.91 TB/s'
     """
-    unit = UNITS[kind]
     if not math.isfinite(value):
-        return f"- {unit}"
+        return f"- {UNITS[kind]}"
     value = float(f"{value:.2e}")  # before the prefix, so that 999.9 G becomes 1.00 T
+    unit, scale = rate_unit(value, kind)
+    digits = f"{value / scale:#.3g}".rstrip(".") if scale > 1 else f"{value:.3g}"
+    return f"{digits} {unit}"
+
+
+def rate_unit(value: float, kind: str) -> tuple[str, float]:
+    """Return a suitable unit for a rate, such as ``GB/s``, and the unit's size."""
     for scale, prefix in _PREFIXES:
         if value >= scale:
-            return f"{f'{value / scale:#.3g}'.rstrip('.')} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+            return f"{prefix}{UNITS[kind]}", scale
+    return UNITS[kind], 1.0
 
 
 def rate(kind: str, amount: float, median: float, interval: tuple[float, float]) -> Rate:
@@ -68,6 +75,15 @@ def rate(kind: str, amount: float, median: float, interval: tuple[float, float])
     """
     low, high = interval
     return Rate(kind, _per(amount, median), (_per(amount, high), _per(amount, low)))
+
+
+class _Rates(dict[str, Rate]):
+    """Rates by kind. A KeyError says how to get a rate."""
+
+    def __missing__(self, kind: str) -> Rate:
+        if kind in KINDS:
+            raise KeyError(f"the {kind} of a call are unknown; pass {kind}= to get their rate")
+        raise KeyError(f"no rate {kind!r}; there are {', '.join(self) or 'none'}")
 
 
 def rates_of(
@@ -83,7 +99,7 @@ def rates_of(
         peaks: per second, by kind.
         median, interval: the time of a call, in seconds.
     """
-    rates = {}
+    rates = _Rates()
     for kind, amount in work.items():
         found = rate(kind, amount, median, interval)
         peak = peaks.get(kind)
@@ -116,7 +132,8 @@ def work_of(
         call: the call itself.
         args, kwargs: its arguments.
 
-    Raises TypeError unless the amounts are numbers, and ValueError if one is not above 0.
+    Raises TypeError unless the amounts are numbers or functions that take the call's arguments and
+    return one, and ValueError if a number is not above 0.
     """
     amounts: dict[str, float] = {}
     warnings: tuple[TimingWarning, ...] = ()
@@ -126,11 +143,13 @@ def work_of(
             continue
         if isinstance(amount, str):
             if kind != "flops" or amount != "auto":
-                raise TypeError(f"{kind} must be a number or a function, got {amount!r}")
+                auto = ", or 'auto'" if kind == "flops" else ""
+                raise TypeError(f"{kind} must be a number or a function{auto}, got {amount!r}")
             amount, warnings = count_flops(call)
             if not amount:  # the warning says why
                 continue
         elif callable(amount):
+            check_takes(kind, amount, args, kwargs)
             amount = amount(*args, **kwargs)
         amounts[kind] = check_amount(kind, amount)
     return Work(amounts, warnings)

@@ -234,7 +234,7 @@ class Report(Result):
         for part in reports:
             if not isinstance(part, Report):
                 raise TypeError(
-                    f"merge() takes reports, got a {type(part).__name__}; for a list, write "
+                    f"merge() takes reports, got {type(part).__name__}; for a list, write "
                     "Report.merge(*reports), for a file, fasttime.load(path)"
                 )
         if not reports:
@@ -264,7 +264,7 @@ class Report(Result):
         report.
         """
         if not isinstance(earlier, Report):
-            raise TypeError(f"since() takes an earlier report, got a {type(earlier).__name__}")
+            raise TypeError(f"since() takes an earlier report, got {type(earlier).__name__}")
         return Report(**fields_since(self, earlier))
 
     def to_dict(self) -> dict[str, Any]:

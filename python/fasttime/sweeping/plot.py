@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
-from ..rates.rate import UNITS
+from ..rates.rate import rate_unit
+from ..text import time_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +46,7 @@ def draw(
         )
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
+    unit = _unit(candidates, points, show)
     figure = figures.Figure(figsize=(4.6 * columns + 0.6, 3.4 * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
     for panel, place in itertools.zip_longest(panels, grid):
@@ -52,7 +55,7 @@ def draw(
             continue
         wanted = dict(zip(others, panel, strict=True))
         chosen = [p for p in points if p.timed and all(p.values[n] == v for n, v in wanted.items())]
-        _panel(place, across, candidates, chosen, show)
+        _panel(place, across, candidates, chosen, show, unit)
         place.set_title(", ".join(f"{name} = {value}" for name, value in wanted.items()), size=10)
     figure.axes[0].legend(frameon=False)
     made: Figure = figure
@@ -70,12 +73,25 @@ def _horizontal(axes: Mapping[str, Sequence[AxisValue]]) -> str:
     )
 
 
+def _unit(candidates: Sequence[str], points: Sequence[SweepPoint], show: str) -> tuple[str, float]:
+    """Return the unit in which all panels show their figures, and its size."""
+    shown = [p for p in points if p.timed and (show == "time" or show in p.work)]
+    middle = statistics.median(_figures(p, name, show)[0] for p in shown for name in candidates)
+    return time_unit(middle) if show == "time" else rate_unit(middle, show)
+
+
 def _panel(
-    place: Any, across: str, candidates: Sequence[str], points: Sequence[SweepPoint], show: str
+    place: Any,
+    across: str,
+    candidates: Sequence[str],
+    points: Sequence[SweepPoint],
+    show: str,
+    unit: tuple[str, float],
 ) -> None:
+    name_of_unit, scale = unit
     for colour, name in zip(itertools.cycle(_COLOURS), candidates, strict=False):
         line = [
-            (point.values[across], *_figures(point, name, show))
+            (point.values[across], *(each / scale for each in _figures(point, name, show)))
             for point in points
             if show == "time" or show in point.work
         ]
@@ -87,7 +103,7 @@ def _panel(
     place.set_yscale("log")
     place.grid(True, which="major", alpha=0.3)
     place.set_xlabel(across)
-    place.set_ylabel("time (s)" if show == "time" else UNITS[show])
+    place.set_ylabel(f"time ({name_of_unit})" if show == "time" else name_of_unit)
 
 
 def _figures(point: SweepPoint, name: str, show: str) -> tuple[float, float, float]:

@@ -136,6 +136,11 @@ def _fastest(comparison: Comparison) -> str | None:
     return first if slower else None
 
 
+def named_values(values: Mapping[str, AxisValue]) -> str:
+    """Return the values of a point as text, such as ``n=1024, dtype=float16``."""
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
 def failed(values: Mapping[str, AxisValue], error: BaseException) -> SweepPoint:
     """Return a point that says why it failed."""
     first = str(error).strip().splitlines()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from ..measuring import machine
+from .point import AxisValue, named_values
 
 
 class SweepProgress:
@@ -22,7 +23,7 @@ class SweepProgress:
 
     def __init__(self, points: int, label: str) -> None:
         self._points, self._label = points, label
-        self._done = 0
+        self._done = self._timed = 0
         self._begun = machine.clock()
         self._is_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._width = 0
@@ -38,15 +39,16 @@ class SweepProgress:
     ) -> None:
         self._write("")
 
-    def advance(self, values: Mapping[str, object]) -> None:
-        """Report that one more point is done."""
+    def advance(self, values: Mapping[str, AxisValue], was_timed: bool = True) -> None:
+        """Report that one more point is done, and whether it was timed or is from the file."""
         self._done += 1
-        left = (machine.clock() - self._begun) / self._done * (self._points - self._done)
-        where = ", ".join(f"{name}={value}" for name, value in values.items())
-        self._write(
-            f"sweep of {self._label}: {self._done} of {self._points} points ({where}), "
-            f"{in_words(left)} left"
-        )
+        self._timed += was_timed
+        text = f"sweep of {self._label}: {self._done} of {self._points} points"
+        text += f" ({named_values(values)})"
+        if self._timed:
+            per_point = (machine.clock() - self._begun) / self._timed
+            text += f", {in_words(per_point * (self._points - self._done))} left"
+        self._write(text)
 
     def _write(self, text: str) -> None:
         if self._is_terminal:

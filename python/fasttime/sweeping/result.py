@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from ..tabular import TabularResult
 from ..text import format_seconds, printable
 from ..timing_warning import TimingWarning
 from . import plot as plots
-from .point import AxisValue, SweepPoint
+from .point import AxisValue, SweepPoint, named_values
 from .point import from_content as point_from_content
 from .point import to_content as point_to_content
 
@@ -28,13 +28,19 @@ if TYPE_CHECKING:
 
 _PROVEN = "*"
 
+_MOST_NAMED = 3  # failed points in a warning
+
+# The value of an option of `sweep` in a file.
+Option = int | float | str | bool | None
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sweep(TabularResult):
     """Several callables over all combinations of some values. All times are in seconds.
 
-    Prints as a table with one row per point and one column per candidate. ``*`` marks a candidate
-    that is proven to be the fastest of its point. Iterating yields the points.
+    Prints as a table of times, and a table per kind of rate. A row is a point, and a column is a
+    candidate. ``*`` marks a candidate that is proven to be the fastest of its point. Iterating
+    yields the points.
 
     Attributes:
         axes: the values of each axis, by name.
@@ -42,7 +48,10 @@ class Sweep(TabularResult):
         points: the points so far, in the order of the axes; the last axis varies fastest.
         margin: candidates that differ by less are the ``same``.
         environment: the machine and the versions.
+        options: how the points were timed: budget, method and so on. A function is saved as the
+            word ``function``. Empty if unknown.
         reused: how many points come from the file of an earlier call; not saved.
+        changed: which options differ from the options of that call, in words; not saved.
     """
 
     _format = SWEEP
@@ -52,7 +61,9 @@ class Sweep(TabularResult):
     points: tuple[SweepPoint, ...]
     margin: float
     environment: Environment | None = None
+    options: Mapping[str, Option] = dataclasses.field(default_factory=dict)
     reused: int = 0
+    changed: tuple[str, ...] = ()
 
     @property
     def _headings(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -98,24 +109,26 @@ class Sweep(TabularResult):
             for kind, message in point.warnings.items():
                 found[kind] += 1
                 first.setdefault(kind, message)
-        failures = sum(bool(point.error) for point in self.points)
         warnings = []
-        if failures:
-            error = next(point.error for point in self.points if point.error)
+        if failed := [point for point in self.points if point.error]:
+            more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+            names = "; ".join(named_values(point.values) for point in failed[:_MOST_NAMED])
             warnings.append(
                 TimingWarning(
                     "failed_points",
-                    f"{_points(failures)} failed, so there are no times there. The first error: "
-                    f"{error}",
+                    f"{_points(len(failed))} failed ({names}{more}), so there are no times there. "
+                    f"The first error: {failed[0].error}",
                 )
             )
         if self.reused:
+            changes = f". Options differ: {', '.join(self.changed)}" if self.changed else ""
+            code = "code" if self.options else "code or your options"
             warnings.append(
                 TimingWarning(
                     "reused",
                     f"{_points(self.reused)} of {len(self.points)} come from the file and were not "
-                    "timed again, even if your code or your options changed. Delete the file to "
-                    "time every point.",
+                    f"timed again, even if your {code} changed{changes}. Delete the file to time "
+                    "every point.",
                 )
             )
         if not self.is_complete:
@@ -171,16 +184,23 @@ class Sweep(TabularResult):
                 "environment": None
                 if self.environment is None
                 else dataclasses.asdict(self.environment),
+                "options": dict(self.options),
                 "warnings": [warning.to_dict() for warning in self.warnings],
             }
         )
         return content
 
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of work that are known at any point: ``bytes``, ``flops``, ``items``."""
+        return [kind for kind in KINDS if any(kind in point.work for point in self.points)]
+
     def _check_shown(self, show: str) -> None:
-        kinds = [kind for kind in KINDS if any(kind in point.work for point in self.points)]
+        kinds = self.kinds
         if show != "time" and show not in kinds:
             known = ", ".join(["time", *kinds])
-            raise ValueError(f"show must be one of {known}, got {show!r}; pass {show}= to sweep()")
+            remedy = f"; pass {show}= to sweep()" if show in KINDS else ""
+            raise ValueError(f"show must be one of {known}, got {show!r}{remedy}")
 
     def _cells(self, show: str) -> Iterator[tuple[str, ...]]:
         for point in self.points:
@@ -214,6 +234,9 @@ class Sweep(TabularResult):
     def _rows(self) -> Iterator[tuple[str, ...]]:
         return self._cells("time")
 
+    def _more_tables(self) -> list[tuple[str, Iterator[tuple[str, ...]]]]:
+        return [(f"{kind} per second", self._cells(kind)) for kind in self.kinds]
+
     def _notes(self) -> list[str]:
         if len(self.candidates) < 2:
             return []
@@ -240,7 +263,7 @@ class Sweep(TabularResult):
                     "verdict": one and one.verdict,
                     "is_fastest": point.fastest == name,
                 }
-                for kind in KINDS:
+                for kind in self.kinds:
                     rate = point.rate(name, kind) if one else None
                     row[f"{kind}_per_second"] = rate and rate.value
                 rows.append({**row, "error": point.error})
@@ -262,7 +285,18 @@ def from_content(fields: Fields) -> Sweep:
             raise ValueError("a point has other candidates than the sweep")
     known = not fields.is_null("environment")
     environment = Environment.from_fields(fields.object("environment")) if known else None
-    return Sweep(axes, candidates, points, fields.number("margin"), environment)
+    options = fields.object("options") if "options" in fields.names() else Fields({})
+    for name in options.names():
+        if not isinstance(options.raw(name), (int, float, str, bool, type(None))):
+            raise options.wrong(name, "a number, a text or null")
+    return Sweep(
+        axes,
+        candidates,
+        points,
+        fields.number("margin"),
+        environment,
+        {name: options.raw(name) for name in options.names()},
+    )
 
 
 def _texts(fields: Fields, name: str) -> Sequence[str]:

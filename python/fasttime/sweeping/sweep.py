@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -17,24 +18,31 @@ import torch
 from ..comparing.candidates import check_candidate, compare
 from ..comparing.checking import Check
 from ..comparing.comparison import Comparison
+from ..comparing.rounds import BudgetTooSmall, rounded_up
 from ..comparing.verdict import MARGIN, check_margin
 from ..documents import SWEEP, Fields, read_document
 from ..environment.differences import environment_differences
 from ..measuring import machine
 from ..measuring.arguments import check_options, check_seconds, label_of, what_is_no_callable
+from ..measuring.interrupted import Interrupted
 from ..measuring.measure import measure
 from ..measuring.measurement import Measurement
+from ..measuring.option_names import refusing_other_options
 from ..measuring.options import Cache, Method
 from ..measuring.prepared import Setup, check_preparation, examples_of, prepared
 from ..rates.peaks import peaks_of
-from ..rates.rate import Amount, mean_work
+from ..rates.rate import Amount, check_amount, mean_work
 from .point import AxisValue, SweepPoint, failed, point_of
 from .progress import SweepProgress
-from .result import Sweep, from_content
+from .result import Option, Sweep, from_content
 
 _MOST_POINTS = 100_000
 
+# Points that differ in one of these options do not belong in one table.
+_DECISIVE = ("method", "hold", "cache", "setup")
 
+
+@refusing_other_options
 def sweep(
     candidates: Callable[..., object] | Mapping[str, Callable[..., object]],
     /,
@@ -84,39 +92,52 @@ def sweep(
         margin: candidates that differ by less are the ``same``; see `fasttime.compare`.
         save_to: a JSON file that receives each point as soon as it is known. If the file already
             holds a part of the same sweep, the sweep keeps these points and continues. It tries
-            failed points again.
+            failed points again. A warning counts the kept points and names options that differ.
 
     If a point raises an exception, such as for lack of memory, the point keeps the message and the
-    sweep goes on. Ctrl-C ends the sweep: `save_to` then holds the points so far, and the exception
-    has them as `result`. A terminal shows how many points are done and the time left.
+    sweep goes on. On Ctrl-C, raises `fasttime.Interrupted`, a KeyboardInterrupt that carries the
+    points so far. `save_to` holds them too. A terminal shows how many points are done and the time
+    left.
 
     Waits for the device as `compare` does. Raises TypeError for wrong arguments, and ValueError if
     an axis is empty, if `make` or an amount takes other names than the axes, and if `save_to` holds
-    another sweep or a sweep of another machine.
+    another sweep, a sweep of another machine, or one with another method, hold, cache or setup.
     """
     named = _named(candidates)
     known = _known_axes(axes)
     amounts = {"bytes": bytes, "flops": flops, "items": items}
-    for name, function in {"make": make, **amounts}.items():
-        if name == "make" or callable(function):
-            _check_takes(name, function, known)
+    _check_takes("make", make, known)
+    for kind, amount in amounts.items():
+        if callable(amount):
+            _check_takes(kind, amount, known)
+        elif amount is not None and (kind, amount) != ("flops", "auto"):
+            check_amount(kind, amount)
     check_options(method, hold, cache)
     check_preparation("sweep", setup, None, method=method)
     if check is not None and len(named) < 2:
         raise ValueError("check= compares the results of several candidates, got one candidate")
     budget = check_seconds("budget", budget, most=86_400.0)
     check_margin(margin)
-    done = _saved_points(save_to, known, tuple(named), margin)
     made = Sweep(
         {name: tuple(map(_plain, values)) for name, values in known.items()},
         tuple(named),
         (),
         margin,
         machine.environment(),
+        {
+            "method": method,
+            "hold": hold,
+            "cache": cache,
+            "setup": _described(setup),
+            "check": _described(check),
+            "budget": budget,
+            **{kind: _described(amount) for kind, amount in amounts.items()},
+        },
     )
+    old = _saved(save_to, made)
+    done = {tuple(p.values.values()): p for p in old.points if not p.error} if old else {}
     points: list[SweepPoint] = []
-    options: dict[str, Any] = {"method": method, "hold": hold, "cache": cache}
-    options["setup"] = setup
+    options: dict[str, Any] = {"method": method, "hold": hold, "cache": cache, "setup": setup}
     combinations = list(_combinations(known))
     with SweepProgress(len(combinations), ", ".join(named)) as progress:
         try:
@@ -131,22 +152,41 @@ def sweep(
                     points.append(point)
                     if save_to is not None:
                         _with_points(made, points).save(save_to)
+                    progress.advance(plain)
                 else:
                     points.append(point)
-                progress.advance(plain)
+                    progress.advance(plain, was_timed=False)
         except KeyboardInterrupt:
-            interrupt = KeyboardInterrupt(
-                f"interrupted after {len(points)} of {len(combinations)} points, which are in the "
-                "attribute `result` of this exception"
-            )
-            interrupt.result = _with_points(made, points)  # type: ignore[attr-defined]
-            raise interrupt from None
-    return _with_points(made, points, reused=sum(1 for point in points if point in done.values()))
+            if not points:
+                raise
+            parts = f"{len(points)} of {len(combinations)} points"
+            raise Interrupted(_with_points(made, points), parts) from None
+    return dataclasses.replace(
+        _with_points(made, points),
+        reused=sum(1 for point in points if point in done.values()),
+        changed=_changed(old, made) if old else (),
+    )
 
 
-def _with_points(made: Sweep, points: Sequence[SweepPoint], reused: int = 0) -> Sweep:
+def _with_points(made: Sweep, points: Sequence[SweepPoint]) -> Sweep:
     environment = made.environment if machine.cuda_is_up() is False else machine.environment()
-    return Sweep(made.axes, made.candidates, tuple(points), made.margin, environment, reused)
+    return dataclasses.replace(made, points=tuple(points), environment=environment)
+
+
+def _described(option: object) -> Option:
+    """Return the value of an option as JSON holds it."""
+    if option is None or isinstance(option, str):
+        return option
+    return "function" if callable(option) else float(option)  # type: ignore[arg-type]
+
+
+def _changed(old: Sweep, new: Sweep, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the options that differ, in words; of all options, or of some names."""
+    return tuple(
+        f"{name} was {old.options[name]!r}, is {value!r}"
+        for name, value in new.options.items()
+        if name in (names or old.options) and name in old.options and old.options[name] != value
+    )
 
 
 def _try(
@@ -180,9 +220,15 @@ def _timed(
     }
     work = mean_work(given, examples_of(prepared(baseline, args, {}, options["setup"])))
     if len(named) > 1:
-        result: Comparison | Measurement = compare(
-            named, *args, budget=budget * len(named), margin=margin, check=check, **options
-        )
+        try:
+            result: Comparison | Measurement = compare(
+                named, *args, budget=budget * len(named), margin=margin, check=check, **options
+            )
+        except BudgetTooSmall as error:
+            needed = rounded_up(error.needed / len(named))
+            raise ValueError(
+                f"{error.why}; pass budget={needed:g} or more, the seconds per candidate and point"
+            ) from None
     else:
         result = measure(baseline, *args, budget=budget, **options)
     point = point_of(plain, result, first, work.amounts, peaks_of(args))
@@ -246,7 +292,7 @@ def _combinations(axes: Mapping[str, Sequence[object]]) -> Iterator[dict[str, ob
 
 def _check_takes(name: str, function: object, axes: Mapping[str, object]) -> None:
     if not callable(function):
-        raise TypeError(f"{name} must be a function, got {function!r}")
+        raise TypeError(f"{name} must be a function, got {type(function).__name__}")
     try:
         inspect.signature(function).bind(**dict.fromkeys(axes))
     except TypeError as error:
@@ -257,15 +303,10 @@ def _check_takes(name: str, function: object, axes: Mapping[str, object]) -> Non
         pass  # a builtin without a signature
 
 
-def _saved_points(
-    save_to: str | os.PathLike[str] | None,
-    axes: Mapping[str, Sequence[object]],
-    candidates: tuple[str, ...],
-    margin: float,
-) -> dict[tuple[AxisValue, ...], SweepPoint]:
-    """Return the points in the file that need not be timed again."""
+def _saved(save_to: str | os.PathLike[str] | None, made: Sweep) -> Sweep | None:
+    """Return the sweep in the file if it is a part of the same sweep; None without a file."""
     if save_to is None:
-        return {}
+        return None
     where = os.fspath(save_to)
     if os.path.splitext(where)[1].lower() not in ("", ".json"):
         raise ValueError(
@@ -273,22 +314,22 @@ def _saved_points(
             "the result"
         )
     if not Path(save_to).exists():
-        return {}
+        return None
     document = read_document(save_to)
     if document["format"] != SWEEP:
         raise ValueError(f"{where} holds a {document['format']}, not a sweep; choose another name")
     old = from_content(Fields(document))
-    plain = {name: tuple(map(_plain, values)) for name, values in axes.items()}
-    if (old.axes, old.candidates, old.margin) != (plain, candidates, margin):
+    remedy = "choose another name, or delete the file to start again"
+    if (old.axes, old.candidates, old.margin) != (made.axes, made.candidates, made.margin):
+        raise ValueError(f"{where} holds a sweep with other axes, candidates or margin; {remedy}")
+    if changes := _changed(old, made, _DECISIVE):
         raise ValueError(
-            f"{where} holds a sweep with other axes, candidates or margin; choose another name, or "
-            "delete the file to start again"
+            f"{where} holds a sweep with other options: {', '.join(changes)}; {remedy}"
         )
     if old.environment is not None and old.environment.gpu and torch.cuda.is_available():
         torch.cuda.init()  # type: ignore[no-untyped-call] # to know which GPU this is
     if differences := environment_differences(old.environment, machine.environment()):
         raise ValueError(
-            f"{where} was measured elsewhere: {'; '.join(map(str, differences))}; choose another "
-            "name, or delete the file to start again"
+            f"{where} was measured elsewhere: {'; '.join(map(str, differences))}; {remedy}"
         )
-    return {tuple(point.values.values()): point for point in old.points if not point.error}
+    return old

@@ -23,7 +23,7 @@ def last_scopes(timeline: Timeline) -> tuple[Timeline, str]:
     """
     if not isinstance(timeline, Timeline):
         raise TypeError(
-            f"timeline must be a fasttime.Timeline, got a {type(timeline).__name__}; "
+            f"timeline must be a fasttime.Timeline, got {type(timeline).__name__}; "
             "record_timeline() makes one, and its stop() returns it"
         )
     columns = timeline.columns
