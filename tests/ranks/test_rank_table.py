@@ -157,7 +157,9 @@ def test_of_equal_differences_the_first_is_the_cause() -> None:
 
 def test_equal_ranks_stand_out_nowhere() -> None:
     table = ranks_with({"step": 10.0}, {"step": 10.2}, {"step": 10.1})
-    assert table.conclusion.startswith("No rank stands out: in every site, the ranks differ by less")
+    assert table.conclusion.startswith(
+        "No rank stands out: in every site, the ranks differ by less"
+    )
     assert "fasttime.instrument()" in table.conclusion
 
 

@@ -32,7 +32,7 @@ class Times:
     """The times of one column of one module, from the timed steps.
 
     Attributes:
-        host: one host time per call. For backward: one per visit of the backward pass to the module.
+        host: one host time per call. For backward: one per visit of the backward pass.
         device: the same on the device; None if there are no device times.
         host_total: the host time of all steps in seconds. Equal to ``host.total`` if all steps
             were timed, otherwise an estimate.
@@ -81,7 +81,7 @@ class ModuleRecord:
             backward pass, with and without the modules inside. `backward` excludes them.
         checks: the counted evidence for the module's bottleneck, over all columns.
         timed: how many timed calls have a device time, over all columns.
-        captured: how many calls have no device time because their stream was capturing a CUDA graph.
+        captured: how many calls have no device time because their stream was capturing a graph.
             Replays of the graph are not timed, whether `graph_timing` is on or not.
         lost: how many other calls have no device time although the process uses CUDA, because a
             CUDA call failed or the call did not end.
