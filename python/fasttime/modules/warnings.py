@@ -24,7 +24,7 @@ def module_warnings(
         refused: calls that were too deeply nested, or came from too many threads.
         left_out: modules beyond the limit.
         has_parameters: whether any parameter of the model needs a gradient.
-        was_compiled: whether torch.compile met a hook in this process.
+        was_compiled: whether torch.compile met a hook of the handle.
     """
     found = []
     if left_out:
