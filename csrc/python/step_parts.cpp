@@ -63,7 +63,7 @@ void drop_step(ModuleHooks* hooks) {
   StepParts& steps = hooks->steps;
   if (steps.is_open && !steps.is_busy) {
     hooks->recorder->abandon(steps.open);
-    steps.is_open = false;
+    steps.is_open = steps.is_in_optimizer = false;
     ++steps.step;
   }
 }
