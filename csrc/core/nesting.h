@@ -9,7 +9,7 @@ namespace fasttime {
 enum class Stretch : uint8_t {
   kNone,
   kForward,    // a call of a module
-  kBackward,   // a stay of the backward pass in a module
+  kBackward,   // a visit of the backward pass to a module
   kRecompute,  // a call that activation checkpointing repeats during the backward pass
   kPart,       // a part of a step
   kLastPart,   // the part that ends a step

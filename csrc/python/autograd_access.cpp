@@ -147,6 +147,11 @@ bool is_tensor(PyObject* object) {
 PyObject* node_of(PyObject* tensor) {
   PyObject* node = attribute(tensor, autograd.grad_fn, g_grad_fn);
   if (node == nullptr) {
+    // Ctrl-C in the code of a tensor subclass is meant for the program, which gets it after the
+    // hook.
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0) {
+      PyErr_SetInterrupt();
+    }
     PyErr_Clear();
   } else if (node == Py_None) {
     Py_CLEAR(node);

@@ -2,6 +2,8 @@
 // The hooks before and after a module's forward.
 #include "python/module_hooks.h"
 
+#include <frameobject.h>
+
 #include "python/autograd_access.h"
 #include "python/module_hooks_type.h"
 #include "python/torch_flag.h"
@@ -54,9 +56,9 @@ uint8_t depth_of(const ThreadState& thread, size_t below, Lane* lane, bool is_re
       return static_cast<uint8_t>(around.open.nesting.depth + 1);
     }
   }
-  for (size_t i = is_recompute ? thread.stay_count : 0; i-- > 0;) {
-    if (thread.stays[i].open.lane == lane) {
-      return static_cast<uint8_t>(thread.stays[i].open.nesting.depth + 1);
+  for (size_t i = is_recompute ? thread.visit_count : 0; i-- > 0;) {
+    if (thread.visits[i].open.lane == lane) {
+      return static_cast<uint8_t>(thread.visits[i].open.nesting.depth + 1);
     }
   }
   return 0;
@@ -84,14 +86,59 @@ void push_creation_hook(ModuleHooks* hooks, ThreadState* thread) {
   PyErr_Clear();
 }
 
-void pop_creation_hook(ThreadState* thread) {
-  if (!thread->has_creation_hook) {
+const void* code_of(PyFrameObject* frame) {
+  PyCodeObject* code = PyFrame_GetCode(frame);
+  Py_DECREF(reinterpret_cast<PyObject*>(code));
+  return code;
+}
+
+// Remembers the Python function that makes the outermost frame.
+void set_caller(ThreadState& thread) {
+  PyFrameObject* caller = PyEval_GetFrame();
+  thread.caller = caller;
+  thread.caller_code = caller == nullptr ? nullptr : code_of(caller);
+}
+
+// Whether that function still runs. It is the same function if it has the same address and the same
+// code. A reference to it would keep the arguments of the model alive after an interrupt.
+[[gnu::cold]] bool is_caller_running(const ThreadState& thread) {
+  PyFrameObject* at = PyEval_GetFrame();
+  if (thread.caller == nullptr || at == nullptr) {
+    return true;
+  }
+  bool is_running = false;
+  Py_INCREF(at);
+  // The function that calls this hook is another one.
+  while (at != nullptr && !is_running) {
+    PyFrameObject* around = PyFrame_GetBack(at);
+    Py_DECREF(at);
+    at = around;
+    is_running = at == thread.caller && code_of(at) == thread.caller_code;
+  }
+  Py_XDECREF(at);
+  return is_running;
+}
+
+bool is_inside(const ModuleHooks* hooks, uint32_t module, uint32_t around) noexcept {
+  do {
+    module = hooks->modules[module].parent;
+  } while (module != ModuleHooks::kNone && module != around);
+  return module == around;
+}
+
+// Ctrl-C ends calls without the hooks after them, so frames of calls that are over can be left.
+// Asks only if the module does not lie inside the last one, because asking takes microseconds.
+void abandon_interrupted(ModuleHooks* hooks, ThreadState* thread, uint32_t module) {
+  if (thread->frame_count == 0 ||
+      is_inside(hooks, module, thread->frames[thread->frame_count - 1].module) ||
+      is_caller_running(*thread)) {
     return;
   }
-  thread->has_creation_hook = false;
-  PyObject* done = PyObject_CallNoArgs(autograd.pop_creation_hook);
-  Py_XDECREF(done);
-  PyErr_Clear();
+  abandon_frames(hooks, thread, 0);
+  Py_CLEAR(thread->new_node);
+  if (hooks->steps.thread == thread->thread) {
+    drop_step(hooks);  // the program may have paused for long
+  }
 }
 
 // The outermost call of a module on this thread begins.
@@ -101,7 +148,7 @@ void enter_model(ModuleHooks* hooks, ThreadState* thread, bool is_recompute) {
     return;
   }
   ++hooks->births;
-  abandon_stays(hooks, thread, 0);  // of a backward pass that an exception ended
+  abandon_visits(hooks, thread, 0);  // of a backward pass that an exception ended
   if (!hooks->steps.is_open || hooks->steps.thread == thread->thread) {
     if (!hooks->steps.is_open) {
       hooks->steps.thread = thread->thread;
@@ -120,7 +167,6 @@ void leave_model(ModuleHooks* hooks, const ThreadState* thread, bool made_nodes)
                                             : StepParts::kOther);
   if (!made_nodes && steps.ends_by_itself) {
     end_step(hooks);
-    PyErr_Clear();
   }
 }
 
@@ -194,8 +240,10 @@ size_t frame_of(const ThreadState& thread, PyObject* object) noexcept {
   PyObject* done = hooks->unknown_module == nullptr
                        ? nullptr
                        : PyObject_CallOneArg(hooks->unknown_module, object);
+  if (done == nullptr && PyErr_Occurred() != nullptr && !report_exception(hooks->unknown_module)) {
+    return nullptr;
+  }
   Py_XDECREF(done);
-  PyErr_Clear();
   Py_RETURN_NONE;
 }
 
@@ -213,10 +261,12 @@ PyObject* before_forward(ModuleHooks* hooks, PyObject* object, PyObject* argumen
     Py_RETURN_NONE;
   }
   thread->is_busy = true;
+  abandon_interrupted(hooks, thread, module);
   const bool is_recompute = backward_task() != -1;
   const bool is_outermost = thread->frame_count == 0;
   if (is_outermost) {
     Py_CLEAR(thread->passed);
+    set_caller(*thread);
     enter_model(hooks, thread, is_recompute);
     thread->model_sequence = thread->sequence = next_sequence_number();
     thread->model = object;
@@ -227,7 +277,7 @@ PyObject* before_forward(ModuleHooks* hooks, PyObject* object, PyObject* argumen
   if (hooks->times_modules || thread->frame_count != 0) {
     begin_call(hooks, thread, module, object, arguments, is_recompute);
   }
-  thread->is_busy = false;
+  leave_thread(hooks, thread);
   hooks->recorder->leave_call();
   Py_RETURN_NONE;
 }
@@ -257,9 +307,9 @@ PyObject* after_forward(ModuleHooks* hooks, PyObject* object, PyObject* result) 
     }
     release_last_hook();
   }
-  thread->is_busy = false;
+  leave_thread(hooks, thread);
   hooks->recorder->leave_call();
-  Py_RETURN_NONE;
+  return finish_hook(hooks);
 }
 
 }  // namespace fasttime

@@ -22,12 +22,13 @@ namespace fasttime {
 //   backward  The hook after a module marks the node that made the module's output: a pre-hook of
 //             the node. The backward pass runs nodes in the opposite order of their making, so all
 //             nodes of a call run without a gap, and the marked node first. From there to the next
-//             marked node is a stay in the module. Open stays are a stack per thread, too.
+//             marked node is a visit to the module. Open visits are a stack per thread, too.
 //
-// Hooks never raise. They allocate only for a thread or a call depth that is new. Everything here
-// needs the GIL. A record may release it, so a thread that is inside a hook is marked busy.
+// Hooks never raise, except for a KeyboardInterrupt and the like that came up in a callback. They
+// allocate only for a thread or a call depth that is new. Everything here needs the GIL. A record
+// may release it, so a thread that is inside a hook is marked busy.
 
-// One call of a module, for as long as a frame, a stay, a call inside, or a node refers to it.
+// One call of a module, for as long as a frame, a visit, a call inside, or a node refers to it.
 struct ThreadState;
 struct Instance {
   uint32_t references;
@@ -51,15 +52,15 @@ struct Frame {
   std::array<std::pair<int64_t, int64_t>, 4> gaps;
 };
 
-// An open stay of the backward pass in a module.
-struct Stay {
+// An open visit of the backward pass to a module.
+struct Visit {
   OpenScope open;
   Instance* instance;  // owned
   uint64_t birth;      // ModuleHooks::births when it began
   int64_t task;        // the backward pass
 };
 
-// Bounded: kMaxDepth frames and stays per thread. Calls inside are not timed.
+// Bounded: kMaxDepth frames and visits per thread. Calls inside are not timed.
 struct ThreadState {
   static constexpr size_t kMaxDepth = 90;
 
@@ -67,7 +68,7 @@ struct ThreadState {
   uint32_t process = 0;  // Recorder::process()
   uint64_t used = 0;     // when it was last looked up; a counter
   size_t frame_count = 0;
-  size_t stay_count = 0;
+  size_t visit_count = 0;
   bool is_busy = false;
   bool has_creation_hook = false;
 
@@ -80,6 +81,9 @@ struct ThreadState {
   // The outermost call on this thread, also if its modules are not timed in this step.
   PyObject* model = nullptr;  // only compared
   int64_t model_sequence = 0;
+  // The Python function that made the outermost frame, and its code; only compared.
+  const void* caller = nullptr;
+  const void* caller_code = nullptr;
   PyObject* new_node = nullptr;  // the last node since then; owned
 
   struct Chain {
@@ -89,8 +93,8 @@ struct ThreadState {
   };
   std::vector<Chain> chains;
   std::array<Frame, kMaxDepth> frames;
-  std::array<Stay, kMaxDepth> stays;
-  std::array<OpenScope, kMaxDepth> ending;  // stays that end at one boundary
+  std::array<Visit, kMaxDepth> visits;
+  std::array<OpenScope, kMaxDepth> ending;  // visits that end at one boundary
 };
 
 // The parts of the step, end to end, on one stream.
@@ -106,10 +110,12 @@ struct StepParts {
   bool is_in_optimizer = false;
   bool ends_by_hand = false;
   bool ends_by_itself = false;  // after a backward pass, or a forward call without one
+  bool has_news = false;        // a step has ended, and `step_ended` was not called yet
   uint8_t part = kOther;
   uint32_t step = 1;
-  uint16_t parts = 0;   // ended parts of this step, modulo 2^16
-  uint64_t ended = 0;   // steps
+  uint16_t parts = 0;  // ended parts of this step, modulo 2^16
+  uint64_t ended = 0;  // steps
+  uint32_t last_ended = 0;
   uint64_t thread = 0;  // this_thread() of the thread that began the step
   bool had_backward = false;
 };
@@ -141,6 +147,7 @@ struct ModuleHooks {
   StepParts steps;
   bool times_modules;  // in this step
   bool times_backward;
+  bool is_closed;
   PyObject* unknown_module;  // called with a module that has the hooks of another; owned
   PyObject* step_ended;      // called with each step's number at its end; owned, may be null
 };
@@ -164,13 +171,19 @@ uint64_t this_thread() noexcept;
 ThreadState* enter_thread(ModuleHooks* hooks);
 // The same if it exists, whether it is in a hook or not.
 ThreadState* find_thread(const ModuleHooks* hooks) noexcept;
+// The thread is no longer busy. If the handle was closed meanwhile, gives up what is open there.
+void leave_thread(ModuleHooks* hooks, ThreadState* thread);
+// Gives up what a thread has open, because the handle is closed.
+void close_thread(ModuleHooks* hooks, ThreadState* thread);
+// Removes torch's creation hook, if this is the calling thread's.
+void pop_creation_hook(ThreadState* thread);
 uint16_t chain_of(ModuleHooks* hooks, ThreadState* thread, Lane* lane, bool is_backward);
 // A new reference to the call of the frame, or null without memory.
 Instance* instance_of(ModuleHooks* hooks, ThreadState* thread, size_t frame);
 void drop_instance(ModuleHooks* hooks, Instance* instance) noexcept;
-// Gives up frames from the innermost on, until `count` are left; stays likewise.
+// Gives up frames from the innermost on, until `count` are left; visits likewise.
 void abandon_frames(ModuleHooks* hooks, ThreadState* thread, size_t count);
-void abandon_stays(ModuleHooks* hooks, ThreadState* thread, size_t count);
+void abandon_visits(ModuleHooks* hooks, ThreadState* thread, size_t count);
 
 // --- backward ---
 
@@ -199,7 +212,18 @@ void backward_reached(ModuleHooks* hooks, Instance* instance);
 void begin_part(ModuleHooks* hooks, uint8_t part);
 // The part to go back to after a backward pass.
 uint8_t part_around(const ModuleHooks* hooks);
-// Ends the step, and calls `step_ended`. An exception of that call stays set.
+// Ends the step. Call call_step_ended() soon after, outside of enter_thread() and leave_thread().
 void end_step(ModuleHooks* hooks);
+// Calls `step_ended` if a step has ended since the last call. False with the callback's exception
+// set.
+bool call_step_ended(ModuleHooks* hooks);
+// The same, and what a hook returns then: None, or null with an exception that is meant for the
+// program, such as KeyboardInterrupt. Reports any other exception as unraisable.
+PyObject* finish_hook(ModuleHooks* hooks);
+// Reports the exception that is set as unraisable. False if it is meant for the program, and then
+// it stays set.
+bool report_exception(PyObject* source);
+// The open step never ends. The next part begins another.
+void drop_step(ModuleHooks* hooks);
 
 }  // namespace fasttime

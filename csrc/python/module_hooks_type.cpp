@@ -4,7 +4,6 @@
 
 #include <structmember.h>
 
-#include <new>
 #include <string_view>
 
 #include "python/autograd_access.h"
@@ -189,9 +188,8 @@ PyObject* finish_optimizer(PyObject* object, PyObject* const*, Py_ssize_t) {
     begin_part(of(object), StepParts::kOther);
   } else {
     end_step(of(object));
-    PyErr_Clear();
   }
-  Py_RETURN_NONE;
+  return finish_hook(of(object));
 }
 
 // From now on, steps end only by end_step(). Whether a step has just ended by itself.
@@ -203,20 +201,14 @@ PyObject* end_steps_by_hand(PyObject* object, PyObject*) {
                          steps.part == StepParts::kOther);
 }
 
-// The open step never ends. The next part begins another.
-PyObject* drop_step(PyObject* object, PyObject*) {
-  StepParts& steps = of(object)->steps;
-  if (steps.is_open && !steps.is_busy) {
-    of(object)->recorder->abandon(steps.open);
-    steps.is_open = false;
-    ++steps.step;
-  }
+PyObject* method_drop_step(PyObject* object, PyObject*) {
+  drop_step(of(object));
   Py_RETURN_NONE;
 }
 
 PyObject* method_end_step(PyObject* object, PyObject*) {
   end_step(of(object));
-  if (PyErr_Occurred() != nullptr) {
+  if (!call_step_ended(of(object))) {
     return nullptr;
   }
   Py_RETURN_NONE;
@@ -252,27 +244,6 @@ PyObject* set_callbacks(PyObject* object, PyObject* arguments) {
   Py_RETURN_NONE;
 }
 
-// The hooks go off: what is open never ends.
-PyObject* close(PyObject* object, PyObject*) {
-  ModuleHooks* hooks = of(object);
-  for (auto& thread : hooks->threads) {
-    if (!thread->is_busy) {
-      abandon_frames(hooks, thread.get(), 0);
-      abandon_stays(hooks, thread.get(), 0);
-      Py_CLEAR(thread->new_node);
-      Py_CLEAR(thread->passed);
-    }
-  }
-  if (hooks->steps.is_open && !hooks->steps.is_busy) {
-    hooks->recorder->abandon(hooks->steps.open);
-  }
-  hooks->steps.is_open = hooks->steps.is_on = false;
-  hooks->index.clear();
-  Py_CLEAR(hooks->unknown_module);
-  Py_CLEAR(hooks->step_ended);
-  Py_RETURN_NONE;
-}
-
 // The hooks of a pickled model do nothing in the process that loads it.
 PyObject* hooks_reduce(PyObject*, PyObject*) {
   PyObject* module = PyImport_ImportModule("fasttime.modules.unpickled");
@@ -302,56 +273,21 @@ PyMethodDef g_methods[] = {
     {"after_optimizer", as_method(&after_optimizer), METH_FASTCALL, nullptr},
     {"finish_optimizer", as_method(&finish_optimizer), METH_FASTCALL, nullptr},
     {"end_steps_by_hand", &end_steps_by_hand, METH_NOARGS, nullptr},
-    {"drop_step", &drop_step, METH_NOARGS, nullptr},
+    {"drop_step", &method_drop_step, METH_NOARGS, nullptr},
     {"end_step", &method_end_step, METH_NOARGS, nullptr},
     {"begin_period", &begin_period, METH_NOARGS, nullptr},
     {"counts", &counts, METH_NOARGS, nullptr},
     {"set_callbacks", &set_callbacks, METH_VARARGS, nullptr},
-    {"close", &close, METH_NOARGS, nullptr},
+    {"close", &close_hooks, METH_NOARGS, nullptr},
     {"__reduce__", &hooks_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 PyMemberDef g_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(ModuleHooks, weak_references), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 
-int hooks_traverse(PyObject* object, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(object));
-  Py_VISIT(of(object)->owner);
-  Py_VISIT(of(object)->unknown_module);
-  Py_VISIT(of(object)->step_ended);
-  return 0;
-}
-
-int hooks_clear(PyObject* object) {
-  Py_CLEAR(of(object)->unknown_module);
-  Py_CLEAR(of(object)->step_ended);
-  return 0;
-}
-
-void hooks_dealloc(PyObject* object) {
-  ModuleHooks* hooks = of(object);
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
-  if (hooks->weak_references != nullptr) {
-    PyObject_ClearWeakRefs(object);
-  }
-  Py_XDECREF(close(object, nullptr));
-  hooks->threads.~vector();
-  hooks->modules.~vector();
-  hooks->tasks.~vector();
-  hooks->index.~unordered_map();
-  while (Instance* instance = hooks->free_instances) {
-    hooks->free_instances = instance->parent;
-    delete instance;
-  }
-  Py_DECREF(hooks->owner);
-  PyObject_GC_Del(object);
-  Py_DECREF(type);
-}
-
-PyType_Slot g_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&hooks_dealloc)},
-                         {Py_tp_traverse, reinterpret_cast<void*>(&hooks_traverse)},
-                         {Py_tp_clear, reinterpret_cast<void*>(&hooks_clear)},
+PyType_Slot g_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&free_hooks)},
+                         {Py_tp_traverse, reinterpret_cast<void*>(&traverse_hooks)},
+                         {Py_tp_clear, reinterpret_cast<void*>(&clear_hooks)},
                          {Py_tp_methods, g_methods},
                          {Py_tp_members, g_members},
                          {0, nullptr}};
@@ -370,30 +306,6 @@ PyObject* module_hooks_type() noexcept { return reinterpret_cast<PyObject*>(g_ho
 
 SiteTable::Id recompute_name(ModuleHooks* hooks) {
   return hooks->recorder->sites().intern("recompute");
-}
-
-PyObject* new_module_hooks(PyObject* owner, Recorder& recorder) {
-  recorder.count_for_handle();
-  auto* hooks = PyObject_GC_New(ModuleHooks, g_hooks_type);
-  if (hooks == nullptr) {
-    return nullptr;
-  }
-  new (&hooks->modules) std::vector<ModuleHooks::Module>();
-  new (&hooks->index) std::unordered_map<PyObject*, uint32_t>();
-  new (&hooks->threads) std::vector<std::unique_ptr<ThreadState>>();
-  new (&hooks->tasks) std::vector<int64_t>();
-  new (&hooks->steps) StepParts();
-  hooks->tasks.reserve(16);
-  Py_INCREF(owner);
-  hooks->weak_references = nullptr;
-  hooks->owner = owner;
-  hooks->recorder = &recorder;
-  hooks->free_instances = nullptr;
-  hooks->births = hooks->uses = hooks->refused = 0;
-  hooks->times_modules = hooks->times_backward = false;
-  hooks->unknown_module = hooks->step_ended = nullptr;
-  PyObject_GC_Track(reinterpret_cast<PyObject*>(hooks));
-  return reinterpret_cast<PyObject*>(hooks);
 }
 
 }  // namespace fasttime

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "host/thread_number.h"
+#include "python/autograd_access.h"
 #include "python/module_hooks.h"
 
 namespace fasttime {
@@ -11,7 +12,7 @@ namespace {
 constexpr size_t kMaxThreads = 256;
 
 bool is_idle(const ThreadState& state) noexcept {
-  return state.frame_count == 0 && state.stay_count == 0 && !state.is_busy &&
+  return state.frame_count == 0 && state.visit_count == 0 && !state.is_busy &&
          !state.has_creation_hook;
 }
 
@@ -44,7 +45,7 @@ ThreadState* state_for(ModuleHooks* hooks, uint64_t thread) {
 // In the child of a fork: what was open belongs to the parent process.
 [[gnu::cold]] void forget_parent(ModuleHooks* hooks, ThreadState* thread) {
   abandon_frames(hooks, thread, 0);
-  abandon_stays(hooks, thread, 0);
+  abandon_visits(hooks, thread, 0);
   thread->chains.clear();
   thread->meeting = Meeting{};
   Py_CLEAR(thread->passed);
@@ -87,6 +88,31 @@ ThreadState* find_thread(const ModuleHooks* hooks) noexcept {
   return found;
 }
 
+void leave_thread(ModuleHooks* hooks, ThreadState* thread) {
+  thread->is_busy = false;
+  if (hooks->is_closed) {
+    close_thread(hooks, thread);
+  }
+}
+
+[[gnu::cold]] void close_thread(ModuleHooks* hooks, ThreadState* thread) {
+  abandon_frames(hooks, thread, 0);
+  abandon_visits(hooks, thread, 0);
+  pop_creation_hook(thread);
+  Py_CLEAR(thread->new_node);
+  Py_CLEAR(thread->passed);
+}
+
+void pop_creation_hook(ThreadState* thread) {
+  if (!thread->has_creation_hook || thread->thread != this_thread()) {
+    return;
+  }
+  thread->has_creation_hook = false;
+  PyObject* done = PyObject_CallNoArgs(autograd.pop_creation_hook);
+  Py_XDECREF(done);
+  PyErr_Clear();
+}
+
 uint16_t chain_of(ModuleHooks* hooks, ThreadState* thread, Lane* lane, bool is_backward) {
   for (const auto& chain : thread->chains) {
     if (chain.lane == lane && chain.is_backward == is_backward) {
@@ -117,9 +143,9 @@ Instance* instance_of(ModuleHooks* hooks, ThreadState* thread, size_t frame) {
           return nullptr;
         }
       }
-      if (i == 0 && at.is_recompute && thread->stay_count != 0) {
+      if (i == 0 && at.is_recompute && thread->visit_count != 0) {
         // The call that called the checkpoint.
-        parent = thread->stays[thread->stay_count - 1].instance;
+        parent = thread->visits[thread->visit_count - 1].instance;
       }
       if (parent != nullptr) {
         ++parent->references;
@@ -152,12 +178,12 @@ void abandon_frames(ModuleHooks* hooks, ThreadState* thread, size_t count) {
   }
 }
 
-void abandon_stays(ModuleHooks* hooks, ThreadState* thread, size_t count) {
-  while (thread->stay_count > count) {
-    Stay& stay = thread->stays[--thread->stay_count];
-    hooks->recorder->abandon(stay.open);
-    drop_instance(hooks, stay.instance);
-    stay.instance = nullptr;
+void abandon_visits(ModuleHooks* hooks, ThreadState* thread, size_t count) {
+  while (thread->visit_count > count) {
+    Visit& visit = thread->visits[--thread->visit_count];
+    hooks->recorder->abandon(visit.open);
+    drop_instance(hooks, visit.instance);
+    visit.instance = nullptr;
   }
 }
 

@@ -107,7 +107,7 @@ bool queue(ModuleHooks* hooks, Role role, int64_t task, bool is_inside_another) 
       break;
     case Role::kDone:
       finish_backward(mark->hooks);
-      break;
+      return finish_hook(mark->hooks);
   }
   Py_RETURN_NONE;
 }

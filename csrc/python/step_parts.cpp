@@ -23,6 +23,9 @@ void change(ModuleHooks* hooks, uint8_t part, const Nesting& ending) {
   steps.open.nesting = {};  // until the part ends: an abandoned part does not count
   steps.part = part;
   steps.is_busy = false;
+  if (hooks->is_closed) {
+    drop_step(hooks);  // another thread closed the handle while a record waited
+  }
 }
 
 }  // namespace
@@ -51,6 +54,18 @@ void begin_part(ModuleHooks* hooks, uint8_t part) {
   steps.thread = this_thread();
   steps.part = part;
   steps.parts = 0;
+  if (hooks->is_closed) {
+    drop_step(hooks);
+  }
+}
+
+void drop_step(ModuleHooks* hooks) {
+  StepParts& steps = hooks->steps;
+  if (steps.is_open && !steps.is_busy) {
+    hooks->recorder->abandon(steps.open);
+    steps.is_open = steps.is_in_optimizer = false;
+    ++steps.step;
+  }
 }
 
 uint8_t part_around(const ModuleHooks* hooks) {
@@ -71,14 +86,40 @@ void end_step(ModuleHooks* hooks) {
   const auto parts = static_cast<uint16_t>(steps.parts + 1);
   change(hooks, StepParts::kOther, {steps.step, parts, steps.part, Stretch::kLastPart});
   steps.parts = 0;
-  const uint32_t ended = steps.step++;
+  steps.last_ended = steps.step++;
   ++steps.ended;
-  if (hooks->step_ended != nullptr) {
-    PyObject* number = PyLong_FromUnsignedLong(ended);
-    PyObject* done = number == nullptr ? nullptr : PyObject_CallOneArg(hooks->step_ended, number);
-    Py_XDECREF(number);
-    Py_XDECREF(done);
+  steps.has_news = true;
+}
+
+bool call_step_ended(ModuleHooks* hooks) {
+  StepParts& steps = hooks->steps;
+  if (!steps.has_news || hooks->step_ended == nullptr) {
+    return true;
   }
+  steps.has_news = false;
+  PyObject* call = hooks->step_ended;
+  Py_INCREF(call);  // it may close the handle
+  PyObject* number = PyLong_FromUnsignedLong(steps.last_ended);
+  PyObject* done = number == nullptr ? nullptr : PyObject_CallOneArg(call, number);
+  Py_XDECREF(number);
+  Py_XDECREF(done);
+  Py_DECREF(call);
+  return done != nullptr;
+}
+
+PyObject* finish_hook(ModuleHooks* hooks) {
+  if (!call_step_ended(hooks) && !report_exception(hooks->step_ended)) {
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+bool report_exception(PyObject* source) {
+  if (PyErr_ExceptionMatches(PyExc_Exception) == 0) {
+    return false;
+  }
+  PyErr_WriteUnraisable(source);
+  return true;
 }
 
 }  // namespace fasttime

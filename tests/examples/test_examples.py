@@ -114,4 +114,4 @@ def test_ddp_with_a_slow_rank(forking: Forking) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("2 ranks: mean host time per call") == 2
     for row in ("step", "  data wait", "  backward", "  gradient wait", "backward"):
-        assert re.search(rf"^{row} +\d.* rank [01] ", done.stdout, re.MULTILINE), row
+        assert re.search(rf"^{row} +\d.* (rank [01]|-) ", done.stdout, re.MULTILINE), row

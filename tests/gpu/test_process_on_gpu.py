@@ -156,9 +156,9 @@ def test_exit_while_daemons_record_without_the_gil(threads: int) -> None:
         done = threading.Semaphore(0)
         def forever():
             stream = torch.cuda.Stream()
+            with torch.cuda.stream(stream):
+                torch.cuda._sleep(4_000_000_000)  # 2 s, so the queue could be full
             while True:
-                with torch.cuda.stream(stream):
-                    torch.cuda._sleep(2_000_000)  # more work than time, so the queue could be full
                 with fasttime.scope("daemon", stream=stream):
                     end = time.perf_counter() + 400e-6
                     while time.perf_counter() < end:

@@ -57,6 +57,7 @@ def record(
     backward: tuple[float, float] | None = None,
     recompute: tuple[float, float] | None = None,
     checks: BacklogChecks = BEHIND,
+    captured: int = 0,
     lost: int = 0,
     is_compiled: bool = False,
     **how: Any,
@@ -80,6 +81,7 @@ def record(
         recompute_self=column(recompute, 1, calls),
         checks=checks,
         timed=calls if how.get("device", True) else 0,
+        captured=captured,
         lost=lost,
         is_compiled=is_compiled,
     )

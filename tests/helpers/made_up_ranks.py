@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fasttime import TimingWarning
-from fasttime.ranks.summary import NO_TIMES, RankedSite, RankSummary, SiteColumns, Total
+from fasttime.ranks.summary import NO_TIMES, UNKNOWN, RankedSite, RankSummary, SiteColumns, Total
 
 MS = 1_000_000  # nanoseconds
 
@@ -17,6 +17,7 @@ def summary(
     *,
     device: bool = True,
     calls: int = 10,
+    spread_ms: float = 0.0,
     host_name: str = "node-1",
     source: str = "report",
     waits: tuple[str, ...] = (),
@@ -27,14 +28,16 @@ def summary(
     Args:
         times: mean times in milliseconds by path, parents first. A slash begins a child.
         device: whether the times are device times. The host times are a tenth of them.
+        spread_ms: the standard deviation of the calls of each site.
     """
     sites: list[RankedSite] = []
     places: dict[str, int] = {}
     for path, mean_ms in times.items():
         above, _, name = path.rpartition("/")
         total = round(mean_ms * MS) * calls
-        on_device = Total(calls, total) if device else NO_TIMES
-        on_host = Total(calls, total // 10 if device else total)
+        error = UNKNOWN if calls == 1 else round(spread_ms * MS * calls**0.5)
+        on_device = Total(calls, total, error) if device else NO_TIMES
+        on_host = Total(calls, total // 10 if device else total, error)
         places[path] = len(sites)
         parent = places[above] if above else None
         sites.append(RankedSite(name, path, parent, on_host, on_device, path in waits))

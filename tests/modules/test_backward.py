@@ -18,7 +18,7 @@ from fasttime.modules import module_hooks
 
 
 class Noted(torch.autograd.Function):
-    """An identity that notes which stays are open when the backward pass reaches it."""
+    """An identity that notes which visits are open when the backward pass reaches it."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, note: Any) -> torch.Tensor:
@@ -265,6 +265,29 @@ def test_no_dropped_graph_keeps_hooks_alive() -> None:
     del handle, model
     gc.collect()
     assert hooks() is None
+
+
+def test_a_removed_handle_times_no_later_backward() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    with fasttime.instrument(model) as handle:
+        loss = model(torch.randn(2, 4)).sum()
+    loss.backward()
+    assert counts(handle, "backward") == {}
+    assert handle._core.counts().open == 0
+    assert handle.step_records().count == 0
+
+
+def test_a_handle_can_be_removed_inside_backward() -> None:
+    class Removing(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return Noted.apply(x, lambda: handle.remove())
+
+    model = nn.Sequential(nn.Linear(4, 4), Removing(), nn.Tanh())
+    handle = fasttime.instrument(model)
+    model(torch.randn(2, 4)).sum().backward()
+    assert counts(handle, "backward") == {"2": 1}
+    assert handle._core.counts().open == 0
+    assert handle.step_records().count == 0
 
 
 def test_a_torch_without_hook_dicts_works(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute")
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     torch._dynamo.reset()
-    monkeypatch.setattr(stand_ins, "_met_a_module", False)
+    monkeypatch.setattr(stand_ins, "_modules_met", 0)
 
 
 class Graphs:
@@ -107,6 +107,15 @@ def test_a_model_compiled_after_never_breaks(way: str) -> None:
         warnings = handle.module_records().warnings
     assert graphs.sizes == plain.sizes
     assert [warning.kind for warning in warnings] == ["compiled_later"]
+
+
+def test_other_models_are_not_warned_about() -> None:
+    model, other = Block(), Block()
+    with fasttime.instrument(model):
+        torch.compile(model, backend=Graphs(), fullgraph=True)(torch.randn(2, 4))
+    with fasttime.instrument(other) as handle:
+        other(torch.randn(2, 4))
+    assert handle.module_records().warnings == ()
 
 
 def test_a_compiled_function_inside_a_module_is_fine() -> None:

@@ -39,14 +39,12 @@ def train(how: str, folder: Path, forking: Forking) -> list[dict[str, Any]]:
 
 
 def test_ddp_waits_for_gradients_in_a_part_of_its_own(tmp_path: Path, forking: Forking) -> None:
-    fast, slow = train("ddp", tmp_path, forking)
-    for found in (fast, slow):
+    for found in train("ddp", tmp_path, forking):
         assert found["steps"] == 3
         assert found["calls"]["module.1.linear"] == 3
         assert found["backward"]["module.1"] == found["backward"]["module.0"] == 3
+        assert found["parts"]["backward"] > 0
         assert found["parts"]["gradient wait"] > 0
-    # The slow rank sleeps 0.05 s per step in its backward pass.
-    assert slow["parts"]["backward"] >= 0.15
 
 
 def test_fsdp_modules_are_timed_under_their_names(tmp_path: Path, forking: Forking) -> None:

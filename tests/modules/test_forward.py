@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from timed_modules import adds_up, counts, records
+from timed_modules import adds_up, counts, host_ns, records
 from torch import nn
 
 import fasttime
+from fasttime.modules.records import PARTS
+from fasttime.reports.counts import counts_in
 
 
 class Residual(nn.Module):
@@ -81,20 +87,114 @@ class Raising(nn.Module):
         return x
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_exception_closes_open_calls(error: type[BaseException]) -> None:
-    raising = Raising(error)
+def test_an_exception_closes_open_calls() -> None:
+    raising = Raising(ArithmeticError)
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(raising))
     with fasttime.instrument(model) as handle:
-        with pytest.raises(error):
+        with pytest.raises(ArithmeticError):
             model(torch.randn(2, 4))
         raising.error = None
         model(torch.randn(2, 4))
-        inside = handle._core.counts().open
-    assert records(handle)["0"].calls == 2
-    if error is ValueError:
-        assert counts(handle, "forward") == {"": 2, "0": 2, "1": 2, "1.0": 2}
-        assert inside == 1  # the part of the step
+        assert handle._core.counts().open == 1  # the part of the step
+    assert counts(handle, "forward") == {"": 2, "0": 2, "1": 2, "1.0": 2}
+
+
+def call_from_far(call: Callable[[], Any], depth: int) -> Any:
+    return call_from_far(call, depth - 1) if depth else call()
+
+
+@pytest.mark.parametrize("depth", [0, 3, 5])
+def test_an_interrupt_gives_up_open_calls(depth: int) -> None:
+    """torch runs no hook after KeyboardInterrupt. The next call may come from anywhere."""
+    raising = Raising(KeyboardInterrupt)
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(raising, nn.Linear(4, 4)))
+    with fasttime.instrument(model) as handle:
+        with pytest.raises(KeyboardInterrupt):
+            call_from_far(lambda: model(torch.randn(2, 4)), 3)
+        raising.error = None
+        for _ in range(2):
+            call_from_far(lambda: model(torch.randn(2, 4)), depth).sum().backward()
+        assert handle._core.counts().open == 1  # the part of the step
+    assert counts(handle, "forward") == {"": 2, "0": 3, "1": 2, "1.0": 2, "1.1": 2}
+    found = records(handle)
+    own = (
+        host_ns(found["1"].forward) - host_ns(found["1.0"].forward) - host_ns(found["1.1"].forward)
+    )
+    assert host_ns(found["1"].forward_self) == own
+    assert adds_up(handle, "backward")
+
+
+def test_an_interrupt_of_the_model_alone_is_seen() -> None:
+    model = Raising(KeyboardInterrupt)
+    with fasttime.instrument(model) as handle:
+        with pytest.raises(KeyboardInterrupt):
+            model(torch.randn(2, 4))
+        model.error = None
+        model(torch.randn(2, 4))
+        assert handle._core.counts().open == 1  # the part of the step
+    assert counts(handle, "forward") == {"": 1}
+
+
+def test_an_interrupted_step_begins_anew() -> None:
+    raising = Raising(KeyboardInterrupt)
+    model = nn.Sequential(nn.Linear(4, 4), raising)
+    with fasttime.instrument(model) as handle:
+        with pytest.raises(KeyboardInterrupt):
+            model(torch.randn(2, 4))
+        interrupted = handle._core.counts().open
+        raising.error = None
+        model(torch.randn(2, 4)).sum().backward()
+    assert interrupted == 2 + 1  # calls, and the part of the step
+    assert handle.step_records().count == 1
+    forward = handle._hooks.step_sites()[PARTS.index("forward")]
+    entries = {entry.id: entry for entry in handle._core.site_entries(False)}
+    assert counts_in(entries[forward], 0.0).counts["dropped"] == 1
+
+
+def test_a_model_called_again_inside_is_no_interrupt() -> None:
+    """A module outside of the last one makes the handle ask which calls still run."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left = nn.Linear(4, 4)
+            self.right = Inner()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.right(x, self.left)
+
+    class Inner(nn.Module):
+        def forward(self, x: torch.Tensor, other: nn.Module) -> torch.Tensor:
+            return other(x)
+
+    model = Twice()
+    with fasttime.instrument(model) as handle:
+        model(torch.randn(2, 4))
+    assert counts(handle, "forward") == {"": 1, "left": 1, "right": 1}
+    assert adds_up(handle, "forward")
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.autograd.graph, "node_creation_hook"), reason="torch has no creation hooks"
+)
+@pytest.mark.parametrize("how", ["interrupted", "running"])
+def test_remove_takes_off_the_creation_hook(how: str) -> None:
+    raising = Raising(KeyboardInterrupt)
+    model = nn.Sequential(nn.Linear(4, 4), raising)
+
+    def interrupt() -> weakref.ref[Any]:
+        handle = fasttime.instrument(model)
+        if how == "running":
+            raising.register_forward_pre_hook(lambda *_: handle.remove())
+        with pytest.raises(KeyboardInterrupt):
+            model(torch.randn(2, 4))
+        handle.remove()
+        return weakref.ref(handle._hooks)
+
+    hooks = interrupt()
+    raising._forward_pre_hooks.clear()
+    gc.collect()
+    assert hooks() is None  # torch holds a hook that is on
 
 
 def test_calls_of_threads_do_not_mix() -> None:

@@ -70,7 +70,7 @@ def test_shares_with_and_without_the_modules_inside() -> None:
     assert sum(row.self_share or 0 for row in table) == pytest.approx(1)
 
 
-def test_a_backward_in_two_stays_counts_per_call() -> None:
+def test_a_backward_in_two_visits_counts_per_call() -> None:
     row = network()["body.0"]
     assert row.backward is not None
     assert (row.calls, row.backward.count) == (10, 20)

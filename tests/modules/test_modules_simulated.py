@@ -251,6 +251,33 @@ assert handle._budget.part == 0.5, handle._budget.part
     )
 
 
+def test_modules_in_a_capture_count_as_captured(forking_with_gpus: Forking) -> None:
+    run(
+        """
+model = nn.Sequential(Scale(1))
+sim.set_launch_time(100_000)
+graph = torch.cuda.CUDAGraph()
+with fasttime.instrument(model) as handle, torch.no_grad():
+    with fasttime.graph_timing(), torch.cuda.stream(torch.cuda.Stream()):
+        graph.capture_begin()
+        model(x)
+        graph.capture_end()
+    graph.replay()
+    for _ in range(3):
+        model(x)
+torch.cuda.synchronize()
+for module in handle.module_records().modules:
+    assert (module.calls, module.timed) == (4, 3), module
+    assert (module.captured, module.lost) == (1, 0), module
+kinds = [warning.kind for warning in handle.table().warnings]
+assert kinds == ["captured", "no_parameters"], kinds
+steps = handle.step_records()
+assert (steps.count, steps.device.count) == (4, 2), steps  # "other" began in the capture
+""",
+        forking_with_gpus,
+    )
+
+
 def test_short_host_bound_steps_are_host_bound(forking_with_gpus: Forking) -> None:
     """The steps end before the first second has given a precise ratio of the clocks."""
     run(

@@ -134,11 +134,16 @@ def test_an_unclear_step_says_so() -> None:
 @pytest.mark.parametrize(
     ("parts", "limit", "words"),
     [
-        ({"data wait": (9.0, None), "forward": (1.0, None)}, "data", "it takes 90% of the step"),
+        (
+            {"data wait": (9.0, None), "forward": (1.0, None)},
+            "data",
+            "Waiting for data limits the step, probably: by host times alone, it takes 90% of the "
+            "step of 10.00 ms (10 steps without device times).",
+        ),
         (
             {"forward": (2.0, None), "backward": (7.0, None), "data wait": (1.0, None)},
             "host",
-            "backward takes longest, 70% of the step of 10.00 ms, and there are no device times",
+            "probably: by host times alone, backward takes longest, 70% of the step of 10.00 ms",
         ),
         ({"gradient wait": (9.0, None), "backward": (1.0, None)}, "gradients", "gather() finds"),
     ],

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from timed_modules import host_ns
 from torch import nn
@@ -178,6 +180,64 @@ def test_a_model_without_steps_says_so() -> None:
     with training.instrument() as handle:
         pass
     assert [warning.kind for warning in handle.steps().warnings] == ["no_steps"]
+
+
+def _raising(handle: fasttime.Handle, error: type[BaseException]) -> None:
+    """Let the handle raise when it chooses whether to time the next step."""
+
+    def choose() -> bool:
+        raise error
+
+    assert handle._budget is not None
+    handle._budget.choose = choose  # type: ignore[method-assign]
+
+
+def end_forward(training: Training) -> None:
+    with torch.no_grad():
+        training.model(torch.randn(2, 4))
+
+
+ENDS: dict[str, tuple[bool, Callable[[Training], None]]] = {
+    "optimizer": (True, Training.step),
+    "backward": (False, Training.backward),
+    "forward": (False, end_forward),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_interrupt_at_the_end_of_a_step_passes(end: str) -> None:
+    training = Training()
+    has_optimizer, run = ENDS[end]
+    optimizer = training.optimizer if has_optimizer else None
+    with fasttime.instrument(training.model, optimizer=optimizer, overhead_budget=0.5) as handle:
+        _raising(handle, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(training)
+    assert handle.step_records().count == 1
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_error_at_the_end_of_a_step_is_reported(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda error: reported.append(error.exc_type))
+    training = Training()
+    has_optimizer, run = ENDS[end]
+    optimizer = training.optimizer if has_optimizer else None
+    with fasttime.instrument(training.model, optimizer=optimizer, overhead_budget=0.5) as handle:
+        _raising(handle, ValueError)
+        run(training)
+    assert reported == [ValueError]
+
+
+def test_step_raises_what_its_callback_raises() -> None:
+    training = Training()
+    with training.instrument(overhead_budget=0.5) as handle:
+        _raising(handle, ArithmeticError)
+        training.backward()
+        with pytest.raises(ArithmeticError):
+            handle.step()
 
 
 def test_the_child_of_a_fork_ends_its_own_steps() -> None:

@@ -49,7 +49,7 @@ def test_ranks_may_have_different_sites() -> None:
     assert [site.path for site in table] == ["a", "a/x", "a/y", "b"]
     assert table["a/x"].times == pytest.approx({0: 0.5e-3, 2: 0.75e-3})
     assert table["a/y"].times == pytest.approx({1: 0.25e-3})
-    assert table["a/y"].slowest == 1
+    assert table["a/y"].slowest is None
     assert table["a/y"].imbalance == 0
     (warning,) = table.warnings
     assert warning.kind == "different_sites"
@@ -157,8 +157,31 @@ def test_of_equal_differences_the_first_is_the_cause() -> None:
 
 def test_equal_ranks_stand_out_nowhere() -> None:
     table = ranks_with({"step": 10.0}, {"step": 10.2}, {"step": 10.1})
-    assert table.conclusion.startswith("No rank stands out: the ranks differ by less than 5%")
+    assert table.conclusion.startswith(
+        "No rank stands out: in every site, the ranks differ by less"
+    )
     assert "fasttime.instrument()" in table.conclusion
+
+
+@pytest.mark.parametrize(("spread_ms", "named"), [(1.0, 1), (3.0, None)])
+def test_noise_names_no_rank(spread_ms: float, named: int | None) -> None:
+    """Rank 1 exceeds the others by 2 ms. The standard error of that is 1.22 / sqrt(10) spreads."""
+    table = build_table(
+        [
+            summary(rank, {"step": time}, spread_ms=spread_ms)
+            for rank, time in enumerate((4.0, 6.0, 4.0))
+        ]
+    )
+    assert table["step"].slowest == named
+    assert ("rank 1" in str(table)) == (named == 1)
+    assert table.conclusion.startswith("Rank 1 is" if named else "No rank stands out")
+    assert from_content(Fields(json.loads(json.dumps(table.to_dict()))))["step"].slowest == named
+
+
+def test_one_call_per_rank_names_no_rank() -> None:
+    table = build_table([summary(rank, {"step": 1.0 + rank}, calls=1) for rank in range(2)])
+    assert table["step"].slowest is None
+    assert "errors_s" in table.to_dict()["sites"][0]
 
 
 def test_a_spread_over_all_ranks_is_no_straggler() -> None:
@@ -206,7 +229,7 @@ def test_the_table_is_printed() -> None:
     assert str(table).splitlines() == [
         "2 ranks: mean device time per call",
         "site         min    median       max  slowest  imbalance",
-        "step    10.00 ms  10.00 ms  10.00 ms   rank 0         0%",
+        "step    10.00 ms  10.00 ms  10.00 ms        -         0%",
         "  data  1.000 ms  4.000 ms  7.000 ms   rank 1        86%",
         "Rank 1 is slowest: 7.000 ms per call in step/data. The other ranks take 1.000 ms.",
     ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fasttime.stats.imbalance import excess_of_slowest, imbalance
+from fasttime.stats.imbalance import excess_of_slowest, imbalance, stands_out
 
 NAN = np.nan
 
@@ -33,3 +33,25 @@ def test_it_is_the_imbalance_percentage() -> None:
     times = np.random.default_rng(1).uniform(1, 9, (50, 7))
     largest, mean = times.max(axis=1), times.mean(axis=1)
     assert imbalance(times) == pytest.approx((largest - mean) / largest * 7 / 6)
+
+
+@pytest.mark.parametrize(
+    ("times", "errors", "expected"),
+    [
+        ([1.0, 3.0], [0.0, 0.0], True),
+        ([1.0, 3.0], [0.35, 0.35], True),  # 4 standard errors of the difference are 1.98
+        ([1.0, 3.0], [0.36, 0.36], False),
+        ([1.0, 3.0, 1.0], [0.0, 0.49, 0.0], True),
+        ([1.0, 3.0, 1.0], [0.0, 0.51, 0.0], False),
+        ([1.0, 3.0, 1.0], [0.7, 0.0, 0.7], True),  # the mean of two
+        ([1.0, 3.0, NAN], [0.1, 0.1, NAN], True),
+        ([1.0, 3.0, 1.0], [0.1, 0.1, NAN], False),
+        ([0.1 + 0.2, 0.3, 0.3], [0.0, 0.0, 0.0], False),
+        ([3.0, NAN], [0.0, NAN], False),
+        ([NAN, NAN], [NAN, NAN], False),
+    ],
+)
+def test_noise_is_told_from_a_slow_rank(
+    times: list[float], errors: list[float], expected: bool
+) -> None:
+    assert stands_out(np.array([times]), np.array([errors])).tolist() == [expected]

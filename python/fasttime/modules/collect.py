@@ -68,7 +68,8 @@ def _module_record(
         recompute_self=recompute.own if recompute else None,
         checks=counted.checks,
         timed=counted.device.count if counted.device else 0,
-        lost=sum(counted.counts[status] for status in ("dropped", "captured", "failed")),
+        captured=counted.counts["captured"],
+        lost=counted.counts["dropped"] + counted.counts["failed"],
         is_compiled=module.is_compiled,
     )
 

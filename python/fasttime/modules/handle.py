@@ -19,7 +19,7 @@ from .active import activate, deactivate
 from .budget import Budget
 from .collect import Sites, module_records, step_parts
 from .module_hooks import ModuleHook, meet_copy, prepare_autograd
-from .records import PARTS, ModuleRecords, StepRecords
+from .records import PARTS, ModuleRecord, ModuleRecords, StepRecords
 from .sampling import Periods
 from .selection import Selected, Selection
 from .step_report import StepReport
@@ -66,6 +66,7 @@ class Handle:
         # Kept, because each look-up makes a new object, and hooks are found by identity.
         self._functions = (self._hooks.before_forward, self._hooks.after_forward)
         compile_support.adopt(self, self._functions)
+        self._compiled_before = compile_support.modules_met()
         self._finalizers: list[Any] = []
         self._sites = [self._add(selected) for selected in selection.modules]
         self._hooks.set_steps(PARTS, not optimizers)
@@ -210,7 +211,7 @@ class Handle:
                 refused=refused,
                 left_out=self._left_out,
                 has_parameters=self._has_parameters,
-                was_compiled=compile_support.modules_were_compiled(),
+                was_compiled=self._was_compiled(modules),
             ),
         )
 
@@ -243,6 +244,14 @@ class Handle:
             self._core.drain(-1.0 if timeout is None else timeout)
         else:
             self._core.poll()
+
+    def _was_compiled(self, modules: Sequence[ModuleRecord]) -> bool:
+        """Return whether torch.compile met hooks of this handle, as far as can be seen.
+
+        A region that was compiled with the hooks of an earlier handle is not compiled again.
+        """
+        met = compile_support.modules_met()
+        return met > self._compiled_before or (met > 0 and not any(each.calls for each in modules))
 
     def _duration(self) -> float:
         return (_native.host_now_ns() - self._begin_ns) * 1e-9

@@ -46,7 +46,7 @@ def instrument(
     in between counts for the second module.
 
     In the backward pass, a module's time runs from its first node to the first node of the next
-    module. Nodes run in the opposite order of the forward calls, so a module has one stretch per
+    module. Nodes run in the opposite order of the forward calls, so a module has one visit per
     call. With torch 2.14 and newer, operators that a module calls between its children count for
     the module itself. With older versions, this is so only for operators whose result a child takes
     as a positional argument. Other operators count for a neighbour.

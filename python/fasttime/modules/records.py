@@ -81,8 +81,10 @@ class ModuleRecord:
             backward pass, with and without the modules inside. `backward` excludes them.
         checks: the counted evidence for the module's bottleneck, over all columns.
         timed: how many timed calls have a device time, over all columns.
-        lost: how many calls have no device time although the process uses CUDA, because a CUDA call
-            failed, a graph was being captured, or the call did not end.
+        captured: how many calls have no device time because their stream was capturing a graph.
+            Replays of the graph are not timed, whether `graph_timing` is on or not.
+        lost: how many other calls have no device time although the process uses CUDA, because a
+            CUDA call failed or the call did not end.
         is_compiled: whether the module was compiled by torch.compile, and is timed from outside.
     """
 
@@ -98,6 +100,7 @@ class ModuleRecord:
     recompute_self: Times | None
     checks: BacklogChecks
     timed: int
+    captured: int
     lost: int
     is_compiled: bool = False
 
@@ -167,7 +170,7 @@ class StepRecords:
         host: one host time per step. The host times of all parts add up to it.
         device: one device time per step, to which the device times of all parts add up. None if
             there are no device times. Steps with a part that lacks a device time are left out, in
-            the parts as well.
+            the parts as well. A part in the capture of a CUDA graph has none.
         parts: all of `PARTS`, in this order.
         ended_by: what ends a step: ``optimizer``, ``backward``, ``forward`` or ``step()``.
         pending: how many parts the device had not finished yet.

@@ -10,6 +10,7 @@ The time of a step is divided among four limits. With device times, this is the 
 
 Parts whose bottleneck is unclear belong to no limit. Without device times, the host's time is
 divided: waiting for data, waiting for gradients, and everything else, which limits as ``host``.
+Host times alone do not show whether a device is the limit, so such a case is never clear.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _WHY = {
     "device": "for {part} of {step} the host is ahead and the device is busy, most of all in "
     "{largest}",
 }
-_HOST_ONLY = "{largest} takes longest, {own} of {step}, and there are no device times"
+_HOST_ONLY = "{largest} takes longest, {own} of {step}"
 
 
 class StepLimit(NamedTuple):
@@ -50,10 +51,10 @@ class StepLimit(NamedTuple):
     Attributes:
         limit: ``data``, ``gradients``, ``host``, ``device``, or ``none`` if no limit takes half of
             the step.
-        certainty: ``clear``: it takes at least 80 % of the step, over 10 steps or more. ``likely``:
-            it takes at least half. ``unclear``: anything else.
+        certainty: ``clear``: it takes at least 80 % of the step, by device times of 10 steps or
+            more. ``likely``: it takes at least half. ``unclear``: anything else.
         shares: the part of the step that belongs to each limit. Unclear parts belong to none.
-        sentence: the same in words.
+        sentence: the same in words, with the times on which it rests.
     """
 
     limit: Limit
@@ -76,18 +77,21 @@ def step_limit(records: StepRecords) -> StepLimit:
     limit = max(shares, key=lambda one: shares[one])
     share = shares[limit]
     step = f"the step of {format_seconds(whole.mean)}"
+    by_host = "" if on_device else "by host times alone, "
     if share < _LIKELY:
-        return StepLimit("none", "unclear", shares, _no_single(shares, step))
-    few = records.count < _ENOUGH_STEPS
-    certainty: Certainty = "clear" if share >= _CLEAR and not few else "likely"
+        return StepLimit("none", "unclear", shares, _no_single(shares, by_host + step))
+    few = whole.count < _ENOUGH_STEPS
+    is_clear = on_device and not few and share >= _CLEAR
+    certainty: Certainty = "clear" if is_clear else "likely"
     largest, seconds = max(by_limit[limit], key=lambda part: part[1])
     why = _WHY[limit] if on_device or limit != "host" else _HOST_ONLY
     reason = why.format(
         part=f"{share:.0%}", own=f"{seconds / whole.total:.0%}", step=step, largest=largest
     )
-    basis = f" ({'only ' if few else ''}{format_count(records.count, 'step')})"
+    without = "" if on_device else " without device times"
+    basis = f" ({'only ' if few else ''}{format_count(whole.count, 'step')}{without})"
     word = "clearly" if certainty == "clear" else "probably"
-    return StepLimit(limit, certainty, shares, f"{_WHAT[limit]}, {word}: {reason}{basis}.")
+    return StepLimit(limit, certainty, shares, f"{_WHAT[limit]}, {word}: {by_host}{reason}{basis}.")
 
 
 _Parts = dict[Limit, list[tuple[str, float]]]  # the name and the seconds of each part

@@ -44,6 +44,7 @@ _MODULE_PLAIN: dict[str, Callable[[Fields, str], Any]] = {
     "type": Fields.text,
     "calls": Fields.count,
     "timed": Fields.count,
+    "captured": Fields.count,
     "lost": Fields.count,
     "is_compiled": Fields.flag,
 }

@@ -24,7 +24,7 @@ def module_warnings(
         refused: calls that were too deeply nested, or came from too many threads.
         left_out: modules beyond the limit.
         has_parameters: whether any parameter of the model needs a gradient.
-        was_compiled: whether torch.compile met a hook in this process.
+        was_compiled: whether torch.compile met a hook of the handle.
     """
     found = []
     if left_out:
@@ -44,14 +44,23 @@ def module_warnings(
                 "around them are right; choose fewer modules with depth=.",
             )
         )
+    captured = sum(module.captured for module in modules)
+    if captured:
+        found.append(
+            TimingWarning(
+                "captured",
+                f"The device times lack {format_count(captured, 'call')} that ran while a CUDA "
+                "graph was captured, and all calls in its replays. Put a scope around the replay, "
+                "or time the stages inside with fasttime.graph_timing().",
+            )
+        )
     lost = sum(module.lost for module in modules)
     if lost:
         found.append(
             TimingWarning(
                 "calls_lost",
-                f"The device times lack {format_count(lost, 'call')}, because a graph was being "
-                "captured, an exception ended the call, or a CUDA call failed. "
-                "fasttime.report().warnings names a failure.",
+                f"The device times lack {format_count(lost, 'call')}, because an exception ended "
+                "the call, or a CUDA call failed. fasttime.report().warnings names a failure.",
             )
         )
     if not has_parameters:

@@ -24,14 +24,15 @@ _WAITS_ARE_HIDDEN = (
 def culprit(sites: Sequence[RankSite]) -> RankSite | None:
     """Return the site in which one rank costs the others most; None if no difference is notable.
 
-    Waits do not count, because the slowest rank waits least. Of sites with about the same
+    Sites count only if noise does not explain the difference, see `RankSite.slowest`. Waits do not
+    count, because the slowest rank waits least. Of sites with about the same
     difference, the first one is the cause: ranks wait after the work, not before. Of that site and
     the sites inside it, the innermost one with the same slowest rank is returned.
     """
     candidates = [
         (position, site)
         for position, site in enumerate(sites)
-        if not site.is_wait and not site.contains_wait and site.count > 1
+        if not site.is_wait and not site.contains_wait and site.slowest is not None
     ]
     if not candidates:
         return None
@@ -66,11 +67,11 @@ def conclusion(
     if len(ranks) < 2:
         return "There is only one rank, so there is nothing to compare."
     found = culprit(sites)
-    if found is None:
+    if found is None or found.slowest is None:
         hint = "" if any(site.is_wait for site in sites) else f" {_WAITS_ARE_HIDDEN}"
         return (
-            f"No rank stands out: the ranks differ by less than {_NOTABLE:.0%} of the time in "
-            f"every site.{hint}"
+            f"No rank stands out: in every site, the ranks differ by less than {_NOTABLE:.0%} of "
+            f"the time, or by no more than chance explains.{hint}"
         )
     times = found.times
     others = sorted(time for rank, time in times.items() if rank != found.slowest)

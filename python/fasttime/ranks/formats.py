@@ -69,9 +69,10 @@ def tree(table: RankTable) -> list[TreeRow]:
 
 
 def _value(site: RankSite, heading: str) -> float | None:
-    if heading in ("slowest", "imbalance") and site.count < 2:
+    if heading == "imbalance" and site.count < 2:
         return None
-    return float(getattr(site, "count" if heading == "ranks" else heading))
+    value = getattr(site, "count" if heading == "ranks" else heading)
+    return None if value is None else float(value)
 
 
 def notes(table: RankTable) -> list[str]:
@@ -100,7 +101,7 @@ def _cells(table: RankTable, site: RankSite) -> dict[str, str]:
         "min": format_seconds(site.min),
         "median": format_seconds(site.median),
         "max": format_seconds(site.max),
-        "slowest": f"rank {site.slowest}" if site.count > 1 else "-",
+        "slowest": "-" if site.slowest is None else f"rank {site.slowest}",
         "imbalance": f"{site.imbalance:.0%}" if site.count > 1 else "-",
         "ranks": f"{site.count} of {len(table.ranks)}",
     }

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..stats.imbalance import excess_of_slowest, imbalance
-from .summary import RankSummary, SiteColumns
+from ..stats.imbalance import excess_of_slowest, imbalance, stands_out
+from .summary import UNKNOWN, RankSummary, SiteColumns
 
 Clock = Literal["device", "host"]
 
@@ -32,7 +32,8 @@ class RankSite:
         min: the shortest time of any rank.
         median: the median over ranks.
         max: the longest time of any rank.
-        slowest: the rank with the longest time.
+        slowest: the rank with the longest time. None if noise explains why it takes longer: if the
+            excess is at most 4 standard errors, or a rank made a single call.
         imbalance: the part of the longest time by which the other ranks are faster on average. 0.0
             if all ranks take equally long, and close to 1.0 if one rank works and all others idle.
         excess: how much longer the slowest rank takes per call than the mean of the other ranks.
@@ -51,7 +52,7 @@ class RankSite:
     min: float
     median: float
     max: float
-    slowest: int
+    slowest: int | None
     imbalance: float
     excess: float
     weight: float
@@ -88,6 +89,7 @@ class SiteRow(NamedTuple):
     clock: Clock
     is_wait: bool
     times: npt.NDArray[np.float64]
+    errors: npt.NDArray[np.float64]  # of the times, in seconds; NaN: unknown
     calls: npt.NDArray[np.int64]
 
 
@@ -99,10 +101,10 @@ def rows_of(summaries: Sequence[RankSummary]) -> list[SiteRow]:
     """
     merged = _Aligned()
     places = [merged.add(summary.sites) for summary in summaries]
-    figures = np.zeros((4, len(merged.names), len(summaries)), np.int64)
+    figures = np.zeros((6, len(merged.names), len(summaries)), np.int64)
     for rank, (place, summary) in enumerate(zip(places, summaries, strict=True)):
         figures[:, place, rank] = summary.sites.figures
-    host_counts, host_ns, device_counts, device_ns = figures
+    host_counts, host_ns, device_counts, device_ns, host_errors, device_errors = figures
     # A device time and a host time are different things, so one row never mixes them.
     lacks_device = (device_counts == 0) & (host_counts > 0)
     on_device = (device_counts > 0).any(axis=1) & ~lacks_device.any(axis=1)
@@ -110,6 +112,9 @@ def rows_of(summaries: Sequence[RankSummary]) -> list[SiteRow]:
     totals = np.where(on_device[:, None], device_ns, host_ns)
     times = np.full(calls.shape, np.nan)
     np.divide(totals / 1e9, calls, out=times, where=calls > 0)
+    errors_ns = np.where(on_device[:, None], device_errors, host_errors)
+    errors = np.full(calls.shape, np.nan)
+    np.divide(errors_ns / 1e9, calls, out=errors, where=(calls > 0) & (errors_ns != UNKNOWN))
     clocks: list[Clock] = ["device" if one else "host" for one in on_device]
     return _without_empty(
         [
@@ -121,6 +126,7 @@ def rows_of(summaries: Sequence[RankSummary]) -> list[SiteRow]:
                 clocks,
                 merged.is_wait,
                 times,
+                errors,
                 calls,
                 strict=True,
             )
@@ -188,6 +194,7 @@ def sites_of(rows: Sequence[SiteRow], ranks: Sequence[int]) -> tuple[RankSite, .
     least, middle = np.nanmin(times, axis=1), np.nanmedian(times, axis=1)
     slowest, greatest = np.nanargmax(times, axis=1), np.nanmax(times, axis=1)
     excess, unevenness = excess_of_slowest(times), imbalance(times)
+    is_clear = stands_out(times, np.stack([row.errors for row in rows]))
     usual_calls = np.nanmedian([np.where(row.calls > 0, row.calls, np.nan) for row in rows], axis=1)
     counts = (~np.isnan(times)).sum(axis=1)
     depths: list[int] = []
@@ -210,7 +217,7 @@ def sites_of(rows: Sequence[SiteRow], ranks: Sequence[int]) -> tuple[RankSite, .
             min=float(least[position]),
             median=float(middle[position]),
             max=float(greatest[position]),
-            slowest=ranks[int(slowest[position])],
+            slowest=ranks[int(slowest[position])] if is_clear[position] else None,
             imbalance=float(unevenness[position]),
             excess=float(excess[position]),
             weight=float(excess[position] * usual_calls[position]),

@@ -86,8 +86,9 @@ class RankTable(TabularResult):
     def to_dict(self) -> dict[str, Any]:
         """Return the table as a dict that ``json.dumps`` accepts.
 
-        ``times`` and ``calls`` of a site have one entry per rank, in the order of ``ranks``. The
-        entry is null for a rank without the site.
+        ``times_s``, ``errors_s`` and ``calls`` of a site have one entry per rank, in the order of
+        ``ranks``. ``errors_s`` are the standard errors of the times. A time or an error is null if
+        it is unknown.
         """
         content: dict[str, Any] = plain(
             {
@@ -113,6 +114,7 @@ class RankTable(TabularResult):
                         "imbalance": site.imbalance,
                         "calls": row.calls.tolist(),
                         "times_s": [None if np.isnan(time) else time for time in row.times],
+                        "errors_s": [None if np.isnan(error) else error for error in row.errors],
                     }
                     for site, row in zip(self.sites, self.rows, strict=True)
                 ],
@@ -176,10 +178,8 @@ def from_content(fields: Fields) -> RankTable:
         if parent is not None and parent >= position:
             raise site.wrong("parent", "the position of a site before this one")
         calls = _ranks(site, "calls")
-        times = [
-            np.nan if time is None else float(time) for time in site.items("times_s") if _ok(time)
-        ]
-        if not len(calls) == len(times) == len(ranks):
+        times, errors = _numbers(site, "times_s"), _numbers(site, "errors_s")
+        if not len(calls) == len(times) == len(errors) == len(ranks):
             raise site.wrong("times_s", f"{len(ranks)} numbers or nulls, like calls")
         if [count > 0 for count in calls] != [not np.isnan(time) for time in times]:
             raise site.wrong("times_s", "null where there are no calls, and nowhere else")
@@ -193,6 +193,7 @@ def from_content(fields: Fields) -> RankTable:
                 clock=site.choice("clock", ("device", "host")),
                 is_wait=site.flag("is_wait"),
                 times=np.array(times, np.float64),
+                errors=np.array(errors, np.float64),
                 calls=np.array(calls, np.int64),
             )
         )
@@ -217,5 +218,10 @@ def _ranks(fields: Fields, name: str) -> list[int]:
     return values
 
 
-def _ok(time: Any) -> bool:
-    return time is None or (isinstance(time, (int, float)) and not isinstance(time, bool))
+def _numbers(fields: Fields, name: str) -> list[float]:
+    """Return a list of numbers, with NaN for each null. Leaves out anything else."""
+    return [
+        np.nan if one is None else float(one)
+        for one in fields.items(name)
+        if one is None or (isinstance(one, (int, float)) and not isinstance(one, bool))
+    ]

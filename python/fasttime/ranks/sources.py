@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..modules.records import DATA, GRADIENTS, IDLE, ModuleRecord, Times
@@ -10,7 +11,7 @@ from ..modules.step_report import StepReport
 from ..modules.table import ModuleTable
 from ..reports.report import Report
 from ..reports.site import walk_with_parents
-from .summary import NO_TIMES, RankedSite, RankSummary, SiteColumns, Total, this_host
+from .summary import NO_TIMES, UNKNOWN, RankedSite, RankSummary, SiteColumns, Total, this_host
 
 if TYPE_CHECKING:
     from ..reports.durations import Durations
@@ -101,4 +102,9 @@ def _total(durations: Durations | None) -> Total:
     """Return the number and the sum of durations; `NO_TIMES` for None."""
     if durations is None:
         return NO_TIMES
-    return Total(durations.count, round(durations.total * 1e9))
+    error = durations.std * math.sqrt(durations.count)
+    return Total(
+        durations.count,
+        round(durations.total * 1e9),
+        UNKNOWN if durations.count == 1 else round(error * 1e9),
+    )

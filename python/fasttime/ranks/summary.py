@@ -21,17 +21,26 @@ import numpy.typing as npt
 from ..documents import Fields
 from ..timing_warning import TimingWarning
 
-_VERSION = 1  # of the packed form; all ranks of a job should run the same fasttime
+_VERSION = 2  # of the packed form; all ranks of a job should run the same fasttime
 _MOST_UNPACKED = 1 << 30  # bytes, against a damaged value that would fill the memory
 _ROOT = -1  # the parent of a root site
-_FIGURES = ("host_counts", "host_ns", "device_counts", "device_ns")
+_FIGURES = (
+    "host_counts",
+    "host_ns",
+    "device_counts",
+    "device_ns",
+    "host_errors_ns",
+    "device_errors_ns",
+)
+UNKNOWN = -1  # an error that one call alone does not show
 
 
 class Total(NamedTuple):
-    """How many calls there were, and the sum of their durations."""
+    """How many calls there were, the sum of their durations, and its standard error in ns."""
 
     calls: int
     ns: int
+    error_ns: int = 0  # or `UNKNOWN`
 
 
 NO_TIMES = Total(0, 0)
@@ -64,7 +73,8 @@ class SiteColumns:
         names, paths: as in `RankedSite`.
         parents: the position of each parent; -1 for a root site.
         waits: the positions of the sites that are waits.
-        figures: four rows: host counts, host totals in ns, device counts, device totals in ns.
+        figures: six rows: host counts, host totals in ns, device counts, device totals in ns, and
+            the standard errors of the host totals and of the device totals.
     """
 
     names: list[str]
@@ -76,7 +86,10 @@ class SiteColumns:
     @classmethod
     def of(cls, sites: Sequence[RankedSite]) -> SiteColumns:
         """Return sites as columns."""
-        figures = [[*site.host, *site.device] for site in sites]
+        figures = [
+            [*site.host[:2], *site.device[:2], site.host.error_ns, site.device.error_ns]
+            for site in sites
+        ]
         return cls(
             names=[site.name for site in sites],
             paths=[site.path for site in sites],

@@ -14,7 +14,7 @@ from typing import Any
 
 _log = logging.getLogger("fasttime")
 _scopes_met = 0
-_met_a_module = False
+_modules_met = 0
 
 
 def scopes_met() -> int:
@@ -39,16 +39,16 @@ def note_scope() -> None:
         )
 
 
-def modules_were_compiled() -> bool:
-    """Say whether torch.compile has met a module with hooks. It is not timed there."""
-    return _met_a_module
+def modules_met() -> int:
+    """Return how often torch.compile has met a hook of a module. It is not timed there."""
+    return _modules_met
 
 
 def note_module() -> None:
     """Note that a module with hooks is in a compiled region, and log it once, as `note_scope`."""
-    global _met_a_module
-    if not _met_a_module:
-        _met_a_module = True
+    global _modules_met
+    _modules_met += 1
+    if _modules_met == 1:
         _log.warning(
             "torch.compile compiles a model that fasttime instruments, and its modules are not "
             "timed there. Compile first, then call fasttime.instrument."

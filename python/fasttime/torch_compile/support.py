@@ -20,9 +20,9 @@ import torch
 from .. import _native
 from . import dynamo_private, stand_ins
 from .import_watch import call_after_import
-from .stand_ins import modules_were_compiled, scopes_met
+from .stand_ins import modules_met, scopes_met
 
-__all__ = ["adopt", "modules_were_compiled", "scopes_met"]
+__all__ = ["adopt", "modules_met", "scopes_met"]
 
 _Function = Callable[..., Any]
 
