@@ -81,7 +81,7 @@ assert_type(fasttime.compare_methods(model, x), fasttime.MethodComparison)
 
 sweep = fasttime.sweep({"a": model}, {"rows": [1, 4]}, make=lambda rows: x[:rows])
 assert_type(sweep, fasttime.Sweep)
-sweep = fasttime.sweep({"a": model}, [1])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+fasttime.sweep({"a": model}, {"rows": [1]})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 assert_type(fasttime.compare_reports(report, [report, report]), fasttime.ReportComparison)
 assert_type(fasttime.compare_saved(m, "old.json"), fasttime.SavedComparison)
 assert_type(fasttime.samples("decode"), list[fasttime.Sample])
