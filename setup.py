@@ -5,6 +5,7 @@ FASTTIME_WERROR=1 turns compiler warnings into errors, for development.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from setuptools.errors import CompileError
 if not sys.platform.startswith("linux"):
     sys.exit(f"fasttime supports Linux only, and this is {sys.platform!r}")
 
+REPOSITORY = "https://github.com/fasttime/fasttime"
 COMPILER_HELP = """
 fasttime could not compile its C++ part. Likely causes, and what to do:
   * there is no C++ compiler:        apt install g++   (or dnf install gcc-c++)
@@ -22,6 +24,13 @@ fasttime could not compile its C++ part. Likely causes, and what to do:
   * Python's headers are missing:    apt install python3-dev   (or dnf install python3-devel)
 The compiler's own words are above.
 """
+
+
+def read_readme() -> str:
+    """Return README.md with links and pictures that also work on a package index."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\1{REPOSITORY}/raw/main/", text)
+    return re.sub(r"\]\((?!https?:|#)", f"]({REPOSITORY}/blob/main/", text)
 
 
 class BuildExtension(build_ext):
@@ -50,4 +59,9 @@ extension = Pybind11Extension(
 )
 
 ParallelCompile("MAX_JOBS", default=os.cpu_count() or 1).install()
-setup(ext_modules=[extension], cmdclass={"build_ext": BuildExtension})
+setup(
+    ext_modules=[extension],
+    cmdclass={"build_ext": BuildExtension},
+    long_description=read_readme(),
+    long_description_content_type="text/markdown",
+)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ MOST_WORKERS = 4  # each of them imports torch
 
 
 def pytest_configure() -> None:
+    # The time that an example of hypothesis may take would depend on the machine.
+    with contextlib.suppress(ImportError):  # the tests on a GPU do without hypothesis
+        from hypothesis import settings
+
+        settings.register_profile("fasttime", deadline=None)
+        settings.load_profile("fasttime")
     # Background jobs of a shell ignore Ctrl-C, but some tests send Ctrl-C to themselves.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -27,6 +27,7 @@ def test_the_code_runs(
     try:
         for block in blocks:
             smaller = block.replace("4096", "64")  # 4096 takes minutes on a CPU
+            smaller = smaller.replace("x[:rows])", "x[:rows], budget=0.2)")
             exec(compile(smaller, "README.md", "exec"), namespace)
         out = capsys.readouterr().out
         assert "model_large" in out

@@ -189,6 +189,14 @@ def test_methods_on_another_accelerator(monkeypatch: pytest.MonkeyPatch) -> None
     assert readings == {"naive": "wrong", "sync": "right", "event": "unclear"}
 
 
+def test_torch_2_6_raises_without_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_available() -> None:
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", none_available)
+    assert "cpu" in kinds(fasttime.measure(sorted, [1], warmup=1, repeat=12))
+
+
 def test_an_accelerator_that_has_not_started_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeAccelerator(monkeypatch, "xpu")
     assert accelerators.in_use() is None  # torch.xpu.is_initialized() is False here

@@ -121,10 +121,11 @@ def test_processes_get_your_options(project: Project, forked: list[list[str]]) -
 def test_a_process_that_fails_skips(project: Project, forked: list[list[str]]) -> None:
     project.test(
         "def test_work(fasttime_check, pytestconfig):\n"
+        "    import warnings; warnings.warn('a\\nlong\\nwarning\\nabove')\n"
         "    assert not hasattr(pytestconfig, '_fasttime_record'), 'wrong in here'\n"
         "    fasttime_check(work)\n"
     )
-    result = project.run("--fasttime-update", "--fasttime-processes", "3")
+    result = project.run("--fasttime-update", "--fasttime-processes", "3", "-Wdefault")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*process 1 of 3 ended with exit code 1: *wrong in here*"])
 

@@ -79,6 +79,21 @@ assert_type(comparison, fasttime.Comparison)
 assert_type(comparison.verdicts, dict[str, fasttime.Verdict])
 assert_type(fasttime.compare_methods(model, x), fasttime.MethodComparison)
 
+sweep = fasttime.sweep({"a": model}, {"rows": [1, 4]}, make=lambda rows: x[:rows])
+assert_type(sweep, fasttime.Sweep)
+fasttime.sweep({"a": model}, {"rows": [1]})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+assert_type(fasttime.compare_reports(report, [report, report]), fasttime.ReportComparison)
+assert_type(fasttime.compare_saved(m, "old.json"), fasttime.SavedComparison)
+assert_type(fasttime.samples("decode"), list[fasttime.Sample])
+
+with fasttime.instrument(model) as handle:
+    for number in fasttime.iterate([1, 2], "data"):
+        assert_type(number, int)
+assert_type(handle, fasttime.Handle)
+assert_type(handle.table(wait=True), fasttime.ModuleTable)
+assert_type(handle.steps(), fasttime.StepReport)
+assert_type(fasttime.gather(handle.steps()), fasttime.RankTable | None)
+
 with fasttime.record_timeline() as recording:
     decode([1])
 assert_type(recording, fasttime.Timeline)

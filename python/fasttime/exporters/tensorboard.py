@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..reports.durations import Durations
     from ..reports.report import Report
 
-require("torch.utils.tensorboard", __name__, "tensorboard")
+require("tensorboard", __name__, "tensorboard")
 
 _PER_OCTAVE = 8  # buckets of a histogram per factor of two
 

@@ -18,7 +18,10 @@ ON_CPU = TimingWarning(
 
 def in_use() -> str | None:
     """Return the type of this process's accelerator, unless it is CUDA. Starts nothing."""
-    found = torch.accelerator.current_accelerator()
+    try:
+        found = torch.accelerator.current_accelerator()
+    except RuntimeError:  # torch 2.6 raises if there is no accelerator
+        return None
     if found is None or found.type == "cuda" or not torch.accelerator.is_available():
         return None
     # Backends such as xpu start with the first use. Others, such as mps, cannot tell.

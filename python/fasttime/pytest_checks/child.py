@@ -99,7 +99,9 @@ def main(text: str) -> int:
         sys.path.insert(0, os.getcwd())  # as `python -m pytest` does
     # The folders of the other session, which is still running, must stay as they are.
     own_folders = ["-o", f"cache_dir={output / 'cache'}", f"--basetemp={output / 'temporary'}"]
-    arguments = [*_without_our_options(task["arguments"]), *own_folders]
+    # The error comes last: the other process shows only the last lines.
+    error_last = "--disable-warnings"
+    arguments = [*_without_our_options(task["arguments"]), *own_folders, error_last]
     code = int(pytest.main(arguments, plugins=[Recorded(task["node"], output)]))
     if code == 0 and task["top"]:
         from fasttime.comparing.import_check import check_imports
