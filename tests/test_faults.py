@@ -404,6 +404,17 @@ def test_long_scopes_on_an_idle_stream_keep_the_gil(cuda: Simulated) -> None:
     assert cuda.calls_without_gil("cudaEventRecord") == first_begins + for_the_clock
 
 
+def test_long_scopes_in_a_row_keep_the_gil(cuda: Simulated) -> None:
+    """Reading an earlier scope does not undo what is known about the stream."""
+    recorder = Recorder(share_boundaries=False)
+    for _ in range(40):
+        with recorder.scope("plain Python"):
+            cuda.advance(MS)
+        cuda.advance(1_000)
+    for_the_clock = cuda.calls("cudaEventRecord") - 80
+    assert cuda.calls_without_gil("cudaEventRecord") == 1 + for_the_clock  # the very first begin
+
+
 def test_a_record_on_a_busy_stream_frees_the_gil(cuda: Simulated) -> None:
     """The queue may have filled since the last record, although the device has reached that."""
     recorder = Recorder(share_boundaries=False)

@@ -111,7 +111,6 @@ class Reading {
         now_ns_(now_ns),
         keep_(statistics.keep()),
         next_(lane.oldest()),
-        caught_up_ns_(lane.caught_up_ns.load(std::memory_order_relaxed)),
         check_is_due_(
             has_aged(lane.last_check_ns.load(std::memory_order_relaxed), now_ns, kCheckAgeNs)) {}
 
@@ -186,7 +185,11 @@ class Reading {
   }
 
   void pop(size_t count, bool events_are_done) noexcept {
-    lane_.caught_up_ns.store(caught_up_ns_, std::memory_order_relaxed);
+    // Recording may know a later moment. A moment in the future is of a clock that has started anew.
+    const int64_t known_ns = lane_.caught_up_ns.load(std::memory_order_relaxed);
+    if (known_ns < caught_up_ns_ || known_ns > now_ns_) {
+      lane_.caught_up_ns.store(caught_up_ns_, std::memory_order_relaxed);
+    }
     lane_.pop(count, events_are_done);
     read_ -= count;
   }
@@ -200,7 +203,7 @@ class Reading {
   const size_t keep_;
   size_t read_ = 0;      // scopes that were read and are still on the lane
   const Pending* next_;  // the scope to read next; null if there is none
-  int64_t caught_up_ns_;
+  int64_t caught_up_ns_ = 0;  // the end of the last scope that was read
   bool check_is_due_;
 };
 

@@ -153,11 +153,12 @@ def test_exit_while_daemons_record_without_the_gil(threads: int) -> None:
     run(f"""
         import threading, time, torch, fasttime
         torch.zeros(1, device="cuda")
-        done = threading.Semaphore(0)
+        started, done = threading.Semaphore(0), threading.Semaphore(0)
         def forever():
             stream = torch.cuda.Stream()
             with torch.cuda.stream(stream):
                 torch.cuda._sleep(4_000_000_000)  # 2 s, so the queue could be full
+            started.release()
             while True:
                 with fasttime.scope("daemon", stream=stream):
                     end = time.perf_counter() + 400e-6
@@ -166,6 +167,8 @@ def test_exit_while_daemons_record_without_the_gil(threads: int) -> None:
                 done.release()
         for _ in range({threads}):
             threading.Thread(target=forever, daemon=True).start()
+        for _ in range({threads}):  # torch must not run in these threads at exit
+            started.acquire()
         for _ in range(500):
             done.acquire()
     """)
