@@ -185,7 +185,8 @@ class Reading {
   }
 
   void pop(size_t count, bool events_are_done) noexcept {
-    // Recording may know a later moment. A moment in the future is of a clock that has started anew.
+    // Recording may know a later moment. A moment in the future is of a clock that has started
+    // anew.
     const int64_t known_ns = lane_.caught_up_ns.load(std::memory_order_relaxed);
     if (known_ns < caught_up_ns_ || known_ns > now_ns_) {
       lane_.caught_up_ns.store(caught_up_ns_, std::memory_order_relaxed);
@@ -201,8 +202,8 @@ class Reading {
   SpanStore& spans_;
   const int64_t now_ns_;
   const size_t keep_;
-  size_t read_ = 0;      // scopes that were read and are still on the lane
-  const Pending* next_;  // the scope to read next; null if there is none
+  size_t read_ = 0;           // scopes that were read and are still on the lane
+  const Pending* next_;       // the scope to read next; null if there is none
   int64_t caught_up_ns_ = 0;  // the end of the last scope that was read
   bool check_is_due_;
 };
