@@ -143,7 +143,7 @@ struct ModuleHooks {
   std::vector<int64_t> tasks;  // backward passes with an end callback, the last few
   uint64_t births;             // outermost forward calls so far
   uint64_t uses;
-  uint64_t refused;  // calls that were not timed, for want of room
+  uint64_t refused;  // calls that were not timed, because there was no room
   StepParts steps;
   bool times_modules;  // in this step
   bool times_backward;
