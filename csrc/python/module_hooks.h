@@ -201,7 +201,7 @@ bool queue_end(ModuleHooks* hooks, int64_t task, bool is_inside_another);
 bool queue_done(ModuleHooks* hooks);
 // A backward pass has run its last node. `is_inside_another`: a node of another pass called it.
 void end_task(ModuleHooks* hooks, int64_t task, bool is_inside_another);
-// What others do at the end of a backward pass is done, such as waiting for gradients.
+// Others have ended their work at the end of a backward pass, such as waiting for gradients.
 void finish_backward(ModuleHooks* hooks);
 // The backward pass `task` reached a node of the call, which may be null.
 void backward_reached(ModuleHooks* hooks, Instance* instance);
