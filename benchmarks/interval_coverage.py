@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Simulate how often the interval of the median covers the truth, and what is warned of.
+"""Simulate how often the interval of the median covers the truth, and which warnings come.
 
 The stopping rule, the interval and the warnings of the package decide, on virtual time and made-up
 noise. So the script needs no GPU, and the figures are the same on every machine. A run takes

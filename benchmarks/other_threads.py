@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Measure how well another Python thread runs beside scopes around pure Python.
 
-A thread that waits for the GIL starts its wait anew whenever the GIL is let go. So scopes that let
-it go at each boundary could starve that thread. The main thread runs pure Python in scopes of
-several lengths. The script prints how much of the time the other thread had, and its longest wait,
-relative to the same loop without scopes. A share near 1 is fair. Takes about ten seconds.
+A thread that waits for the GIL starts its wait anew at each release of the GIL. So scopes that
+release the GIL at each boundary could starve that thread. The main thread runs pure Python in
+scopes of several lengths. The script prints how much of the time the other thread had, and its
+longest wait, relative to the same loop without scopes. A share near 1 is fair. Takes about ten
+seconds.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     def test_decode(fasttime_check):
         fasttime_check(decode, x, fail_above="5%")
 
-pytest loads this module in every session. So it imports neither torch nor fasttime until a test
+pytest loads this module in every session. So it imports torch and fasttime only when a test
 uses a fixture.
 """
 

@@ -82,8 +82,8 @@ def test_work_that_the_scope_missed_is_named(run: Callable[[str], None]) -> None
     assert messages[0] == (
         f"S{name_of(side)[1:]} ran while the scope step/forward was open: torch issued 1 operator "
         "on it and it kept working for 245.0 µs after the scope's end, and the scope's device time "
-        "leaves that out. If the work belongs to the scope, let the scope's stream wait for it, or "
-        "time both with scope(..., streams=[...]); otherwise pass the stream in "
+        "does not include that work. If the work belongs to the scope, let the scope's stream wait "
+        "for it, or time both with scope(..., streams=[...]); otherwise pass the stream in "
         "check_streams(ignore=[...])."
     ), messages[0]
     assert "the scope step was open" in messages[1]

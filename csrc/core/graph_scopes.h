@@ -35,7 +35,7 @@ struct GraphBegin {
 // The n-th pass of the end stamp and the n-th pass of the begin stamp belong to one replay, unless
 // replays overlap, as two instantiations of one capture can. Then a pass of an end is not alone
 // (stamp_ring.h), from the first overlap until all replays have ended. A sample counts only if its
-// end is alone and the end before it was: exactly then no other replay ran between its two stamps.
+// end and the end before it are alone: exactly then no other replay ran between its two stamps.
 // All other samples, and those that later replays have overwritten, count as lost.
 //
 // Thread-safe. Bounded by the rings of the device: see GraphStamps.
@@ -72,7 +72,7 @@ class GraphScopes {
   // Gives up all scopes, so that their rings can be used again. The scopes must not be used later.
   void release() noexcept;
   // Forgets all scopes without freeing anything, in the child of a fork. Users stay: the child has
-  // the same `with graph_timing()` blocks, and leaves them.
+  // the same `with graph_timing()` blocks, and exits them.
   void forget() noexcept;
 
  private:

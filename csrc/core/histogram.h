@@ -46,7 +46,7 @@ class Histogram {
 
   // The duration in ns below which a fraction `q` lies, q in [0, 1]. 0 when empty.
   double quantile(double q) const noexcept;
-  // Every bucket that holds any, in order.
+  // Every bucket that holds durations, in order.
   std::vector<Filled> filled() const;
   // The duration in ns that a bucket below kBuckets stands for: its middle.
   static double middle_of(size_t bucket) noexcept;

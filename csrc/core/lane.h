@@ -110,7 +110,7 @@ class alignas(64) Lane {
 
   // --- scopes over several lanes, which are never pushed here (stream_groups.h) ---
 
-  // Frees the room that such a scope booked with its event. It has room elsewhere.
+  // Frees the room that such a scope booked with its event. The scope has room elsewhere.
   void unbook() noexcept {
     const std::lock_guard<SpinLock> hold(lock_);
     --booked_;

@@ -116,7 +116,7 @@ class alignas(64) Recorder {
     begin(scope, site, chosen, enter_call());
   }
   // Ends a scope: takes the host time and gets an event for the boundary, on the stream of the
-  // first. The caller calls leave_call() afterwards.
+  // begin. The caller calls leave_call() afterwards.
   void end(OpenScope& scope);
   // Abandons a scope that will never end. It is counted as dropped, without times.
   void abandon(OpenScope& scope) noexcept;
@@ -196,7 +196,8 @@ class alignas(64) Recorder {
   void set_share_window(int64_t ns) noexcept { share_window_ns_.store(ns); }
 
   // The scopes that lie in CUDA graphs. Their sites get one sample per replay, without host time.
-  // A sample counts when it is read, so replays that a reset finds unread count before it.
+  // A sample counts when it is read. A reset reads all finished replays first, so they count
+  // before the reset.
   GraphScopes& graphs() noexcept { return graphs_; }
 
   // --- for forks.cpp ---
@@ -232,7 +233,7 @@ class alignas(64) Recorder {
   // Records a new event for boundary(). `is_plain` as for record_event().
   Event* record_boundary(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns, Lane& lane,
                          OpenScope& scope, bool is_plain);
-  // The same when the driver does not take the stream for one of the lane's device.
+  // The same if the driver does not take the stream for a stream of the lane's device.
   Event* record_boundary_elsewhere(const CudaRuntime& cuda, ThreadBoundary& last, int64_t now_ns,
                                    Lane& lane, OpenScope& scope);
   // Finds an event for boundary() when the lane has no free event, or no room.

@@ -59,7 +59,7 @@ bool streams_share_a_queue() noexcept {
 }
 
 // Whether the device has reached this thread's last record. Asking takes 70 ns. The serial comes
-// last: if the event became free meanwhile, the answer may be that of another record, on any
+// last: if the event became free meanwhile, the answer may belong to another record, on any
 // stream.
 bool has_reached(const CudaRuntime& cuda, const ThreadBoundary& last) noexcept {
   float unused_ms = 0;

@@ -54,8 +54,8 @@ class alignas(64) Series {
   double standard_deviation() const noexcept;
   double min() const noexcept { return static_cast<double>(min_); }
   double max() const noexcept { return static_cast<double>(max_); }
-  // The duration that was added first. In merged series, that of the first series that has
-  // durations. Unknown if there are no durations, and after since() with a non-empty series.
+  // The duration that was added first. In merged series, the first duration of the first series
+  // that has durations. Unknown without durations, and after since() with a non-empty series.
   std::optional<int64_t> first() const noexcept {
     return first_ == kUnknown ? std::nullopt : std::optional<int64_t>(first_);
   }

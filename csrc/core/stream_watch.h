@@ -19,8 +19,9 @@ namespace fasttime {
 // scope's end if its event happened more than kMarginNs after
 //   * the host had recorded it, because a stream without work passes an event at once, and
 //   * the scope's own last event, because work that the scope's stream waited for lies inside it.
-// Both are needed: a stream that is done passes its event later than the scope's stream if the host
-// takes long to record, and a stream that was waited for passes it long after the host recorded it.
+// Both are needed. If the host takes long to record, a stream that is done passes its event later
+// than the scope's stream. A stream that was waited for passes its event long after the host
+// recorded it.
 //
 // An idle stream gets no event. Streams share a few hardware queues, 8 by default (see
 // CUDA_DEVICE_MAX_CONNECTIONS). So an event on an idle stream may wait behind the kernel of a busy

@@ -11,7 +11,7 @@ namespace fasttime {
 
 // The event that this thread recorded last, and where. Two boundaries can share one event if
 // nothing can have reached the stream between them. Only time outside fasttime's own calls counts,
-// because those put nothing on a stream. Fills one cache line.
+// because those calls put nothing on a stream. Fills one cache line.
 struct alignas(64) ThreadBoundary {
   Lane* lane = nullptr;  // valid while the recorder with this `life` exists
   Event* event = nullptr;

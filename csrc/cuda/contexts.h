@@ -16,7 +16,7 @@ namespace fasttime {
 bool is_started(const CudaRuntime& cuda, int device) noexcept;
 
 // Whether the device's context is current on the calling thread, so that the driver takes a default
-// stream for the one of this device. Also false if this is unknown, as before keep_context(). The
+// stream for a stream of this device. Also false if this is unknown, as before keep_context(). The
 // device number must be below kMaxDevices, as it is if device_at() knows the device.
 inline bool has_current_context(const CudaRuntime& cuda, int device) noexcept;
 // Looks up the device's context once. The device must be started.

@@ -19,7 +19,7 @@ namespace fasttime {
 // Whether the graph of a capture can still be replayed. `is_over` is set by a thread of CUDA when
 // the graph and all that was made of it are gone, and no replay is in flight.
 //
-// The last replay has then ended, but its times may still be on their way to the host. So whoever
+// The last replay has then ended, but its times may still be on their way to the host. So code that
 // reads or reuses a ring waits a little: until has_rested(), kRestNs after the end was first seen.
 struct GraphLife {
   static constexpr int64_t kRestNs = 100'000'000;

@@ -15,8 +15,8 @@ namespace fasttime {
 // capture if the waiting thread is in relaxed mode. cudaDeviceSynchronize() destroys every capture
 // on the device in every mode. But only cudaDeviceSynchronize() sees the streams that libraries
 // make for themselves. So a device without a known capture is waited for as a whole. On a device
-// with a capture, only the known streams that do not capture are waited for. Unknown are the
-// captures on streams that torch does not own: a wait for the device destroys them.
+// with a capture, only the known streams that do not capture are waited for. Captures on
+// streams that torch does not own are unknown: a wait for the device destroys them.
 
 // The devices that this process uses: every device whose primary context exists, in order. Only the
 // current device if the driver cannot switch between contexts. May throw std::bad_alloc.

@@ -96,8 +96,8 @@ void move_to(ModuleHooks* hooks, ThreadState* thread, size_t keep, Instance* ins
   Py_CLEAR(thread->passed);
 }
 
-// Ends the visits of a backward pass on one thread. Those of a pass inside it that failed are
-// above.
+// Ends the visits of a backward pass on one thread. If a pass inside it failed, the visits of that
+// pass are above.
 void end_visits(ModuleHooks* hooks, ThreadState* thread, int64_t task) {
   size_t keep = thread->visit_count;
   for (size_t i = thread->visit_count; i-- > 0;) {

@@ -32,7 +32,8 @@ bool init_context_objects();
 PyTypeObject* make_context_type(const char* name, size_t size, PyMethodDef* methods,
                                 reprfunc represent, destructor destroy);
 
-// Fills in a new object. `call` serves calls of the object, `exit` those of its __exit__.
+// Fills in a new object. `call` serves calls of the object, `exit` serves calls of its
+// __exit__.
 void init_context_object(ContextObject* object, vectorcallfunc call, vectorcallfunc exit) noexcept;
 
 // The object that this __exit__ belongs to.

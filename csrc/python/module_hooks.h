@@ -143,7 +143,7 @@ struct ModuleHooks {
   std::vector<int64_t> tasks;  // backward passes with an end callback, the last few
   uint64_t births;             // outermost forward calls so far
   uint64_t uses;
-  uint64_t refused;  // calls that were not timed, for want of room
+  uint64_t refused;  // calls that were not timed, because there was no room
   StepParts steps;
   bool times_modules;  // in this step
   bool times_backward;
@@ -201,7 +201,7 @@ bool queue_end(ModuleHooks* hooks, int64_t task, bool is_inside_another);
 bool queue_done(ModuleHooks* hooks);
 // A backward pass has run its last node. `is_inside_another`: a node of another pass called it.
 void end_task(ModuleHooks* hooks, int64_t task, bool is_inside_another);
-// What others do at the end of a backward pass is done, such as waiting for gradients.
+// Others have ended their work at the end of a backward pass, such as waiting for gradients.
 void finish_backward(ModuleHooks* hooks);
 // The backward pass `task` reached a node of the call, which may be null.
 void backward_reached(ModuleHooks* hooks, Instance* instance);

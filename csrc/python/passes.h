@@ -71,7 +71,7 @@ class Passes {
     pass->previous = newest_;
     newest_ = pass;
   }
-  // Takes the pass that an exit of the current context ends off the list. Null if the exit ends a
+  // Takes off the list the pass that an exit of the current context ends. Null if the exit ends a
   // pass that was only counted, or if nothing is open: end_begun_off() says which.
   Pass* take(uint32_t process) {
     Pass* pass = newest_;

@@ -220,10 +220,10 @@ class Recorder:
         are the ones at capture time. Scopes in graphs have no host time and no bottleneck.
 
         Entering the block loads the kernels and reserves ``max_scopes * depth * 32`` bytes of
-        pinned memory on each device in use, which later captures use again. It may wait for up to a
-        second per device. Enter it before the capture begins, and after the first use of each
-        device: fasttime never starts CUDA. If fasttime cannot time scopes in graphs, they count as
-        ``captured``, and the report says why.
+        pinned memory on each device in use. Later captures use this memory again. Entering may wait
+        for up to a second per device. Enter the block before the capture begins, and after the
+        first use of each device: fasttime never starts CUDA. If fasttime cannot time scopes in
+        graphs, they count as ``captured``, and the report says why.
 
         fasttime reads the times in `report`, and as ordinary scopes end. Warns if CUDA is not in
         use. Raises ValueError if `max_scopes` or `depth` is out of range.
@@ -288,7 +288,7 @@ class Recorder:
                 train_step()
 
         Args:
-            on: False stops it.
+            on: False ends the marks.
 
         Scopes and phases become NVTX ranges if torch has NVTX, and ranges of torch.profiler while a
         profiler runs. The ranges lie on the host. An NVTX range costs about a microsecond, which
@@ -307,9 +307,10 @@ class Recorder:
             print(check)
 
         A scope times its own stream. If work inside the scope runs on another stream, and the
-        scope's stream does not wait for it, the scope's device time leaves it out. fasttime cannot
-        know whose work it was, so ignore streams that work beside the scope on purpose. Each scope
-        and stream get one warning. See `StreamCheck` for what a check sees and what it costs.
+        scope's stream does not wait for it, the scope's device time does not include the work.
+        fasttime cannot know whose work it was, so ignore streams that work beside the scope on
+        purpose. Each scope and stream get one warning. See `StreamCheck` for what a check sees and
+        what it costs.
 
         Args:
             ignore: streams to leave out, as torch.cuda.Stream or raw handles.

@@ -45,7 +45,7 @@ class StreamCheck:
 
     * The end of each scope asks every stream of torch's pools, and every other stream that torch's
       operators used, whether it still has work. If so, the end records an event on the stream. A
-      stream that reaches its event more than 20 us after the scope's own end was still working.
+      stream that reaches its event more than 20 µs after the scope's own end was still working.
     * fasttime watches the operators that torch issues in the thread of the block, and in its
       backward pass. So the check also sees work that ended before the scope. It does not see
       kernels that libraries, compiled code and other threads launch.
@@ -54,7 +54,7 @@ class StreamCheck:
     has finished the stream: at the end of a later scope, at the end of the block, or in a report.
 
     While the block runs, operators and the ends of scopes take longer, and outer scopes include
-    this in their host time. The beginning of the block pauses for up to 30 us per device to compare
+    this in their host time. The beginning of the block pauses for up to 30 µs per device to compare
     the clocks. ``print(check)`` shows what the check has seen.
 
     Attributes:
@@ -70,8 +70,8 @@ class StreamCheck:
         if os.environ.get("CUDA_DEVICE_MAX_CONNECTIONS") == "1":
             raise RuntimeError(
                 "check_streams cannot work with CUDA_DEVICE_MAX_CONNECTIONS=1: all streams then "
-                "share one queue, so its events would make streams wait for each other; unset "
-                "the variable while you check"
+                "share one queue, so events of the check would make streams wait for each other; "
+                "unset the variable while you check"
             )
         self._core = core
         self._ignore = {stream_from(stream) for stream in ignore}
@@ -256,7 +256,7 @@ class StreamCheck:
         meaning = (
             "the scope's device time includes that work only if the scope's stream waited for it"
             if beyond is None
-            else "the scope's device time leaves that out"
+            else "the scope's device time does not include that work"
         )
         same_device = any(device == stream[0] for device, _ in scope.own)
         remedy = (

@@ -139,7 +139,7 @@ def test_a_side_without_holds_loses_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a:b", "--build", "make"], "--build builds the revision of --against; name the"),
+        (["a:b", "--build", "make"], "--build builds the revision of --against; add"),
         (["torchvision:x", "--against", "main"], "torchvision:x is not code of this repository"),
         (["a:b", "--against", "main", "--processes", "5"], "--against needs at least 6 processes"),
     ],

@@ -337,7 +337,7 @@ def test_too_few_processes_are_mentioned_once() -> None:
 def test_an_unknown_environment_brings_a_warning() -> None:
     found = compare_saved(runs(1.0), runs(1.0))
     assert [warning.kind for warning in found.warnings] == ["environment_unknown"]
-    assert "warning (environment_unknown): An environment is unknown" in str(found)
+    assert "warning (environment_unknown): The environment of a side is unknown" in str(found)
 
 
 # --- the other forms ---

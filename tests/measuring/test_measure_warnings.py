@@ -72,8 +72,8 @@ def test_work_beside_the_timed_stream_is_a_warning(
         TimingWarning(
             "other_streams",
             "Other streams of the device kept working for 20.00 ms after the timed stream was "
-            "done, and times do not include that. Let the current stream wait for that work in fn, "
-            "or use method='sync'.",
+            "done, and times do not include that work. Let the current stream wait for the work in "
+            "fn, or use method='sync'.",
         ),
     )
 

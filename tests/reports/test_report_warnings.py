@@ -46,7 +46,7 @@ CASES: list[tuple[Report, str, str]] = [
     (report(refused_sites=1), "refused_sites", "counts 1 scope at new sites together under (more)"),
     (report(scopes_were_compiled=True), "compiled", "Put the scope around the compiled call."),
     (report(site("a", bottleneck=UNCLEAR)), "unclear", "The bottleneck is unclear at 1 of 1"),
-    (report(site("a", self_time=None)), "overlap", "There is no self time at 1 of 1 sites: the"),
+    (report(site("a", self_time=None)), "overlap", "no self time at 1 of 1 sites, because the"),
     (
         report(site("a", self_time=None, began_earlier=True)),
         "began_earlier",

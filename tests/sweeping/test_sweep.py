@@ -261,7 +261,7 @@ def test_an_unknown_option_brings_a_guess() -> None:
         ({"axes": {"n": []}}, "axis 'n' has no values"),
         ({"axes": {"n": [1, 1]}}, "a value twice"),
         ({"axes": {"n": "12"}}, "must be a list"),
-        ({"axes": {"n": [object()]}}, "axis values are numbers"),
+        ({"axes": {"n": [object()]}}, "axis values must be numbers"),
         ({"axes": {}}, "axes must be a mapping"),
         ({"candidates": {}}, "takes a callable, or a mapping"),
         ({"candidates": {"a": 3}}, "candidate 'a' is not callable"),

@@ -62,7 +62,7 @@ my_model:forward is the function `forward` of ./my_model.py or of an installed m
 It is called without arguments. The module creates models and inputs when it is imported.
 With --arg, it is called with one value per name as keyword arguments. With --setup, it is called
 with the tuple that the setup function returns, and the setup function gets the values of --arg.
-Several targets are judged against the first one.
+Several targets are compared with the first.
 --against measures a git revision and your working tree in turns, and says which is faster."""
 
 # How many processes of each revision `--against` starts by default.
@@ -77,7 +77,7 @@ def add_to(commands: Commands) -> None:
     parser = add_command(
         commands,
         "bench",
-        "time one callable, or one model of torchvision",
+        "time a callable or a model of torchvision, or compare several",
         "Time a callable or a model and print the measurement.",
         _EXAMPLES,
     )
@@ -140,7 +140,7 @@ def add_to(commands: Commands) -> None:
         "--calls", type=positive, metavar="N", help="calls per run; times are per call; default: 1"
     )
     for kind in KINDS:
-        auto = ", or auto, which lets torch count" if kind == "flops" else ""
+        auto = ", auto (torch counts)" if kind == "flops" else ""
         parser.add_argument(
             f"--{kind}",
             type=amount,
@@ -181,7 +181,7 @@ def add_to(commands: Commands) -> None:
         "--output",
         type=new_json,
         metavar="FILE.json",
-        help="save the result. A sweep is saved point by point, and goes on from the points in it",
+        help="save the result. A sweep saves each point, and continues from the points in the file",
     )
     parser.add_argument(
         "--csv", type=new_csv, metavar="FILE.csv", help="also save the rows of the result as CSV"
@@ -201,7 +201,7 @@ def run(options: argparse.Namespace) -> int:
         if module != targets.MODELS:
             _check_callable_options(target, options)
         elif options.arg or options.setup:
-            raise Failure(f"{target} gets its own inputs; --arg and --setup are for callables")
+            raise Failure(f"{target} creates its own inputs; --arg and --setup are for callables")
     module = parts[0][0]
     _check_against(module, options)
     # Absolute, because the timed code may change the folder.
@@ -255,7 +255,7 @@ def run(options: argparse.Namespace) -> int:
 def _check_against(module: str, options: argparse.Namespace) -> None:
     if options.against is None:
         if options.build is not None:
-            raise Failure("--build builds the revision of --against; name the revision, too")
+            raise Failure("--build builds the revision of --against; add --against REV")
         return
     if module == targets.MODELS:
         raise Failure(

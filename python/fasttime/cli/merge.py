@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``fasttime merge``: bring the files of several ranks or processes together."""
+"""``fasttime merge``: combine the files of several ranks or processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EXAMPLES = """examples:
   fasttime merge trace.rank*.json -o trace.json.gz
   fasttime merge monday.json tuesday.json -o both.json
 
-What comes out depends on the files, which must all hold the same kind of result:
+All files must hold the same kind of result, which decides what you get:
   reports, module tables, step reports   a table that compares the ranks, site by site
   measurements                           one measurement of several processes
   timelines                              one trace with a process per rank; needs -o
@@ -53,7 +53,7 @@ def add_to(commands: Commands) -> None:
         commands,
         "merge",
         "compare the reports of ranks, or merge measurements or timelines",
-        "Bring the saved results of several ranks or processes together.",
+        "Combine the saved results of several ranks or processes.",
         _EXAMPLES,
     )
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="two files or more")

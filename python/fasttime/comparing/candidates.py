@@ -93,7 +93,7 @@ def compare(
             for the total time. It takes more rounds if long runs are rare. A warning tells you if
             the two lead to different ratios.
         setup: makes fresh arguments before each run; see `fasttime.measure`. It is called with the
-            positional arguments, or with the candidate's own ones in `inputs`.
+            positional arguments, or with the candidate's own arguments from `inputs`.
         inputs: ``{"a": (x,), "b": (y,)}`` gives each candidate its own arguments. A list of tuples,
             for all candidates or for one of them, is cycled as in `fasttime.measure`.
         check: ``torch.testing.assert_close``, or another function of two results that raises an
@@ -113,8 +113,8 @@ def compare(
     number is out of range, and if the budget has no room for the fewest rounds that allow a
     verdict. The message then names a budget. Raises AssertionError if results differ, and
     RuntimeError if `check` fails. Both name the candidates. Exceptions from a candidate pass
-    unchanged. A note on them names the candidate. If you passed an option of `compare_methods`, the
-    note names the right options (Python 3.11 and later).
+    unchanged. A note on the exception names the candidate. If you passed an option of
+    `compare_methods`, the note names the right options (Python 3.11 and later).
 
     On Ctrl-C, raises `fasttime.Interrupted`, a KeyboardInterrupt that carries the complete rounds.
 

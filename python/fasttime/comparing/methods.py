@@ -240,9 +240,9 @@ def compare_methods(
     Shows progress like `fasttime.measure`.
 
     Raises TypeError, ValueError and RuntimeError like `fasttime.measure`, and ValueError if no
-    method is given or one is given twice. Exceptions from `fn` pass unchanged. You may
-    have passed a second callable or an option of `fasttime.compare`. If `fn` fails then, a note on
-    the exception says what to write instead (Python 3.11 and later).
+    method is given or one is given twice. Exceptions from `fn` pass unchanged. If you
+    passed a second callable or an option of `fasttime.compare`, a note on the exception says what
+    to write instead (Python 3.11 and later).
 
     >>> comparison = compare_methods(sorted, [3, 1, 2], repeat=10)
     >>> comparison.findings["event"].reading

@@ -56,7 +56,7 @@ def blocks_warning(old: Measurement, new: Measurement) -> TimingWarning | None:
 def other_machine(old: Measurement, new: Measurement) -> tuple[EnvironmentDifference, ...]:
     """Return what shows that the sides are from different machines or from different torches.
 
-    Empty if they are from the same, or as far as this is unknown.
+    Empty if the sides are from the same ones. Unknown differences are missing.
     """
     found = [
         difference

@@ -112,7 +112,7 @@ class SavedComparison(TabularResult):
     def other_machine(self) -> tuple[EnvironmentDifference, ...]:
         """The differences that tell of another machine, another device or another torch.
 
-        Empty if there are none, or as far as the environments are unknown.
+        Empty if there are none. Unknown differences are missing.
         """
         return other_machine(self.old, self.new)
 
@@ -142,9 +142,9 @@ class SavedComparison(TabularResult):
         Return 4 if the measurements are from two machines or two versions of torch. Their times may
         differ for this reason alone.
 
-        Proven means that the whole interval lies above ``1 + fail_above``. A check that fails by
-        chance is soon ignored, so a regression right at the threshold passes more often than not.
-        To catch such regressions, lower the threshold, or narrow the interval with more processes.
+        Proven means that the whole interval lies above ``1 + fail_above``. So a regression right
+        at the threshold passes more often than not, and the check rarely fails by chance. To catch
+        such regressions, lower the threshold, or narrow the interval with more processes.
 
         Args:
             fail_above: a fraction: 0.05 for 5 %, 0 for any proven regression.
@@ -223,7 +223,7 @@ class SavedComparison(TabularResult):
         found = (blocks_warning(*sides), mixed_calibration(sides))
         warnings = [warning for warning in found if warning is not None]
         if self.old.environment is None or self.new.environment is None:
-            unknown = "An environment is unknown, so differences in it remain unnoticed."
+            unknown = "The environment of a side is unknown, so differences may go unnoticed."
             warnings.append(TimingWarning("environment_unknown", unknown))
         others = [one for one in self.environment_differences if one not in self.other_machine]
         if others:

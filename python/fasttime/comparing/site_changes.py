@@ -100,7 +100,7 @@ class ReportComparison(TabularResult):
             if change.path == path:
                 return change
         known = ", ".join(repr(change.path) for change in self.changes[:20])
-        raise KeyError(f"neither side has a site {path!r}; known paths: {known}")
+        raise KeyError(f"there is no site {path!r} on either side; known paths: {known}")
 
     @cached_property
     def warnings(self) -> tuple[TimingWarning, ...]:
@@ -232,8 +232,8 @@ class ReportComparison(TabularResult):
         for side in self.one_process:
             yield TimingWarning(
                 "one_process",
-                f"All {side} reports come from one process, so their spread leaves out how much "
-                "processes differ. A change of a few percent may be chance.",
+                f"All {side} reports come from one process, so their spread does not show how "
+                "much processes differ. A change of a few percent may be chance.",
             )
 
 

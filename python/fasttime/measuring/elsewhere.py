@@ -126,7 +126,7 @@ def judge_elsewhere(found: Sequence[Elsewhere], time: float, runs: int) -> list[
             TimingWarning(
                 "other_streams",
                 f"{_streams(usual, streams)} after the timed stream was done, and times do not "
-                "include that. Let the current stream wait for that work in fn, or use "
+                "include that work. Let the current stream wait for the work in fn, or use "
                 "method='sync'.",
             )
         )
@@ -136,7 +136,7 @@ def judge_elsewhere(found: Sequence[Elsewhere], time: float, runs: int) -> list[
             TimingWarning(
                 "other_devices",
                 f"{_devices(usual, devices)} after the timed stream was done, and times do not "
-                f"include that. If fn works on one device, measure inside torch.cuda.device"
+                f"include that work. If fn works on one device, measure inside torch.cuda.device"
                 f"({first}); otherwise let the current stream wait in fn, or use method='sync'.",
             )
         )

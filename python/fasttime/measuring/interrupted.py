@@ -56,6 +56,6 @@ def interrupted_after_rounds(rounds: int) -> TimingWarning:
     """Return the warning about rounds of `compare` that Ctrl-C ended."""
     return TimingWarning(
         "interrupted",
-        f"Ctrl-C ended the comparison after {format_count(rounds, 'round')}, so a verdict may be "
-        "missing that more rounds would give. Compare again to get all rounds.",
+        f"Ctrl-C ended the comparison after {format_count(rounds, 'round')}, so it may lack a "
+        "verdict that more rounds would give. Compare again to get all rounds.",
     )

@@ -112,7 +112,7 @@ def measure(
             that on top. A single long run may exceed the budget.
         precision: half the width of the median's 95 % interval, as a share of the median.
         min_time: seconds that the kept runs must add up to, even beyond `budget`. Only with
-            ``repeat="auto"``. A warning says if it was given up, after 20 times as many seconds.
+            ``repeat="auto"``. After 20 times as many seconds, `measure` stops and warns you.
         calls: how many calls a run makes in a row. Times are per call.
         setup: a function that returns a tuple of fresh arguments for `fn`. It is called with `args`
             before each run, and its work is not timed, on the host or on the device. So `fn` may
@@ -128,7 +128,7 @@ def measure(
     event overhead in that state is then subtracted. The result is the time that a call adds to a
     busy stream. Otherwise, or if it is unknown whether work was waiting, nothing is subtracted.
     Without CUDA, the loop's own cost is subtracted, so an empty function reads as in `timeit`.
-    `Measurement.is_calibrated` says which. Times are never cut off at zero.
+    `Measurement.is_calibrated` says whether it was. Times are never cut off at zero.
 
     Waits for all devices in use between batches of runs; the sync method waits twice per call.
     `times` of the event method are of the current stream. A warning says if work went on elsewhere.

@@ -61,7 +61,7 @@ class Measurement(TabularResult):
         wall_time: the time per call when calls follow each other, with the device's work and
             without ignored runs. None if it was not measured: for a given number of runs with a
             held stream, with a cold cache, or with `setup`.
-        held: whether the stream was held while work was queued. Then `times` include no launch
+        held: whether the stream was held while work was queued. If so, `times` include no launch
             latency.
         cache: ``warm`` if the device's L2 cache was left alone, ``cold`` if it was cleared before
             each run.
@@ -81,7 +81,7 @@ class Measurement(TabularResult):
         calls: how many calls a run made in a row. All times are per call.
         has_setup: whether `setup` made fresh arguments before each run.
         work: the work of one call, by kind: ``bytes``, ``flops``, ``items``.
-        peaks: the highest rate that this GPU was measured to reach, by kind, where it is known.
+        peaks: the highest measured rate of this GPU, by kind, where known.
         clocks: the clock of the GPU's multiprocessors, read between batches of runs. Empty if the
             driver does not report it.
     """
@@ -141,7 +141,7 @@ class Measurement(TabularResult):
     def median(self) -> float:
         """The median of `times`. For several processes, the median of `process_medians`.
 
-        So a process with more runs than another has no more weight.
+        So each process has the same weight, however many runs it has.
         """
         return float(np.median(self.process_medians))
 
@@ -184,7 +184,7 @@ class Measurement(TabularResult):
 
     @property
     def outliers(self) -> npt.NDArray[np.bool_]:
-        """For each kept run, whether it lies far from the others. No statistic leaves out outliers.
+        """For each kept run, whether it lies far from the others. Statistics include outliers.
 
         Far means beyond Tukey's outer fences: more than three interquartile ranges beyond the
         quartiles, and at least 1 % of the median. Each run is compared with its own process.
@@ -212,7 +212,7 @@ class Measurement(TabularResult):
         return float(np.quantile(self.times, q))
 
     def percentiles(self, percents: Sequence[float] = PERCENTS) -> Percentiles:
-        """Return the times below which so many percent of the kept runs lie, in seconds.
+        """Return the times, in seconds, below which the given percents of the kept runs lie.
 
         The result is a dict from percent to time, and prints as a table.
 
@@ -253,7 +253,7 @@ class Measurement(TabularResult):
         Warnings about the times are worked out anew. There are warnings if the environments differ,
         and if there are only two processes. If `is_calibrated` differs, the event overhead is added
         to the times from which it was subtracted, with a warning. If `held` differs, there is a
-        warning, and the result has False.
+        warning, and `held` of the result is False.
 
         Raises TypeError for anything but measurements. Raises ValueError if label, method, cache,
         device, calls, has_setup or work differ, if a measurement is given twice, and if two are

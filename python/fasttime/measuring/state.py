@@ -247,5 +247,5 @@ def judge_first_run(first: float, usual: float) -> TimingWarning | None:
         "first_run",
         f"The first run took {format_seconds(first)}, {format_factor(first / usual)} times as long "
         "as the others, so the median leaves out one-time work such as compiling and loading. If "
-        "there is no such work, fn uses up its input in the first run: give each run a new one.",
+        "there is no such work, fn uses up its input in the first run: give each run a new input.",
     )

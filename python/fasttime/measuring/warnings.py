@@ -270,9 +270,9 @@ def below_min_time(seconds: float, min_time: float) -> TimingWarning:
     """Return the warning about kept runs that do not add up to the minimum, in seconds."""
     return TimingWarning(
         "below_min_time",
-        f"Kept runs add up to {format_seconds(seconds)} only, because a run takes far longer than "
-        f"the time it reads, so min_time={min_time:g} was given up. Do more work in each call, or "
-        "pass calls=.",
+        f"The kept runs add up to only {format_seconds(seconds)} and not to min_time={min_time:g}, "
+        "because a run takes far longer than the time it reads. Do more work in each call, or pass "
+        "calls=.",
     )
 
 

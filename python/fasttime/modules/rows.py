@@ -20,7 +20,7 @@ class ModuleRow:
     """The times of one module, or of all modules of one type. Durations are in seconds.
 
     `forward`, `backward` and `recompute` include the modules inside. `forward_self`,
-    `backward_self` and `recompute_self` leave them out. Each is a `Durations` of device times if
+    `backward_self` and `recompute_self` exclude them. Each is a `Durations` of device times if
     there are any, and of host times otherwise. Each is None if nothing was timed there.
 
     Attributes:

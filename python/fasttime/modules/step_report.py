@@ -131,7 +131,7 @@ class StepReport(TabularResult):
 
     @cached_property
     def limit(self) -> StepLimit:
-        """What limits the step, how sure that is, and the part of the step of each limit."""
+        """What limits the step, how sure that is, and which part of the step each limit takes."""
         return step_limit(self._counted)
 
     @property

@@ -96,8 +96,8 @@ def _different_sites(rows: Sequence[SiteRow], ranks: Sequence[int]) -> list[Timi
         TimingWarning(
             "different_sites",
             f"There is no time on {ranks_text(lacking)} for {format_count(len(uneven), 'site')} "
-            f"({named}{more}), so the figures there leave these ranks out. Compare only sites that "
-            "every rank runs.",
+            f"({named}{more}), so the figures there do not include these ranks. Compare only "
+            "sites that every rank runs.",
         )
     ]
 

@@ -60,8 +60,8 @@ def count_flops(call: Callable[[], object]) -> tuple[float, tuple[TimingWarning,
     more = len(operators.uncounted) - _MOST_NAMED
     rest = f" and {more} more" if more > 0 else ""
     message = (
-        f"torch does not count the operations of {named}{rest}, so the rate leaves them out. Pass "
-        "flops= as a number if they matter."
+        f"torch does not count the operations of {named}{rest}, so the rate does not include "
+        "them. Pass flops= as a number if they matter."
     )
     return total, (TimingWarning("flops_uncounted", message),)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What this GPU can reach: copy bandwidth, and matrix products per type. Never quoted.
+"""What this GPU can reach: copy bandwidth, and matrix products per type.
 
 Data sheets state rates that no program reaches, often with sparsity. A share of such a number says
 little, so fasttime measures the peaks of the GPU at hand and keeps them in a file.

@@ -60,7 +60,7 @@ class Durations:
 
         It often includes one-off work, which distorts the mean of a short run. For several streams
         or threads, it is the first one that fasttime read. In a merged report, it comes from the
-        first report. It is unknown in a `Report.since` whose start had durations.
+        first report. It is unknown in ``later.since(earlier)`` if `earlier` has durations.
         """
         first_ns = self._series.first_ns
         return None if first_ns is None else first_ns * 1e-9

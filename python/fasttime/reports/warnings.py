@@ -150,8 +150,8 @@ def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
     if overlapped := sum(site.self_time is None and not site.began_earlier for site in sites):
         yield (
             "overlap",
-            f"There is no self time at {overlapped:,} of {len(sites):,} sites: the sites inside "
-            "took longer than the site, on other streams or threads or because its own scope is "
+            f"There is no self time at {overlapped:,} of {len(sites):,} sites, because the sites "
+            "inside took longer: they ran on other streams or threads, or the site's own scope is "
             "still open. Read the totals of these sites instead.",
         )
     if roots_overlap(report):
@@ -159,20 +159,20 @@ def _about_sites(report: Report) -> Iterator[tuple[WarningKind, str]]:
             "concurrent",
             f"The outermost scopes overlap: they took {format_seconds(root_time(report))} in "
             f"{format_seconds(report.duration)}. Shares are parts of this sum and not of "
-            "the period, so use them only to compare sites with each other.",
+            "the elapsed time, so use them only to compare sites with each other.",
         )
     elif report.shares_overlap:
         yield (
             "concurrent",
-            "Scopes overlap, so shares are parts of the summed times and not of the period. "
+            "Scopes overlap, so shares are parts of the summed times and not of the elapsed time. "
             "Use them only to compare sites with each other.",
         )
     if began_earlier := sum(site.began_earlier for site in sites):
         yield (
             "began_earlier",
             f"There is no self time at {began_earlier:,} of {len(sites):,} sites: a scope that "
-            "began before this interval counts in full, but part of what ran inside it was counted "
-            "before. Report at longer intervals than the scope takes.",
+            "began before this interval counts in full, but earlier reports counted some scopes "
+            "inside it. Use intervals that are longer than the scope.",
         )
     if any(bottleneck.host_may_wait for bottleneck in bottlenecks):
         yield (

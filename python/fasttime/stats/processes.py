@@ -31,7 +31,7 @@ def by_process(times: Times, processes: Sequence[int]) -> list[Times]:
 
 
 def at_one_level(parts: Sequence[Times]) -> Times:
-    """Return all times, with those of each process scaled to the median of the process medians.
+    """Return all times, with the times of each process scaled to the median of the process medians.
 
     So a difference between processes makes none of their runs look odd. If a process median is not
     above 0, or a time is not finite, the times are returned unscaled.

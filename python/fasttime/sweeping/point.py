@@ -51,7 +51,7 @@ class SweepPoint:
         timed: one entry per candidate; empty if the point failed.
         fastest: the candidate that is proven to be faster than every other; None if unproven.
         work: the work of one call, by kind: ``bytes``, ``flops``, ``items``.
-        peaks: the highest rate that this GPU was measured to reach, by kind, where it is known.
+        peaks: the highest measured rate of this GPU, by kind, where known.
         error: why the point failed; empty otherwise.
         warnings: the messages of the warnings about the measurements, by kind.
     """

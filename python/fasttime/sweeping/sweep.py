@@ -264,7 +264,9 @@ def _known_axes(axes: Mapping[str, Sequence[object]]) -> dict[str, list[object]]
         if len(set(plain)) < len(plain):
             raise ValueError(f"axis {name!r} has a value twice: {plain}")
     if (count := math.prod(map(len, known.values()))) > _MOST_POINTS:
-        raise ValueError(f"the axes have {count:,} combinations; {_MOST_POINTS:,} are possible")
+        raise ValueError(
+            f"the axes have {count:,} combinations; at most {_MOST_POINTS:,} are allowed"
+        )
     return known
 
 
@@ -280,7 +282,7 @@ def _plain(value: object) -> AxisValue:
     if isinstance(value, (int, float, str)):
         return value
     raise TypeError(
-        f"axis values are numbers, strings, booleans or dtypes, got {value!r}; use a name and "
+        f"axis values must be numbers, strings, booleans or dtypes, got {value!r}; use a name and "
         "look the object up in `make`"
     )
 

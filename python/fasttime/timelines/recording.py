@@ -62,7 +62,7 @@ class TimelineRecording:
     def start(self) -> None:
         """Keep the scopes that begin from now on.
 
-        Takes up to 30 us per device to compare its clock with the host's. Does not wait otherwise.
+        Takes up to 30 µs per device to compare its clock with the host's. Does not wait otherwise.
         Raises RuntimeError if another timeline of this recorder is being recorded.
         """
         _native.bind_if_cuda_is_up()
@@ -82,7 +82,7 @@ class TimelineRecording:
         self._timeline = Timeline._being_recorded()
 
     def start_in_background(self) -> None:
-        """Start, for a tool. This recording stops as soon as the program starts its own."""
+        """Start for a tool. This recording stops as soon as the program starts its own."""
         self.start()
         _in_background[self._core] = self
 
