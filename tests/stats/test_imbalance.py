@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fasttime.stats.imbalance import excess_of_slowest, imbalance, stands_out
+from fasttime.stats.student import student_quantile
 
 NAN = np.nan
 
@@ -68,3 +69,11 @@ def test_few_calls_of_equal_ranks_name_no_rank(calls: int) -> None:
     assert stands_out(times, errors, numbers).mean() < 0.005
     times[:, 3] *= 20
     assert stands_out(times, errors, numbers).mean() > 0.9
+
+
+def test_your_numpy_settings_do_not_matter() -> None:
+    """A part of the density is too small for a float."""
+    student_quantile.cache_clear()
+    with np.errstate(all="raise"):
+        assert stands_out(np.array([[1.0, 3.0]]), np.array([[0.1, 0.1]]), np.array([[900, 900]]))
+    assert student_quantile(0.975, 400.0) == pytest.approx(1.965912)
