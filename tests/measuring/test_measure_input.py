@@ -255,7 +255,7 @@ def test_arguments_of_the_callable_bring_no_warning(name: str) -> None:
     assert "option_passed_on" not in {one.kind for one in found.warnings}
 
 
-def test_arguments_of_a_compiled_module_bring_no_warning() -> None:
+def test_options_of_a_compiled_module_bring_no_warning() -> None:
     class Layer(torch.nn.Module):
         def forward(self, x: torch.Tensor, cached: bool = False) -> torch.Tensor:
             return x
