@@ -48,6 +48,7 @@ def test_it_is_the_imbalance_percentage() -> None:
         ([1.0, 3.0, NAN], [0.1, 0.1, NAN], True),
         ([1.0, 3.0, 1.0], [0.1, 0.1, NAN], False),
         ([0.1 + 0.2, 0.3, 0.3], [0.0, 0.0, 0.0], False),
+        ([1.0, 3.0], [0.0, np.inf], False),
         ([3.0, NAN], [0.0, NAN], False),
         ([NAN, NAN], [NAN, NAN], False),
     ],

@@ -79,7 +79,8 @@ def stands_out(
     squares[rows, slowest] = errors[rows, slowest] ** 2
     square = squares.sum(axis=1)
     parts = (squares**2 / np.maximum(calls - 1, 1)).sum(axis=1)
-    freedom = np.divide(square**2, parts, out=np.ones_like(square), where=parts > 0)
+    freedom = np.ones_like(square)
+    np.divide(square**2, parts, out=freedom, where=np.isfinite(parts) & (parts > 0))
     excess = excess_of_slowest(times)
     rounding = _ROUNDING * np.where(count > 0, filled.max(axis=1, initial=-np.inf), 0.0)
     return np.asarray(
@@ -90,5 +91,5 @@ def stands_out(
 def _standard_errors(freedom: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return how many standard errors noise explains, for degrees of freedom from 1 on."""
     # Rounded down, because each quantile takes a millisecond.
-    whole = np.minimum(freedom, _MOST_FREEDOM).astype(np.int64)
+    whole = np.clip(freedom, 1, _MOST_FREEDOM).astype(np.int64)
     return np.array([student_quantile(_PROBABILITY, float(one)) for one in whole.tolist()])
