@@ -220,12 +220,26 @@ def test_a_misspelt_option_is_named_in_a_note(wrong: str, option: str) -> None:
     ]
 
 
+def compiled(module: torch.nn.Module) -> torch.nn.Module:
+    """Return a module that passes anything on, as that of torch.compile does."""
+
+    class Compiled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self._orig_mod = module
+
+        def forward(self, *args: object, **kwargs: object) -> object:
+            return self._orig_mod(*args, **kwargs)
+
+    return Compiled()
+
+
 def test_a_callable_of_any_name_brings_a_warning() -> None:
     class Layer(torch.nn.Module):
         def forward(self, x: torch.Tensor, **options: object) -> torch.Tensor:
             return x
 
-    for fn in (Layer(), lambda x, **options: x):
+    for fn in (Layer(), compiled(Layer()), lambda x, **options: x):
         found = fasttime.measure(fn, torch.ones(2), warmpu=3, warmup=0, repeat=20)
         (message,) = (one.message for one in found.warnings if one.kind == "option_passed_on")
         assert message.startswith("measure() passed warmpu= on to the callable, which takes any")
@@ -238,6 +252,15 @@ def test_arguments_of_the_callable_bring_no_warning(name: str) -> None:
         return None
 
     found = fasttime.measure(fn, warmup=0, repeat=20, **{name: 3})  # type: ignore[arg-type]
+    assert "option_passed_on" not in {one.kind for one in found.warnings}
+
+
+def test_options_of_a_compiled_module_bring_no_warning() -> None:
+    class Layer(torch.nn.Module):
+        def forward(self, x: torch.Tensor, cached: bool = False) -> torch.Tensor:
+            return x
+
+    found = fasttime.measure(compiled(Layer()), torch.ones(2), warmup=0, repeat=20, cached=True)
     assert "option_passed_on" not in {one.kind for one in found.warnings}
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 from collections.abc import Callable
@@ -160,6 +161,21 @@ def test_old_arguments_are_freed_before_new_ones(
 def test_an_error_of_setup_passes(simulated: SimulatedMachine) -> None:
     with pytest.raises(ZeroDivisionError):
         fasttime.measure(print, setup=lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+
+
+def test_a_decorator_may_pass_arguments_to_setup() -> None:
+    def with_ones(make: Any) -> Any:
+        @functools.wraps(make)
+        def call() -> tuple[torch.Tensor]:
+            return make(torch.ones(1))  # type: ignore[no-any-return]
+
+        return call
+
+    @with_ones
+    def setup(x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (x,)
+
+    assert fasttime.measure(torch.abs, setup=setup, warmup=0, repeat=12).has_setup
 
 
 def test_setup_returns_a_tuple() -> None:

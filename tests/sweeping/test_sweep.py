@@ -194,6 +194,46 @@ def test_without_a_point_the_interrupt_is_plain(calls: Calls) -> None:
     assert type(caught.value) is KeyboardInterrupt
 
 
+def test_an_interrupt_of_the_first_point_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compare` raises Interrupted with the rounds of a point, which are no sweep."""
+
+    def compare(*_: object, **__: object) -> None:
+        raise fasttime.Interrupted(measurement([1.0]), "1 kept run")
+
+    monkeypatch.setattr(module, "compare", compare)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fasttime.sweep(CANDIDATES, AXES, lambda n: n)
+    assert type(caught.value) is KeyboardInterrupt
+
+
+def test_points_after_a_failed_one_stay_in_the_file(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    fasttime.sweep(CANDIDATES, AXES, lambda n: n if n > 10 else 1 / 0, save_to=path)
+
+    def interrupted(n: int) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(fasttime.Interrupted, match="after 2 of 3 points") as caught:
+        fasttime.sweep(CANDIDATES, AXES, interrupted, save_to=path)
+    assert [one.kind for one in caught.value.result.warnings] == ["reused", "incomplete"]
+    made = swept(save_to=path)
+    assert fasttime.load(path).to_dict()["points"] == made.to_dict()["points"]
+    assert len(made) == 3
+
+
+def test_axes_may_come_in_another_order(calls: Calls, tmp_path: Path) -> None:
+    def sweep_over(*names: str) -> Sweep:
+        axes = {name: [1, 20] for name in names}
+        return fasttime.sweep(linear, axes, lambda a, b: 10 * a + b, save_to=tmp_path / "s.json")
+
+    sweep_over("a", "b")
+    again = sweep_over("b", "a")
+    assert again.reused == 4
+    assert again[20, 1].values == {"b": 20, "a": 1}
+    assert list(again[20, 1].values) == ["b", "a"]
+    assert again[20, 1]["linear"].median == pytest.approx(30e-6, rel=0.01)
+
+
 def test_failed_points_are_tried_again(calls: Calls, tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     fasttime.sweep(CANDIDATES, AXES, lambda n: n if n < 100 else 1 / 0, save_to=path)

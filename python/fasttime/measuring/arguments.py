@@ -81,7 +81,8 @@ def check_takes(
     """
     kwargs = kwargs or {}
     try:
-        inspect.signature(function).bind(*args, **kwargs)
+        # A decorator may pass arguments of its own, so what it wraps may take others.
+        inspect.signature(function, follow_wrapped=False).bind(*args, **kwargs)
     except TypeError as error:
         count = len(args) + len(kwargs)
         given = count or "none"

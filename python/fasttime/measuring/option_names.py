@@ -81,8 +81,10 @@ def warn_of_near_misses(
     names = [name for name in given if name not in _OF_TORCH]
     if not names:
         return []
-    # The call of a torch module takes anything and passes it to `forward`.
-    takes = fn.forward if isinstance(fn, torch.nn.Module) else fn
+    # The call of a torch module takes anything and passes it to `forward`. A compiled module passes
+    # it to the original.
+    original = getattr(fn, "_orig_mod", fn)
+    takes = original.forward if isinstance(original, torch.nn.Module) else fn
     try:
         parameters = inspect.signature(takes).parameters  # type: ignore[arg-type]
     except (TypeError, ValueError):  # a builtin without a signature

@@ -33,7 +33,7 @@ class RankSite:
         median: the median over ranks.
         max: the longest time of any rank.
         slowest: the rank with the longest time. None if noise explains why it takes longer: if the
-            excess is at most 4 standard errors, or a rank made a single call.
+            excess is at most 4 standard errors (more for few calls), or a rank made a single call.
         imbalance: the part of the longest time by which the other ranks are faster on average. 0.0
             if all ranks take equally long, and close to 1.0 if one rank works and all others idle.
         excess: how much longer the slowest rank takes per call than the mean of the other ranks.
@@ -194,7 +194,9 @@ def sites_of(rows: Sequence[SiteRow], ranks: Sequence[int]) -> tuple[RankSite, .
     least, middle = np.nanmin(times, axis=1), np.nanmedian(times, axis=1)
     slowest, greatest = np.nanargmax(times, axis=1), np.nanmax(times, axis=1)
     excess, unevenness = excess_of_slowest(times), imbalance(times)
-    is_clear = stands_out(times, np.stack([row.errors for row in rows]))
+    is_clear = stands_out(
+        times, np.stack([row.errors for row in rows]), np.stack([row.calls for row in rows])
+    )
     usual_calls = np.nanmedian([np.where(row.calls > 0, row.calls, np.nan) for row in rows], axis=1)
     counts = (~np.isnan(times)).sum(axis=1)
     depths: list[int] = []

@@ -6,7 +6,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-_STANDARD_ERRORS = 4  # so that 256 equal ranks have a slowest one in fewer than 1 % of the rows
+from .student import student_quantile
+
+# The probability of a normal value below 4 standard errors, so that 256 equal ranks have a slowest
+# one in about 1 % of the rows.
+_PROBABILITY = 0.99996833
+_MOST_FREEDOM = 400  # the quantile is then within 2 % of 4
 _ROUNDING = 1e-9  # the part of a mean that its rounding can amount to
 
 
@@ -47,26 +52,44 @@ def imbalance(times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def stands_out(
-    times: npt.NDArray[np.float64], errors: npt.NDArray[np.float64]
+    times: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64],
+    calls: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
     """Return whether the slowest rank is slower by more than noise explains, in each row.
 
     Noise explains an excess of the slowest rank over the mean of the other ranks of up to 4
-    standard errors. The squares of the standard errors of two independent means add up.
+    standard errors. With few calls, the standard errors themselves are uncertain, so noise explains
+    more: the quantile of Student's t distribution that is as rare as 4 standard errors, with the
+    degrees of freedom of Welch (1947) and Satterthwaite (1946).
 
     Args:
         times: as for `excess_of_slowest`, each the mean of several calls.
         errors: the standard error of each mean. NaN marks an unknown error, and nothing stands out
             in its row.
+        calls: the number of calls of each mean.
     """
     is_known = ~np.isnan(times)
     count = is_known.sum(axis=1)
     filled = np.where(is_known, times, -np.inf)
-    slowest = filled.argmax(axis=1)[:, None]
-    squares = np.where(is_known, errors, 0.0) ** 2
-    own = np.take_along_axis(squares, slowest, axis=1)[:, 0]
-    np.put_along_axis(squares, slowest, 0.0, axis=1)
-    noise = np.sqrt(own + squares.sum(axis=1) / np.maximum(count - 1, 1) ** 2)
+    # The squares of the standard errors of independent means add up.
+    squares = np.where(is_known, errors, 0.0) ** 2 / np.maximum(count - 1, 1)[:, None] ** 2
+    slowest = filled.argmax(axis=1)
+    rows = np.arange(len(times))
+    squares[rows, slowest] = errors[rows, slowest] ** 2
+    square = squares.sum(axis=1)
+    parts = (squares**2 / np.maximum(calls - 1, 1)).sum(axis=1)
+    freedom = np.ones_like(square)
+    np.divide(square**2, parts, out=freedom, where=np.isfinite(parts) & (parts > 0))
     excess = excess_of_slowest(times)
     rounding = _ROUNDING * np.where(count > 0, filled.max(axis=1, initial=-np.inf), 0.0)
-    return np.asarray((excess > _STANDARD_ERRORS * noise) & (excess > rounding), dtype=np.bool_)
+    return np.asarray(
+        (excess > _standard_errors(freedom) * np.sqrt(square)) & (excess > rounding), dtype=np.bool_
+    )
+
+
+def _standard_errors(freedom: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return how many standard errors noise explains, for degrees of freedom from 1 on."""
+    # Rounded down, because each quantile takes a millisecond.
+    whole = np.clip(freedom, 1, _MOST_FREEDOM).astype(np.int64)
+    return np.array([student_quantile(_PROBABILITY, float(one)) for one in whole.tolist()])

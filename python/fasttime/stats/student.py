@@ -82,6 +82,7 @@ def difference_interval(
 
 
 @functools.lru_cache(maxsize=512)
+@np.errstate(under="ignore")  # the density may be as small as 0
 def student_quantile(probability: float, freedom: float) -> float:
     """Return the quantile of Student's t distribution, for a probability above one half.
 

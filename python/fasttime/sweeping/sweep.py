@@ -135,37 +135,48 @@ def sweep(
         },
     )
     old = _saved(save_to, made)
-    done = {tuple(p.values.values()): p for p in old.points if not p.error} if old else {}
-    points: list[SweepPoint] = []
+    done = _by_values(old.points, tuple(known)) if old else {}
     options: dict[str, Any] = {"method": method, "hold": hold, "cache": cache, "setup": setup}
-    combinations = list(_combinations(known))
+    combinations = {tuple(map(_plain, values.values())): values for values in _combinations(known)}
+    points = dict(done)
+
+    def so_far() -> Sweep:  # with all points of the file, also later ones
+        return _with_points(made, [points[key] for key in combinations if key in points])
+
+    def finished() -> Sweep:
+        changed = _changed(old, made) if old else ()
+        return dataclasses.replace(so_far(), reused=len(done), changed=changed)
+
     with SweepProgress(len(combinations), ", ".join(named)) as progress:
         try:
-            for values in combinations:
-                plain = {name: _plain(value) for name, value in values.items()}
-                point = done.get(tuple(plain.values()))
-                if point is None:
+            for key, values in combinations.items():
+                plain = dict(zip(known, key, strict=True))
+                if key not in done:
                     timed = functools.partial(
                         _timed, named, make, amounts, options, check, budget, margin
                     )
-                    point = _try(timed, values, plain)
-                    points.append(point)
+                    points[key] = _try(timed, values, plain)
                     if save_to is not None:
-                        _with_points(made, points).save(save_to)
-                    progress.advance(plain)
-                else:
-                    points.append(point)
-                    progress.advance(plain, was_timed=False)
-        except KeyboardInterrupt:
+                        so_far().save(save_to)
+                progress.advance(plain, was_timed=key not in done)
+        except KeyboardInterrupt:  # perhaps with the rounds or runs of a point
             if not points:
-                raise
+                raise KeyboardInterrupt from None
             parts = f"{len(points)} of {len(combinations)} points"
-            raise Interrupted(_with_points(made, points), parts) from None
-    return dataclasses.replace(
-        _with_points(made, points),
-        reused=sum(1 for point in points if point in done.values()),
-        changed=_changed(old, made) if old else (),
-    )
+            raise Interrupted(finished(), parts) from None
+    return finished()
+
+
+def _by_values(
+    points: Sequence[SweepPoint], axes: Sequence[str]
+) -> dict[tuple[AxisValue, ...], SweepPoint]:
+    """Return the points that did not fail by their values, both in the order of the axes."""
+    return {
+        tuple(values.values()): dataclasses.replace(point, values=values)
+        for point in points
+        if not point.error
+        for values in [{name: point.values[name] for name in axes}]
+    }
 
 
 def _with_points(made: Sweep, points: Sequence[SweepPoint]) -> Sweep:
