@@ -237,13 +237,18 @@ size_t frame_of(const ThreadState& thread, PyObject* object) noexcept {
 
 // A copy of a module has the hooks of its original.
 [[gnu::cold]] PyObject* meet_unknown(ModuleHooks* hooks, PyObject* object) {
-  PyObject* done = hooks->unknown_module == nullptr
-                       ? nullptr
-                       : PyObject_CallOneArg(hooks->unknown_module, object);
-  if (done == nullptr && PyErr_Occurred() != nullptr && !report_exception(hooks->unknown_module)) {
+  PyObject* call = hooks->unknown_module;
+  if (call == nullptr) {
+    Py_RETURN_NONE;
+  }
+  Py_INCREF(call);  // it may close the handle
+  PyObject* done = PyObject_CallOneArg(call, object);
+  const bool is_over = done != nullptr || report_exception(call);
+  Py_XDECREF(done);
+  Py_DECREF(call);
+  if (!is_over) {
     return nullptr;
   }
-  Py_XDECREF(done);
   Py_RETURN_NONE;
 }
 
