@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,8 @@ def test_an_interrupted_sweep_goes_on(calls: Calls, tmp_path: Path) -> None:
 
     with pytest.raises(fasttime.Interrupted, match="after 2 of 3 points") as caught:
         fasttime.sweep(CANDIDATES, AXES, interrupted, save_to=path)
+    assert f"which are saved in {path}; make the same call again" in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     partial = caught.value.result
     assert len(partial) == 2
     assert not partial.is_complete

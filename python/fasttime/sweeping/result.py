@@ -137,7 +137,8 @@ class Sweep(TabularResult):
                 TimingWarning(
                     "incomplete",
                     f"The sweep tried {len(self.points)} of {whole} points, so the table lacks the "
-                    "rest. Call sweep() again with the same save_to to go on.",
+                    "rest. Run the same sweep again with the same file (save_to=, or -o in a shell) to "
+                    "go on.",
                 )
             )
         for kind, count in found.items():
@@ -214,7 +215,7 @@ class Sweep(TabularResult):
             if show != "time":  # a rate is higher where a time is shorter
                 means = [1 / mean for mean in means]
             blank = [""] * (len(self.axes) - 1)
-            yield ("geometric mean", *blank, *(f"x {mean:.3g}" for mean in means))
+            yield ("geometric mean", *blank, *(f"x {mean:#.3g}" for mean in means))
 
     def _cell(self, point: SweepPoint, name: str, show: str) -> str:
         rate = None if show == "time" else point.rate(name, show)

@@ -160,7 +160,8 @@ def sweep(
             if not points:
                 raise
             parts = f"{len(points)} of {len(combinations)} points"
-            raise Interrupted(_with_points(made, points), parts) from None
+            saved_to = "" if save_to is None else os.fspath(save_to)
+            raise Interrupted(_with_points(made, points), parts, saved_to) from None
     return dataclasses.replace(
         _with_points(made, points),
         reused=sum(1 for point in points if point in done.values()),
