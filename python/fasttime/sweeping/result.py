@@ -137,8 +137,8 @@ class Sweep(TabularResult):
                 TimingWarning(
                     "incomplete",
                     f"The sweep tried {len(self.points)} of {whole} points, so the table lacks the "
-                    "rest. Run the same sweep again with the same file (save_to=, or -o in a shell) to "
-                    "go on.",
+                    "rest. Run the same sweep again with the same file (save_to=, or -o in a "
+                    "shell) to go on.",
                 )
             )
         for kind, count in found.items():
