@@ -115,8 +115,8 @@ def test_ratios_that_part_raise_a_warning() -> None:
     (warning,) = (one for one in with_rare_runs().warnings if one.kind == "means_differ")
     assert warning.message == (
         '"b" against the baseline is +100.0 % by mean times and +0.0 % by typical runs, because '
-        "long runs are more frequent on one side. If you pay for the total time, pass "
-        'statistic="mean".'
+        "long runs are more frequent on one side. If you pay for the total time, call "
+        'compare(..., statistic="mean").'
     )
     assert "means_differ" in str(with_rare_runs(statistic="mean"))
 
