@@ -19,11 +19,12 @@ from ..tabular import TabularResult
 from ..text import format_seconds, printable
 from ..timing_warning import TimingWarning
 from . import plot as plots
-from .point import AxisValue, SweepPoint, named_values
+from .point import AxisValue, SweepPoint, dtype_as_name, named_values
 from .point import from_content as point_from_content
 from .point import to_content as point_to_content
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.figure import Figure
 
 _PROVEN = "*"
@@ -75,8 +76,10 @@ class Sweep(TabularResult):
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, values: AxisValue | tuple[AxisValue, ...]) -> SweepPoint:
-        wanted = values if isinstance(values, tuple) else (values,)
+    def __getitem__(
+        self, values: AxisValue | torch.dtype | tuple[AxisValue | torch.dtype, ...]
+    ) -> SweepPoint:
+        wanted = tuple(map(dtype_as_name, values if isinstance(values, tuple) else (values,)))
         for point in self.points:
             if tuple(point.values.values()) == wanted:
                 return point
