@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -29,9 +30,13 @@ def store(monkeypatch: pytest.MonkeyPatch) -> dist.HashStore:
 
 
 @pytest.fixture
-def become(store: dist.HashStore) -> Iterator[Callable[[int], None]]:
+def become(
+    store: dist.HashStore, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int], None]]:
     """Turn this process into a rank of a job. The fake backend connects to no other process."""
     importlib_of_the_fake_backend()
+    # A process group replaces the hook by one that puts the rank before each line.
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
     def become_(rank: int, world_size: int = WORLD) -> None:
         if dist.is_initialized():
