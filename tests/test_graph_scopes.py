@@ -556,15 +556,16 @@ def test_arguments_are_checked(recorder: Recorder, arguments: dict[str, int], wo
 
 def test_without_cuda_it_warns(recorder: Recorder) -> None:
     timing = recorder.graph_timing()
-    with pytest.warns(TimingWarning, match=r"nothing .* Call torch.cuda.init\(\) before") as found:
+    with pytest.warns(TimingWarning, match=r"If there is a GPU, call torch.cuda.init\(\)") as found:
         timing.__enter__()
     assert found[0].filename == __file__
     with recorder.scope("a"):
         pass
     timing.__exit__(None, None, None)
     assert recorder.report()["a"].counts["host_only"] == 1
-    with pytest.warns(TimingWarning, match="will have no time"):
+    with pytest.warns(TimingWarning, match="will have no time") as found:
         Recorder(graph_timing=True)
+    assert found[0].filename == __file__
 
 
 def test_entered_before_cuda_the_report_says_so(request: pytest.FixtureRequest) -> None:

@@ -32,18 +32,22 @@ class GraphTiming:
 
     def __enter__(self) -> GraphTiming:
         """Prepare the devices, and time scopes in captures from now on."""
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Do what the ``with`` statement does. A warning names the caller of the caller."""
         if not _native.is_bound():
             warnings.warn(
                 TimingWarning(
                     "graphs_untimed",
                     "CUDA is not in use, so graph_timing() has prepared nothing and scopes in CUDA "
-                    "graphs will have no time. Call torch.cuda.init() before graph_timing().",
+                    "graphs will have no time. If there is a GPU, call torch.cuda.init() first.",
                 ),
-                stacklevel=2,
+                stacklevel=3,
             )
         self._core.prepare_graphs(self._max_scopes, self._depth)
         self._core.time_graphs(True)
-        return self
 
     def __exit__(
         self,

@@ -67,7 +67,7 @@ class Recorder:
             self._core.set_share_window_ns(0)
         self.keep_samples(keep_samples)
         if graph_timing:
-            self.graph_timing().__enter__()
+            self.graph_timing().start()
         if os.environ.get("FASTTIME", "").lower() in ("0", "false", "off", "no"):
             self.disable()
         if os.environ.get("FASTTIME_NVTX") == "1":

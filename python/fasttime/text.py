@@ -91,17 +91,18 @@ def is_beyond_change(ratio: float) -> bool:
 def format_factor(ratio: float) -> str:
     """Return a factor with four significant digits.
 
-    >>> format_factor(1234.4)
-    '1234'
+    >>> format_factor(2.0), format_factor(12345.6)
+    ('2.000', '12350')
     """
-    return f"{float(f'{ratio:.4g}'):g}"
+    rounded = float(f"{ratio:.4g}")
+    return f"{rounded:g}" if abs(rounded) >= 1e4 else f"{rounded:#.4g}".rstrip(".")
 
 
 def format_ratio(ratio: float) -> str:
     """Return a ratio as a relative change, or as a factor if it is above 2 or below 0.5.
 
     >>> format_ratio(1.4147), format_ratio(1000.0), format_ratio(0.04)
-    ('+41.5 %', 'x 1000', 'x 0.04')
+    ('+41.5 %', 'x 1000', 'x 0.04000')
     """
     if is_beyond_change(ratio):
         return f"x {format_factor(ratio)}"

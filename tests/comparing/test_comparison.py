@@ -115,8 +115,8 @@ def test_ratios_that_part_raise_a_warning() -> None:
     (warning,) = (one for one in with_rare_runs().warnings if one.kind == "means_differ")
     assert warning.message == (
         '"b" against the baseline is +100.0 % by mean times and +0.0 % by typical runs, because '
-        "long runs are more frequent on one side. If you pay for the total time, pass "
-        'statistic="mean".'
+        "long runs are more frequent on one side. If you pay for the total time, call "
+        'compare(..., statistic="mean").'
     )
     assert "means_differ" in str(with_rare_runs(statistic="mean"))
 
@@ -233,9 +233,9 @@ def test_a_long_baseline_name_leaves_room_for_figures() -> None:
     ("ratio", "cells"),
     [
         (1.9, ["+90.0", "%", "+90.0", "to", "+90.0", "%", "slower"]),
-        (2.5, ["x", "2.5", "x", "2.5", "to", "2.5", "slower"]),
+        (2.5, ["x", "2.500", "x", "2.500", "to", "2.500", "slower"]),
         (1234.4, ["x", "1234", "x", "1234", "to", "1234", "slower"]),
-        (0.25, ["x", "0.25", "x", "0.25", "to", "0.25", "faster"]),
+        (0.25, ["x", "0.2500", "x", "0.2500", "to", "0.2500", "faster"]),
     ],
 )
 def test_ratios_beyond_two_print_as_factors(ratio: float, cells: list[str]) -> None:

@@ -59,6 +59,12 @@ def test_a_notebook_s_theme_decides_not_the_system() -> None:
     assert '[data-jp-theme-light="false"] .fasttime.piece' in STYLE
 
 
+def test_a_short_page_does_not_scroll() -> None:
+    (body,) = [line for line in asset("page.css").splitlines() if line.startswith("body {")]
+    assert "min-height: 100vh;" in body
+    assert "box-sizing: border-box;" in body  # otherwise the padding makes the page too high
+
+
 def test_the_heading_of_a_long_table_stays() -> None:
     screen = asset("page.css").partition("@media screen {")[2].partition("}\n}")[0]
     assert "main thead { position: sticky; top: 0;" in screen

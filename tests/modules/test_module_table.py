@@ -109,6 +109,11 @@ def test_an_unknown_path_names_known_ones() -> None:
         network()["head"]
 
 
+def test_a_position_names_the_rows() -> None:
+    with pytest.raises(TypeError, match=r"by module, got 1; for a position, use \.rows\[1\]"):
+        network()[1]  # type: ignore[index]
+
+
 # --- by type ---
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def test_axes_combine_with_the_last_fastest(calls: Calls) -> None:
     values = [tuple(point.values.values()) for point in made]
     assert values == [(1, "float16"), (1, "float32"), (2, "float16"), (2, "float32")]
     assert made[2, "float16"]["linear"].verdict == "baseline"
+    assert made[2, torch.float16] is made[2, "float16"]
 
 
 def test_the_geometric_mean_is_of_ratios(calls: Calls) -> None:
@@ -174,6 +176,8 @@ def test_an_interrupted_sweep_goes_on(calls: Calls, tmp_path: Path) -> None:
 
     with pytest.raises(fasttime.Interrupted, match="after 2 of 3 points") as caught:
         fasttime.sweep(CANDIDATES, AXES, interrupted, save_to=path)
+    assert f"which are saved in {path}; make the same call again" in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     partial = caught.value.result
     assert len(partial) == 2
     assert not partial.is_complete
@@ -278,6 +282,24 @@ def test_a_plot_has_a_panel_per_combination(calls: Calls) -> None:
     assert figure.axes[0].get_ylabel() == "kB/s"
     assert figure.axes[0].get_xscale() == "log"
     assert made.plot().axes[0].get_ylabel() == "time (µs)"
+
+
+def test_every_panel_at_the_bottom_has_tick_labels(calls: Calls) -> None:
+    pytest.importorskip("matplotlib")
+    made = fasttime.sweep(
+        CANDIDATES, {"kind": ["a", "b", "c", "d"], "n": [1, 10]}, lambda kind, n: n
+    )
+    labelled = [axes.xaxis.get_tick_params()["labelbottom"] for axes in made.plot().axes]
+    assert labelled == [False, True, True, True]  # "a" has "d" below
+
+
+def test_plots_of_similar_times_have_plain_numbers(calls: Calls) -> None:
+    pytest.importorskip("matplotlib")
+    made = fasttime.sweep(linear, {"n": [1.2, 1.8]}, lambda n: n)
+    axes = made.plot().axes[0]
+    labels = axes.yaxis.get_minor_formatter().format_ticks(axes.get_yticks(minor=True))
+    assert "1.5" in labels
+    assert not any("times" in label for label in labels)
 
 
 def test_a_plot_needs_an_axis_of_numbers(calls: Calls) -> None:

@@ -237,7 +237,7 @@ class Comparison(TabularResult):
                 continue
             figures = f"{_ratio(mean)} by mean times and {_ratio(typical)} by typical runs"
             advice = (
-                'If you pay for the total time, pass statistic="mean".'
+                'If you pay for the total time, call compare(..., statistic="mean").'
                 if self.statistic == "midmean"
                 else "The ratio shown counts the long runs."
             )

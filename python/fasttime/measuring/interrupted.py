@@ -29,15 +29,23 @@ class Interrupted(KeyboardInterrupt):
         result: a measurement or a comparison with a warning of the kind ``interrupted``, or a sweep
             with a warning of the kind ``incomplete``.
         parts: how many runs, rounds or points are in it, such as ``5 kept runs``.
+        saved_to: the file from which the same call of `sweep` goes on, or an empty string.
     """
 
     result: Any  # of the type that the interrupted function returns
 
-    def __init__(self, result: Measurement | Comparison | Sweep, parts: str) -> None:
-        super().__init__(result, parts)
-        self.result, self.parts = result, parts
+    def __init__(
+        self, result: Measurement | Comparison | Sweep, parts: str, saved_to: str = ""
+    ) -> None:
+        super().__init__(result, parts, saved_to)
+        self.result, self.parts, self.saved_to = result, parts, saved_to
 
     def __str__(self) -> str:
+        if self.saved_to:
+            return (
+                f"interrupted after {self.parts}, which are saved in {self.saved_to}; make the "
+                "same call again to go on from there"
+            )
         return (
             f"interrupted after {self.parts}, which are in the attribute `result` of this exception"
         )

@@ -147,8 +147,9 @@ class Handle:
                 optimizer.step()
                 handle.step()
 
-        Call this if a step does not end with the last optimizer: with gradient accumulation, with
-        an optimizer that skips steps, or with optimizers that step in turns. Never waits.
+        Call this if a step does not end with the last optimizer: with an optimizer that skips
+        steps, with optimizers that step in turns, or to count each batch of gradient accumulation.
+        Never waits.
         """
         if self._ended_by != "step()":
             self._ended_by = "step()"

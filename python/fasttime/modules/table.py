@@ -111,6 +111,8 @@ class ModuleTable(TabularResult):
             if (row.type if self._is_by_type else row.path) == path:
                 return row
         what = "type" if self._is_by_type else "module"
+        if isinstance(path, int):
+            raise TypeError(f"rows go by {what}, got {path}; for a position, use .rows[{path}]")
         known = [row.type if self._is_by_type else row.path for row in self.rows[:20]]
         raise KeyError(f"no {what} {path!r} has times here; known: {', '.join(map(repr, known))}")
 

@@ -16,8 +16,8 @@ _NOTABLE = 0.05
 _ABOUT_AS_LARGE = 0.8
 
 _WAITS_ARE_HIDDEN = (
-    "A slow rank can hide in sites where ranks wait for each other. fasttime.instrument() shows "
-    "the wait for gradients apart from the backward pass."
+    "A slow rank can hide in sites where ranks wait for each other. handle.steps() of "
+    "fasttime.instrument() shows the wait for gradients apart from the backward pass."
 )
 
 

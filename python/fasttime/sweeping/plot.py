@@ -49,10 +49,12 @@ def draw(
     unit = _unit(candidates, points, show)
     figure = figures.Figure(figsize=(4.6 * columns + 0.6, 3.4 * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
-    for panel, place in itertools.zip_longest(panels, grid):
+    for number, (panel, place) in enumerate(itertools.zip_longest(panels, grid)):
         if panel is None:
             place.remove()
             continue
+        if number + columns >= len(panels):  # nothing is drawn below
+            place.tick_params(labelbottom=True)
         wanted = dict(zip(others, panel, strict=True))
         chosen = [p for p in points if p.timed and all(p.values[n] == v for n, v in wanted.items())]
         _panel(place, across, candidates, chosen, show, unit)
@@ -101,6 +103,9 @@ def _panel(
     if all(float(point.values[across]) > 0 for point in points):
         place.set_xscale("log", base=2)
     place.set_yscale("log")
+    ticks = require("matplotlib.ticker", "plot()", "plot")
+    place.yaxis.set_major_formatter(ticks.LogFormatter())
+    place.yaxis.set_minor_formatter(ticks.LogFormatter())  # without powers of ten, as in 1.2 x 10^0
     place.grid(True, which="major", alpha=0.3)
     place.set_xlabel(across)
     place.set_ylabel(f"time ({name_of_unit})" if show == "time" else name_of_unit)

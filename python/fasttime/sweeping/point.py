@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from ..comparing.comparison import Comparison
 from ..documents import Fields
 from ..measuring.measurement import Measurement
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from ..comparing.verdict import VerdictWord
 
 AxisValue = int | float | str | bool
+
+
+def dtype_as_name(value: object) -> object:
+    """Return the name of a data type, such as ``float16``, and any other value unchanged."""
+    return str(value).removeprefix("torch.") if isinstance(value, torch.dtype) else value
 
 
 class Timed(NamedTuple):

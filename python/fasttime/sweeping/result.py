@@ -19,11 +19,12 @@ from ..tabular import TabularResult
 from ..text import format_seconds, printable
 from ..timing_warning import TimingWarning
 from . import plot as plots
-from .point import AxisValue, SweepPoint, named_values
+from .point import AxisValue, SweepPoint, dtype_as_name, named_values
 from .point import from_content as point_from_content
 from .point import to_content as point_to_content
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.figure import Figure
 
 _PROVEN = "*"
@@ -75,8 +76,10 @@ class Sweep(TabularResult):
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, values: AxisValue | tuple[AxisValue, ...]) -> SweepPoint:
-        wanted = values if isinstance(values, tuple) else (values,)
+    def __getitem__(
+        self, values: AxisValue | torch.dtype | tuple[AxisValue | torch.dtype, ...]
+    ) -> SweepPoint:
+        wanted = tuple(map(dtype_as_name, values if isinstance(values, tuple) else (values,)))
         for point in self.points:
             if tuple(point.values.values()) == wanted:
                 return point
@@ -137,7 +140,8 @@ class Sweep(TabularResult):
                 TimingWarning(
                     "incomplete",
                     f"The sweep tried {len(self.points)} of {whole} points, so the table lacks the "
-                    "rest. Call sweep() again with the same save_to to go on.",
+                    "rest. Run the same sweep again with the same file (save_to=, or -o in a "
+                    "shell) to go on.",
                 )
             )
         for kind, count in found.items():
@@ -214,7 +218,7 @@ class Sweep(TabularResult):
             if show != "time":  # a rate is higher where a time is shorter
                 means = [1 / mean for mean in means]
             blank = [""] * (len(self.axes) - 1)
-            yield ("geometric mean", *blank, *(f"x {mean:.3g}" for mean in means))
+            yield ("geometric mean", *blank, *(f"x {mean:#.3g}" for mean in means))
 
     def _cell(self, point: SweepPoint, name: str, show: str) -> str:
         rate = None if show == "time" else point.rate(name, show)

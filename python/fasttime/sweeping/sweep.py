@@ -32,7 +32,7 @@ from ..measuring.options import Cache, Method
 from ..measuring.prepared import Setup, check_preparation, examples_of, prepared
 from ..rates.peaks import peaks_of
 from ..rates.rate import Amount, check_amount, mean_work
-from .point import AxisValue, SweepPoint, failed, point_of
+from .point import AxisValue, SweepPoint, dtype_as_name, failed, point_of
 from .progress import SweepProgress
 from .result import Option, Sweep, from_content
 
@@ -163,7 +163,8 @@ def sweep(
             if not points:
                 raise KeyboardInterrupt from None
             parts = f"{len(points)} of {len(combinations)} points"
-            raise Interrupted(finished(), parts) from None
+            saved_to = "" if save_to is None else os.fspath(save_to)
+            raise Interrupted(finished(), parts, saved_to) from None
     return finished()
 
 
@@ -286,8 +287,7 @@ bytes_type = bytes  # `bytes` is an argument of sweep()
 
 def _plain(value: object) -> AxisValue:
     """Return a value as JSON holds it; a data type becomes its name."""
-    if isinstance(value, torch.dtype):
-        return str(value).removeprefix("torch.")
+    value = dtype_as_name(value)
     if hasattr(value, "item") and not isinstance(value, (int, float)):  # numpy's numbers
         value = value.item()
     if isinstance(value, (int, float, str)):
