@@ -220,7 +220,8 @@ def test_a_capture_on_another_thread_survives(
     graph.replay()
     torch.cuda.synchronize()
     assert x.tolist() == [2.0] * 16
-    assert recorder.report()["a"].counts["ok"] == 50
+    report = recorder.report()
+    assert report["a"].counts["ok"] == 50, (report["a"].counts, report.last_failure)
 
 
 def test_a_scope_in_a_capture_is_counted(recorder: Recorder, stream: torch.cuda.Stream) -> None:
