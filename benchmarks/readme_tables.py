@@ -175,9 +175,11 @@ def _accuracy_caption(result: dict[str, Any]) -> str:
         "The first columns show the error for kernels of known length. Next come two large matrix "
         "products, whose true time is unknown, and a model. Each figure is the "
         f"median of {result['repetitions']} answers of {result['budget']:g} s. With default "
-        "arguments, `fasttime.measure` chooses its own time. Spread is the interquartile range of "
-        "the answers. Launched kernel by kernel, the model is host-bound, so most tools read the "
-        "host's speed. Replayed as a CUDA graph, the model is not host-bound."
+        "arguments, `fasttime.measure` chooses its own time. Longer answers read large matrix "
+        "products longer, because the GPU reaches its power limit and lowers its clock: `measure` "
+        "warns. Spread is the interquartile range of the answers. Launched kernel by kernel, the "
+        "model is host-bound, so most tools read the host's speed. Replayed as a CUDA graph, the "
+        "model is not host-bound."
     )
 
 

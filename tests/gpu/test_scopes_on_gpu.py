@@ -193,11 +193,12 @@ def test_a_capture_on_another_thread_survives(
     torch.cuda.synchronize()
     capturing, done = threading.Event(), threading.Event()
     graph = torch.cuda.CUDAGraph()
+    side = torch.cuda.Stream()  # torch's stream for captures may be the current one here
     errors: list[BaseException] = []
 
     def capture() -> None:
         try:
-            with torch.cuda.graph(graph, capture_error_mode=mode):
+            with torch.cuda.graph(graph, stream=side, capture_error_mode=mode):
                 x.add_(1)
                 capturing.set()
                 done.wait(60)
