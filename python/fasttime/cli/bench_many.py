@@ -9,12 +9,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-
 from ..comparing.candidates import compare
 from ..comparing.comparison import Comparison
 from ..measuring.interrupted import Interrupted
 from ..rates.rate import KINDS
+from ..signatures import refusal
 from ..sweeping.result import Sweep
 from ..sweeping.sweep import sweep
 from . import target as targets
@@ -107,8 +106,8 @@ def _positional(fn: Callable[..., object], values: Values) -> Callable[..., obje
         in_order = tuple(inspect.signature(fn).parameters)[: len(names)] == names
         if in_order and not inspect.signature(fn).bind(**dict.fromkeys(names)).kwargs:
             return fn
-    except ValueError:
-        pass  # a builtin without a signature
+    except (TypeError, ValueError, NameError):
+        pass  # no signature, or the call fails by position
 
     def by_name(*point: object) -> object:
         return fn(**dict(zip(names, point, strict=True)))
@@ -117,13 +116,9 @@ def _positional(fn: Callable[..., object], values: Values) -> Callable[..., obje
 
 
 def _check_takes(label: str, fn: Callable[..., object], values: Values) -> None:
-    takes = fn.forward if isinstance(fn, torch.nn.Module) else fn
-    try:
-        inspect.signature(takes).bind(**dict.fromkeys(values))
-    except TypeError as error:
-        raise Failure(f"{label} is called with {', '.join(values)}, but: {error}") from None
-    except ValueError:
-        pass  # a builtin without a signature
+    why = refusal(fn, **dict.fromkeys(values))
+    if why:
+        raise Failure(f"{label} is called with {', '.join(values)}, but: {why}")
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

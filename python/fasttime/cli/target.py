@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..experiments.settings import resolve_device
+from ..signatures import refusal
 from .output import Failure, did_you_mean
 
 MODELS = "torchvision"
@@ -125,14 +125,9 @@ def _import(name: str) -> Any:
 
 
 def _check_takes_nothing(fn: Callable[..., object], label: str) -> None:
-    # The call of a torch module takes anything and passes it to `forward`.
-    takes = fn.forward if isinstance(fn, torch.nn.Module) else fn
-    try:
-        inspect.signature(takes).bind()
-    except TypeError as error:
+    why = refusal(fn)
+    if why:
         raise Failure(
-            f"{label} is called without arguments, but: {error}; name a function that creates its "
+            f"{label} is called without arguments, but: {why}; name a function that creates its "
             "own inputs, or pass arguments with --arg or --setup"
-        ) from None
-    except ValueError:
-        pass  # a builtin without a signature
+        )

@@ -13,7 +13,6 @@ from ..measuring.options import Method
 from ..measuring.warnings import WarningKind
 from ..text import (
     format_change,
-    format_factor,
     format_ratio,
     format_seconds,
     is_beyond_change,
@@ -155,7 +154,7 @@ def _difference(one: Measurement, yardstick: Measurement) -> str:
     whose = "events'" if yardstick.method == "event" else f"{yardstick.method} method's"
     theirs = f"the {whose} reading of {format_seconds(yardstick.median)}"
     if is_beyond_change(ratio):
-        return f"{format_factor(ratio)} times {theirs}"
+        return f"{float(f'{ratio:.4g}'):g} times {theirs}"
     return f"{format_change(ratio - 1)} from {theirs}"
 
 

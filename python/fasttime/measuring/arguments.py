@@ -12,6 +12,7 @@ from typing import TypeGuard, get_args
 
 import torch
 
+from ..signatures import refusal
 from . import machine
 from .options import Auto, Cache, Method
 
@@ -80,19 +81,14 @@ def check_takes(
         args, kwargs: what fasttime will call it with.
     """
     kwargs = kwargs or {}
-    try:
-        # A decorator may pass arguments of its own, so what it wraps may take others.
-        inspect.signature(function, follow_wrapped=False).bind(*args, **kwargs)
-    except TypeError as error:
-        count = len(args) + len(kwargs)
-        given = count or "none"
+    why = refusal(function, *args, **kwargs)
+    if why:
+        given = len(args) + len(kwargs) or "none"
         names = [*_NAMES[: len(args)], *kwargs] if len(args) <= len(_NAMES) else ["*args", *kwargs]
         raise TypeError(
-            f"{option}= is called with the call's arguments, here {given}, but: {error}; write "
+            f"{option}= is called with the call's arguments, here {given}, but: {why}; write "
             f"{option}=lambda{' ' if names else ''}{', '.join(names)}: ..."
-        ) from None
-    except ValueError:
-        pass  # a builtin without a signature
+        )
 
 
 def check_options(method: object, hold: object, cache: object) -> None:

@@ -87,7 +87,7 @@ def warn_of_near_misses(
     takes = original.forward if isinstance(original, torch.nn.Module) else fn
     try:
         parameters = inspect.signature(takes).parameters  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # a builtin without a signature
+    except (TypeError, ValueError, NameError):  # no signature; see signatures.refusal()
         return []
     if all(one.kind is not inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
         return []

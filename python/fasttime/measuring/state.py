@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
 
-from ..text import format_factor, format_seconds
+from ..text import format_seconds
 from ..timing_warning import TimingWarning
 
 _Reading = Callable[[], object]
@@ -245,7 +245,7 @@ def judge_first_run(first: float, usual: float) -> TimingWarning | None:
         return None
     return TimingWarning(
         "first_run",
-        f"The first run took {format_seconds(first)}, {format_factor(first / usual)} times as long "
+        f"The first run took {format_seconds(first)}, {first / usual:,.0f} times as long "
         "as the others, so the median leaves out one-time work such as compiling and loading. If "
         "there is no such work, fn uses up its input in the first run: give each run a new input.",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 import itertools
 import math
 import os
@@ -32,6 +31,7 @@ from ..measuring.options import Cache, Method
 from ..measuring.prepared import Setup, check_preparation, examples_of, prepared
 from ..rates.peaks import peaks_of
 from ..rates.rate import Amount, check_amount, mean_work
+from ..signatures import refusal
 from .point import AxisValue, SweepPoint, dtype_as_name, failed, point_of
 from .progress import SweepProgress
 from .result import Option, Sweep, from_content
@@ -306,14 +306,11 @@ def _combinations(axes: Mapping[str, Sequence[object]]) -> Iterator[dict[str, ob
 def _check_takes(name: str, function: object, axes: Mapping[str, object]) -> None:
     if not callable(function):
         raise TypeError(f"{name} must be a function, got {type(function).__name__}")
-    try:
-        inspect.signature(function).bind(**dict.fromkeys(axes))
-    except TypeError as error:
+    why = refusal(function, **dict.fromkeys(axes))
+    if why:
         raise ValueError(
-            f"{name} is called with the axes {', '.join(axes)} as keyword arguments, but: {error}"
-        ) from None
-    except ValueError:
-        pass  # a builtin without a signature
+            f"{name} is called with the axes {', '.join(axes)} as keyword arguments, but: {why}"
+        )
 
 
 def _saved(save_to: str | os.PathLike[str] | None, made: Sweep) -> Sweep | None:
