@@ -54,7 +54,8 @@ class StreamCheck:
     has finished the stream: at the end of a later scope, at the end of the block, or in a report.
 
     While the block runs, operators and the ends of scopes take longer, and outer scopes include
-    this in their host time. The beginning of the block pauses for up to 30 µs per device to compare
+    this in their host time: on an H200, 11 µs per operator, and 130 µs per scope to ask 65 idle
+    streams, with 6 µs more for each stream that still has work. The beginning of the block pauses for up to 30 µs per device to compare
     the clocks. ``print(check)`` shows what the check has seen.
 
     Attributes:
