@@ -55,8 +55,9 @@ class StreamCheck:
 
     While the block runs, operators and the ends of scopes take longer, and outer scopes include
     this in their host time: on an H200, 11 µs per operator, and 130 µs per scope to ask 65 idle
-    streams, with 6 µs more for each stream that still has work. The beginning of the block pauses for up to 30 µs per device to compare
-    the clocks. ``print(check)`` shows what the check has seen.
+    streams, with 6 µs more for each stream that still has work. The beginning of the block pauses
+    for up to 30 µs per device to compare the clocks. ``print(check)`` shows what the check has
+    seen.
 
     Attributes:
         checked: how many scopes were compared with other streams.
