@@ -13,8 +13,6 @@ from torch import nn
 
 import fasttime
 
-torch.set_num_threads(1)
-
 
 class Middle(nn.Module):
     def __init__(self) -> None:
@@ -27,6 +25,9 @@ class Middle(nn.Module):
 
 def main(how: str, rank: int, folder: str) -> None:
     """Train with ``ddp`` or ``fsdp``, and save what the handle counted as RANK.json."""
+    # After a fork, torch makes its thread pool anew at the first use, and threads of autograd that
+    # use it first at the same time abort the process.
+    torch.set_num_threads(1)
     store = f"file://{folder}/store"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     torch.manual_seed(0)

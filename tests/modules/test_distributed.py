@@ -34,7 +34,7 @@ if other:
 def train(how: str, folder: Path, forking: Forking) -> list[dict[str, Any]]:
     """Return what each rank counted."""
     done = forking.run(CODE, str(Path(__file__).parent), how, str(folder))
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
